@@ -1,0 +1,87 @@
+# Every target does its own set-up: a virtual environment in .venv, torch first, then the rest at pinned versions.
+# Set PYTHON to choose the interpreter that makes the environment: make test PYTHON=python3.12
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TOO_OLD := import sys; sys.exit(sys.version_info < (3, 11))
+BENCH ?=
+PYTEST ?=
+# Each test process runs its torch on one thread: the processes share the cores.
+WORKERS ?= auto
+OUT ?= tiny-training
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check lint format docs bench train-tiny clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.keepmap-run  ## compare every method at density 0.2 on the embedded model; pictures in demo_results/
+	@mkdir -p demo_results
+	@$(BIN)/keepmap sample-data --out demo_results/data.jsonl
+	@$(BIN)/keepmap compare --data-path demo_results/data.jsonl --density 0.2 --output-dir demo_results
+	@echo
+	@echo "The pictures and the results are in demo_results/:"
+	@ls demo_results/*.png | sed 's/^/  /'
+
+test: check  ## all checks, then the tests (under 15 minutes on two cores)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(PYTEST)
+
+test-all: check  ## the full products of families, methods and rules too, and what needs a GPU
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "slow or not slow" --timeout 3600 $(PYTEST)
+
+check: $(VENV)/.keepmap-dev  ## ruff, mypy, import directions, generated pages
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports --no-logo
+	@$(BIN)/python docs/generate.py --check
+
+format: $(VENV)/.keepmap-dev  ## put the code into its one format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+docs: $(VENV)/.keepmap-dev  ## write the generated pages and the README's table of methods
+	@$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"
+	@$(BIN)/python benchmarks/bench_evict.py $(BENCH)
+
+train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
+	@$(BIN)/python -m keepmap.training.tiny --out $(OUT)
+
+clean:  ## remove the environment and every cache
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment that is there already is used as it is, so long as its Python is new enough.
+$(BIN)/python:
+	@set -e; \
+	for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		if "$$python" -c '$(TOO_OLD)' 2>/dev/null; then found="$$python"; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+		echo "error: keepmap needs Python 3.11 or newer; found $$($(or $(PYTHON),python3) -V 2>&1 | tail -n 1); install one, or name it: make test PYTHON=/path/to/python3.12" >&2; exit 2; \
+	fi; \
+	echo "making $(VENV) with $$($$found -V)"; \
+	"$$found" -m venv $(VENV) || { rm -rf $(VENV); echo "error: $$found cannot make a virtual environment; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
+
+# torch comes first and alone, so that a torch that is there already, or a build for this machine, is kept.
+$(VENV)/.keepmap-torch: constraints.txt | $(BIN)/python
+	@$(BIN)/python -c '$(TOO_OLD)' || { echo "error: $(VENV) holds $$($(BIN)/python -V), keepmap needs 3.11 or newer; remove it: make clean" >&2; exit 2; }
+	@echo "installing $(TORCH)"
+	@$(PIP) $(TORCH)
+	@touch $@
+
+$(VENV)/.keepmap-run: pyproject.toml constraints.txt $(VENV)/.keepmap-torch
+	@echo "installing keepmap"
+	@$(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.keepmap-dev: pyproject.toml constraints.txt $(VENV)/.keepmap-torch
+	@echo "installing keepmap and its tools"
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.keepmap-run $@
