@@ -1,0 +1,71 @@
+"""keepmap shows which parts of its context a transformer uses, and measures exactly what dropping the rest costs.
+
+    language_model = keepmap.load_language_model("tiny")
+    eviction = keepmap.evict(language_model, language_model.tokenizer.encode(text), "streaming_llm", density=0.2)
+    print(eviction.keep_map.density(), eviction.logits.shape)
+
+Every public name is loaded when it is first used: `import keepmap` alone loads neither torch nor transformers. The
+submodule `keepmap.keepmap` holds KeepMap; `keepmap.draw` is the submodule `keepmap.drawing`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keepmap import drawing as draw
+    from keepmap.cli.compare import compare_compression_methods
+    from keepmap.errors import (
+        ImpossibleResultError,
+        InputError,
+        KeepmapError,
+        ModelError,
+        OutputError,
+        WorkerError,
+    )
+    from keepmap.eviction.evict import evict
+    from keepmap.keepmap import KeepMap
+    from keepmap.models.language import load_language_model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ImpossibleResultError",
+    "InputError",
+    "KeepMap",
+    "KeepmapError",
+    "ModelError",
+    "OutputError",
+    "WorkerError",
+    "__version__",
+    "compare_compression_methods",
+    "draw",
+    "evict",
+    "load_language_model",
+]
+
+_HOME = {
+    "ImpossibleResultError": "keepmap.errors",
+    "InputError": "keepmap.errors",
+    "KeepMap": "keepmap.keepmap",
+    "KeepmapError": "keepmap.errors",
+    "ModelError": "keepmap.errors",
+    "OutputError": "keepmap.errors",
+    "WorkerError": "keepmap.errors",
+    "compare_compression_methods": "keepmap.cli.compare",
+    "draw": "keepmap.drawing",
+    "evict": "keepmap.eviction.evict",
+    "load_language_model": "keepmap.models.language",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'keepmap' has no attribute {name!r}")
+    module = import_module(_HOME[name])
+    value = module if name == "draw" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

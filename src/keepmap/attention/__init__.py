@@ -1,0 +1,1 @@
+"""Looking: the only code that reads inside a forward pass."""

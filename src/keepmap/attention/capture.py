@@ -1,0 +1,242 @@
+"""Run a model with its attention in our hands: the one place that reaches into a forward pass.
+
+H query head · G KV head · N positions · D head dimension.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from keepmap.errors import ModelError
+
+__all__ = ["Attend", "LayerCall", "queries_unturned", "run"]
+
+NAME = "keepmap"
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One layer's attention as the model is about to compute it, for one text.
+
+    Attributes:
+        layer: the layer's index. module: the attention module.
+        hidden_states: [N, hidden], the module's input.
+        queries: [H, N, D], keys: [G, N, D], values: [G, N, Dv]; head h reads KV head h // (H // G).
+        sees_from: [N], the first position that each query may see by the model's own rule (a sliding window); the last
+            one is the query itself.
+        scaling: the factor on query-key products.
+        softcap: products are capped to softcap * tanh(product / softcap), None for no cap.
+        sinks: [H], learned logits that take part in the softmax without a value (gpt-oss), or None.
+        rotary: (cosines, sines) [N, R] as the layer was given them, or None.
+    """
+
+    layer: int
+    module: nn.Module
+    hidden_states: Float[Tensor, "N hidden"]
+    queries: Float[Tensor, "H N D"]
+    keys: Float[Tensor, "G N D"]
+    values: Float[Tensor, "G N Dv"]
+    sees_from: Int[Tensor, " N"]
+    scaling: float
+    softcap: float | None
+    sinks: Float[Tensor, " H"] | None
+    rotary: tuple[Tensor, Tensor] | None
+
+
+Attend = Callable[[LayerCall], Float[Tensor, "H N Dv"]]
+"""What a layer's attention is replaced by."""
+
+
+@dataclass
+class _Run:
+    attend: Attend
+    inputs: dict[nn.Module, tuple[Tensor, tuple[Tensor, Tensor] | None]]
+    calls: int = 0
+
+
+_active: ContextVar[_Run | None] = ContextVar("keepmap_run", default=None)
+
+
+def run(model: nn.Module, body: nn.Module, input_ids: Int[Tensor, " N"], attend: Attend) -> Float[Tensor, "N hidden"]:
+    """The last hidden states of one text, with `attend` in place of every layer's attention.
+
+    `body` is the part of `model` without the head. Whatever happens, the model is left as it was found.
+
+    Raises:
+        ModelError: an attention of the model does not go through transformers' AttentionInterface.
+    """
+    state = _Run(attend, {})
+    with torch.no_grad(), _in_eval_mode(model), _implementation(model), _inputs_noted(model, state):
+        token = _active.set(state)
+        try:
+            output = body(input_ids=input_ids[None], use_cache=False)
+        finally:
+            _active.reset(token)
+    if not state.calls:
+        raise ModelError(
+            f"{type(model).__name__} cannot be done: its attention does not go through transformers.AttentionInterface"
+        )
+    return output.last_hidden_state[0]
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **ignored: object,
+) -> tuple[Tensor, None]:
+    """The function that transformers calls in each layer; [1, H, N, D] in, [1, N, H, Dv] out."""
+    state = _active.get()
+    name = type(module).__name__
+    if state is None:
+        raise RuntimeError(f'the "{NAME}" attention works inside keepmap only')
+    if module not in state.inputs:
+        raise ModelError(f"{name} cannot be done: its input could not be read")
+    if attention_mask is None or attention_mask.dtype != torch.int64:
+        raise ModelError(f"{name} cannot be done: it builds its attention mask by itself")
+    layer = getattr(module, "layer_idx", None)
+    if not isinstance(layer, int) or query.shape[0] != 1 or query.shape[2] != key.shape[2]:
+        raise ModelError(f"{name} cannot be done: it is no causal self-attention over one text")
+    if query.shape[1] % key.shape[1] or query.shape[3] != key.shape[3]:
+        raise ModelError(f"{name} cannot be done: its query and KV heads do not pair up")
+    hidden_states, rotary = state.inputs.pop(module)
+    state.calls += 1
+    call = LayerCall(
+        layer,
+        module,
+        hidden_states,
+        query[0],
+        key[0],
+        value[0],
+        attention_mask[0, 0, :, 0],
+        query.shape[-1] ** -0.5 if scaling is None else scaling,
+        softcap,
+        s_aux,
+        rotary,
+    )
+    return state.attend(call).transpose(0, 1)[None], None
+
+
+def _sees_from(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    q_offset: int = 0,
+    kv_offset: int = 0,
+    mask_function: Callable[..., Tensor | bool] | None = None,
+    attention_mask: Tensor | None = None,
+    device: torch.device | str = "cpu",
+    **ignored: object,
+) -> Int[Tensor, "1 1 N 1"]:
+    """In place of an N x N mask: the first position that each query sees, found by bisection.
+
+    Raises:
+        ModelError: a mask that is not causal, or not an interval that ends at the query.
+    """
+    query = torch.arange(q_length, device=device)
+
+    def visible(position: Tensor) -> Tensor:
+        assert mask_function is not None
+        zero = torch.zeros((), dtype=torch.int64, device=device)
+        return torch.as_tensor(mask_function(zero, zero, query, position)).expand(q_length) & (position >= 0)
+
+    low, high = torch.zeros_like(query), query.clone()
+    while bool((low < high).any()):
+        middle = (low + high) // 2
+        seen = visible(middle)
+        low, high = torch.where(seen, low, middle + 1).clamp(max=query), torch.where(seen, middle, high)
+        low = torch.minimum(low, high)
+    middle = (low + query) // 2
+    one_interval = visible(low) & visible(query) & visible(middle) & ~visible(low - 1) & ~visible(query + 1)
+    if q_length != kv_length or q_offset or kv_offset or attention_mask is not None or not bool(one_interval.all()):
+        raise ModelError("this model cannot be done: what a query may see is not an interval that ends at the query")
+    return low[None, None, :, None]
+
+
+@contextmanager
+def _implementation(model: nn.Module) -> Iterator[None]:
+    """Every config of the model names our attention; restored at the end. Nothing is patched."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(NAME, _attention)
+    AttentionMaskInterface.register(NAME, _sees_from)
+    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
+    # The public setter would pass the change on to sub-configs, and lose what they had.
+    choice = "_attn_implementation_internal"
+    before = [(config, getattr(config, choice)) for config in configs.values() if hasattr(config, choice)]
+    try:
+        for config, _ in before:
+            setattr(config, choice, NAME)
+        yield
+    finally:
+        for config, implementation in before:
+            setattr(config, choice, implementation)
+
+
+@contextmanager
+def _inputs_noted(model: nn.Module, state: _Run) -> Iterator[None]:
+    """Hooks that note each attention module's input; gone at the end."""
+
+    def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        hidden_states = args[0] if args else kwargs.get("hidden_states")
+        rotary = kwargs.get("position_embeddings")
+        if isinstance(hidden_states, Tensor):
+            pair = (rotary[0][0], rotary[1][0]) if isinstance(rotary, tuple) else None
+            state.inputs[module] = (hidden_states[0], pair)
+
+    handles = [
+        module.register_forward_pre_hook(note, with_kwargs=True)
+        for module in model.modules()
+        if "Attention" in type(module).__name__ and hasattr(module, "layer_idx")
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """No dropout; each module's own flag comes back."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def queries_unturned(call: LayerCall, n: int) -> Float[Tensor, "H n D"]:
+    """The first `n` queries of a layer as they are before any rotation: its module run again with angles of 0."""
+    assert call.rotary is not None
+    seen: list[Tensor] = []
+
+    def keep(inner: LayerCall) -> Tensor:
+        seen.append(inner.queries)
+        return inner.values.new_zeros(*inner.queries.shape[:2], inner.values.shape[2])
+
+    cosines, sines = (part[None, :n] for part in call.rotary)
+    hidden_states = call.hidden_states[None, :n]
+    state = _Run(keep, {call.module: (hidden_states[0], None)})
+    token = _active.set(state)
+    try:
+        call.module(
+            hidden_states=hidden_states,
+            position_embeddings=(torch.ones_like(cosines), torch.zeros_like(sines)),
+            attention_mask=torch.zeros(1, 1, n, 1, dtype=torch.int64, device=cosines.device),
+        )
+    finally:
+        _active.reset(token)
+    return seen[0]

@@ -1,0 +1,151 @@
+"""The pure rules that turn scores into decisions: threshold and budget, with sinks and window protected.
+
+G KV heads, N positions, C chunk size. A position j leaves the window after query j + window; what is decided, is
+decided at the end of a chunk (C = 1: after every query; the end of the text ends the last chunk).
+"""
+
+import heapq
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from keepmap.errors import ImpossibleResultError, InputError
+
+__all__ = ["Budget", "Choice", "Protection", "Rule", "Threshold", "choose"]
+
+
+@dataclass(frozen=True)
+class Protection:
+    """The first `n_sink` and the last `window` positions are never dropped."""
+
+    n_sink: int = 4
+    window: int = 128
+
+    def __post_init__(self) -> None:
+        for name, value in (("number of sinks", self.n_sink), ("window", self.window)):
+            if value < 0:
+                raise InputError(f"a {name} of {value} was asked for; it must be 0 or more")
+
+    def compressible_left(self, end: int) -> int:
+        """How many compressible positions have left the window once the queries 0..end-1 are processed."""
+        return max(0, end - self.window - self.n_sink)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A position is dropped, once and for all as it leaves the window, when its score is below `threshold`."""
+
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.threshold):
+            raise InputError("a threshold is NaN; give a number (-inf keeps everything)")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The cache may hold ceil(density * m) of the m compressible positions that left the window, or a fixed `count`.
+
+    When one too many would be held, the lowest-scored goes, the earlier one on a tie.
+    """
+
+    density: float | None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.density is None) == (self.count is None):
+            raise InputError("a budget needs a density or a count, and not both")
+        if self.density is not None and not 0.0 <= self.density <= 1.0:
+            raise InputError(f"a density of {self.density} was asked for; it must lie in [0, 1]")
+        if self.count is not None and self.count < 0:
+            raise InputError(f"a budget of {self.count} positions was asked for; it must be 0 or more")
+
+    def capacity(self, m: int) -> int:
+        """How many of m compressible positions may be held: the one place where a ratio becomes a count."""
+        if self.count is not None:
+            return min(self.count, m)
+        assert self.density is not None
+        # The decimal that was typed, not the nearest binary: 0.2 of 35 is 7, not ceil(7.000000000000001).
+        ratio = Fraction(repr(float(self.density)))
+        return math.ceil(ratio * m)
+
+
+Rule = Threshold | Budget
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a rule decided for one layer: expiries and, after the last step, what is held."""
+
+    expires: Int[Tensor, "G N"]
+    held: Bool[Tensor, "G N"]
+
+
+def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chunk_size: int = 1) -> Choice:
+    """Apply a rule to scores that are fixed before the pass.
+
+    Raises:
+        InputError: a chunk size below 1.
+        ImpossibleResultError: a NaN score.
+    """
+    if chunk_size < 1:
+        raise InputError(f"a chunk size of {chunk_size} was asked for; it must be 1 or more (1 is exact decoding)")
+    if torch.isnan(scores).any():
+        raise ImpossibleResultError("a score is NaN: the model's weights or its inputs are damaged")
+    if isinstance(rule, Threshold):
+        return _by_threshold(scores, rule, protection, chunk_size)
+    return _by_budget(scores, rule, protection, chunk_size)
+
+
+def decided_at(n: int, protection: Protection, chunk_size: int, device: torch.device) -> Int[Tensor, " N"]:
+    """The first query after j's decision (the end of the chunk in which j leaves the window), at most N."""
+    left = torch.arange(n, device=device) + protection.window + 1
+    return (-(-left // chunk_size) * chunk_size).clamp(max=n)
+
+
+def decidable(n: int, protection: Protection, device: torch.device) -> Bool[Tensor, " N"]:
+    """Positions that are no sinks and have left the window by the end."""
+    position = torch.arange(n, device=device)
+    return (position >= protection.n_sink) & (position + protection.window + 1 <= n)
+
+
+def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk_size: int) -> Choice:
+    n = scores.shape[1]
+    dropped = (scores < rule.threshold) & decidable(n, protection, scores.device)
+    expires = torch.where(dropped, decided_at(n, protection, chunk_size, scores.device), n)
+    return Choice(expires, ~dropped)
+
+
+def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size: int) -> Choice:
+    heads, n = scores.shape
+    ends = [*range(chunk_size, n, chunk_size), n] if n else []
+    capacity = [rule.capacity(protection.compressible_left(end)) for end in ends]
+    expires = torch.full((heads, n), n, dtype=torch.int64)
+    held = torch.ones((heads, n), dtype=torch.bool)
+    # A stable sort gives each position a rank that is unique and breaks ties in favour of the later one, so that the
+    # heaps hold plain integers.
+    order = torch.argsort(scores.cpu(), dim=1, stable=True)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(n).expand(heads, n))
+    for head in range(heads):
+        ranks, by_rank = rank[head].tolist(), order[head].tolist()
+        heap: list[int] = []
+        entered = protection.n_sink
+        dropped: list[int] = []
+        dropped_at: list[int] = []
+        for end, most in zip(ends, capacity, strict=True):
+            leaving = end - protection.window
+            while entered < leaving:
+                heapq.heappush(heap, ranks[entered])
+                entered += 1
+            while len(heap) > most:
+                dropped.append(by_rank[heapq.heappop(heap)])
+                dropped_at.append(end)
+        if dropped:
+            where = torch.tensor(dropped)
+            expires[head, where] = torch.tensor(dropped_at)
+            held[head, where] = False
+    return Choice(expires.to(scores.device), held.to(scores.device))

@@ -1,0 +1,1 @@
+"""Keeping: the only code that changes what attention sees."""

@@ -1,0 +1,184 @@
+"""The exact evicting attention of one layer: blocks of queries against the keys that are still alive.
+
+H query head · G KV head · R = H / G · N positions · D head dimension · B queries in a block · K keys of a block.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+__all__ = ["evicting_attention", "probabilities", "visible"]
+
+_BLOCK = {"cpu": 128, "cuda": 1024}
+_REGATHER = 8
+"""Blocks after which the long-lived keys are packed anew: fewer copies against a longer tail."""
+_RAGGED = 1.25
+"""Heads are computed one by one where padding them to the longest would cost more than this."""
+
+
+def evicting_attention(
+    queries: Float[Tensor, "H N D"],
+    keys: Float[Tensor, "G N D"],
+    values: Float[Tensor, "G N Dv"],
+    expires: Int[Tensor, "G N"],
+    sees_from: Int[Tensor, " N"],
+    *,
+    scaling: float,
+    softcap: float | None = None,
+    sinks: Float[Tensor, " H"] | None = None,
+    block: int | None = None,
+) -> Float[Tensor, "H N Dv"]:
+    """Attention in which query i sees position j of KV head g iff sees_from[i] <= j <= i < expires[g, j].
+
+    O(N) memory: at any time the scores of one block of queries against the keys alive at its start, packed.
+    """
+    heads, n = expires.shape
+    group = queries.shape[0] // heads
+    step = block or _BLOCK.get(queries.device.type, 128)
+    out = queries.new_empty(queries.shape[0], n, values.shape[2])
+    grouped = queries.view(heads, group, n, -1)
+    grouped_sinks = None if sinks is None else sinks.view(heads, group)
+    for start in range(0, n, step * _REGATHER):
+        stretch = range(start, min(start + step * _REGATHER, n))
+        for members in _alike(expires, int(sees_from[start]), stretch):
+            packed = _Packed(keys, values, expires, members, int(sees_from[start]), stretch)
+            for first in range(start, stretch.stop, step):
+                last = min(first + step, stretch.stop)
+                block_keys, block_values, tail, mask = packed.block(first, last, sees_from[first:last])
+                result = _attend(
+                    grouped[members, :, first:last],
+                    block_keys,
+                    block_values,
+                    tail,
+                    mask,
+                    scaling,
+                    softcap,
+                    None if grouped_sinks is None else grouped_sinks[members],
+                )
+                out.view(heads, group, n, -1)[members, :, first:last] = result
+    return out
+
+
+def visible(
+    positions: Int[Tensor, "*G #B K"],
+    expires: Int[Tensor, "*G #B K"],
+    queries: Int[Tensor, "B 1"],
+    sees_from: Int[Tensor, "B 1"],
+) -> Bool[Tensor, "*G B K"]:
+    """The contract: which of the keys at `positions` the queries see."""
+    return (positions <= queries) & (queries < expires) & (positions >= sees_from)
+
+
+def probabilities(
+    scores: Float[Tensor, "*batch B K"], sinks: Float[Tensor, "*batch 1 1"] | None
+) -> Float[Tensor, "*batch B K"]:
+    """Softmax over the keys, and over a learned sink that takes its share and gives no value."""
+    if sinks is None:
+        return torch.softmax(scores, dim=-1)
+    most = torch.maximum(scores.amax(dim=-1, keepdim=True), sinks)
+    weights = (scores - most).exp()
+    return weights / (weights.sum(dim=-1, keepdim=True) + (sinks - most).exp())
+
+
+class _Packed:
+    """The keys of some KV heads for a stretch of queries: the long-lived ones once, the others block by block.
+
+    Steady entries are seen by every query of the stretch, and need no mask. All heads hold the same number of them;
+    what a head has in excess joins its tail.
+    """
+
+    def __init__(
+        self,
+        keys: Float[Tensor, "G N D"],
+        values: Float[Tensor, "G N Dv"],
+        expires: Int[Tensor, "G N"],
+        members: slice,
+        oldest: int,
+        stretch: range,
+    ) -> None:
+        self.keys, self.values = keys[members], values[members]
+        position = torch.arange(oldest, stretch.stop, device=keys.device)
+        expires = expires[members, oldest : stretch.stop]
+        # Under a sliding window of the model's own nothing is steady for long: leave it to the masks.
+        steady = (expires >= stretch.stop) & (position < (stretch.start if oldest == 0 else 0))
+        self.n_steady = int(steady.sum(dim=1).min())
+        tail = (expires > stretch.start) & ~(steady & (steady.cumsum(dim=1) <= self.n_steady))
+        at, _ = _flush_left(tail)
+        self.positions = position[at]
+        # Padding: a head with a shorter tail repeats entries that it does not want, as expired.
+        self.expires = torch.where(tail.gather(1, at), expires.gather(1, at), -1)
+        room = self.n_steady + at.shape[1]
+        self.key_room = keys.new_empty(self.keys.shape[0], room, keys.shape[2])
+        self.value_room = values.new_empty(self.keys.shape[0], room, values.shape[2])
+        self._gather(_flush_left(steady)[0][:, : self.n_steady], 0)
+
+    def _gather(self, at: Int[Tensor, "heads K"], offset: int) -> None:
+        width = at.shape[1]
+        for head in range(at.shape[0]):
+            torch.index_select(self.keys[head], 0, at[head], out=self.key_room[head, offset : offset + width])
+            torch.index_select(self.values[head], 0, at[head], out=self.value_room[head, offset : offset + width])
+
+    def block(
+        self, first: int, last: int, sees_from: Int[Tensor, " B"]
+    ) -> tuple[Float[Tensor, "heads K D"], Float[Tensor, "heads K Dv"], int, Bool[Tensor, "heads B tail"]]:
+        """Keys and values of a block of queries, the length of their masked tail, and its mask."""
+        wanted = (self.expires > first) & (self.positions < last) & (self.positions >= sees_from[0])
+        at, width = _flush_left(wanted)
+        positions = self.positions.gather(1, at)
+        expires = torch.where(wanted.gather(1, at), self.expires.gather(1, at), -1)
+        self._gather(positions, self.n_steady)
+        queries = torch.arange(first, last, device=positions.device)
+        mask = visible(positions[:, None], expires[:, None], queries[:, None], sees_from[:, None])
+        end = self.n_steady + width
+        return self.key_room[:, :end], self.value_room[:, :end], width, mask
+
+
+def _flush_left(wanted: Bool[Tensor, "heads K"]) -> tuple[Int[Tensor, "heads W"], int]:
+    """Column numbers of what is wanted, in order, in as many columns as the fullest head needs."""
+    width = int(wanted.sum(dim=1).max())
+    return torch.argsort((~wanted).to(torch.uint8), dim=1, stable=True)[:, :width], width
+
+
+def _alike(expires: Int[Tensor, "G N"], oldest: int, stretch: range) -> list[slice]:
+    """All heads at once, or one by one where their numbers of alive keys differ much."""
+    alive = (expires[:, oldest : stretch.stop] > stretch.start).sum(dim=1).double()
+    if float(alive.max()) <= _RAGGED * float(alive.mean()):
+        return [slice(0, expires.shape[0])]
+    return [slice(head, head + 1) for head in range(expires.shape[0])]
+
+
+def _attend(
+    queries: Float[Tensor, "heads R B D"],
+    keys: Float[Tensor, "heads K D"],
+    values: Float[Tensor, "heads K Dv"],
+    tail: int,
+    mask: Bool[Tensor, "heads B tail"],
+    scaling: float,
+    softcap: float | None,
+    sinks: Float[Tensor, "heads R"] | None,
+) -> Float[Tensor, "heads R B Dv"]:
+    """One block. Plain products in float32 and float64 on the CPU (faster than the fused kernel there, and open to
+    caps and sinks); the fused kernel, whose sums are float32 inside, for half precision and on CUDA."""
+    heads, group, length, dim = queries.shape
+    plain = softcap is not None or sinks is not None or (queries.device.type == "cpu" and queries.element_size() >= 4)
+    if not plain:
+        full = torch.ones(heads, 1, length, keys.shape[1], dtype=torch.bool, device=queries.device)
+        full[:, 0, :, keys.shape[1] - tail :] = mask
+        shape = (heads, group, *keys.shape[1:])
+        return torch.nn.functional.scaled_dot_product_attention(
+            queries,
+            keys[:, None].expand(shape),
+            values[:, None].expand(heads, group, *values.shape[1:]),
+            attn_mask=full,
+            scale=scaling,
+        )
+    wide = torch.promote_types(queries.dtype, torch.float32)
+    rows = (queries.to(wide) * scaling).reshape(heads, group * length, dim)
+    scores = torch.bmm(rows, keys.to(wide).transpose(1, 2))
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    scores = scores.view(heads, group, length, -1)
+    scores[..., scores.shape[-1] - tail :].masked_fill_(~mask[:, None], float("-inf"))
+    weights = probabilities(scores, None if sinks is None else sinks.to(wide)[:, :, None, None])
+    result = torch.bmm(weights.view(heads, group * length, -1), values.to(wide))
+    return result.view(heads, group, length, -1).to(values.dtype)

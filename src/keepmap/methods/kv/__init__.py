@@ -1,0 +1,1 @@
+"""KV-cache methods, one per file; `keepmap.registry` finds them."""

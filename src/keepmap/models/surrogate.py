@@ -1,0 +1,167 @@
+"""KVzap surrogates: small networks that predict from a layer's input how much each cache entry will be needed."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from keepmap.errors import ModelError
+
+__all__ = ["KVzapSurrogate", "SurrogateConfig", "load_surrogate"]
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class SurrogateConfig:
+    """Sizes, under the names that `nvidia/KVzap-*` checkpoints use; `hidden_dim` None means linear."""
+
+    input_dim: int  # the language model's hidden size
+    output_dim: int  # its KV heads per layer
+    n_modules: int  # its layers
+    hidden_dim: int | None = None
+
+    @property
+    def kind(self) -> str:
+        return "linear" if self.hidden_dim is None else "mlp"
+
+
+class KVzapSurrogate(nn.Module):
+    """One small network per layer: the layer's attention input [..., hidden] to log KVzip+ scores [..., G].
+
+    Reference: arXiv 2601.07891; the layout of files and tensors is that of the checkpoints `nvidia/KVzap-*`.
+    """
+
+    def __init__(self, config: SurrogateConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList(_network(config) for _ in range(config.n_modules))
+
+    def forward(self, hidden: Float[Tensor, "... L hidden"]) -> Float[Tensor, "... L G"]:
+        """Scores of the attention inputs of all layers."""
+        return torch.stack([layer(hidden[..., index, :]) for index, layer in enumerate(self.layers)], dim=-2)
+
+    def score(self, layer: int, hidden: Float[Tensor, "... hidden"]) -> Float[Tensor, "... G"]:
+        """Scores of one layer's attention inputs, computed in the surrogate's precision."""
+        parameter = next(self.parameters())
+        return self.layers[layer](hidden.to(parameter.device, parameter.dtype))
+
+    def require_fit(self, model_config: Any) -> None:
+        """Raise ModelError unless the sizes are those of the language model with this Hugging Face config."""
+        heads = getattr(model_config, "num_key_value_heads", None) or model_config.num_attention_heads
+        wanted = (model_config.num_hidden_layers, model_config.hidden_size, heads)
+        found = (self.config.n_modules, self.config.input_dim, self.config.output_dim)
+        if wanted != found:
+            raise ModelError(
+                "the KVzap surrogate does not fit the model: it has (layers, hidden size, KV heads) "
+                f"{found}, the model {wanted}; give the surrogate that was trained for this model"
+            )
+
+    def save(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors`, in the layout of `nvidia/KVzap-*`."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
+        config = {"architectures": ["KVzapModel"], "dtype": dtype, "model_type": "kvzap", **asdict(self.config)}
+        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+
+
+def load_surrogate(path_or_hub_id: str | Path, *, dtype: torch.dtype = torch.float32) -> KVzapSurrogate:
+    """The surrogate in a folder, or in a repository of a hub (`nvidia/KVzap-mlp-Qwen3-8B`).
+
+    Raises:
+        ModelError: nothing is there, a file is missing or damaged, or its sizes are not those its config states.
+    """
+    folder = _folder(path_or_hub_id)
+    surrogate = KVzapSurrogate(_read_config(folder))
+    tensors = _read_tensors(folder)
+    expected = surrogate.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        want, have = _shape(expected.get(name)), _shape(tensors.get(name))
+        if want != have:
+            raise ModelError(
+                f"the KVzap surrogate in {folder} does not fit its own {CONFIG}: tensor {name} should be "
+                f"{want}, found {have}; download it again or correct {CONFIG}"
+            )
+    surrogate.load_state_dict(tensors)
+    return surrogate.to(dtype).eval().requires_grad_(False)
+
+
+def _network(config: SurrogateConfig) -> nn.Module:
+    if config.hidden_dim is None:
+        return nn.Linear(config.input_dim, config.output_dim)
+    return nn.Sequential(
+        nn.Linear(config.input_dim, config.hidden_dim),
+        nn.GELU(),
+        nn.Linear(config.hidden_dim, config.output_dim),
+    )
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "absent" if tensor is None else str(list(tensor.shape))
+
+
+def _folder(path_or_hub_id: str | Path) -> Path:
+    """The local folder of this name, or else a snapshot of the hub's repository of this name."""
+    path = Path(path_or_hub_id).expanduser()
+    if path.is_dir():
+        return path
+    name = str(path_or_hub_id)
+    if isinstance(path_or_hub_id, Path) or name.count("/") != 1 or name.startswith((".", "~", "/")):
+        raise ModelError(
+            f"no KVzap surrogate: {name} is not a folder; give a folder with {CONFIG} and {WEIGHTS}, "
+            "or a hub repository such as nvidia/KVzap-mlp-Qwen3-8B"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS]))
+    except Exception as error:  # the hub's client raises its own, requests' and the system's errors
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"no KVzap surrogate: {name} is neither a folder nor a hub repository that can be read ({reason}); "
+            "check the name and the connection"
+        ) from error
+
+
+def _read_config(folder: Path) -> SurrogateConfig:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelError(f"no KVzap surrogate in {folder}: it has no {CONFIG}; give a folder written by its training")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        sizes = {name: values[name] for name in ("input_dim", "output_dim", "n_modules")}
+        sizes["hidden_dim"] = values.get("hidden_dim")
+    except KeyError as error:
+        raise ModelError(
+            f"{path} is not a KVzap config: it has no {error}, only {', '.join(sorted(values))}; "
+            "it needs input_dim, output_dim, n_modules, hidden_dim"
+        ) from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is not a JSON object ({error}); download the surrogate again") from error
+    for name, size in sizes.items():
+        if (name, size) != ("hidden_dim", None) and (type(size) is not int or size < 1):
+            raise ModelError(f"{path} is not a KVzap config: {name} is {size!r}, it must be a positive integer")
+    return SurrogateConfig(**sizes)
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelError(f"no KVzap surrogate in {folder}: it has no {WEIGHTS}; other formats are not loaded")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path} is damaged or no safetensors file ({reason}); download it again") from error
