@@ -1,0 +1,80 @@
+"""The `keepmap` command: parse, call, and turn errors into one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from keepmap import __version__
+from keepmap.errors import KeepmapError
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. Returns 0, 2 after an error of the user's (one line on stderr), 130 after Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if arguments and arguments[0] in ("--version", "-V"):
+            print(f"keepmap {__version__}")
+            return 0
+        _run(arguments)
+        sys.stdout.flush()
+    except KeepmapError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough; what is left to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _run(arguments: Sequence[str]) -> None:
+    # Everything heavy is imported after the arguments were understood: help and errors answer at once.
+    from keepmap.cli.options import Compare, Methods, SampleData
+    from keepmap.cli.parsing import parse
+
+    match parse(arguments):
+        case Compare() as options:
+            from keepmap.cli.compare import compare_compression_methods
+            from keepmap.models.quiet import quiet_transformers
+
+            quiet_transformers()
+            compare_compression_methods(
+                data_path=options.data_path,
+                text_field=options.text_field,
+                model_name=options.model_name,
+                kvzap_scorer_model=options.kvzap_scorer_model,
+                kvzap_model_type=options.kvzap_model_type,
+                methods=options.methods,
+                max_samples=options.max_samples,
+                max_length=options.max_length,
+                chunk_size=options.chunk_size,
+                thresholds=options.thresholds,
+                density=options.density,
+                sliding_window_size=options.sliding_window_size,
+                n_sink=options.n_sink,
+                h2o_local_window_size=options.h2o_local_window_size,
+                include_observed_attention=options.include_observed_attention,
+                seed=options.seed,
+                dtype=options.dtype,
+                device=options.device,
+                num_gpus=options.num_gpus,
+                workers=options.workers,
+                output_dir=options.output_dir,
+                visualize_first_sample=not options.no_visualize,
+                format=options.format,
+            )
+        case SampleData() as options:
+            from keepmap.data.sample import write_sample_data
+
+            path = write_sample_data(options.out, n_samples=options.n_samples, seed=options.seed)
+            print(f"Wrote {options.n_samples} texts to {path}")
+        case Methods():
+            from keepmap.cli.console import methods_table
+
+            print("\n".join(methods_table()))

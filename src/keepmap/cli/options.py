@@ -1,0 +1,87 @@
+"""The options of every verb, as frozen dataclasses: read by the parser, so that nothing here may import torch."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+__all__ = ["VERBS", "Compare", "Methods", "SampleData", "Verb"]
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare KV-cache compression methods on a text file.
+
+    What each method costs (NLL, KL), what it holds, and pictures of what it keeps.
+    """
+
+    data_path: str
+    """File of JSON lines, one text each. `keepmap sample-data` makes one."""
+    text_field: str = "text"
+    """The field that holds the text."""
+    model_name: str = "tiny"
+    """"tiny" (embedded), a folder, or a hub id of a causal LM."""
+    kvzap_scorer_model: str | None = None
+    """KVzap surrogate: a folder or hub id. Default: the one known for the model, if any."""
+    kvzap_model_type: Literal["mlp", "linear"] = "mlp"
+    """Which of the default KVzap surrogates."""
+    methods: tuple[str, ...] = ("all",)
+    """Names, separated by spaces or commas, or all. `keepmap methods` lists them. The baselines always run."""
+    max_samples: int | None = None
+    """Read only so many lines."""
+    max_length: int | None = None
+    """Cut each text to so many tokens."""
+    chunk_size: int = 1
+    """Queries processed together; decisions fall at a chunk's end. 1 is exact decoding."""
+    thresholds: str | None = None
+    """Thresholds by method, as JSON: '{"kvzap": -7}'. Such a method runs under the threshold rule."""
+    density: float | None = None
+    """Every method by the budget rule, holding this share of what left the window: the fair comparison."""
+    sliding_window_size: int = 128
+    """The last so many positions are protected (for all methods but h2o)."""
+    n_sink: int | None = None
+    """The first so many positions are protected. Default 4; methods without sinks by design keep 0."""
+    h2o_local_window_size: int = 512
+    """The window of h2o."""
+    include_observed_attention: Flag = False
+    """Accepted for old commands: observed_attention and h2o are in `all` by default now."""
+    seed: int = 0
+    """For the methods that draw, and the bootstrap."""
+    dtype: str = "auto"
+    """auto (the checkpoint's), float32, bfloat16, float16 or float64."""
+    device: str = "auto"
+    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    num_gpus: int | None = None
+    """Spread the samples over so many GPUs; -1 for all."""
+    workers: int | None = None
+    """Spread the samples over so many processes. Same results whatever the number; each computes with as many
+    threads as one alone would (OMP_NUM_THREADS sets it)."""
+    output_dir: str = "comparison_results"
+    """Where results and pictures go."""
+    no_visualize: Flag = False
+    """Draw no pictures."""
+    format: str = "png"
+    """Of the pictures: png, svg, pdf, or several with commas."""
+
+
+@dataclass(frozen=True)
+class SampleData:
+    """Write a sample data file: prose that `tiny` was not trained on, with facts."""
+
+    out: str
+    """The file to write."""
+    n_samples: int = 8
+    """How many texts."""
+    seed: int = 0
+    """The same seed gives the same file."""
+
+
+@dataclass(frozen=True)
+class Methods:
+    """List the methods with their default rule and protection."""
+
+
+Verb = Compare | SampleData | Methods
+VERBS: dict[str, type[Verb]] = {"compare": Compare, "sample-data": SampleData, "methods": Methods}

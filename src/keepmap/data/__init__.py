@@ -1,0 +1,1 @@
+"""What models read: texts, facts to recall, prose that every CPython carries."""

@@ -1,0 +1,12 @@
+"""Pictures of KeepMaps. `keepmap.draw` is this package.
+
+One figure per file; each function draws into a new Figure or into given Axes, and returns the Axes. Nothing here loads
+a model or touches pyplot and the user's rcParams.
+"""
+
+from keepmap.drawing.files import save_figure
+from keepmap.drawing.heatmap import compression_heatmap
+from keepmap.drawing.layers import keep_map_by_layer
+from keepmap.drawing.lifetimes import keep_map_lifetimes
+
+__all__ = ["compression_heatmap", "keep_map_by_layer", "keep_map_lifetimes", "save_figure"]

@@ -1,0 +1,61 @@
+"""The project's colours, in one place, and the settings that every figure is made and saved with."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.colors import to_rgb
+
+__all__ = ["COMPRESSIBLE", "DPI", "EVICTED", "KEPT", "PROTECTED", "SINK_LINE", "WINDOW_LINE", "figure_style", "ramp"]
+
+# Okabe-Ito's bluish green (#009E73) made lighter and its vermillion (#D55E00) made darker and redder: as they are, they
+# have nearly the same lightness and merge in greyscale.
+KEPT = "#4BD5A7"
+EVICTED = "#C23B0A"
+PROTECTED = "#0072B2"
+COMPRESSIBLE = "#FFFFFF"
+SINK_LINE = "#0072B2"
+WINDOW_LINE = "#E69F00"
+
+DPI = 200
+"""Pixels per inch of the figures that the project makes, and of the rasters inside SVG and PDF."""
+
+_SETTINGS: Mapping[str, object] = {
+    "figure.dpi": DPI,
+    "savefig.dpi": "figure",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.6,
+    "legend.fontsize": 9,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "keepmap",
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """matplotlib's defaults and the project's settings, for the time of a `with`; the user's rcParams come back after.
+
+    What the user has set does not reach the figure, so that the same map gives the same bytes everywhere.
+    """
+    with matplotlib.style.context(["default", dict(_SETTINGS)]):
+        yield
+
+
+def ramp(low: str, high: str) -> UInt8[np.ndarray, "256 3"]:
+    """256 colours from `low` to `high`.
+
+    Between light (exponent 2.2: half looks like `high`) and stored values (1: half looks like `low`), an exponent of
+    1.5 makes the lightness grow in even steps.
+    """
+    share = np.linspace(0.0, 1.0, 256)[:, None]
+    mixed = (1 - share) * np.array(to_rgb(low)) ** 1.5 + share * np.array(to_rgb(high)) ** 1.5
+    return np.round(mixed ** (1 / 1.5) * 255).astype(np.uint8)

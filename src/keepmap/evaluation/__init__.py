@@ -1,0 +1,1 @@
+"""What dropping costs: likelihoods, densities, and the comparison of methods over samples."""

@@ -1,0 +1,100 @@
+"""From finished results to the comparison, and to its files."""
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from keepmap import __version__
+from keepmap.evaluation.aggregate import summarise
+from keepmap.evaluation.compare import NO_CHUNKING, Facts
+from keepmap.evaluation.plan import BASELINE, validates
+from keepmap.evaluation.results import Comparison, SampleResult, write_json
+
+__all__ = ["ResultKey", "build_comparison", "clear_results", "complete_samples", "versions", "write_comparison"]
+
+ResultKey = tuple[int, str]
+"""(sample, method)."""
+
+LABELS = {NO_CHUNKING: "Baseline (No Chunking)", BASELINE: "Baseline (Chunked)"}
+DETAILED, SUMMARY, TIMINGS = "detailed_results.json", "comparison_summary.json", "timings.json"
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part in a number."""
+    import transformers
+
+    return {
+        "keepmap": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) -> list[int]:
+    """The samples that every method is done with."""
+    keys = [NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans)]
+    return [sample for sample in range(facts.n_samples) if all((sample, key) in results for key in keys)]
+
+
+def build_comparison(
+    results: Mapping[ResultKey, SampleResult], facts: Facts, configuration: Mapping[str, Any], seed: int
+) -> Comparison | None:
+    """A row per method over the samples that all of them are done with; None where there is no such sample.
+
+    The order in which results came in does not matter.
+    """
+    samples = complete_samples(results, facts)
+    if not samples:
+        return None
+    by_method = {
+        key: [results[sample, key] for sample in samples]
+        for key in (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
+    }
+    baseline = by_method[BASELINE]
+    rows = [summarise(plan.label, by_method[plan.key], baseline, plan, seed) for plan in facts.plans]
+    return Comparison(
+        configuration,
+        summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None, seed),
+        summarise(LABELS[BASELINE], baseline, baseline, None, seed),
+        tuple(sorted(rows, key=lambda row: row.avg_nll)),
+        tuple(result for sample in samples for result in (by_method[key][samples.index(sample)] for key in by_method)),
+        len(samples) == facts.n_samples,
+        len(samples) if validates(facts.plans) else None,
+    )
+
+
+def clear_results(output_dir: Path) -> None:
+    """Remove the results of an earlier run, which would be mistaken for this one's if it were interrupted."""
+    for name in (DETAILED, SUMMARY, TIMINGS):
+        (output_dir / name).unlink(missing_ok=True)
+    for path in [*(output_dir / "samples").glob("sample_*.json"), *output_dir.glob("*_keepmap.safetensors")]:
+        path.unlink()
+
+
+def write_comparison(
+    comparison: Comparison,
+    seconds: Mapping[ResultKey, float],
+    devices: tuple[str, ...],
+    output_dir: Path,
+) -> tuple[Path, Path]:
+    """Write the two result files, and the seconds into a third, so that the first two are the same on every run.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    detailed, summary = output_dir / DETAILED, output_dir / SUMMARY
+    write_json(detailed, comparison.document())
+    write_json(summary, comparison.summary())
+    methods = dict.fromkeys(result.method for result in comparison.samples)
+    timings = {
+        method: {str(sample): taken for (sample, key), taken in sorted(seconds.items()) if key == method}
+        for method in methods
+    }
+    write_json(output_dir / TIMINGS, {"processes": list(devices), "seconds_by_method_and_sample": timings})
+    return detailed, summary
