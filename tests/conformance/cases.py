@@ -1,0 +1,154 @@
+"""The product of everything that a run of the engine depends on, and both sides of one case."""
+
+import math
+import random
+from dataclasses import dataclass, replace
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from keepmap.eviction.evict import Eviction, evict
+from keepmap.methods.base import Method
+from keepmap.methods.kv.kvzap import KVzap
+from keepmap.models.language import load_language_model
+from tests.families import FAMILIES, build, tokens
+from tests.reference import scores
+from tests.reference.decode import Decoded, decode
+from tests.reference.rules import Rule
+from tests.reference.scores import Seen
+
+__all__ = ["METHODS", "Case", "by_engine", "by_reference", "sampled", "whole_product"]
+
+METHODS = ("random", "streaming_llm", "key_norm", "kvzap", "observed_attention", "h2o", "expected_attention")
+"""The others are these under another protection or threshold (random_validation, kvzap_no_sink) or none (baseline)."""
+
+RULES = ("threshold", "density", "budget")
+WHOLE = 1_000_000  # a chunk that is longer than every text
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run."""
+
+    family: str
+    method: str
+    rule: str
+    chunk_size: int
+    window: int
+    n_sink: int
+    n: int
+    seed: int = 0
+    dtype: torch.dtype = torch.float64
+
+    def __str__(self) -> str:
+        chunk = "N" if self.chunk_size == WHOLE else self.chunk_size
+        return f"{self.family}-{self.method}-{self.rule}-C{chunk}-w{self.window}-s{self.n_sink}-n{self.n}"
+
+    def options(self) -> dict[str, float | int]:
+        """The rule's value, such that some entries go and some stay."""
+        if self.rule == "density":
+            return {"density": (0.1, 0.2, 0.5, 0.07)[self.seed % 4]}
+        if self.rule == "budget":
+            return {"budget": (3, 11, 0)[self.seed % 3]}
+        return {"threshold": self._threshold()}
+
+    def _threshold(self) -> float:
+        """About the median of what is decided (measured once; it need not be exact)."""
+        received = {0: 0.1, 5: 0.05, 128: 0.004}[self.window]
+        return {
+            "random": 0.6,
+            "streaming_llm": 1.0,
+            "key_norm": self._median_key_norm(),
+            "kvzap": 0.0,
+            "observed_attention": received,
+            "h2o": received * (self.window + 1),
+            "expected_attention": 0.5,
+        }[self.method]
+
+    def _median_key_norm(self) -> float:
+        rule = Rule(threshold=-math.inf, n_sink=0, window=0)
+        model = build(self.family, self.dtype)
+        decoded = decode(model, tokens(64, self.seed), scores.key_norm, rule, WHOLE, growing=False)
+        lower, upper = decoded.scores.flatten().sort().values[[63, 64]].tolist()
+        return (lower + upper) / 2
+
+
+def whole_product() -> list[Case]:
+    """Every family x method x rule x chunk x window x sinks; the length follows from the rest."""
+    axes = product(FAMILIES, METHODS, RULES[:2], (1, 7, 128, WHOLE), (0, 5, 128), (0, 4))
+    return [_with_length(Case(*axis, n=0, seed=seed)) for seed, axis in enumerate(axes)]
+
+
+def sampled() -> list[Case]:
+    """Every pair of family and method once, everything else drawn."""
+    draw = random.Random(20_240_817)
+    cases = []
+    for seed, (family, method) in enumerate(product(FAMILIES, METHODS)):
+        rule, chunk = draw.choice(RULES), draw.choice((1, 1, 7, 128, WHOLE))
+        window, n_sink = draw.choice((0, 5, 128)), draw.choice((0, 4))
+        cases.append(_with_length(Case(family, method, rule, chunk, window, n_sink, n=0, seed=seed)))
+    return cases
+
+
+def _with_length(case: Case) -> Case:
+    n = case.window + 40 + case.seed * 7 % 30
+    if case.chunk_size == 128:
+        n += 150
+    if case.method == "expected_attention" and case.seed % 2 == 0:
+        n = max(n, 140 + case.seed % 60)  # beyond the first refresh of its statistics
+    return replace(case, n=n)
+
+
+def surrogate(heads: int) -> KVzap:
+    """A KVzap whose surrogate is a random function of (layer, hidden state)."""
+
+    def score(layer: int, hidden: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(layer)
+        weights = torch.randn(hidden.shape[-1], heads, generator=generator, dtype=torch.float64)
+        return torch.tanh(hidden.double() @ weights / 4)
+
+    return KVzap(score)
+
+
+def by_engine(case: Case) -> Eviction:
+    """keepmap's answer."""
+    language_model = load_language_model(build(case.family, case.dtype))
+    method: str | Method = surrogate(language_model.n_kv_heads) if case.method == "kvzap" else case.method
+    return evict(
+        language_model,
+        tokens(case.n, case.seed),
+        method,
+        **case.options(),
+        n_sink=case.n_sink,
+        window=case.window,
+        chunk_size=case.chunk_size,
+        seed=case.seed,
+    )
+
+
+def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
+    """The truth. With `decided_by` [L, G, N] these scores decide, and the true ones are only told."""
+    model = build(case.family, case.dtype)
+    layers, heads = model.config.num_hidden_layers, load_language_model(model).n_kv_heads
+    score = {
+        "random": scores.random(layers, heads, case.n, case.seed),
+        "streaming_llm": scores.streaming_llm,
+        "key_norm": scores.key_norm,
+        "kvzap": scores.kvzap(surrogate(heads).surrogate),
+        "observed_attention": scores.observed_attention,
+        "h2o": scores.h2o,
+        "expected_attention": scores.expected_attention,
+    }[case.method]
+    rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window)
+    ids, growing = tokens(case.n, case.seed), case.method in scores.GROWING
+    if decided_by is None:
+        return decode(model, ids, score, rule, case.chunk_size, growing)
+    assert not growing, "a growing score decides by many values, and a KeepMap tells the last"
+    true = torch.zeros(decided_by.shape, dtype=torch.float64)
+
+    def decide(seen: Seen, head: int, j: int) -> float:
+        true[seen.layer, head, j] = score(seen, head, j)
+        return float(decided_by[seen.layer, head, j])
+
+    return replace(decode(model, ids, decide, rule, case.chunk_size, growing), scores=true)

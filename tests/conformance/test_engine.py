@@ -1,0 +1,64 @@
+"""The engine equals token-by-token decoding: logits, scores and expiries."""
+
+import pytest
+import torch
+
+from tests.conformance.cases import Case, by_engine, by_reference, sampled, whole_product
+from tests.families import FAMILIES
+from tests.reference.scores import GROWING
+
+
+def check(case: Case, logits: float = 5e-7, scores: float = 1e-5) -> None:
+    """Both sides of one case agree. (Measured: 1e-14; but norms round to float32 whatever the model's precision.)"""
+    truth, found = by_reference(case), by_engine(case)
+    keep_map = found.keep_map
+    if case.method not in GROWING and not torch.equal(keep_map.expires, truth.expires):
+        # Two scores were equal but for rounding: the decisions have to follow from the engine's own scores, and these
+        # have to be right.
+        truth = by_reference(case, decided_by=keep_map.scores)
+    assert torch.equal(keep_map.expires, truth.expires)
+    assert torch.equal(keep_map.held, truth.held)
+    torch.testing.assert_close(keep_map.scores.double(), truth.scores, rtol=scores, atol=scores)
+    torch.testing.assert_close(found.logits.double(), truth.logits.double(), rtol=0, atol=logits)
+    if case.chunk_size >= case.n:
+        assert (keep_map.expires == case.n).all()
+
+
+@pytest.mark.parametrize("case", sampled(), ids=str)
+def test_the_engine_equals_decoding(case):
+    check(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", whole_product(), ids=str)
+def test_the_engine_equals_decoding_in_every_case(case):
+    check(case)
+
+
+# Where decisions don't hinge on rounding, the other precisions agree too. What float32 measures: 6e-6.
+@pytest.mark.parametrize("family", FAMILIES)
+def test_float32(family):
+    check(Case(family, "random", "density", 1, 5, 4, n=90, dtype=torch.float32), logits=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3", "gpt2", "gpt_oss", "phi3"])
+def test_half_precision(family, dtype):
+    case = Case(family, "random", "threshold", 1, 5, 4, n=70, dtype=dtype)
+    exact = by_reference(Case(family, "random", "threshold", 1, 5, 4, n=70)).logits
+    truth, found = by_reference(case), by_engine(case)
+    assert torch.equal(found.keep_map.expires, truth.expires)
+    assert found.logits.dtype in {dtype, torch.float32}
+    # No further from exact arithmetic than decoding in the same precision is, give or take.
+    error = (found.logits.double() - exact).abs().mean()
+    assert error <= 1.5 * (truth.logits.double() - exact).abs().mean() + 1e-3
+
+
+def test_the_cases_of_this_file_drop_and_keep():
+    """Agreement on runs that drop nothing, or everything, would prove little."""
+    both = 0
+    cases = [case for case in sampled() if case.family == "llama" or case.family == "gemma3"]
+    for case in cases:
+        held = by_engine(case).keep_map.held[:, :, case.n_sink : case.n - case.window]
+        both += 0 < int(held.sum()) < held.numel()
+    assert both >= 0.7 * len(cases)

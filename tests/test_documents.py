@@ -1,0 +1,118 @@
+"""What the documents show is run as it stands: README's example, CONTRIBUTING's method, the generated pages."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from keepmap.models.language import EMBEDDED
+from keepmap.registry import method_class, method_names
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def python_block(document: str) -> str:
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
+    assert len(blocks) == 1, f"{document} has {len(blocks)} Python blocks"
+    return str(blocks[0])
+
+
+def run(code: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readmes_example_runs(tmp_path: Path) -> None:
+    printed = run(python_block("README.md"), tmp_path).splitlines()
+    assert re.fullmatch(r"torch\.Size\(\[\d+, 512\]\)", printed[0])
+    density, compressible, footprint = map(float, printed[1].split())
+    assert 0 < compressible < density < footprint < 1
+    assert abs(compressible - 0.2) < 0.01
+    assert (tmp_path / "expected_attention.keepmap").is_file()
+
+
+def test_the_method_in_contributing_is_found_runs_and_gets_a_page(tmp_path: Path) -> None:
+    (tmp_path / "value_norm.py").write_text(python_block("CONTRIBUTING.md"), encoding="utf-8")
+    code = f"""
+import importlib.util, sys
+import torch
+import keepmap
+import keepmap.methods.kv as kv
+
+kv.__path__.append({str(tmp_path)!r})
+from keepmap.registry import method_names
+assert "value_norm" in method_names(), method_names()
+language_model = keepmap.load_language_model("tiny", device="cpu")
+ids = torch.arange(200) % language_model.vocab_size
+found = keepmap.evict(language_model, ids, "value_norm", window=16)
+assert abs(found.keep_map.compressible_density() - 0.2) < 0.01, found.keep_map
+assert found.keep_map.info["rule"] == "budget"
+spec = importlib.util.spec_from_file_location("docs_generate", {str(ROOT / "docs" / "generate.py")!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module.page(keepmap.registry.method_class("value_norm")))
+"""
+    page = run(code, tmp_path)
+    assert "# ValueNorm" in page
+    assert "| rule by default | budget, density 0.2 |" in page
+    assert "- `power`: the norm is raised to this power." in page
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_a_methods_page_says_all_that_its_docstring_says(name: str) -> None:
+    module = generator()
+    page = " ".join(module.page(method_class(name)).split())
+    words = re.sub(
+        r"^\s*(Attributes|Reference|Differs from the paper):", "", method_class(name).__doc__ or "", flags=re.M
+    )
+    missing = {word for word in words.replace(":", " ").split() if word.lower() not in page.replace(":", " ").lower()}
+    assert missing == set()
+
+
+def test_the_readme_names_every_method_once() -> None:
+    table = generator().table()
+    assert [table.count(f"[`{name}`](docs/methods/{name}.md)") for name in method_names()] == [1] * len(method_names())
+
+
+def test_a_stale_page_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module = generator()
+    (tmp_path / "README.md").write_text(f"{module.START}\n{module.END}\n", encoding="utf-8")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    module.write()
+    assert module.out_of_date() == []
+    (tmp_path / "docs" / "methods" / "random.md").write_text("old\n", encoding="utf-8")
+    (tmp_path / "docs" / "methods" / "gone.md").write_text("gone\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(f"{module.START}\nold\n{module.END}\n", encoding="utf-8")
+    assert module.out_of_date() == ["README.md", "docs/methods/gone.md", "docs/methods/random.md"]
+    assert module.main(["--check"]) == 1
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_benchmarks_time_the_embedded_models_shape() -> None:
+    spec = importlib.util.spec_from_file_location("shapes", ROOT / "benchmarks" / "shapes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    shapes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shapes)
+    config = json.loads((EMBEDDED["tiny"] / "config.json").read_text(encoding="utf-8"))
+    assert {name: config[name] for name in shapes.TINY} == shapes.TINY
