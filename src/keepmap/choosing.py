@@ -8,6 +8,7 @@ import heapq
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -68,10 +69,14 @@ class Budget:
         """How many of m compressible positions may be held: the one place where a ratio becomes a count."""
         if self.count is not None:
             return min(self.count, m)
+        top, bottom = self._ratio
+        return -(-top * m // bottom)
+
+    @cached_property
+    def _ratio(self) -> tuple[int, int]:
+        """The decimal that was typed, not the nearest binary: 0.2 of 35 is 7, not ceil(7.000000000000001)."""
         assert self.density is not None
-        # The decimal that was typed, not the nearest binary: 0.2 of 35 is 7, not ceil(7.000000000000001).
-        ratio = Fraction(repr(float(self.density)))
-        return math.ceil(ratio * m)
+        return Fraction(repr(float(self.density))).as_integer_ratio()
 
 
 Rule = Threshold | Budget
@@ -133,17 +138,19 @@ def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size:
     for head in range(heads):
         ranks, by_rank = rank[head].tolist(), order[head].tolist()
         heap: list[int] = []
-        entered = protection.n_sink
+        held_now, entered = 0, protection.n_sink
         dropped: list[int] = []
         dropped_at: list[int] = []
         for end, most in zip(ends, capacity, strict=True):
-            leaving = end - protection.window
-            while entered < leaving:
-                heapq.heappush(heap, ranks[entered])
-                entered += 1
-            while len(heap) > most:
-                dropped.append(by_rank[heapq.heappop(heap)])
-                dropped_at.append(end)
+            for position in range(entered, end - protection.window):
+                if held_now < most:
+                    heapq.heappush(heap, ranks[position])
+                    held_now += 1
+                else:
+                    # Full: the lowest of the held and the new one goes, which may be the new one itself.
+                    dropped.append(by_rank[heapq.heappushpop(heap, ranks[position])])
+                    dropped_at.append(end)
+                entered = position + 1
         if dropped:
             where = torch.tensor(dropped)
             expires[head, where] = torch.tensor(dropped_at)

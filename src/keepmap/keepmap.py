@@ -88,7 +88,7 @@ class KeepMap:
         n = self.shape[2]
         last = n - 1
         step = last if step is None else step
-        if not 0 <= step <= last:
+        if n and not 0 <= step <= last:
             raise InputError(f"step {step} was asked for, the map has steps 0..{last}")
         if step == last:
             return self.held.clone()
@@ -188,12 +188,13 @@ class KeepMap:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != FORMAT:
-                    raise InputError(f"{path} is not a KeepMap (format: {metadata.get('format')!r}, wanted {FORMAT!r})")
+                    raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
                 tensors = {name: file.get_tensor(name) for name in ("expires", "scores", "held")}
-        except SafetensorError as error:
+            about = json.loads(metadata["about"])
+            parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}
+            return cls(tensors["expires"], tensors["scores"], tensors["held"].bool(), **parts)
+        except (SafetensorError, KeyError, TypeError, ValueError, ImpossibleResultError) as error:
             raise InputError(f"{path} is not a KeepMap, or is damaged: {error}") from None
-        about = json.loads(metadata["about"])
-        return cls(tensors["expires"], tensors["scores"], tensors["held"].bool(), **about)
 
 
 def _in_one_order(file: bytes) -> bytes:

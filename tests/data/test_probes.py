@@ -83,6 +83,11 @@ def test_too_many_facts():
         list_probe(random.Random(0), len(WORDS) + 1)
 
 
+def test_facts_that_do_not_fit():
+    with pytest.raises(ValueError, match="8 facts and their questions take .* more than the length 300"):
+        prose_probe(random.Random(0), DOCUMENTS, 300, 8)
+
+
 def test_woven_facts_leave_the_lines_as_they_are():
     lines = [f"line {k}\n" for k in range(50)]
     probe = weave_facts(random.Random(1), lines, 6, dense=0.5, gap=40)

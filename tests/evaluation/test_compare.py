@@ -154,3 +154,15 @@ def test_a_keep_map_is_saved_as_the_same_bytes_every_time(session, tmp_path):
         keep_map.save(tmp_path / "again")
         assert (tmp_path / "again").read_bytes() == (tmp_path / "first").read_bytes()
     assert KeepMap.load(tmp_path / "again") == keep_map
+
+
+def test_too_little_memory_says_what_was_too_large(session, monkeypatch):
+    def does_not_fit(language_model, ids, method, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(compare, "evict", does_not_fit)
+    n = len(session.samples[3].ids)
+    with pytest.raises(
+        ModelError, match=rf"sample 3 \(line 4, {n} tokens\) with baseline does not fit .* --max_length"
+    ):
+        list(evaluate_sample(session, 3))

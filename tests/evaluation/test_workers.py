@@ -38,6 +38,8 @@ def test_a_killed_worker_is_reported_and_its_sample_done_again(job):
     events = []
     for event in run_job(job, ["cpu", "cpu"]):
         if isinstance(event, Finished) and not any(isinstance(one, Finished) for one in events):
+            for child in multiprocessing.active_children():
+                (job.output_dir / f".half.json.{child.pid}.part").touch()
             kill_workers()
         events.append(event)
     died = [event for event in events if isinstance(event, Died)]
@@ -45,6 +47,7 @@ def test_a_killed_worker_is_reported_and_its_sample_done_again(job):
     assert {event.exit_code for event in died} == {-signal.SIGKILL}
     assert by_key(events) == expected
     assert len(expected) == 8 * 5
+    assert not list(job.output_dir.rglob("*.part"))
     assert not multiprocessing.active_children()
 
 

@@ -149,9 +149,7 @@ class _Pool:
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
-            worker.process.join()
-            worker.process.close()
-            worker.pipe.close()
+            self._clean_up(worker)
         self._workers.clear()
 
     def _start(self, device: str) -> None:
@@ -187,13 +185,21 @@ class _Pool:
                     # It is dead, and its pipe says so when it is read next.
                     return
 
+    def _clean_up(self, worker: _Worker) -> None:
+        """Once it has ended: what it was writing when it was killed is not left lying about."""
+        worker.process.join()
+        for folder in (self._job.output_dir, self._job.output_dir / "samples"):
+            for path in folder.glob(f".*.{worker.process.pid}.part"):
+                path.unlink(missing_ok=True)
+        worker.process.close()
+        worker.pipe.close()
+
     def _bury(self, worker: _Worker) -> Iterator[Died]:
         """Replace a dead worker, and put its sample first in the queue."""
         worker.process.join()
         exit_code = worker.process.exitcode
         self._workers.remove(worker)
-        worker.process.close()
-        worker.pipe.close()
+        self._clean_up(worker)
         if worker.ready and worker.sample is None:
             # It had nothing left to do.
             return

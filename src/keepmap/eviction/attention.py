@@ -41,7 +41,7 @@ def evicting_attention(
     for start in range(0, n, step * _REGATHER):
         stretch = range(start, min(start + step * _REGATHER, n))
         for members in _alike(expires, int(sees_from[start]), stretch):
-            packed = _Packed(keys, values, expires, members, int(sees_from[start]), stretch)
+            packed = _Packed(keys, values, expires, members, sees_from, stretch)
             for first in range(start, stretch.stop, step):
                 last = min(first + step, stretch.stop)
                 block_keys, block_values, tail, mask = packed.block(first, last, sees_from[first:last])
@@ -63,10 +63,11 @@ def visible(
     positions: Int[Tensor, "*G #B K"],
     expires: Int[Tensor, "*G #B K"],
     queries: Int[Tensor, "B 1"],
-    sees_from: Int[Tensor, "B 1"],
+    sees_from: Int[Tensor, "B 1"] | None,
 ) -> Bool[Tensor, "*G B K"]:
     """The contract: which of the keys at `positions` the queries see."""
-    return (positions <= queries) & (queries < expires) & (positions >= sees_from)
+    seen = (positions <= queries) & (queries < expires)
+    return seen if sees_from is None else seen & (positions >= sees_from)
 
 
 def probabilities(
@@ -93,14 +94,16 @@ class _Packed:
         values: Float[Tensor, "G N Dv"],
         expires: Int[Tensor, "G N"],
         members: slice,
-        oldest: int,
+        sees_from: Int[Tensor, " N"],
         stretch: range,
     ) -> None:
         self.keys, self.values = keys[members], values[members]
+        oldest = int(sees_from[stretch.start])
         position = torch.arange(oldest, stretch.stop, device=keys.device)
         expires = expires[members, oldest : stretch.stop]
-        # Under a sliding window of the model's own nothing is steady for long: leave it to the masks.
-        steady = (expires >= stretch.stop) & (position < (stretch.start if oldest == 0 else 0))
+        # Where a window of the model's own has begun to slide by the last query, all is left to the masks.
+        slides = int(sees_from[stretch.stop - 1]) > 0
+        steady = (expires >= stretch.stop) & (position < (0 if slides else stretch.start))
         self.n_steady = int(steady.sum(dim=1).min())
         tail = (expires > stretch.start) & ~(steady & (steady.cumsum(dim=1) <= self.n_steady))
         at, _ = _flush_left(tail)
@@ -128,7 +131,9 @@ class _Packed:
         expires = torch.where(wanted.gather(1, at), self.expires.gather(1, at), -1)
         self._gather(positions, self.n_steady)
         queries = torch.arange(first, last, device=positions.device)
-        mask = visible(positions[:, None], expires[:, None], queries[:, None], sees_from[:, None])
+        # Where no query is barred from position 0, that test is always true.
+        bar = sees_from[:, None] if int(sees_from[-1]) else None
+        mask = visible(positions[:, None], expires[:, None], queries[:, None], bar)
         end = self.n_steady + width
         return self.key_room[:, :end], self.value_room[:, :end], width, mask
 

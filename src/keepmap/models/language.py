@@ -108,7 +108,6 @@ def load_language_model(
     loaded.eval()
     config = loaded.config.get_text_config()
     heads = int(config.num_attention_heads)
-    # GPT-2's positions are a table; others only state how far they were trained.
     return LanguageModel(
         loaded,
         tokenizer,
@@ -117,8 +116,21 @@ def load_language_model(
         heads,
         int(getattr(config, "num_key_value_heads", None) or heads),
         int(config.vocab_size),
-        getattr(config, "max_position_embeddings", None),
+        _longest(config),
     )
+
+
+def _longest(config: "PretrainedConfig") -> int | None:
+    """The longest text that one pass processes as decoding would.
+
+    With longrope (Phi-3) a text beyond the original length turns all keys anew, which decoding cannot do to the keys
+    it has cached: the two differ, and decoding is what users run.
+    """
+    most = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or {}
+    each = [part for part in rope.values() if isinstance(part, dict)] or [rope]
+    original = [part.get("original_max_position_embeddings") for part in each if part.get("rope_type") == "longrope"]
+    return min([int(limit) for limit in (most, *original) if limit], default=None)
 
 
 def _device(device: str) -> torch.device:
