@@ -42,7 +42,7 @@ class ExpectedAttention(Scored):
     name: ClassVar[str] = "expected_attention"
     label: ClassVar[str] = "ExpectedAttention"
     needs: ClassVar[str] = "prefix"
-    threshold: ClassVar[float | None] = 0.35
+    threshold: ClassVar[float | None] = 2.0
     needs_rotation: ClassVar[bool] = True
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:

@@ -25,7 +25,7 @@ class KeyNorm(Scored):
     name: ClassVar[str] = "key_norm"
     label: ClassVar[str] = "KeyNorm"
     needs: ClassVar[str] = "position"
-    threshold: ClassVar[float | None] = -10.0
+    threshold: ClassVar[float | None] = -12.5
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
         """-||k||, in float32 at least: rounding to bfloat16 would make most scores of a head tie."""
