@@ -8,7 +8,7 @@ import heapq
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -127,32 +127,60 @@ def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk
 
 def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size: int) -> Choice:
     heads, n = scores.shape
-    ends = [*range(chunk_size, n, chunk_size), n] if n else []
-    capacity = [rule.capacity(protection.compressible_left(end)) for end in ends]
     expires = torch.full((heads, n), n, dtype=torch.int64)
     held = torch.ones((heads, n), dtype=torch.bool)
-    # A stable sort gives each position a rank that is unique and breaks ties in favour of the later one, so that the
-    # heaps hold plain integers.
-    order = torch.argsort(scores.cpu(), dim=1, stable=True)
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(n).expand(heads, n))
-    for head in range(heads):
-        ranks, by_rank = rank[head].tolist(), order[head].tolist()
-        heap: list[int] = []
-        held_now, entered = 0, protection.n_sink
-        dropped: list[int] = []
-        dropped_at: list[int] = []
-        for end, most in zip(ends, capacity, strict=True):
-            for position in range(entered, end - protection.window):
-                if held_now < most:
-                    heapq.heappush(heap, ranks[position])
-                    held_now += 1
-                else:
-                    # Full: the lowest of the held and the new one goes, which may be the new one itself.
-                    dropped.append(by_rank[heapq.heappushpop(heap, ranks[position])])
-                    dropped_at.append(end)
-                entered = position + 1
-        if dropped:
-            where = torch.tensor(dropped)
-            expires[head, where] = torch.tensor(dropped_at)
-            held[head, where] = False
+    schedule = _schedule(n, rule, protection, chunk_size)
+    if schedule.drops_at.numel():
+        # A stable sort gives each position a rank that is unique and breaks ties in favour of the later one, so that
+        # the heaps hold plain integers.
+        order = torch.argsort(scores.cpu(), dim=1, stable=True)
+        rank = torch.empty_like(order).scatter_(1, order, torch.arange(n).expand(heads, n))
+        dropped = order.gather(1, torch.tensor([_dropped_ranks(ranks, schedule) for ranks in rank.tolist()]))
+        expires.scatter_(1, dropped, schedule.drops_at.expand(heads, -1))
+        held.scatter_(1, dropped, False)
     return Choice(expires.to(scores.device), held.to(scores.device))
+
+
+@dataclass(frozen=True, eq=False)
+class _Schedule:
+    """Positions enter a heap as they leave the window; some find room, the others push the lowest out.
+
+    Attributes:
+        runs: (first, room, last): positions first..room-1 find room, positions room..last-1 push one out each.
+        drops_at: [drops], the expiry of what is pushed out, in order.
+    """
+
+    runs: tuple[tuple[int, int, int], ...]
+    drops_at: Int[Tensor, " drops"]
+
+
+@lru_cache(maxsize=8)
+def _schedule(n: int, rule: Budget, protection: Protection, chunk_size: int) -> _Schedule:
+    """The same for every layer and head: capacities do not depend on scores."""
+    runs: list[tuple[int, int, int]] = []
+    drops_at: list[int] = []
+    held, entered = 0, protection.n_sink
+    for end in [*range(chunk_size, n, chunk_size), n] if n else []:
+        leaving = end - protection.window
+        if leaving <= entered:
+            continue
+        room = min(leaving - entered, rule.capacity(protection.compressible_left(end)) - held)
+        drops_at += [end] * (leaving - entered - room)
+        if room or not runs:
+            runs.append((entered, entered + room, leaving))
+        else:
+            runs[-1] = (*runs[-1][:2], leaving)
+        held, entered = held + room, leaving
+    return _Schedule(tuple(runs), torch.tensor(drops_at, dtype=torch.int64))
+
+
+def _dropped_ranks(ranks: list[int], schedule: _Schedule) -> list[int]:
+    """The ranks that are pushed out of one head, in order."""
+    heap: list[int] = []
+    dropped: list[int] = []
+    push, push_out = heapq.heappush, heapq.heappushpop
+    for first, room, last in schedule.runs:
+        for rank in ranks[first:room]:
+            push(heap, rank)
+        dropped += [push_out(heap, rank) for rank in ranks[room:last]]
+    return dropped

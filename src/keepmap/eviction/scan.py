@@ -46,11 +46,15 @@ def scan(
         start = stop
     state = layer.state
     final = _scores(method, state.total, n - np.arange(n)[None])
-    scores = torch.from_numpy(np.where(state.decided, state.scores, final))
+    decided = ~state.held()
+    if isinstance(rule, Threshold):
+        decided[:, protection.n_sink : state.left] = True
+    scores = torch.from_numpy(np.where(decided, state.scores, final))
     if torch.isnan(scores).any():
         raise ImpossibleResultError("a score is NaN: the model's weights or its inputs are damaged")
     device = call.keys.device
-    choice = Choice(torch.from_numpy(state.expires).to(device), torch.from_numpy(state.held).to(device))
+    expires = torch.from_numpy(np.minimum(state.expires, n))
+    choice = Choice(expires.to(device), torch.from_numpy(state.held()).to(device))
     return choice, scores.to(device)
 
 
@@ -60,16 +64,18 @@ class _State:
     def __init__(self, heads: int, n: int) -> None:
         self.total = np.zeros((heads, n))
         self.scores = np.zeros((heads, n))
-        self.decided = np.zeros((heads, n), dtype=bool)
-        self.expires = np.full((heads, n), n)
-        self.held = np.ones((heads, n), dtype=bool)
+        self.expires = np.full((heads, n), n + 1)
+        """N + 1 for what is held; N for what goes after the last query."""
         self.left = 0
         """Positions before this one have left the window."""
         self.dropped = 0
         """Positions that the budget rule dropped so far, the same number from each head."""
 
+    def held(self) -> np.ndarray:
+        return self.expires > self.expires.shape[1]
+
     def alive_before(self, start: int) -> int:
-        return int(self.held[:, :start].sum(axis=1).max())
+        return int(self.held()[:, :start].sum(axis=1).max())
 
 
 @dataclass(frozen=True)
@@ -96,10 +102,12 @@ class _Columns:
     """[G, 1, 1, K]: 1.0 for what is seen, 0.0 for what is gone and for padding."""
     not_up: np.ndarray
     """[G, K]: 0.0 for what the budget rule may drop, inf for the rest."""
+    heads: np.ndarray
+    """[G]: 0, 1, ..."""
 
     @classmethod
     def of(cls, state: _State, protection: Protection, start: int, stop: int) -> "_Columns":
-        alive = state.held[:, :start]
+        alive = state.held()[:, :start]
         width = state.alive_before(start)
         heads = alive.shape[0]
         positions = np.full((heads, width + stop - start), -1)
@@ -109,7 +117,7 @@ class _Columns:
         positions[:, width:] = np.arange(start, stop)
         up = (positions >= protection.n_sink) & (positions < state.left)
         seen = (positions >= 0).astype(np.float64)[:, None, None]
-        return cls(positions, width - start, seen, np.where(up, 0.0, np.inf))
+        return cls(positions, width - start, seen, np.where(up, 0.0, np.inf), np.arange(heads))
 
 
 def _block(layer: _Layer, start: int, stop: int) -> None:
@@ -117,7 +125,7 @@ def _block(layer: _Layer, start: int, stop: int) -> None:
     state, protection, chunk = layer.state, layer.protection, layer.chunk_size
     n = state.total.shape[1]
     columns = _Columns.of(state, protection, start, stop)
-    head = np.arange(columns.positions.shape[0])[:, None]
+    head = columns.heads[:, None]
     logits = _logits(layer.call, columns.positions, start, stop)
     sinks = _sinks(layer.call, logits)
     most = logits.amax(dim=-1, keepdim=True)
@@ -167,40 +175,38 @@ def _decide(layer: _Layer, columns: _Columns, total: np.ndarray, end: int) -> No
     if isinstance(rule, Threshold):
         positions = columns.positions[:, entered]
         scores = _scores(layer.method, total[:, entered], end - positions)
-        head = np.arange(positions.shape[0])[:, None]
-        state.scores[head, positions], state.decided[head, positions] = scores, True
+        state.scores[columns.heads[:, None], positions] = scores
         heads, at = np.nonzero(scores < rule.threshold)
         _drop(state, columns, heads, at + entered.start, end)
     else:
+        # Whatever is still in the window comes after these columns.
+        upto = entered.stop
         columns.not_up[:, entered] = 0.0
         m = protection.compressible_left(end)
         surplus = m - state.dropped - rule.capacity(m)
         if surplus > 0:
-            scores = _scores(layer.method, total, end - columns.positions) + columns.not_up
+            scores = _scores(layer.method, total[:, :upto], end - columns.positions[:, :upto])
+            scores = scores + columns.not_up[:, :upto]
             if surplus == 1:
-                lowest = scores.argmin(axis=1)[:, None]
+                at = scores.argmin(axis=1)
+                heads = columns.heads
             else:
-                lowest = np.argsort(scores, axis=1, kind="stable")[:, :surplus]
-            heads = np.repeat(np.arange(len(lowest)), lowest.shape[1])
-            at = lowest.ravel()
-            positions = columns.positions[heads, at]
-            state.scores[heads, positions], state.decided[heads, positions] = scores[heads, at], True
+                at = np.argsort(scores, axis=1, kind="stable")[:, :surplus].ravel()
+                heads = np.repeat(columns.heads, surplus)
+            state.scores[heads, columns.positions[heads, at]] = scores[heads, at]
             _drop(state, columns, heads, at, end)
             state.dropped += surplus
 
 
 def _drop(state: _State, columns: _Columns, heads: np.ndarray, at: np.ndarray, end: int) -> None:
-    positions = columns.positions[heads, at]
-    state.expires[heads, positions] = end
-    state.held[heads, positions] = False
+    state.expires[heads, columns.positions[heads, at]] = end
     columns.seen[heads, 0, 0, at] = 0.0
     columns.not_up[heads, at] = np.inf
 
 
 def _scores(method: Received, total: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """The method's scores. Columns that no query has seen yet count one, so as not to divide by 0."""
-    counts = torch.from_numpy(np.maximum(queries, 1.0))
-    return method.score(torch.from_numpy(total), counts).numpy()
+    """The method's scores; padding counts more queries than there were, and receives nothing."""
+    return method.score(torch.from_numpy(total), torch.from_numpy(queries)).numpy()
 
 
 def _sinks(call: LayerCall, logits: Tensor) -> Float[Tensor, "G R 1 1"] | None:

@@ -90,7 +90,7 @@ class Received(Method):
     needs: ClassVar[str] = "received"
 
     @abstractmethod
-    def score(self, total: Float[Tensor, "G K"], queries: Float[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
+    def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
         """Scores from `total`, the summed attention (mean over the group's query heads), and the number of `queries`
         that could see each position."""
 

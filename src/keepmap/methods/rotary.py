@@ -41,11 +41,11 @@ def unrotated(vectors: Float[Tensor, "*heads N D"], rotation: Rotation) -> Float
 
 
 def mean_future(rotation: Rotation, after: Int[Tensor, " K"], n_future: int) -> Complex[Tensor, "K F"]:
-    """The mean of the rotations of the positions after+1 .. after+n_future, scale included."""
+    """For each step, the mean of the rotations of the positions after+1 .. after+n_future, scale included."""
     steps = torch.arange(1, n_future + 1, device=after.device)
-    one = torch.full((), rotation.scale, dtype=torch.float64, device=after.device)
-    mean = torch.polar(one, _angles(rotation, steps)).mean(dim=0)
-    return torch.polar(torch.ones_like(one), _angles(rotation, after)) * mean
+    scale = torch.full((), rotation.scale, dtype=torch.float64, device=after.device)
+    mean = torch.polar(scale, _angles(rotation, steps)).mean(dim=0)
+    return torch.polar(torch.ones_like(scale), _angles(rotation, after)) * mean
 
 
 def _angles(rotation: Rotation, positions: Int[Tensor, " K"]) -> Float[Tensor, "K F"]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float
 from torch import Tensor
 
-from keepmap.methods.base import LayerInput, Scored
+from keepmap.methods.base import LayerInput, Rotation, Scored
 from keepmap.methods.rotary import mean_future, turned, unrotated
 
 __all__ = ["ExpectedAttention"]
@@ -59,6 +59,11 @@ class ExpectedAttention(Scored):
         scores = torch.zeros(heads, n, dtype=wide, device=keys.device)
 
         decided_after = layer.decided_at - 1
+        rotation, turned_back = layer.rotation, keys
+        if rotation is not None:
+            future = mean_future(rotation, torch.arange(n, device=keys.device), self.n_future)
+            # Each decided key has a step of its own: turn it back, which is the same as turning the queries ahead.
+            turned_back = turned(keys, future[decided_after].conj(), rotation)
         block = decided_after // self.refresh
         statistics = _Prefix(queries)
         for index in range(int(block[-1]) + 1 if n else 0):
@@ -69,34 +74,24 @@ class ExpectedAttention(Scored):
             start = layer.n_sink if at >= layer.n_sink else 0
             prefix = slice(start, at + 1)
             mean, covariance = statistics.upto(at, start)
-            here = self._turned_ahead(mean, covariance, layer, at)
+            here = mean, covariance
+            if rotation is not None:
+                here = _turned_ahead(mean, covariance, rotation, future[at : at + 1])
             level = _log_expected(keys[:, prefix], *here, layer.scaling).logsumexp(dim=-1, keepdim=True)
             level = level - math.log(at + 1 - start)
-            decided = self._turned_back(keys[:, members], layer, decided_after[members])
-            expected = _log_expected(decided, mean, covariance, layer.scaling) - level
+            expected = _log_expected(turned_back[:, members], mean, covariance, layer.scaling) - level
             share = expected.clamp(max=_LARGEST_EXPONENT).exp().mean(dim=1)
             typical = norms[:, prefix].mean(dim=1, keepdim=True).clamp(min=torch.finfo(wide).tiny)
             scores[:, members] = share * norms[:, members] / typical
         return scores
 
-    def _turned_ahead(
-        self, mean: Float[Tensor, "G R D"], covariance: Float[Tensor, "G R D D"], layer: LayerInput, after: int
-    ) -> tuple[Float[Tensor, "G R D"], Float[Tensor, "G R D D"]]:
-        """The statistics of the queries that follow step `after`, on average over the future."""
-        if layer.rotation is None:
-            return mean, covariance
-        turn = mean_future(layer.rotation, torch.tensor([after], device=mean.device), self.n_future)
-        half = turned(covariance, turn, layer.rotation)
-        both = turned(half.transpose(-1, -2), turn, layer.rotation)
-        return turned(mean, turn, layer.rotation), both
 
-    def _turned_back(
-        self, keys: Float[Tensor, "G K D"], layer: LayerInput, after: Int[Tensor, " K"]
-    ) -> Float[Tensor, "G K D"]:
-        """The same seen from the keys, each of which has its own step: turn the key back, not the query ahead."""
-        if layer.rotation is None:
-            return keys
-        return turned(keys, mean_future(layer.rotation, after, self.n_future).conj(), layer.rotation)
+def _turned_ahead(
+    mean: Float[Tensor, "G R D"], covariance: Float[Tensor, "G R D D"], rotation: Rotation, turn: Complex[Tensor, "1 F"]
+) -> tuple[Float[Tensor, "G R D"], Float[Tensor, "G R D D"]]:
+    """The statistics of queries that are turned by `turn`."""
+    half = turned(covariance, turn, rotation)
+    return turned(mean, turn, rotation), turned(half.transpose(-1, -2), turn, rotation)
 
 
 class _Prefix:

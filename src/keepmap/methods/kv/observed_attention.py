@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.methods.base import Received
@@ -28,6 +28,6 @@ class ObservedAttention(Received):
     n_sink: ClassVar[int] = 0
     density: ClassVar[float | None] = 0.15
 
-    def score(self, total: Float[Tensor, "G K"], queries: Float[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
+    def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
         """The mean."""
         return total / queries
