@@ -150,8 +150,9 @@ def _received(
 ) -> np.ndarray:
     """[G, K]: what each key receives from some queries: summed over them, the mean over the group's heads."""
     weights = weights * seen
-    share = sink if isinstance(sink, float) else sink[:, :, rows]
-    sums = weights.sum(axis=-1) + share
+    sums = weights.sum(axis=-1)
+    if not isinstance(sink, float):
+        sums += sink[:, :, rows]
     if sums.min() < _VANISHED:
         gone = torch.from_numpy(seen == 0.0).to(logits.device)
         anew = logits[:, :, rows].double().masked_fill(gone, float("-inf"))
@@ -224,6 +225,12 @@ def _logits(call: LayerCall, positions: np.ndarray, start: int, stop: int) -> Fl
     if call.softcap is not None:
         logits = call.softcap * torch.tanh(logits / call.softcap)
     logits = logits.view(heads, -1, stop - start, at.shape[1])
-    queries = torch.arange(start, stop, device=at.device)[:, None]
-    hidden = (at[:, None] > queries) | (at[:, None] < call.sees_from[start:stop, None]) | (at[:, None] < 0)
-    return logits.masked_fill_(hidden[:, None], float("-inf"))
+    # Only the block's own keys can lie ahead of a query; the other two are rare.
+    own = logits[..., at.shape[1] - (stop - start) :]
+    ahead = torch.ones(stop - start, stop - start, dtype=torch.bool, device=at.device).triu(1)
+    own.masked_fill_(ahead, float("-inf"))
+    if int(call.sees_from[stop - 1]):
+        logits.masked_fill_((at[:, None] < call.sees_from[start:stop, None])[:, None], float("-inf"))
+    elif bool((at[:, 0] < 0).any()):
+        logits.masked_fill_((at < 0)[:, None, None], float("-inf"))
+    return logits
