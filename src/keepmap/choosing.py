@@ -108,14 +108,15 @@ def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chu
 
 def decided_at(n: int, protection: Protection, chunk_size: int, device: torch.device) -> Int[Tensor, " N"]:
     """The first query after j's decision (the end of the chunk in which j leaves the window), at most N."""
-    left = torch.arange(n, device=device) + protection.window + 1
+    left = torch.arange(n, device=device) + min(protection.window, n) + 1
+    chunk_size = min(chunk_size, max(n, 1))
     return (-(-left // chunk_size) * chunk_size).clamp(max=n)
 
 
 def decidable(n: int, protection: Protection, device: torch.device) -> Bool[Tensor, " N"]:
     """Positions that are no sinks and have left the window by the end."""
     position = torch.arange(n, device=device)
-    return (position >= protection.n_sink) & (position + protection.window + 1 <= n)
+    return (position >= min(protection.n_sink, n)) & (position + min(protection.window, n) + 1 <= n)
 
 
 def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk_size: int) -> Choice:

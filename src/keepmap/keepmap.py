@@ -87,19 +87,27 @@ class KeepMap:
         assert self.held is not None
         n = self.shape[2]
         last = n - 1
-        step = last if step is None else step
-        if n and not 0 <= step <= last:
-            raise InputError(f"step {step} was asked for, the map has steps 0..{last}")
-        if step == last:
+        self._check(step)
+        if step is None or step == last:
             return self.held.clone()
         return (self.expires > step + 1) & (torch.arange(n) <= step)
 
     def protected(self, step: int | None = None) -> Bool[Tensor, " N"]:
-        """Sinks and window after query `step` (the last one by default); positions after `step` are not."""
+        """Sinks and window after query `step` (the last one by default); positions after `step` are not.
+
+        Raises:
+            InputError: a step that is not one of the N queries.
+        """
         n = self.shape[2]
+        self._check(step)
         position = torch.arange(n)
         end = n if step is None else step + 1
         return ((position < self.n_sink) | (position >= end - self.window)) & (position < end)
+
+    def _check(self, step: int | None) -> None:
+        last = self.shape[2] - 1
+        if step is not None and not 0 <= step <= last:
+            raise InputError(f"step {step} was asked for, the map has steps 0..{last}; use one of those")
 
     def density(self, step: int | None = None) -> float:
         """kept / all, over (layer, KV head, position), after query `step` (the last one by default)."""

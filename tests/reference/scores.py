@@ -71,8 +71,9 @@ def streaming_llm(seen: Seen, head: int, j: int) -> float:
 
 
 def key_norm(seen: Seen, head: int, j: int) -> float:
-    """Minus the length of the key."""
-    return -math.sqrt(sum(float(x) ** 2 for x in seen.keys[head, j]))
+    """Minus the length of the key, to 13 binary digits."""
+    mantissa, exponent = math.frexp(math.sqrt(sum(float(x) ** 2 for x in seen.keys[head, j])))
+    return -math.ldexp(round(mantissa * 8192) / 8192, exponent)
 
 
 def kvzap(surrogate: Callable[[int, Tensor], Tensor]) -> Score:
@@ -97,7 +98,7 @@ GROWING = frozenset({"h2o", "observed_attention"})
 
 def expected_attention(seen: Seen, head: int, j: int) -> float:
     """How much the coming queries are expected to look at j, over what they are expected to give an average key."""
-    refresh = REFRESH * (seen.step // REFRESH)
+    refresh = _last_refresh(seen.step)
     start = seen.n_sink if refresh >= seen.n_sink else 0
     known = range(start, refresh + 1)
     ratios = []
@@ -109,6 +110,13 @@ def expected_attention(seen: Seen, head: int, j: int) -> float:
     lengths = [float(seen.values[head, i].double().norm()) for i in known]
     mean_length = sum(lengths) / len(lengths)
     return sum(ratios) / len(ratios) * float(seen.values[head, j].double().norm()) / mean_length
+
+
+def _last_refresh(step: int) -> int:
+    """0, 1, 2, 4, 8, ... 64, then the multiples of 128."""
+    if step >= REFRESH:
+        return step - step % REFRESH
+    return max((2**power for power in range(8) if 2**power <= step), default=0)
 
 
 def _normaliser(seen: Seen, query_head: int, head: int, known: range) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from keepmap.errors import ModelError
 
-__all__ = ["Attend", "LayerCall", "queries_unturned", "run"]
+__all__ = ["Attend", "LayerCall", "in_eval_mode", "queries_unturned", "run"]
 
 NAME = "keepmap"
 
@@ -71,7 +71,7 @@ def run(model: nn.Module, body: nn.Module, input_ids: Int[Tensor, " N"], attend:
         ModelError: an attention of the model does not go through transformers' AttentionInterface.
     """
     state = _Run(attend, {})
-    with torch.no_grad(), _in_eval_mode(model), _implementation(model), _inputs_noted(model, state):
+    with torch.no_grad(), in_eval_mode(model), _implementation(model), _inputs_noted(model, state):
         token = _active.set(state)
         try:
             output = body(input_ids=input_ids[None], use_cache=False)
@@ -129,13 +129,14 @@ def _attention(
 
 def _sees_from(
     batch_size: int,
-    q_length: int,
-    kv_length: int,
-    q_offset: int = 0,
+    q_length: int | None = None,
+    kv_length: int = 0,
+    q_offset: int | Tensor = 0,
     kv_offset: int = 0,
     mask_function: Callable[..., Tensor | bool] | None = None,
     attention_mask: Tensor | None = None,
     device: torch.device | str = "cpu",
+    cache_position: Tensor | None = None,
     **ignored: object,
 ) -> Int[Tensor, "1 1 N 1"]:
     """In place of an N x N mask: the first position that each query sees, found by bisection.
@@ -143,6 +144,11 @@ def _sees_from(
     Raises:
         ModelError: a mask that is not causal, or not an interval that ends at the query.
     """
+    if cache_position is not None:
+        # transformers before 5.4 gives the queries' positions instead of their number and offset.
+        q_length, q_offset = cache_position.shape[0], int(cache_position[0])
+        device = cache_position.device
+    assert q_length is not None
     query = torch.arange(q_length, device=device)
 
     def visible(position: Tensor) -> Tensor:
@@ -207,7 +213,7 @@ def _inputs_noted(model: nn.Module, state: _Run) -> Iterator[None]:
 
 
 @contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
     """No dropout; each module's own flag comes back."""
     training = [module for module in model.modules() if module.training]
     model.eval()

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from keepmap.attention.capture import in_eval_mode
 from keepmap.eviction.support import check_supported
 from keepmap.models.language import LanguageModel
 
@@ -17,6 +18,6 @@ def dense(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[
         ModelError: the model cannot be done.
     """
     check_supported(language_model)
-    with torch.no_grad():
+    with torch.no_grad(), in_eval_mode(language_model.model):
         output = language_model.body(input_ids=input_ids.to(language_model.device)[None], use_cache=False)
     return output.last_hidden_state[0]

@@ -14,6 +14,7 @@ from keepmap.attention.capture import LayerCall, run
 from keepmap.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
 from keepmap.errors import InputError
 from keepmap.eviction.attention import evicting_attention
+from keepmap.eviction.check import last_query_felt
 from keepmap.eviction.resolve import resolve_method
 from keepmap.eviction.rotation import rotation_of
 from keepmap.eviction.scan import scan
@@ -33,11 +34,14 @@ class Eviction:
         hidden_states: [N, hidden], the last ones.
         keep_map: what was kept, until when.
         language_model: whose head gives the logits.
+        felt: whether, in some layer, what the last query no longer saw would have changed its attention by more than
+            rounding. Equal tokens have equal values, and dropping some of them changes nothing.
     """
 
     hidden_states: Float[Tensor, "N hidden"]
     keep_map: KeepMap
     language_model: LanguageModel
+    felt: bool
 
     @cached_property
     def logits(self) -> Float[Tensor, "N vocab"]:
@@ -72,7 +76,7 @@ def evict(
     Raises:
         InputError: an option out of range, more than one rule, an unknown method, no text or one that is too long.
         ModelError: the model cannot be done, or has no surrogate for the method.
-        ImpossibleResultError: a NaN score.
+        ImpossibleResultError: a NaN score, or an attention that is not what the map says.
     """
     tokens = _one_text(input_ids, language_model)
     check_supported(language_model)
@@ -87,6 +91,7 @@ def evict(
     expires = torch.empty(shape, dtype=torch.int64)
     held = torch.empty(shape, dtype=torch.bool)
     all_scores = torch.empty(shape, dtype=torch.float32)
+    felt: list[bool] = []
 
     def attend(call: LayerCall) -> Tensor:
         if isinstance(method, Received):
@@ -96,7 +101,7 @@ def evict(
             scores = method.score(_layer_input(call, language_model, method, protection, chunk_size, seed))
             choice = choose(scores, rule, protection, chunk_size)
         expires[call.layer], held[call.layer], all_scores[call.layer] = choice.expires, choice.held, scores
-        return evicting_attention(
+        output = evicting_attention(
             call.queries,
             call.keys,
             call.values,
@@ -106,6 +111,8 @@ def evict(
             softcap=call.softcap,
             sinks=call.sinks,
         )
+        felt.append(last_query_felt(call, choice.expires, output))
+        return output
 
     hidden_states = run(language_model.model, language_model.body, tokens, attend)
     info = {
@@ -127,7 +134,7 @@ def evict(
         rule.threshold if isinstance(rule, Threshold) else None,
         info,
     )
-    return Eviction(hidden_states, keep_map, language_model)
+    return Eviction(hidden_states, keep_map, language_model, any(felt))
 
 
 def rule_for(

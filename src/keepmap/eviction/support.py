@@ -5,7 +5,7 @@ import weakref
 import torch
 from torch import Tensor, nn
 
-from keepmap.attention.capture import LayerCall, run
+from keepmap.attention.capture import LayerCall, in_eval_mode, run
 from keepmap.errors import ModelError
 from keepmap.eviction.attention import evicting_attention
 from keepmap.models.language import LanguageModel
@@ -45,7 +45,7 @@ def check_supported(language_model: LanguageModel) -> None:
     name = type(model).__name__
     length = min(_LENGTH, language_model.max_positions or _LENGTH)
     input_ids = (torch.arange(length, device=language_model.device) * 7919 + 13) % language_model.vocab_size
-    with torch.no_grad():
+    with torch.no_grad(), in_eval_mode(model):
         own = model(input_ids=input_ids[None], use_cache=False).logits[0]
     if not bool(torch.isfinite(own).all()):
         raise ModelError(

@@ -24,7 +24,7 @@ _ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A causal language model, in eval mode, with what has to be known of it.
+    """A causal language model, with what has to be known of it.
 
     Attributes:
         model: the Hugging Face model. tokenizer: its tokenizer, None if it was given without one.
@@ -105,7 +105,6 @@ def load_language_model(
             loaded.to(wanted)
         if isinstance(tokenizer, (str, Path)):
             tokenizer = _load_tokenizer(tokenizer)
-    loaded.eval()
     config = loaded.config.get_text_config()
     heads = int(config.num_attention_heads)
     return LanguageModel(
@@ -140,8 +139,13 @@ def _device(device: str) -> torch.device:
         found = torch.device(device)
     except RuntimeError:
         raise InputError(f'device "{device}" was asked for; use "auto", "cpu", "cuda" or "cuda:N"') from None
+    if found.type not in ("cpu", "cuda"):
+        raise InputError(f'device "{device}" was asked for, keepmap runs on "cpu" and "cuda"; use one of them')
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise InputError(f'device "{device}" was asked for, torch sees {torch.cuda.device_count()} CUDA devices')
+        raise InputError(
+            f'device "{device}" was asked for, torch sees {torch.cuda.device_count()} CUDA devices; use one of those, '
+            '"cpu" or "auto"'
+        )
     return found
 
 
@@ -160,7 +164,7 @@ def _source(model: str | Path) -> str | Path:
     path = Path(model).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise ModelError(f"the folder {path} has no config.json: it holds no model")
+            raise ModelError(f"the folder {path} has no config.json; give the folder of a saved model")
         return path
     text = str(model)
     if path.exists() or isinstance(model, Path) or text.startswith((".", "/", "~")) or text.count("/") > 1:
@@ -192,7 +196,7 @@ def _load_tokenizer(source: "str | Path | PreTrainedTokenizerBase") -> "PreTrain
     if not isinstance(source, (str, Path)):
         return source
     if isinstance(source, Path) and not any((source / file).is_file() for file in _TOKENIZER_FILES):
-        raise ModelError(f"the folder {source} has no tokenizer (tokenizer.json); pass one with tokenizer=")
+        raise ModelError(f"the folder {source} has no tokenizer (tokenizer.json); save the model's tokenizer there too")
     return _told(lambda: AutoTokenizer.from_pretrained(source), str(source), "tokenizer")
 
 
@@ -204,7 +208,16 @@ def _told(load: Any, name: str, what: str) -> Any:
         return load()
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(f'cannot load the {what} of model "{name}": {lines[0]}') from error
+        advice = _advice(name, what, isinstance(error, SafetensorError))
+        raise ModelError(f'cannot load the {what} of model "{name}": {lines[0].rstrip(".")}; {advice}') from error
+
+
+def _advice(name: str, what: str, damaged: bool) -> str:
+    if damaged:
+        return "its safetensors file is cut or damaged: save or download it again"
+    if Path(name).is_dir():
+        return f"save the {what} into that folder again"
+    return "check the name and the connection, or give the folder of a saved model"
 
 
 def _refuse(config: "PretrainedConfig", architecture: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from keepmap.methods.base import LayerInput, Rotation, Scored
@@ -26,7 +26,8 @@ class ExpectedAttention(Scored):
     averaged over the group's query heads, and multiplied by ||v|| over the mean ||v|| of the prefix, so that a
     threshold means the same at every length.
 
-    The statistics (and both means) are of the positions from the sinks' end to r = `refresh` * floor(t / `refresh`).
+    The statistics (and both means) are of the positions from the sinks' end to the last refresh before t: at 0, 1, 2,
+    4, 8, ... and then at every multiple of `refresh`.
 
     Attributes:
         n_future: future positions over which the rotation is averaged.
@@ -64,13 +65,10 @@ class ExpectedAttention(Scored):
             future = mean_future(rotation, torch.arange(n, device=keys.device), self.n_future)
             # Each decided key has a step of its own: turn it back, which is the same as turning the queries ahead.
             turned_back = turned(keys, future[decided_after].conj(), rotation)
-        block = decided_after // self.refresh
+        refreshed = self._refreshed(decided_after)
         statistics = _Prefix(queries)
-        for index in range(int(block[-1]) + 1 if n else 0):
-            members = (block == index).nonzero().squeeze(1)
-            if not members.numel():
-                continue
-            at = index * self.refresh
+        for at in refreshed.unique().tolist():
+            members = (refreshed == at).nonzero().squeeze(1)
             start = layer.n_sink if at >= layer.n_sink else 0
             prefix = slice(start, at + 1)
             mean, covariance = statistics.upto(at, start)
@@ -84,6 +82,11 @@ class ExpectedAttention(Scored):
             typical = norms[:, prefix].mean(dim=1, keepdim=True).clamp(min=torch.finfo(wide).tiny)
             scores[:, members] = share * norms[:, members] / typical
         return scores
+
+    def _refreshed(self, after: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
+        """The step of the last refresh, for decisions after each of these steps."""
+        early = torch.where(after > 0, 2 ** torch.log2(after.clamp(min=1).double()).floor().long(), 0)
+        return torch.where(after < self.refresh, early, after // self.refresh * self.refresh)
 
 
 def _turned_ahead(
