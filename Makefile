@@ -22,7 +22,8 @@ help:  ## show this list
 demo: $(VENV)/.keepmap-run  ## compare every method at density 0.2 on the embedded model; pictures in demo_results/
 	@mkdir -p demo_results
 	@$(BIN)/keepmap sample-data --out demo_results/data.jsonl
-	@$(BIN)/keepmap compare --data-path demo_results/data.jsonl --density 0.2 --output-dir demo_results
+	@$(BIN)/keepmap compare --data-path demo_results/data.jsonl --density 0.2 \
+		--h2o-local-window-size 128 --output-dir demo_results
 	@echo
 	@echo "The pictures and the results are in demo_results/:"
 	@ls demo_results/*.png | sed 's/^/  /'

@@ -180,10 +180,13 @@ def _load_model(source: str | Path, name: str, dtype: torch.dtype | None) -> "Pr
     config = _told(lambda: AutoConfig.from_pretrained(source), name, "config")
     architectures = getattr(config, "architectures", None) or [config.model_type]
     _refuse(config, architectures[0])
+    # Before transformers 5.4 the fused kernel leaves a softcap out without a word.
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    implementation = {"attn_implementation": "eager"} if capped else {}
     return _told(
         # Only safetensors: a checkpoint that is a pickle could run code.
         lambda: AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype="auto" if dtype is None else dtype, use_safetensors=True
+            source, config=config, dtype="auto" if dtype is None else dtype, use_safetensors=True, **implementation
         ),
         name,
         "weights",
