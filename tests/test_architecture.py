@@ -19,7 +19,17 @@ import keepmap
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "keepmap"
 HEAVY = ("torch", "transformers", "matplotlib", "numpy", "safetensors", "tokenizers", "rich", "tyro", "jaxtyping")
-SKIPPED = {".git", ".venv", "build", "dist", "demo_results", "comparison_results", "tiny-training", "__pycache__"}
+SKIPPED = {
+    ".git",
+    ".venv",
+    "kvpress-venv",
+    "build",
+    "dist",
+    "demo_results",
+    "comparison_results",
+    "tiny-training",
+    "__pycache__",
+}
 MAX_LINES = 400
 
 

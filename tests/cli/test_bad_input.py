@@ -45,7 +45,10 @@ def refused(capfd, place: Path, *arguments: str) -> str:
         ("sample-data", "--out is missing (keepmap sample-data --help)"),
         ("sample-data --out data.jsonl --n_samples 0", "0 samples"),
         ("sample-data --out none/data.jsonl", "none/data.jsonl"),
-        ("compare --data_path none.jsonl", "no data file at none.jsonl: no such file"),
+        (
+            "compare --data_path none.jsonl",
+            "no data file at none.jsonl: no such file; `keepmap sample-data --out none.jsonl` makes one",
+        ),
         ("compare --data_path none.jsonl --methods stream", 'unknown method "stream", did you mean "streaming_llm"'),
         ("compare --data_path none.jsonl --chunk_size 0", "a chunk size of 0 was asked for"),
         ("compare --data_path none.jsonl --density 1.2", "a density of 1.2 was asked for; it must lie in [0, 1]"),
@@ -53,7 +56,14 @@ def refused(capfd, place: Path, *arguments: str) -> str:
         ("compare --data_path none.jsonl --n-sink -1", "a number of sinks of -1 was asked for"),
         ('compare --data_path none.jsonl --thresholds {"kvzap":NaN}', "the threshold of kvzap is NaN"),
         ('compare --data_path none.jsonl --methods h2o --thresholds {"kvzap":1}', "names kvzap, which is not run"),
-        ("compare --data_path none.jsonl --format gif", '--format "gif" was asked for'),
+        ("compare --data_path none.jsonl --format gif", 'as "gif", which is not a format: known: pdf, png, svg'),
+        ("compare --data_path none.jsonl --no_visualize --format gif", 'as "gif", which is not a format'),
+        ("compare --data_path none.jsonl --format PNG", "no data file at none.jsonl"),
+        ("compare --data_path none.jsonl --methods random --methods h2o", "--methods was given twice; give it once"),
+        ("compare --data_path x --n-sink=3 --seed 1 --n_sink 4", "--n_sink was given twice"),
+        ("compare --data_path x --no_visualize --no-visualize", "--no_visualize was given twice"),
+        (f'compare --data_path x --thresholds {{"kvzap":1{"0" * 400}}}', "kvzap is a number too large"),
+        ('compare --data_path x --thresholds {"baseline":1}', "the baseline keeps everything and has no threshold"),
         ("compare --data_path none.jsonl --num_gpus 99", "99 GPUs were asked for"),
         ("compare --data_path none.jsonl --workers 0", "--workers 0 was asked for"),
     ],
@@ -66,7 +76,7 @@ def test_options(capfd, place, arguments, message):
     ("content", "message"),
     [
         ("", "is empty"),
-        ('{"text": "a b c"}\nnope\n', "line 2 of data.jsonl is not JSON"),
+        ('{"text": "a b c"}\nnope\n', "each line must be one JSON object, such as"),
         ('{"text": "a b c"}\n{"content": "d"}\n', 'line 2 of data.jsonl has no field "text", found "content"'),
         ('{"text": 5}\n', "is a number; it must be a string"),
         ('{"text": ""}\n{"text": "a"}\n', "all 2 texts have fewer than 2 tokens"),
@@ -123,6 +133,7 @@ def test_no_such_model_device_or_dtype(capfd, place, data_file):
     compare = ("compare", "--data_path", str(data_file))
     assert "no such folder" in refused(capfd, place, *compare, "--model_name", "./nothing")
     assert 'device "gpu" was asked for' in refused(capfd, place, *compare, "--device", "gpu")
+    assert 'device "mps" was asked for' in refused(capfd, place, *compare, "--device", "mps")
     assert 'dtype "float23" was asked for, did you mean "float32"?' in refused(
         capfd, place, *compare, "--dtype", "float23"
     )

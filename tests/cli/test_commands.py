@@ -28,6 +28,14 @@ def run(command: list[str], cwd: Path, **environment: str) -> subprocess.Complet
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, encoding="utf-8", timeout=280)
 
 
+def evaluated(stderr: str) -> list[str]:
+    """What a run says on a stderr that is no terminal: a line for each sample, and nothing else."""
+    found = [re.fullmatch(r"(\d+ of \d+) samples evaluated, \d+:\d\d:\d\d left", line) for line in stderr.splitlines()]
+    assert all(found), stderr
+    assert not found or stderr.endswith(" 0:00:00 left\n")
+    return [match[1] for match in found if match]
+
+
 @pytest.fixture(scope="module")
 def compared(model_folder, tmp_path_factory) -> tuple[Path, str]:
     """A run of four methods on four samples, of which one is too short."""
@@ -40,7 +48,7 @@ def compared(model_folder, tmp_path_factory) -> tuple[Path, str]:
         *("--methods", *METHODS, *SETTINGS, "--format", "png,svg", "--output_dir", "one"),
         cwd=folder,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, evaluated(done.stderr)) == (0, ["1 of 3", "2 of 3", "3 of 3"])
     return folder, done.stdout
 
 
@@ -55,7 +63,7 @@ def test_the_seeds_command_prints_the_seeds_lines(tmp_path):
     )
     script = str(REPOSITORY / "compare_compression_methods.py")
     done = run([sys.executable, script, *command.split()], cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, evaluated(done.stderr)) == (0, ["1 of 2", "2 of 2"])
     for label, stem in (("StreamingLLM", "StreamingLLM"), ("Random(threshold=1.0)", "Random_threshold_1.0_")):
         assert f"{'=' * 80}\nEvaluating: {label}\n{'=' * 80}\n\n{label} Results:\n  Perplexity: " in done.stdout
         picture = f"comparison_results/{stem}_compression_heatmap.png"
@@ -127,7 +135,7 @@ def test_two_workers_write_the_same_bytes(compared, model_folder):
         *("--methods", ",".join(METHODS), *SETTINGS, "--format", "png,svg", "--output-dir", "two", "--workers", "2"),
         cwd=folder,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, evaluated(done.stderr)) == (0, ["1 of 3", "2 of 3", "3 of 3"])
     names = {str(path.relative_to(folder / "one")) for path in (folder / "one").rglob("*.*")}
     assert {str(path.relative_to(folder / "two")) for path in (folder / "two").rglob("*.*")} == names
     assert len([name for name in names if name.endswith((".png", ".svg"))]) == 4 * 2 * 2
@@ -141,7 +149,7 @@ def test_density_compares_all_by_the_budget_rule_without_pictures(model_folder, 
         *("--density", "0.25", "--no_visualize", "--max_samples", "1", "--include_observed_attention"),
         cwd=tmp_path,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, evaluated(done.stderr)) == (0, ["1 of 1"])
     assert "Left out: random_validation (--density puts every method under the budget rule)" in done.stdout
     assert "Left out: kvzap (" in done.stdout
     assert "n=1" in done.stdout
@@ -182,8 +190,9 @@ def test_an_interrupt_leaves_what_is_finished(model_folder, tmp_path, workers):
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert error.startswith("Interrupted: ")
-    assert "of 400 samples are finished" in error
+    log, interrupted = error.split("Interrupted: ")
+    assert "Interrupted" not in log and re.search(r"^2 of 400 samples evaluated, \d:\d\d:\d\d left$", log, re.M)
+    assert "of 400 samples are finished" in interrupted
     assert "with every method: samples 0, " in error
     summary = json.loads((tmp_path / "out" / "comparison_summary.json").read_text())
     assert summary["complete"] is False
@@ -225,7 +234,9 @@ def test_methods_lists_them_all(tmp_path):
 def test_an_error_is_one_line_and_exit_code_2(tmp_path):
     done = keepmap("compare", "--data_path", "none.jsonl", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: no data file at none.jsonl: no such file\n"
+    assert done.stderr == (
+        "error: no data file at none.jsonl: no such file; `keepmap sample-data --out none.jsonl` makes one\n"
+    )
 
 
 def test_the_function_takes_the_commands_options():

@@ -112,7 +112,11 @@ def test_the_users_settings_do_not_reach_the_bytes(tmp_path: Path) -> None:
 
 
 def test_a_string_may_name_several_formats(tmp_path: Path) -> None:
-    assert [path.suffix for path in save_figure(figure_of(), tmp_path, "x", "png, .SVG,png")] == [".png", ".svg"]
+    assert [path.suffix for path in save_figure(figure_of(), tmp_path, "x", "png, .SVG,png PDF")] == [
+        ".png",
+        ".svg",
+        ".pdf",
+    ]
 
 
 @pytest.mark.parametrize(

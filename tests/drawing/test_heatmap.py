@@ -141,10 +141,23 @@ def test_the_statistics_stand_below_the_title_as_they_are_printed() -> None:
     texts = [child.get_text() for child in top.get_children() if isinstance(child, Text)]
     assert (
         "Overall density: 12.89% (132/1024 kept) · Protected tokens: 132 (sinks=4, window=128) · "
-        "Compressible region density: 0.00% (0/892 kept)"
+        "Compressible region density: 0.00% (0/892 kept)\nEntries kept: 12.89%"
     ) in texts
     assert bottom.get_xlabel() == "token position"
     assert compression_heatmap(streaming(), title="mine")[0].get_title(loc="left") == "mine"
+
+
+def test_where_layers_and_heads_disagree_it_says_how_many_entries_are_kept() -> None:
+    """The mean of many heads' scores reaches a high threshold nowhere, while each head keeps 15 % of its entries."""
+    keep_map = map_of(random_scores(4, 4, 1024), Threshold(0.85), info={"label": "Random"})
+    assert token_statistics(keep_map, 1024).n_compressible_kept == 0
+    assert 0.24 < keep_map.density() < 0.28
+    top, _ = compression_heatmap(keep_map)
+    (line,) = [text.get_text() for text in top.texts if "Overall" in text.get_text()]
+    assert line.startswith("Overall density: 12.89% (132/1024 kept)")
+    assert line.endswith(f"Entries kept: {keep_map.density():.2%}")
+    first, _ = compression_heatmap(keep_map, n_tokens=300)
+    assert first.texts[0].get_text().endswith(f"Entries kept: {keep_map.density(299):.2%}")
 
 
 def test_given_axes_are_drawn_into_at_any_size() -> None:

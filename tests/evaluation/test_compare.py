@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
-from keepmap.errors import ImpossibleResultError, ModelError
+from keepmap.errors import ImpossibleResultError, ModelError, OutputError
 from keepmap.evaluation import compare
 from keepmap.evaluation.build import build_comparison, clear_results, complete_samples
 from keepmap.evaluation.compare import (
@@ -65,23 +66,26 @@ def test_each_result_is_on_disk_before_the_next_method_starts(session, tmp_path)
     assert kept == KeepMap.load(keep_map_path(tmp_path / "out", "Random(threshold=1.0)"))
 
 
-def test_an_eviction_that_changes_nothing_is_an_error(session, monkeypatch):
+@pytest.mark.parametrize("felt", [True, False])
+def test_an_eviction_that_changes_nothing_is_an_error_where_it_must_be_felt(session, monkeypatch, felt):
     def evicts_nothing(language_model, ids, method, **options):
         keep_map = evict(language_model, ids, method, **options).keep_map
-        return replace(evict(language_model, ids, "baseline"), keep_map=keep_map)
+        return replace(evict(language_model, ids, "baseline"), keep_map=keep_map, felt=felt)
 
     monkeypatch.setattr(compare, "evict", evicts_nothing)
+    if not felt:
+        assert len(list(evaluate_sample(session, 2))) == 5
+        return
     with pytest.raises(ImpossibleResultError, match="StreamingLLM evicted entries of sample 2 .* nothing was evicted"):
         list(evaluate_sample(session, 2))
 
 
-def test_a_layers_own_window_hides_what_is_evicted_behind_it(session):
-    keep_map = evict(session.language_model, torch.arange(60), "streaming_llm", window=16).keep_map
-    assert compare._must_show(keep_map, session.language_model)
-    session.language_model.model.config.sliding_window = 17
-    assert not compare._must_show(keep_map, session.language_model)
-    session.language_model.model.config.sliding_window = 18
-    assert compare._must_show(keep_map, session.language_model)
+def test_a_text_of_equal_tokens_is_evicted_without_a_trace(model_folder, data_file, tmp_path):
+    data_file.write_text('{"text": "' + "a" * 90 + '"}')
+    session = open_session(job(model_folder, data_file, tmp_path / "out"), "cpu")
+    results = {done.result.method: done.result for done in evaluate_sample(session, 0)}
+    assert results["streaming_llm"].entries.n_kept == 2 * 2 * 20
+    assert results["streaming_llm"].nll == pytest.approx(results["baseline"].nll)
 
 
 @pytest.mark.parametrize("change", ["keep_map", "hidden_states"])
@@ -129,14 +133,43 @@ def test_a_comparison_counts_complete_samples_in_any_order(session):
     assert build_comparison({}, session.facts, {}, seed=0) is None
 
 
-def test_old_results_are_cleared_and_nothing_else(tmp_path):
-    (tmp_path / "samples").mkdir()
-    ours = ["samples/sample_00000_h2o.json", "comparison_summary.json", "H2O_keepmap.safetensors"]
-    theirs = ["samples/notes.txt", "other.json", "model.safetensors"]
-    for name in ours + theirs:
-        (tmp_path / name).touch()
-    clear_results(tmp_path)
-    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == sorted(theirs)
+def files_under(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
+
+
+def test_old_results_are_cleared_and_nothing_else(session, tmp_path):
+    out = tmp_path / "out"
+    list(evaluate_sample(session, 0))
+    (out / "comparison_summary.json").touch()
+    keep_map = (out / "H2O_keepmap.safetensors").read_bytes()
+    assert len(files_under(out)) == 5 + 3 + 1
+    theirs = {
+        "notes.txt": b"",
+        "samples/notes.txt": b"",
+        "samples/sample_00000.json": b'{"text": "a user\'s own sample"}',
+        "samples/sample_list.json": b'["keepmap-sample/1"]',
+        "samples/sample_00001_h2o.json": b"not even JSON \xff",
+        "mine_keepmap.safetensors": keep_map,
+        "Random_keepmap.safetensors": b"no tensors",
+        "KeyNorm_keepmap.safetensors": save({"weight": torch.zeros(2)}, metadata={"format": "pt"}),
+        "KVzap_keepmap.safetensors": save({"weight": torch.zeros(2)}),
+    }
+    for name, content in theirs.items():
+        (out / name).write_bytes(content)
+    clear_results(out)
+    assert files_under(out) == sorted(theirs)
+    assert {name: (out / name).read_bytes() for name in theirs} == theirs
+
+
+def test_what_cannot_be_cleared_is_an_output_error(tmp_path, monkeypatch):
+    def refuses(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "timings.json").touch()
+    (tmp_path / "comparison_summary.json").mkdir()
+    monkeypatch.setattr(Path, "unlink", refuses)
+    with pytest.raises(OutputError, match=r"cannot remove .*timings.json .* Permission denied; name another folder"):
+        clear_results(tmp_path)
 
 
 def test_labels_become_file_names():

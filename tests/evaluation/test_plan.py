@@ -1,7 +1,9 @@
 """Options to plans: rules, protection, and what is refused."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from keepmap.errors import InputError
@@ -51,6 +53,12 @@ def test_thresholds_override_and_switch_the_rule(thresholds):
     assert plans["kvzap_no_sink"].threshold == -5.0
 
 
+@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
+def test_a_threshold_may_be_any_real_number(value):
+    threshold = by_key("random", thresholds={"random": value})["random"].threshold
+    assert (type(threshold), threshold) == (float, 0.5)
+
+
 def test_sinks_and_windows():
     plans = by_key("all", n_sink=8, sliding_window_size=64, h2o_local_window_size=256)
     assert {plan.n_sink for plan in plans.values()} == {0, 8}
@@ -72,9 +80,11 @@ def test_sinks_and_windows():
         ({"thresholds": '{"kvzap": "low"}'}, 'the threshold of kvzap is "low"; give a number'),
         ({"thresholds": '{"kvzap": true}'}, "the threshold of kvzap is true; give a number"),
         ({"thresholds": '{"kvzap": null}'}, "the threshold of kvzap is null; give a number"),
+        ({"thresholds": '{"kvzap": 1' + "0" * 400 + "}"}, "the threshold of kvzap is a number too large"),
+        ({"thresholds": {"kvzap": np.float32("nan")}}, "the threshold of kvzap is NaN"),
         ({"thresholds": "kvzap=-7"}, "--thresholds is not JSON"),
         ({"thresholds": "[1]"}, "--thresholds must name methods"),
-        ({"thresholds": '{"baseline": 1}'}, "baseline, which is not run"),
+        ({"thresholds": '{"baseline": 1}'}, "the baseline keeps everything and has no threshold; leave it out"),
         ({"density": 1.5}, r"a density of 1.5 was asked for; it must lie in \[0, 1\]"),
         ({"density": -0.1}, "a density of -0.1 was asked for"),
         ({"density": math.nan}, "a density of nan was asked for"),

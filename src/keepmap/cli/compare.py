@@ -3,18 +3,23 @@
 import contextlib
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from keepmap.cli.console import comparison_table, evaluation_block, facts_lines, header, result_lines
-from keepmap.cli.pictures import draw_method, picture_formats
+from keepmap.cli.console import advice_lines, comparison_table, evaluation_block, facts_lines, header, result_lines
+from keepmap.cli.pictures import clear_pictures, draw_method
 from keepmap.data.texts import read_texts
-from keepmap.errors import InputError, OutputError
+from keepmap.drawing.files import picture_formats
+from keepmap.errors import InputError, KeepmapError, OutputError
 from keepmap.evaluation.build import (
     ResultKey,
     build_comparison,
@@ -36,6 +41,7 @@ class _Progress:
     """What a run has given so far."""
 
     facts: Facts | None = None
+    ready: float = 0.0
     results: dict[ResultKey, SampleResult] = field(default_factory=dict)
     seconds: dict[ResultKey, float] = field(default_factory=dict)
 
@@ -50,7 +56,7 @@ def compare_compression_methods(
     max_samples: int | None = None,
     max_length: int | None = None,
     chunk_size: int = 1,
-    thresholds: str | Mapping[str, float] | None = None,
+    thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
     sliding_window_size: int = 128,
     n_sink: int | None = None,
@@ -80,9 +86,15 @@ def compare_compression_methods(
         The rows and samples; as a mapping, the content of `detailed_results.json`.
 
     Raises:
-        KeepmapError: of the kind that fits; its message is one line that says what to do.
+        KeepmapError: of the kind that fits; its message is one line that says what to do. What is finished has been
+            written, as after Ctrl-C.
         KeyboardInterrupt: Ctrl-C, after what is finished has been written.
     """
+    if not isinstance(model_name, str | Path):
+        raise InputError(
+            f"model_name is a loaded {type(model_name).__name__}; a comparison loads its model by a name or from a "
+            "folder (keepmap.evict takes loaded models)"
+        )
     plan = plan_methods(
         methods,
         thresholds=thresholds,
@@ -93,7 +105,7 @@ def compare_compression_methods(
     )
     if chunk_size < 1:
         raise InputError(f"a chunk size of {chunk_size} was asked for; it must be 1 or more (1 is exact decoding)")
-    formats = picture_formats(format) if visualize_first_sample else ()
+    formats = picture_formats(format)
     folder = Path(output_dir)
     _check_folder(folder)
     devices = choose_devices(device, num_gpus, workers)
@@ -120,9 +132,13 @@ def compare_compression_methods(
         comparison = build_comparison(so_far.results, facts, _configuration(job, facts), seed)
         assert comparison is not None
         detailed, summary = write_comparison(comparison, so_far.seconds, devices, folder)
-        _report(comparison, facts, so_far, folder, formats)
+        _report(comparison, facts, so_far, folder, formats if visualize_first_sample else ())
     except KeyboardInterrupt:
-        _tell_interrupted(job, devices, so_far)
+        print("\n".join(_write_finished(job, devices, so_far, "Interrupted")), file=sys.stderr)
+        raise
+    except KeepmapError:
+        # stderr is for the error alone.
+        _say(_write_finished(job, devices, so_far, "Stopped"))
         raise
     _say(["", f"Detailed results saved to: {detailed}", f"Comparison summary saved to: {summary}"])
     return comparison
@@ -135,8 +151,9 @@ def _run(job: Job, devices: Sequence[str], so_far: _Progress) -> Facts:
         for event in events:
             match event:
                 case Ready(facts):
-                    so_far.facts = facts
                     clear_results(job.output_dir)
+                    clear_pictures(job.output_dir)
+                    so_far.facts, so_far.ready = facts, time.monotonic()
                     _say(facts_lines(facts))
                     progress.update(task, description="Evaluating", total=facts.n_samples * (len(facts.plans) + 2))
                 case Died(sample, exit_code):
@@ -144,11 +161,28 @@ def _run(job: Job, devices: Sequence[str], so_far: _Progress) -> Facts:
                     console.print(f"a worker died {where} (exit code {exit_code}); another one does it again")
                 case finished:
                     key = (finished.result.sample, finished.result.method)
+                    known = key in so_far.results
                     so_far.results[key] = finished.result
                     so_far.seconds[key] = finished.seconds
                     progress.update(task, completed=len(so_far.results))
+                    if not known and not console.is_terminal:
+                        _log(so_far, finished.result.sample)
     assert so_far.facts is not None
     return so_far.facts
+
+
+def _log(so_far: _Progress, sample: int) -> None:
+    """Where no bar is shown: a line on stderr when a sample is done with, its last method included."""
+    facts = so_far.facts
+    assert facts is not None
+    n_runs = len(facts.plans) + 2
+    done = Counter(one for one, _ in so_far.results)
+    if done[sample] < n_runs:
+        return
+    finished = sum(count == n_runs for count in done.values())
+    passed = time.monotonic() - so_far.ready
+    left = timedelta(seconds=round(passed / len(so_far.results) * (facts.n_samples * n_runs - len(so_far.results))))
+    print(f"{finished} of {facts.n_samples} samples evaluated, {left} left", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -183,7 +217,10 @@ def _report(comparison: Comparison, facts: Facts, so_far: _Progress, folder: Pat
             _say(["", f"  No scores to visualize for {row.method}"])
     by_key = {row.method_key: row for row in comparison.methods}
     for plan in facts.plans:
-        _say([*evaluation_block(plan.label), *result_lines(by_key[plan.key], compressed=True)])
+        row = by_key[plan.key]
+        n_compressible = sum(one.entries.n_compressible for one in comparison.samples if one.method == plan.key)
+        _say([*evaluation_block(plan.label), *result_lines(row, compressed=True)])
+        _say(advice_lines(row, plan, n_compressible))
         if formats:
             _say(draw_method(plan.label, folder, formats))
     seconds: dict[str, float] = {}
@@ -200,24 +237,27 @@ def _report(comparison: Comparison, facts: Facts, so_far: _Progress, folder: Pat
         )
 
 
-def _tell_interrupted(job: Job, devices: tuple[str, ...], so_far: _Progress) -> None:
-    """Write a summary of the finished samples, and say on stderr which results there are."""
+def _write_finished(job: Job, devices: tuple[str, ...], so_far: _Progress, why: str) -> list[str]:
+    """Write a summary of the finished samples where that can be done; lines that say which results there are."""
     if so_far.facts is None:
-        print("Interrupted before the first result; nothing was written", file=sys.stderr)
-        return
+        return [f"{why} before the first result; nothing was written"] if why == "Interrupted" else []
     facts = so_far.facts
     whole = complete_samples(so_far.results, facts)
-    comparison = build_comparison(so_far.results, facts, _configuration(job, facts), job.seed)
-    if comparison is not None:
-        write_comparison(comparison, so_far.seconds, devices, job.output_dir)
-    lines = [f"Interrupted: {len(whole)} of {facts.n_samples} samples are finished"]
+    written = False
+    # What stopped the run (a full disk) may stop this too, and is what the user has to know.
+    with contextlib.suppress(KeepmapError):
+        comparison = build_comparison(so_far.results, facts, _configuration(job, facts), job.seed)
+        if comparison is not None:
+            write_comparison(comparison, so_far.seconds, devices, job.output_dir)
+            written = True
+    lines = [f"{why}: {len(whole)} of {facts.n_samples} samples are finished"]
     if whole:
-        lines.append(f"  with every method: samples {', '.join(map(str, whole))} (in the result files too)")
+        where = " (in the result files too)" if written else ""
+        lines.append(f"  with every method: samples {', '.join(map(str, whole))}{where}")
     for sample in sorted({sample for sample, _ in so_far.results} - set(whole)):
         done = [method for one, method in so_far.results if one == sample]
         lines.append(f"  sample {sample} with {', '.join(done)}")
-    lines.append(f"  Each result is in {job.output_dir / 'samples'}")
-    print("\n".join(lines), file=sys.stderr)
+    return [*lines, f"  Each result is in {job.output_dir / 'samples'}"]
 
 
 def _configuration(job: Job, facts: Facts) -> dict[str, Any]:

@@ -6,12 +6,20 @@ from collections.abc import Mapping, Sequence
 
 from keepmap.cli.tables import Column, panels, terminal_width
 from keepmap.evaluation.compare import Facts
-from keepmap.evaluation.plan import MethodPlan
+from keepmap.evaluation.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
 from keepmap.evaluation.results import Comparison, MethodResult
 from keepmap.methods.base import Method
 from keepmap.registry import methods
 
-__all__ = ["comparison_table", "evaluation_block", "facts_lines", "header", "methods_table", "result_lines"]
+__all__ = [
+    "advice_lines",
+    "comparison_table",
+    "evaluation_block",
+    "facts_lines",
+    "header",
+    "methods_table",
+    "result_lines",
+]
 
 RULE = "=" * 80
 
@@ -73,6 +81,20 @@ def result_lines(row: MethodResult, *, compressed: bool) -> list[str]:
             f"    Compressible Region Density (w/o window): {row.density_compressible:.2%}",
         ]
     return lines
+
+
+def advice_lines(row: MethodResult, plan: MethodPlan, n_compressible: int) -> list[str]:
+    """One line where a method that has scores selected nothing: it evicted all that it could, or none of it."""
+    if plan.key in (BASELINE, STREAMING, VALIDATION) or row.density_compressible not in (0.0, 1.0):
+        return []
+    if n_compressible == 0:
+        return ["    The texts have nothing compressible: try a smaller --sliding_window_size"]
+    what, density, threshold = (
+        ("Nothing", "lower", "higher") if row.density_compressible == 1.0 else ("Everything", "higher", "lower")
+    )
+    if plan.threshold is None:
+        return [f"    {what} compressible was evicted: try a {density} --density"]
+    return [f"    {what} compressible was evicted: try --density 0.2 or a {threshold} threshold"]
 
 
 def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> list[str]:

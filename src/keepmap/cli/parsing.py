@@ -55,10 +55,15 @@ def _check_names(arguments: Sequence[str]) -> None:
     if verb not in VERBS:
         raise InputError(f'unknown verb "{verb}", {did_you_mean(verb, VERBS)}')
     known = {field.name for field in fields(VERBS[verb])} | {"help"}
+    given: set[str] = set()
     for argument in arguments[1:]:
         name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
         if argument.startswith("--") and name not in known:
             raise InputError(f'unknown option "{argument}" of {verb}, {_suggest(name, known, verb)}')
+        if argument.startswith("--") and name in given:
+            raise InputError(f"--{name} was given twice; give it once, with all that it is to hold")
+        if argument.startswith("--"):
+            given.add(name)
 
 
 def _suggest(name: str, known: set[str], verb: str) -> str:

@@ -4,31 +4,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keepmap.errors import InputError, did_you_mean
+from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
+from keepmap.drawing.files import FORMATS
+from keepmap.evaluation.build import remove_files
 from keepmap.evaluation.compare import keep_map_path, label_stem
 from keepmap.evaluation.statistics import entry_statistics, token_statistics
 from keepmap.keepmap import KeepMap
+from keepmap.registry import methods
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_method", "picture_formats"]
+__all__ = ["clear_pictures", "draw_method"]
+
+HEATMAP, LAYERS = "compression_heatmap", "keepmap_layers"
 
 
-def picture_formats(formats: str) -> tuple[str, ...]:
-    """The formats that a comma-separated list names.
+def clear_pictures(output_dir: Path) -> None:
+    """Remove the pictures of an earlier run, of every method and in every format: by their exact names, no others.
 
     Raises:
-        InputError: none, or one that no picture can be written in.
+        OutputError: one cannot be removed.
     """
-    from keepmap.drawing.files import FORMATS
-
-    names = tuple(dict.fromkeys(formats.replace(",", " ").split()))
-    for name in names or ("",):
-        if name not in FORMATS:
-            raise InputError(f'--format "{formats}" was asked for, {did_you_mean(name, FORMATS)}')
-    return names
+    remove_files(
+        output_dir / f"{label_stem(method.label)}_{figure}.{name}"
+        for method in methods().values()
+        for figure in (HEATMAP, LAYERS)
+        for name in FORMATS
+    )
 
 
 def draw_method(label: str, output_dir: Path, formats: Sequence[str]) -> list[str]:
@@ -37,14 +41,12 @@ def draw_method(label: str, output_dir: Path, formats: Sequence[str]) -> list[st
     Raises:
         OutputError: a picture cannot be written.
     """
-    from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
-
     keep_map = KeepMap.load(keep_map_path(output_dir, label))
     stem = label_stem(label)
     heatmap, *_ = compression_heatmap(keep_map)
-    heatmaps = save_figure(_figure(heatmap), output_dir, f"{stem}_compression_heatmap", formats)
+    heatmaps = save_figure(_figure(heatmap), output_dir, f"{stem}_{HEATMAP}", formats)
     layers, *_ = keep_map_by_layer(keep_map)
-    by_layer = save_figure(_figure(layers), output_dir, f"{stem}_keepmap_layers", formats)
+    by_layer = save_figure(_figure(layers), output_dir, f"{stem}_{LAYERS}", formats)
     return [
         "",
         f"Generating compression visualization for {label}...",

@@ -53,7 +53,7 @@ def read_texts(path: str | Path, field: str = "text", max_samples: int | None = 
             break
         texts.append(Text(number, _text(path, number, line, field)))
     if not texts:
-        raise InputError(f'{path} is empty; it needs one JSON object per line, such as {{"{field}": "..."}}')
+        raise InputError(f"{path} is empty; {_wanted(field)}")
     return tuple(texts)
 
 
@@ -101,7 +101,8 @@ def tokenize_texts(
         samples.append(Sample(len(samples), text.line, ids))
     if not samples:
         raise InputError(
-            f"all {len(texts)} texts have fewer than {SHORTEST} tokens; there is nothing to predict in them"
+            f"all {len(texts)} texts have fewer than {SHORTEST} tokens; there is nothing to predict in them, "
+            "give longer texts"
         )
     return Samples(tuple(samples), tuple(skipped))
 
@@ -115,7 +116,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if line.strip():
                     yield number, line
     except FileNotFoundError:
-        raise InputError(f"no data file at {path}: no such file") from None
+        raise InputError(
+            f"no data file at {path}: no such file; `keepmap sample-data --out {path}` makes one"
+        ) from None
     except OSError as error:
         raise InputError(f"cannot read the data file {path}: {error.strerror or error}") from None
 
@@ -129,9 +132,9 @@ def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
     try:
         record = json.loads(decoded)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON ({error.msg}, column {error.colno})") from None
+        raise InputError(f"{where} is not JSON ({error.msg}, column {error.colno}); {_wanted(field)}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON that can be read ({error})") from None
+        raise InputError(f"{where} is not JSON that can be read ({error}); {_wanted(field)}") from None
     if not isinstance(record, dict):
         raise InputError(f'{where} is {_kind(record)}; it must be an object with the field "{field}"')
     if field not in record:
@@ -145,6 +148,10 @@ def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
     except UnicodeEncodeError:
         raise InputError(f'the field "{field}" in {where} holds half of a surrogate pair, which is no text') from None
     return text
+
+
+def _wanted(field: str) -> str:
+    return f"each line must be one JSON object, such as {json.dumps({field: '...'})}"
 
 
 def _kind(value: object) -> str:

@@ -9,7 +9,7 @@ from keepmap.drawing.style import figure_style
 from keepmap.errors import InputError, did_you_mean
 from keepmap.files import make_folder, written_whole
 
-__all__ = ["FORMATS", "save_figure"]
+__all__ = ["FORMATS", "picture_formats", "save_figure"]
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -27,7 +27,7 @@ def save_figure(figure: Figure, folder: str | Path, stem: str, formats: str | Se
         InputError: an unknown format, or none; nothing is written then.
         OutputError: the folder or a file cannot be written.
     """
-    wanted = _checked(formats.split(",") if isinstance(formats, str) else formats)
+    wanted = picture_formats(formats)
     folder = make_folder(Path(folder))
     paths = []
     for name in wanted:
@@ -38,8 +38,14 @@ def save_figure(figure: Figure, folder: str | Path, stem: str, formats: str | Se
     return paths
 
 
-def _checked(formats: Sequence[str]) -> list[str]:
-    wanted = [name.strip().lower().lstrip(".") for name in formats]
+def picture_formats(formats: str | Sequence[str]) -> list[str]:
+    """The formats, each once and in small letters; a string may name several, with commas or spaces.
+
+    Raises:
+        InputError: an unknown format, or none.
+    """
+    names = formats.replace(",", " ").split() if isinstance(formats, str) else formats
+    wanted = [name.strip().lower().lstrip(".") for name in names]
     if not wanted:
         raise InputError(f"a figure was to be saved in no format; name one of {', '.join(FORMATS)}")
     for name in wanted:

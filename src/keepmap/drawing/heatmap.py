@@ -21,7 +21,7 @@ from keepmap.drawing.page import (
 from keepmap.drawing.raster import Raster, pixels
 from keepmap.drawing.style import COMPRESSIBLE, DPI, EVICTED, KEPT, PROTECTED, figure_style
 from keepmap.errors import InputError
-from keepmap.evaluation.statistics import TokenStatistics, token_statistics
+from keepmap.evaluation.statistics import EntryStatistics, TokenStatistics, entry_statistics, token_statistics
 from keepmap.keepmap import KeepMap
 
 __all__ = ["compression_heatmap"]
@@ -41,9 +41,10 @@ def compression_heatmap(
 
     Top panel: kept (green) and evicted (red). Bottom panel: protected (blue) and compressible (white). A blue dashed
     line stands after the sinks, an orange one where the window starts. Token j covers x from j to j + 1. Tokens on
-    which layers and heads disagree are counted as `keepmap.evaluation.statistics.token_statistics` counts them. Every
-    token has a pixel column or more; where there are too many for that, a cell's shade is the share of its tokens
-    that are kept, and a tick at the bottom says that there is one.
+    which layers and heads disagree are counted as `keepmap.evaluation.statistics.token_statistics` counts them; the
+    share of cache entries that are kept, which may then be another, stands above. Every token has a pixel column or
+    more; where there are too many for that, a cell's shade is the share of its tokens that are kept, and a tick at the
+    bottom says that there is one.
 
     Args:
         title: the first line above the figure; by default the map's label, its threshold or density, and its model.
@@ -57,19 +58,19 @@ def compression_heatmap(
     Raises:
         InputError: fewer than one token, an empty map, or not one or two Axes.
     """
-    statistics = token_statistics(keep_map, n_tokens)
+    statistics, entries = token_statistics(keep_map, n_tokens), entry_statistics(keep_map, n_tokens)
     title = describe(keep_map) if title is None else title
     if ax is not None:
         axes = (ax,) if isinstance(ax, Axes) else tuple(ax)
         if len(axes) not in (1, 2):
             raise InputError(f"a compression heatmap was to be drawn into {len(axes)} Axes; give one, or a pair")
         columns = min(WIDTH_PX, pixels(axes[0].bbox.width))
-        heading = _heading(statistics, title, columns, width_in_points(axes[0]), panels=len(axes))
+        heading = _heading(statistics, entries, title, columns, width_in_points(axes[0]), panels=len(axes))
         _draw(axes, statistics, heading)
         return axes
     width = WIDTH_PX / DPI
     with figure_style():
-        heading = _heading(statistics, title, WIDTH_PX, width * 72, panels=2)
+        heading = _heading(statistics, entries, title, WIDTH_PX, width * 72, panels=2)
         left, top = 1.05, heading.height + 0.1
         figure = blank_figure(left + width + 0.3, top + 2.4, " · ".join((title, *heading.statistics)))
         axes = (panel(figure, left, top, width, 1.3), panel(figure, left, top + 1.4, width, 0.45))
@@ -77,13 +78,17 @@ def compression_heatmap(
     return axes
 
 
-def _heading(statistics: TokenStatistics, title: str, columns: int, width: float, panels: int) -> Heading:
+def _heading(
+    statistics: TokenStatistics, entries: EntryStatistics, title: str, columns: int, width: float, panels: int
+) -> Heading:
     n = statistics.n_tokens
     legend = kept_legend(gathered=n > columns)
     if panels == 2:
         legend += [swatch(PROTECTED, "protected"), swatch(COMPRESSIBLE, "compressible")]
     legend += [line.handle for line in boundaries(n, statistics.n_sink, statistics.window)]
-    return Heading(title, statistics.lines()[1:], legend, width)
+    # Tokens are counted by what layers and heads do on average; where they disagree, the cache holds another share.
+    kept = f"Entries kept: {entries.n_kept / entries.n:.2%}"
+    return Heading(title, [*statistics.lines()[1:], kept], legend, width)
 
 
 def _draw(axes: tuple[Axes, ...], statistics: TokenStatistics, heading: Heading) -> None:

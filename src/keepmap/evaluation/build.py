@@ -1,20 +1,32 @@
 """From finished results to the comparison, and to its files."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
+from safetensors import SafetensorError, safe_open
 
 from keepmap import __version__
+from keepmap.errors import OutputError
 from keepmap.evaluation.aggregate import summarise
-from keepmap.evaluation.compare import NO_CHUNKING, Facts
+from keepmap.evaluation.compare import NO_CHUNKING, Facts, keep_map_path
 from keepmap.evaluation.plan import BASELINE, validates
-from keepmap.evaluation.results import Comparison, SampleResult, write_json
+from keepmap.evaluation.results import Comparison, SampleResult, is_sample_result, write_json
+from keepmap.keepmap import FORMAT as KEEP_MAP_FORMAT
+from keepmap.registry import methods
 
-__all__ = ["ResultKey", "build_comparison", "clear_results", "complete_samples", "versions", "write_comparison"]
+__all__ = [
+    "ResultKey",
+    "build_comparison",
+    "clear_results",
+    "complete_samples",
+    "remove_files",
+    "versions",
+    "write_comparison",
+]
 
 ResultKey = tuple[int, str]
 """(sample, method)."""
@@ -70,11 +82,41 @@ def build_comparison(
 
 
 def clear_results(output_dir: Path) -> None:
-    """Remove the results of an earlier run, which would be mistaken for this one's if it were interrupted."""
-    for name in (DETAILED, SUMMARY, TIMINGS):
-        (output_dir / name).unlink(missing_ok=True)
-    for path in [*(output_dir / "samples").glob("sample_*.json"), *output_dir.glob("*_keepmap.safetensors")]:
-        path.unlink()
+    """Remove the results of an earlier run, which would be mistaken for this one's if it were interrupted.
+
+    Beside the three files that a run replaces, only samples and KeepMaps that say of themselves that they are ours.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    samples = [path for path in (output_dir / "samples").glob("sample_*.json") if is_sample_result(path)]
+    maps = [keep_map_path(output_dir, method.label) for method in methods().values()]
+    remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *filter(_is_keep_map, maps)])
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove those of them that are files.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for path in paths:
+        try:
+            if path.is_file():
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"cannot remove {path} of an earlier run: {error.strerror or error}; name another folder with "
+                "--output_dir"
+            ) from error
+
+
+def _is_keep_map(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return bool((file.metadata() or {}).get("format") == KEEP_MAP_FORMAT)
+    except (OSError, SafetensorError):
+        return False
 
 
 def write_comparison(
@@ -91,10 +133,10 @@ def write_comparison(
     detailed, summary = output_dir / DETAILED, output_dir / SUMMARY
     write_json(detailed, comparison.document())
     write_json(summary, comparison.summary())
-    methods = dict.fromkeys(result.method for result in comparison.samples)
+    keys = dict.fromkeys(result.method for result in comparison.samples)
     timings = {
         method: {str(sample): taken for (sample, key), taken in sorted(seconds.items()) if key == method}
-        for method in methods
+        for method in keys
     }
     write_json(output_dir / TIMINGS, {"processes": list(devices), "seconds_by_method_and_sample": timings})
     return detailed, summary

@@ -165,10 +165,10 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
                 seed=job.seed,
             )
             keep_map, hidden_states = eviction.keep_map, eviction.hidden_states
-            if torch.equal(hidden_states, baseline) and _must_show(keep_map, language_model):
+            if eviction.felt and torch.equal(hidden_states, baseline):
                 raise ImpossibleResultError(
-                    f"{plan.label} evicted entries of sample {index} (line {sample.line}) that later queries could "
-                    "see, and its logits equal the baseline's to the last bit: nothing was evicted"
+                    f"{plan.label} evicted entries of sample {index} (line {sample.line}) whose loss the last query "
+                    "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
                 )
             done = _finished(session, sample, plan.key, _counted(keep_map), ids, hidden_states, full, started)
             if index == 0:
@@ -264,18 +264,6 @@ def _finished(
     )
     write_sample_result(sample_result_path(session.job.output_dir, sample.index, method), result)
     return Finished(result, time.perf_counter() - started)
-
-
-def _must_show(keep_map: KeepMap, language_model: LanguageModel) -> bool:
-    """Whether some query misses an entry that the model would have let it see.
-
-    In a layer with a window of its own, an entry that expires after it left that window was out of sight already.
-    """
-    config = language_model.model.config.get_text_config()
-    own = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    n = keep_map.shape[2]
-    reach = min([n, *(size for size in own if size)])
-    return bool((keep_map.expires < (torch.arange(n) + reach).clamp(max=n)).any())
 
 
 def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]]) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from keepmap.choosing import Budget, Protection
 from keepmap.errors import InputError, did_you_mean
@@ -44,7 +45,7 @@ class Plan:
 def plan_methods(
     methods: str | Sequence[str] = "all",
     *,
-    thresholds: str | Mapping[str, float] | None = None,
+    thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
     n_sink: int | None = None,
     sliding_window_size: int = Method.window,
@@ -130,7 +131,7 @@ def _names(methods: str | Sequence[str]) -> tuple[list[str], bool]:
     return [name for name in dict.fromkeys(names) if name != BASELINE], asked_for_all
 
 
-def _thresholds(thresholds: str | Mapping[str, float] | None, names: Sequence[str]) -> dict[str, float]:
+def _thresholds(thresholds: str | Mapping[str, float | Real] | None, names: Sequence[str]) -> dict[str, float]:
     if thresholds is None:
         return {}
     if isinstance(thresholds, str):
@@ -140,15 +141,28 @@ def _thresholds(thresholds: str | Mapping[str, float] | None, names: Sequence[st
             raise InputError(f"--thresholds is not JSON ({error}); write it as '{{\"kvzap\": -7}}'") from None
     if not isinstance(thresholds, Mapping):
         raise InputError("--thresholds must name methods; write it as '{\"kvzap\": -7}'")
-    for name, value in thresholds.items():
+    for name in thresholds:
         if name not in method_names():
             raise InputError(f'--thresholds names the unknown method "{name}", {did_you_mean(name, method_names())}')
+        if name == BASELINE:
+            raise InputError("the baseline keeps everything and has no threshold; leave it out of --thresholds")
         if name not in names:
             raise InputError(f"--thresholds names {name}, which is not run; add it to --methods ({', '.join(names)})")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-            shown = "NaN" if isinstance(value, float) else json.dumps(value, default=str)
-            raise InputError(f"the threshold of {name} is {shown}; give a number (-Infinity keeps everything)")
-    return {name: float(value) for name, value in thresholds.items()}
+    return {name: _number(name, value) for name, value in thresholds.items()}
+
+
+def _number(name: str, value: object) -> float:
+    """A threshold of any type of real number: from numpy too."""
+    try:
+        number = None if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        raise InputError(
+            f"the threshold of {name} is a number too large for any score; give a smaller one, or Infinity"
+        ) from None
+    if number is None or math.isnan(number):
+        shown = "NaN" if number is not None else json.dumps(value, default=str)
+        raise InputError(f"the threshold of {name} is {shown}; give a number (-Infinity keeps everything)")
+    return number
 
 
 def _known() -> str:

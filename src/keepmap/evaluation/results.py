@@ -15,6 +15,7 @@ __all__ = [
     "Counts",
     "MethodResult",
     "SampleResult",
+    "is_sample_result",
     "read_sample_result",
     "write_json",
     "write_sample_result",
@@ -231,3 +232,12 @@ def read_sample_result(path: Path) -> SampleResult:
         raise InputError(f"no sample's result at {path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no sample's result: {error}") from None
+
+
+def is_sample_result(path: Path) -> bool:
+    """Whether `write_sample_result` wrote the file: it says so in its format."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and fields.get("format") == FORMAT

@@ -24,8 +24,9 @@ facts ("The code of river is 4821.") that stand in its context. It knows nothing
     python -m keepmap.training.tiny --out DIR
 
 made this folder (`DIR/tiny`) with seed {seed} in {minutes:.0f} minutes of training on two CPU cores with AMX, shared
-with other programs, from prose that every CPython carries (`pydoc_data.topics`, the standard library's docstrings; here Python {python}) mixed with generated facts. The optimizer's arithmetic is float32,
-the matrix products' bfloat16; another machine's last bits differ, the figures below hardly do.
+with other programs, from prose that every CPython carries (`pydoc_data.topics`, the standard library's docstrings;
+here Python {python}) mixed with generated facts. The optimizer's arithmetic is
+float32, the matrix products' bfloat16; another machine's last bits differ, the figures below hardly do.
 
 ## Measured
 
