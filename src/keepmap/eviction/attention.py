@@ -9,8 +9,8 @@ from torch import Tensor
 
 __all__ = ["evicting_attention", "probabilities", "visible"]
 
-_BLOCK = {"cpu": 128, "cuda": 1024}
-_REGATHER = 8
+_BLOCK = {"cpu": 192, "cuda": 1024}
+_REGATHER = 4
 """Blocks after which the long-lived keys are packed anew: fewer copies against a longer tail."""
 _RAGGED = 1.25
 """Heads are computed one by one where padding them to the longest would cost more than this."""
