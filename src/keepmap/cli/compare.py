@@ -3,16 +3,16 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from keepmap.cli.console import comparison_table, evaluation_block, facts_lines, header, result_lines
 from keepmap.cli.pictures import draw_method, picture_formats
+from keepmap.cli.progress import progress_bar
 from keepmap.data.texts import read_texts
 from keepmap.errors import InputError, OutputError
 from keepmap.evaluation.build import (
@@ -130,7 +130,7 @@ def compare_compression_methods(
 
 def _run(job: Job, devices: Sequence[str], so_far: _Progress) -> Facts:
     console = Console(stderr=True, highlight=False)
-    with contextlib.closing(run_job(job, devices)) as events, _bar(console) as progress:
+    with contextlib.closing(run_job(job, devices)) as events, progress_bar(console) as progress:
         task = progress.add_task("Loading", total=None)
         for event in events:
             match event:
@@ -149,28 +149,6 @@ def _run(job: Job, devices: Sequence[str], so_far: _Progress) -> Facts:
                     progress.update(task, completed=len(so_far.results))
     assert so_far.facts is not None
     return so_far.facts
-
-
-@contextlib.contextmanager
-def _bar(console: Console) -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    # While the bar is shown, what is printed goes through its console, which must not take it out of a pipe.
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),
-        redirect_stderr=False,
-    ) as progress:
-        yield progress
 
 
 def _report(comparison: Comparison, facts: Facts, so_far: _Progress, folder: Path, formats: Sequence[str]) -> None:
