@@ -19,29 +19,11 @@ import keepmap
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "keepmap"
 HEAVY = (
-    "torch",
-    "transformers",
-    "matplotlib",
-    "numpy",
-    "safetensors",
-    "tokenizers",
-    "rich",
-    "tyro",
-    "jaxtyping",
-    "gymnasium",
-    "h5py",
+    *("torch", "transformers", "matplotlib", "numpy", "safetensors", "tokenizers", "rich", "tyro", "jaxtyping"),
+    *("gymnasium", "h5py"),
 )
-SKIPPED = {
-    ".git",
-    ".venv",
-    "build",
-    "dist",
-    "demo_results",
-    "comparison_results",
-    "tiny-training",
-    "datasets",
-    "__pycache__",
-}
+WRITTEN = {"demo_results", "comparison_results", "tiny-training", "datasets"}  # by commands
+SKIPPED = {".git", ".venv", "build", "dist", "__pycache__", *WRITTEN}
 MAX_LINES = 400
 
 

@@ -92,7 +92,8 @@ def writing_histories(
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(path) as temporary, h5py.File(temporary, "w", libver="earliest", track_order=False) as file:
+    # HDF5 crashes the process when the disk is full: the (small) file is made in memory, and only then written.
+    with h5py.File(path.name, "w", driver="core", backing_store=False, libver="earliest", track_order=False) as file:
         facts: dict[str, str | int] = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
@@ -110,6 +111,10 @@ def writing_histories(
         writer = HistoryWriter(file, room)
         yield writer
         writer.close()
+        file.flush()
+        image = file.id.get_file_image()
+    with written_whole(path) as temporary:
+        temporary.write_bytes(image)
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,8 @@ class Histories:
 
 def open_histories(path: str | Path, environment: str | None = None) -> Histories:
     """What a file of histories holds; its arrays are read when they are asked for.
+
+    In files of the seed repository an episode's last next state is the first state of the next episode.
 
     Args:
         environment: for files that do not say theirs (the seed repository's own): "darkroom" by default.

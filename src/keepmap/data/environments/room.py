@@ -76,9 +76,8 @@ class Room(ABC):
         """
         found = self._goal_index.get(tuple(goal))
         if found is None:
-            raise InputError(
-                f"the goal {tuple(goal)} was asked for; {self.name} of size {self.size} has {self._span()}"
-            )
+            span = f"{self.goals[0]} to {self.goals[-1]}"
+            raise InputError(f"the goal {tuple(goal)} was asked for; {self.name} of size {self.size} has {span}")
         return found
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""An optimistic model-based learner: it takes what it has not seen for the best, and finds the goal in a few episodes."""
+"""An optimistic model-based learner: it takes what it has not seen for the best, and soon finds the goal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

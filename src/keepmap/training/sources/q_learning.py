@@ -39,7 +39,7 @@ class QLearning(Source):
     learning_rate: float = 0.5
     discount: float = 0.9
     optimism: float = 1.0
-    epsilon: float = 0.1
+    epsilon: float = 0.3
     epsilon_end: float = 0.8
 
     name: ClassVar[str] = "q_learning"
