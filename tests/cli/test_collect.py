@@ -30,13 +30,14 @@ def test_the_command_as_it_stands(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     path = tmp_path / "datasets" / "history_darkroom_optimistic_alg-seed0.hdf5"
     lines = done.stdout.splitlines()
-    assert lines[0] == "Collecting darkroom 9x9 with optimistic: 73 goals, 25 learners each, 16 episodes of 20 steps"
-    assert lines[1].startswith(f"Wrote {path.relative_to(tmp_path)} (")
-    assert lines[1].endswith(" MB, 584,000 steps)")
+    assert lines.pop(0) == "Collecting darkroom 9x9 with optimistic"
+    assert lines[0] == "  73 goals, 25 learners each, 16 episodes of 20 steps"
+    assert lines.pop(1) == f"Wrote {path.relative_to(tmp_path)}"
+    assert lines[1].startswith("  Size: ") and lines[1].endswith(" MB, 584,000 steps")
     assert lines[2] == "  Goals: 73 for training, 8 held out (nothing of them is in the file)"
     assert lines[3].startswith("  Mean return: 2.") and lines[3].endswith("16.47 in the last; optimum 16.47")
     assert lines[4].startswith("  Time: ") and len(lines) == 5
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
     histories = open_histories(path)
     assert (len(histories), histories.n_steps, histories.n_learners) == (73, 320, 25)
     assert os.listdir(path.parent) == [path.name]
@@ -65,7 +66,7 @@ def test_nothing_of_a_held_out_goal_is_in_the_file(tmp_path, monkeypatch, capsys
             )
 
 
-def test_the_same_command_gives_the_same_bytes(tmp_path, monkeypatch, capsys):
+def test_the_same_command_gives_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for environment in ("darkroom", "keepmap/DarkKeyToDoor-9x9-v0"):
         small = ("--environment", environment, "--size", "3", "--horizon", "6", "--learners", "2", "--episodes", "3")
@@ -73,7 +74,6 @@ def test_the_same_command_gives_the_same_bytes(tmp_path, monkeypatch, capsys):
             assert main(["collect", *small, "--seed", seed, "--out", name]) == 0
         content = {name: Path(name).read_bytes() for name in "abc"}
         assert content["a"] == content["b"] != content["c"]
-    assert "72 goals" not in capsys.readouterr().out.splitlines()[0]
 
 
 def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
@@ -95,9 +95,11 @@ def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
         ("--set know_moves", 'the setting "know_moves" was given; write name=value'),
         ("--split 9/9", "fold 9 of 9 was asked for; they are counted from 0 to 8"),
         ("--split test", 'the split "test" was asked for; use seed, all, or 0/9'),
-        ("--learners 0", "learners of 0 was asked for; it must be 1 or more"),
-        ("--episodes 0", "episodes of 0 was asked for"),
+        ("--learners 0", "a number of learners of 0 was asked for; it must be 1 or more"),
+        ("--episodes 0", "a number of episodes of 0 was asked for"),
         ("--seed -1", "a seed of -1 was asked for; it must be 0 or more"),
+        (f"--seed {2**63}", "it must be below 2 ** 63"),
+        (f"--split_seed {2**70}", "it must be below 2 ** 63"),
         ("--size 1", "a room of size 1 was asked for"),
         ("--horizon 0", "episodes of 0 steps were asked for"),
         ("--learner 3", 'unknown option "--learner" of collect, did you mean "--learners"?'),

@@ -50,8 +50,8 @@ def collect(
         raise InputError(f"--out {path} is a folder; name a file in it")
     make_folder(path.parent)
     print(
-        f"Collecting {room.name} {room.size}x{room.size} with {source}: {len(parts.train):,} goals, "
-        f"{learners:,} learners each, {episodes:,} episodes of {room.horizon} steps",
+        f"Collecting {room.name} {room.size}x{room.size} with {source}\n"
+        f"  {len(parts.train):,} goals, {learners:,} learners each, {episodes:,} episodes of {room.horizon} steps",
         flush=True,
     )
     with progress_bar(Console(stderr=True, highlight=False)) as progress:
@@ -73,7 +73,8 @@ def collect(
 def _summary(collected: Collected) -> list[str]:
     held_out = len(collected.split.held_out)
     return [
-        f"Wrote {collected.path} ({collected.path.stat().st_size / 1e6:.1f} MB, {collected.steps:,} steps)",
+        f"Wrote {collected.path}",
+        f"  Size: {collected.path.stat().st_size / 1e6:.1f} MB, {collected.steps:,} steps",
         f"  Goals: {len(collected.split.train):,} for training, {held_out:,} held out"
         + (" (nothing of them is in the file)" if held_out else ""),
         f"  Mean return: {collected.returns[0]:.2f} in the first episode, {collected.returns[-1]:.2f} in the last; "

@@ -39,13 +39,17 @@ def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:
     """Whether there is something to collect.
 
     Raises:
-        InputError: no goals, learners or episodes, or a negative seed.
+        InputError: no goals, learners or episodes, or a seed that the file cannot hold.
     """
     if not split.train:
         raise InputError(f'the split "{split.name}" has no goals for training; hold out fewer')
-    for name, value, least in (("learners", learners, 1), ("episodes", episodes, 1), ("a seed", seed, 0)):
+    sizes = (("a number of learners", learners, 1), ("a number of episodes", episodes, 1), ("a seed", seed, 0))
+    for name, value, least in sizes:
         if value < least:
             raise InputError(f"{name} of {value} was asked for; it must be {least} or more")
+    for seeds in (seed, split.seed):
+        if abs(seeds) >= 2**63:
+            raise InputError(f"a seed of {seeds} was asked for; it must be below 2 ** 63")
 
 
 def collect_histories(
@@ -81,7 +85,12 @@ def collect_histories(
     ) as writer:
         for first in range(0, len(goals), at_once):
             some = goals[first : first + at_once]
-            streams = source.learn(room, some, learners, episodes, seed, tell)
+            try:
+                streams = source.learn(room, some, learners, episodes, seed, tell)
+            except MemoryError as error:
+                raise InputError(
+                    f"{learners * len(some):,} learners of {episodes:,} episodes do not fit into memory; take fewer"
+                ) from error
             total += _returns(streams, room.horizon).sum(axis=1)
             for number, goal in enumerate(some):
                 writer.add(goal, streams.learners(slice(number * learners, (number + 1) * learners)))

@@ -1,6 +1,7 @@
 """Sources of histories: they learn, they see no goal, and what they record is what the room does."""
 
 import sys
+import types
 from dataclasses import fields
 
 import numpy as np
@@ -57,7 +58,8 @@ def test_a_goals_learners_depend_on_no_other_goal(name):
     for one in fields(alone):
         np.testing.assert_array_equal(getattr(together, one.name)[:, 6:9], getattr(alone, one.name))
     assert not np.array_equal(alone.actions, other.actions)
-    assert len({alone.actions[:, learner].tobytes() for learner in range(3)}) == 3
+    # ... and no two learners are the same, of one goal or of two, before they have found anything.
+    assert len({together.actions[:4, learner].tobytes() for learner in range(12)}) > 6
 
 
 @pytest.mark.parametrize("name", ARRAY_SOURCES)
@@ -160,6 +162,43 @@ def test_ppo_without_its_library_says_how_to_get_it(monkeypatch):
     room = room_named("darkroom")
     with pytest.raises(InputError, match="pip install"):
         make_source("ppo").learn(room, room.goals[:1], 1, 1, 0, ignore)
+
+
+def test_ppo_records_whole_episodes_of_every_learner(monkeypatch):
+    """With a policy in place of stable-baselines3's that draws its actions, and runs on to the end of its rollout."""
+    made = []
+
+    class Policy:
+        def __init__(self, policy, envs, **options):
+            self.envs, self.options = envs, options
+            made.append(options)
+
+        def learn(self, total_timesteps):
+            generator = np.random.default_rng(self.options["seed"])
+            for env in self.envs:
+                env.reset()
+            for _ in range(-(-total_timesteps // (len(self.envs) * self.options["n_steps"])) * self.options["n_steps"]):
+                for env in self.envs:
+                    if env.step(generator.integers(5))[3]:
+                        env.reset()
+
+    library = types.ModuleType("stable_baselines3")
+    library.common = types.ModuleType("stable_baselines3.common")
+    library.common.vec_env = types.ModuleType("stable_baselines3.common.vec_env")
+    library.PPO = Policy
+    library.common.vec_env.DummyVecEnv = lambda makers: [maker() for maker in makers]
+    for module in (library, library.common, library.common.vec_env):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    room = room_named("darkroom", size=3, horizon=6)
+    streams = make_source("ppo", {"n_steps": 8}).learn(room, room.goals[:2], 3, 4, 0, ignore)
+    assert streams.states.shape == (24, 6, 2)
+    for learner in range(6):
+        actions = streams.actions[:6, learner].tolist()
+        seen = walk("darkroom", 3, room.goals[learner // 3], (1, 1), actions)
+        after = [tuple(cell) for cell in streams.next_states[:6, learner].tolist()]
+        assert list(zip(after, streams.rewards[:6, learner].tolist(), strict=True)) == seen
+    assert (streams.states[::6] == 1).all() and streams.dones[5::6].all() and streams.dones.sum() == 24
+    assert [one["n_steps"] for one in made] == [8, 8] and made[0]["seed"] != made[1]["seed"]
 
 
 def test_the_recorder_keeps_the_true_last_state():
