@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from numbers import Real
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from keepmap.cli.console import advice_lines, comparison_table, evaluation_block, facts_lines, header, result_lines
 from keepmap.cli.pictures import clear_pictures, draw_method
+from keepmap.cli.progress import progress_bar
 from keepmap.data.texts import read_texts
 from keepmap.drawing.files import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError
@@ -146,7 +146,7 @@ def compare_compression_methods(
 
 def _run(job: Job, devices: Sequence[str], so_far: _Progress) -> Facts:
     console = Console(stderr=True, highlight=False)
-    with contextlib.closing(run_job(job, devices)) as events, _bar(console) as progress:
+    with contextlib.closing(run_job(job, devices)) as events, progress_bar(console) as progress:
         task = progress.add_task("Loading", total=None)
         for event in events:
             match event:
@@ -183,28 +183,6 @@ def _log(so_far: _Progress, sample: int) -> None:
     passed = time.monotonic() - so_far.ready
     left = timedelta(seconds=round(passed / len(so_far.results) * (facts.n_samples * n_runs - len(so_far.results))))
     print(f"{finished} of {facts.n_samples} samples evaluated, {left} left", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _bar(console: Console) -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    # While the bar is shown, what is printed goes through its console, which must not take it out of a pipe.
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),
-        redirect_stderr=False,
-    ) as progress:
-        yield progress
 
 
 def _report(comparison: Comparison, facts: Facts, so_far: _Progress, folder: Path, formats: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     # Everything heavy is imported after the arguments were understood: help and errors answer at once.
-    from keepmap.cli.options import Compare, Methods, SampleData
+    from keepmap.cli.options import Collect, Compare, Methods, SampleData
     from keepmap.cli.parsing import parse
 
     match parse(arguments):
@@ -78,3 +78,19 @@ def _run(arguments: Sequence[str]) -> None:
             from keepmap.cli.console import methods_table
 
             print("\n".join(methods_table()))
+        case Collect() as options:
+            from keepmap.cli.collect import collect
+
+            collect(
+                environment=options.environment,
+                source=options.source,
+                learners=options.learners,
+                episodes=options.episodes,
+                seed=options.seed,
+                split=options.split,
+                split_seed=options.split_seed,
+                size=options.size,
+                horizon=options.horizon,
+                settings=options.set,
+                out=options.out,
+            )

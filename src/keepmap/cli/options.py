@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-__all__ = ["VERBS", "Compare", "Methods", "SampleData", "Verb"]
+__all__ = ["VERBS", "Collect", "Compare", "Methods", "SampleData", "Verb"]
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -83,5 +83,41 @@ class Methods:
     """List the methods with their default rule and protection."""
 
 
-Verb = Compare | SampleData | Methods
-VERBS: dict[str, type[Verb]] = {"compare": Compare, "sample-data": SampleData, "methods": Methods}
+@dataclass(frozen=True)
+class Collect:
+    """Collect learning histories: what learners see while they learn.
+
+    The training goals of a dark room, each with learners of its own, in one HDF5 file.
+    """
+
+    environment: str = "darkroom"
+    """darkroom, darkroom_hard, darkroom_permuted, dark_key_to_door, or a Gymnasium id."""
+    source: str = "optimistic"
+    """The learning algorithm: optimistic, q_learning, or ppo."""
+    learners: int = 25
+    """Independent learners of each goal."""
+    episodes: int | None = None
+    """Episodes of each learner. Default: what the source usually needs."""
+    seed: int = 0
+    """Of the learners. The same command gives the same bytes."""
+    split: str = "seed"
+    """Which goals are held out: seed (a tenth), K/N (fold K of N, from 0), or all for none."""
+    split_seed: int = 0
+    """What shuffles the goals before they are split."""
+    size: int | None = None
+    """Cells along a side of the room. Default: the room's own."""
+    horizon: int | None = None
+    """Steps of an episode. Default: the room's own."""
+    set: tuple[str, ...] = ()
+    """Options of the source, as name=value, separated by spaces."""
+    out: str | None = None
+    """The file to write. Default: datasets/history_ENVIRONMENT_SOURCE_alg-seedSEED.hdf5."""
+
+
+Verb = Compare | SampleData | Methods | Collect
+VERBS: dict[str, type[Verb]] = {
+    "compare": Compare,
+    "sample-data": SampleData,
+    "methods": Methods,
+    "collect": Collect,
+}

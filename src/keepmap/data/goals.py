@@ -1,0 +1,95 @@
+"""Which goals an agent is trained on, and which are held out: decided once, from an explicit seed."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keepmap.errors import InputError
+
+__all__ = ["Goal", "Split", "all_goals", "fold_split", "seed_split", "split_named"]
+
+Goal = tuple[int, ...]
+"""What is hidden from the agent: a cell (x, y), two of them, or a permutation of the actions."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Goals for training and goals held out, in the order in which they were drawn; no goal is in both.
+
+    Attributes:
+        name: how it was made: "seed", "all", or "k/n" for fold k of n.
+        seed: what decided the order.
+
+    Raises:
+        InputError: a goal is there twice.
+    """
+
+    name: str
+    seed: int
+    train: tuple[Goal, ...]
+    held_out: tuple[Goal, ...]
+
+    def __post_init__(self) -> None:
+        goals = [*self.train, *self.held_out]
+        if len(set(goals)) != len(goals):
+            twice = next(goal for goal in goals if goals.count(goal) > 1)
+            raise InputError(f"the goal {twice} stands twice in a split; each goal belongs to one side, once")
+
+
+def seed_split(goals: Sequence[Goal], seed: int = 0, train_share: float = 0.9) -> Split:
+    """The goals in the order of Python's `random.Random(seed).shuffle`, the first `train_share` of them for training.
+
+    Seed 0 holds out, of Dark Room's 81 goals: (4, 2) (5, 6) (6, 8) (7, 2) (3, 6) (0, 5) (5, 8) (5, 4).
+
+    Raises:
+        InputError: the share is not in [0, 1].
+    """
+    if not 0 <= train_share <= 1:
+        raise InputError(f"a share of {train_share:g} of the goals was asked for; it must lie in [0, 1]")
+    order = _shuffled(goals, seed)
+    n_train = round(len(order) * train_share)
+    return Split("seed", seed, tuple(order[:n_train]), tuple(order[n_train:]))
+
+
+def fold_split(goals: Sequence[Goal], fold: int, n_folds: int, seed: int = 0) -> Split:
+    """Holds out fold `fold` (from 0) of `n_folds`; each goal is in one fold, and their sizes differ by one at most.
+
+    Raises:
+        InputError: fewer than 2 folds, more folds than goals, or no such fold.
+    """
+    if not 2 <= n_folds <= len(goals):
+        raise InputError(f"{n_folds} folds were asked for; {len(goals)} goals make 2 to {len(goals)}")
+    if not 0 <= fold < n_folds:
+        raise InputError(f"fold {fold} of {n_folds} was asked for; they are counted from 0 to {n_folds - 1}")
+    order = _shuffled(goals, seed)
+    held_out = tuple(order[fold::n_folds])
+    left = set(held_out)
+    return Split(f"{fold}/{n_folds}", seed, tuple(goal for goal in order if goal not in left), held_out)
+
+
+def all_goals(goals: Sequence[Goal]) -> Split:
+    """Every goal for training, none held out."""
+    return Split("all", 0, tuple(goals), ())
+
+
+def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
+    """The split that an option asks for: "seed", "all", or "k/n" for fold k (from 0) of n.
+
+    Raises:
+        InputError: it is none of these, or the folds cannot be made.
+    """
+    if name == "seed":
+        return seed_split(goals, seed)
+    if name == "all":
+        return all_goals(goals)
+    found = re.fullmatch(r"(\d+)/(\d+)", name)
+    if not found:
+        raise InputError(f'the split "{name}" was asked for; use seed, all, or 0/9 for the first of nine folds')
+    return fold_split(goals, int(found[1]), int(found[2]), seed)
+
+
+def _shuffled(goals: Sequence[Goal], seed: int) -> list[Goal]:
+    order = list(goals)
+    random.Random(seed).shuffle(order)
+    return order

@@ -1,0 +1,79 @@
+"""Name -> source, found by scanning `training/sources/` at the first look-up: adding one is adding one file."""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from keepmap.errors import InputError, did_you_mean
+from keepmap.training import sources as folder
+from keepmap.training.source import Source
+
+__all__ = ["make_source", "read_options", "source_class", "sources"]
+
+
+@functools.cache
+def sources() -> dict[str, type[Source]]:
+    """Every source by name, in alphabetical order."""
+    found: dict[str, type[Source]] = {}
+    for module_info in pkgutil.iter_modules(folder.__path__):
+        module = importlib.import_module(f"{folder.__name__}.{module_info.name}")
+        for _, value in inspect.getmembers(module, inspect.isclass):
+            if issubclass(value, Source) and value.__module__ == module.__name__ and "name" in vars(value):
+                assert value.name not in found, f"two sources are called {value.name}"
+                found[value.name] = value
+    return dict(sorted(found.items()))
+
+
+def source_class(name: str) -> type[Source]:
+    """The source called `name`.
+
+    Raises:
+        InputError: there is none; names the closest.
+    """
+    known = sources()
+    if name not in known:
+        raise InputError(f'unknown source "{name}", {did_you_mean(name, known)}')
+    return known[name]
+
+
+def make_source(name: str, options: Mapping[str, str | int | float | bool] | None = None) -> Source:
+    """The source called `name` with these options; values may be text, as they come from a command line.
+
+    Raises:
+        InputError: no such source or option, or a value that the option cannot take.
+    """
+    made = source_class(name)
+    known = {one.name: one.default for one in fields(made)}
+    values = {}
+    for option, value in (options or {}).items():
+        if option not in known:
+            has = did_you_mean(option, known) if known else "it has none"
+            raise InputError(f'unknown option "{option}" of the source {name}, {has}')
+        values[option] = _as(type(known[option]), value, f"{option} of the source {name}")
+    return made(**values)
+
+
+def read_options(settings: Sequence[str]) -> dict[str, str]:
+    """`["a=1", "b=x"]` as a mapping.
+
+    Raises:
+        InputError: one has no "=".
+    """
+    for setting in settings:
+        if "=" not in setting:
+            raise InputError(f'the setting "{setting}" was given; write name=value')
+    return {name: value for name, _, value in (setting.partition("=") for setting in settings)}
+
+
+def _as(kind: type, value: str | int | float | bool, what: str) -> str | int | float | bool:
+    if kind is bool:
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+        raise InputError(f'"{value}" was given for {what}; it must be true or false')
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f'"{value}" was given for {what}; it must be of type {kind.__name__}') from None
