@@ -136,6 +136,8 @@ class _Pool:
                         make_folder(self._job.output_dir / "samples")
                         yield Ready(message)
                     worker.ready = True
+                    # Loading works: one that was killed while at it was not ended by it.
+                    del self._deaths[None]
                 elif isinstance(message, Finished):
                     yield message
                 else:
