@@ -96,6 +96,7 @@ def test_an_eviction_is_a_value():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_oss", "mistral"])
 @pytest.mark.parametrize("method", ["streaming_llm", "key_norm", "expected_attention", "h2o", "observed_attention"])
 def test_cuda_equals_the_cpu(family, method):
