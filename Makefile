@@ -50,6 +50,8 @@ docs: $(VENV)/.keepmap-dev  ## write the generated pages and the README's table 
 
 bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"
 	@$(BIN)/python benchmarks/bench_evict.py $(BENCH)
+	@echo
+	@$(BIN)/python benchmarks/bench_agent.py $(filter --write,$(BENCH))
 
 train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
 	@$(BIN)/python -m keepmap.training.tiny --out $(OUT)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ import keepmap
 from keepmap.eviction.resolve import resolve_method
 from keepmap.models.language import LanguageModel
 from keepmap.models.surrogate import KVzapSurrogate, SurrogateConfig
+from report import Goal, Report, write_part
 from shapes import LLAMA_8B, TINY, random_llama, random_tokens
 from timing import machine, medians
 from token_by_token import decode_with_masks
@@ -42,50 +42,6 @@ EIGHT = (
 
 
 _HOW = "benchmarks/kvpress_decode.py says how to make an environment that can"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A figure beside what was aimed at."""
-
-    what: str
-    found: float
-    unit: str
-    sign: str  # "<=" or ">="
-    aim: float
-
-    def row(self) -> list[str]:
-        """The cells of its line in the table of goals."""
-        met = self.found <= self.aim if self.sign == "<=" else self.found >= self.aim
-        sign = "≤" if self.sign == "<=" else "≥"
-        return [
-            self.what,
-            f"{self.found:.3g}{self.unit}",
-            f"{sign} {self.aim:g}{self.unit}",
-            "met" if met else "missed",
-        ]
-
-
-class Report:
-    """Lines that are printed as they come, and kept for the file."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, *lines: str) -> None:
-        """Print and keep lines."""
-        self.lines += lines
-        print(*lines, sep="\n", flush=True)
-
-    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print and keep a Markdown table with its columns aligned."""
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-
-        def line(row: Sequence[str]) -> str:
-            return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-
-        rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-        self.say("", f"## {title}", "", line(head), rule, *(line(row) for row in rows))
 
 
 def time_lengths(report: Report, sizes: Sequence[int], repeats: int, kvpress_python: str | None) -> list[Goal]:
@@ -243,13 +199,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cuda-sizes", type=int, nargs="+", default=[8192, 32768], help="lengths on a CUDA device")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each, after one that is not")
     parser.add_argument("--kvpress-python", metavar="PATH", help="a Python that has kvpress 0.5.5, to time it too")
-    parser.add_argument("--write", action="store_true", help="write benchmarks/RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="write this part of benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     if options.kvpress_python and not _has_kvpress(options.kvpress_python):
         print(f"error: --kvpress-python {options.kvpress_python} cannot import kvpress; {_HOW}", file=sys.stderr)
         return 2
-    report = Report()
-    report.say("# What exact eviction costs", "", *machine())
+    report = Report("What exact eviction costs")
+    report.say(*machine())
     goals = time_lengths(report, options.sizes, options.repeats, options.kvpress_python)
     goals += time_methods(report, options.methods_size, options.repeats)
     goals += measure_memory(report, options.memory_size)
@@ -257,14 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         time_cuda(report, options.cuda_sizes, options.repeats)
     else:
         report.say("", "No CUDA device here: Llama-3.1-8B's shape was not timed.")
-    if goals:
-        report.table("Goals", ["figure", "measured", "goal", ""], [goal.row() for goal in goals])
+    report.goals(goals)
     if options.write:
-        shown = _without_paths(sys.argv[1:] if arguments is None else arguments)
-        command = shlex.join(["python", "benchmarks/bench_evict.py", *shown])
-        text = "\n".join([report.lines[0], "", f"Printed by `{command}` on:", "", *report.lines[2:]])
-        (HERE / "RESULTS.md").write_text(text + "\n", encoding="utf-8")
-        print("\nwritten to benchmarks/RESULTS.md")
+        write_part(report, "bench_evict.py", _without_paths(sys.argv[1:] if arguments is None else arguments))
     return 0
 
 

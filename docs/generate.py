@@ -1,4 +1,4 @@
-"""Write one page per method from its docstring, and the README's table of methods, from the registry.
+"""Write one page per method and history compressor from its docstring, and the tables of them, from the registries.
 
 python docs/generate.py            write what is out of date
 python docs/generate.py --check    say what is out of date, and exit with 1 if anything is
@@ -6,16 +6,23 @@ python docs/generate.py --check    say what is out of date, and exit with 1 if a
 
 import argparse
 import inspect
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
+from keepmap.config import KEYS, Config
 from keepmap.methods.base import Method
+from keepmap.methods.history.base import Compressor
+from keepmap.methods.history.registry import compressors
 from keepmap.registry import methods
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"
-NOTE = "<!-- Written by docs/generate.py from the method's docstring: change that. -->"
+FOLDERS = ("methods", "compressors")
+BLOCKS = ("Attributes", "Raises", "Reference", "Differs from the paper", "Differs from the seed")
+NOTE = "<!-- Written by docs/generate.py from {kind} docstring: change that. -->"
 NEEDS = {
     "nothing": "nothing",
     "position": "the position's own layer input",
@@ -31,14 +38,14 @@ def default_rule(method: type[Method]) -> str:
     return f"budget, density {method.density:g}" if method.density is not None else "budget, density given by the user"
 
 
-def sections(method: type[Method]) -> dict[str, str]:
-    """A docstring cut into claim, body and the blocks `Attributes:`, `Reference:`, `Differs from the paper:`."""
+def sections(method: type[Method] | type[Compressor]) -> dict[str, str]:
+    """A docstring cut into claim, body and the blocks `Attributes:`, `Reference:`, `Differs from the paper:`, ..."""
     claim, _, rest = inspect.cleandoc(method.__doc__ or "").partition("\n")
     found = {"claim": claim.strip(), "body": ""}
     current = "body"
     for line in rest.strip().splitlines():
         head, colon, tail = line.partition(":")
-        if colon and head in ("Attributes", "Reference", "Differs from the paper"):
+        if colon and head in BLOCKS:
             current = head
             found[current] = tail.strip()
         else:
@@ -51,7 +58,7 @@ def page(method: type[Method]) -> str:
     parts = sections(method)
     protection = "none" if method.name == "baseline" else f"{method.n_sink} sinks, window {method.window}"
     text = [
-        NOTE,
+        NOTE.format(kind="the method's"),
         f"# {method.label}",
         parts["claim"],
         "\n".join(
@@ -67,16 +74,75 @@ def page(method: type[Method]) -> str:
         ),
         parts["body"],
     ]
-    if "Attributes" in parts:
-        text += ["## Parameters", _listed(parts["Attributes"])]
-    if "Reference" in parts:
-        text += ["## Reference", _joined(parts["Reference"])]
-    if "Differs from the paper" in parts:
-        text += ["## Differs from the paper", _joined(parts["Differs from the paper"])]
+    text += _blocks(parts)
     if method.name != "baseline":
         command = f"keepmap compare --data_path data.jsonl --methods {method.name} --density 0.2"
         text += ["## Try it", f"    {command}"]
     return "\n\n".join(part for part in text if part) + "\n"
+
+
+def compressor_page(compressor: type[Compressor]) -> str:
+    """The Markdown page of one history compressor."""
+    parts = sections(compressor)
+    usual = ", ".join(f"{one.name}={one.default!r}" for one in fields(compressor))
+    text = [
+        NOTE.format(kind="the compressor's"),
+        f"# {compressor.__name__}",
+        parts["claim"],
+        "\n".join(
+            [
+                "| | |",
+                "|---|---|",
+                f"| name | `{compressor.name}` |",
+                f"| import | `from compression_strategies import {compressor.__name__}` |",
+                f"| by default | `{compressor.__name__}({usual})` |",
+                f"| how many it keeps | `{compressor.length_option}` |",
+                f"| needs attention | {'yes' if compressor.needs_attention else 'no'} |",
+                f"| always keeps the newest | {'yes' if compressor.keeps_newest else 'no'} |",
+            ]
+        ),
+        parts["body"],
+        *_blocks(parts),
+    ]
+    return "\n\n".join(part for part in text if part) + "\n"
+
+
+def compressor_table() -> str:
+    """The page that lists the history compressors."""
+    rows = [
+        NOTE.format(kind="each compressor's"),
+        "# History compressors",
+        "What an agent keeps of its history. `keepmap compressors` shows all of them on a real one.",
+        "| name | class | needs attention | what is kept |\n|---|---|---|---|",
+    ]
+    for name, compressor in compressors().items():
+        needs = "yes" if compressor.needs_attention else "no"
+        rows[-1] += f"\n| [`{name}`]({name}.md) | `{compressor.__name__}` | {needs} | {sections(compressor)['claim']} |"
+    return "\n\n".join(rows) + "\n"
+
+
+def configuration_page() -> str:
+    """The page of every key of the configuration."""
+    rows = [
+        "<!-- Written by docs/generate.py from keepmap.config: change that. -->",
+        "# Configuration",
+        "Every key that a YAML file or `--set` may give, its default, and what it may hold. An unknown key is an "
+        "error, and so is one that cannot act.",
+        "| key | default | a value is | what it says |\n|---|---|---|---|",
+    ]
+    for name, value in Config().as_dict().items():
+        shown = value if isinstance(value, str) else json.dumps(value)
+        rows[-1] += f"\n| `{name}` | `{shown}` | {KEYS[name]} | {KEYS[name].means} |"
+    return "\n\n".join(rows) + "\n"
+
+
+def _blocks(parts: dict[str, str]) -> list[str]:
+    found = []
+    for name in BLOCKS:
+        if name in parts:
+            title = {"Attributes": "Parameters", "Raises": "Errors"}.get(name, name)
+            found += [f"## {title}", (_listed if name in ("Attributes", "Raises") else _joined)(parts[name])]
+    return found
 
 
 def table() -> str:
@@ -103,27 +169,37 @@ def readme(current: str) -> str:
 
 def expected() -> dict[Path, str]:
     """Every generated file and what it should hold."""
-    pages = {ROOT / "docs" / "methods" / f"{name}.md": page(method) for name, method in methods().items()}
-    return {**pages, ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8"))}
+    docs = ROOT / "docs"
+    return {
+        **{docs / "methods" / f"{name}.md": page(method) for name, method in methods().items()},
+        **{docs / "compressors" / f"{name}.md": compressor_page(one) for name, one in compressors().items()},
+        docs / "compressors" / "README.md": compressor_table(),
+        docs / "configuration.md": configuration_page(),
+        ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
+    }
+
+
+def pages() -> list[Path]:
+    """The generated pages that there are."""
+    return [path for folder in FOLDERS for path in (ROOT / "docs" / folder).glob("*.md")]
 
 
 def out_of_date() -> list[str]:
-    """Generated files that do not hold what they should, and pages of methods that are gone."""
+    """Generated files that do not hold what they should, and pages of what is gone."""
     wanted = expected()
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-    gone = [path for path in (ROOT / "docs" / "methods").glob("*.md") if path not in wanted]
+    gone = [path for path in pages() if path not in wanted]
     return sorted(path.relative_to(ROOT).as_posix() for path in [*stale, *gone])
 
 
 def write() -> None:
     """Bring every generated file up to date."""
     wanted = expected()
-    folder = ROOT / "docs" / "methods"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.md"):
+    for path in pages():
         if path not in wanted:
             path.unlink()
     for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 

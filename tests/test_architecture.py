@@ -22,7 +22,16 @@ HEAVY = (
     *("torch", "transformers", "matplotlib", "numpy", "safetensors", "tokenizers", "rich", "tyro", "jaxtyping"),
     *("gymnasium", "h5py"),
 )
-WRITTEN = {"demo_results", "comparison_results", "tiny-training", "datasets"}  # by commands
+WRITTEN = {
+    "demo_results",
+    "comparison_results",
+    "tiny-training",
+    "datasets",
+    "evaluation_results",
+    "figs",
+    "runs",
+    "study_results",
+}  # by commands
 SKIPPED = {".git", ".venv", "kvpress-venv", "build", "dist", "__pycache__", *WRITTEN}
 MAX_LINES = 400
 
@@ -203,6 +212,8 @@ def test_every_import_is_a_declared_dependency() -> None:
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
     imported -= {*sys.stdlib_module_names, "keepmap"}
+    called = {"yaml": "pyyaml"}  # whose package has another name
+    imported = {called.get(name, name) for name in imported}
     optional = {"stable_baselines3"}  # of the extra sb3: imported inside a function, with a hint
     assert imported - optional == declared
 

@@ -1,10 +1,15 @@
-"""The benchmark runs, compares equals with equals, and says what it found: on texts too short to time anything."""
+"""The benchmarks run, compare equals with equals, and say what they found: on sizes too small to time anything."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from keepmap.data.environments import room_named
+from keepmap.data.environments.vector import RoomVectorEnv
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = ["--sizes", "160", "--methods-size", "170", "--memory-size", "300", "--cuda-sizes", "200", "--repeats", "1"]
@@ -31,3 +36,54 @@ def test_a_missing_kvpress_is_one_line(python: str) -> None:
         f"error: --kvpress-python {python} cannot import kvpress; "
         "benchmarks/kvpress_decode.py says how to make an environment that can"
     ]
+
+
+def test_the_agents_benchmark_runs() -> None:
+    sizes = ["--windows", "24", "--copies", "2", "--steps", "8", "--batch", "2", "--repeats", "1", "--episodes", "2"]
+    keys = ["grid_size=4", "n_transit=20", "train_timesteps=4", "ckpt_interval=2", "n_stream=2", "num_warmup_steps=1"]
+    command = [sys.executable, "-W", "error", "benchmarks/bench_agent.py", *sizes, "--set", *keys]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    tables = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if line[:1] == "|"
+    ]
+    first = [row[0] for row in tables]
+    assert first[:4] == ["window", "-" * 8, "24", "window"]
+    assert tables[2][1] == "4", "two held-out goals, two copies"
+    assert [row[0] for row in tables if row[0] in ("2", "4")] == ["2", "4"], "a look at each checkpoint"
+    assert "A held-out return of 14.1 was not reached in 4 updates." in done.stdout
+    assert "supervised actions per second, window 24, fp32" in first
+
+
+def test_the_room_of_the_other_way_is_the_same_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    goals = [(4, 2), (4, 4), (0, 0)]
+    envs = RoomVectorEnv(room_named("darkroom"), 3, goals)
+    envs.reset(seed=0)
+    draws = np.random.default_rng(0)
+    with importlib.import_module("room_process").RoomProcesses(goals) as rooms:
+        for _ in range(50):
+            actions = draws.integers(5, size=3)
+            observations, rewards, _, truncated, _ = envs.step(actions)
+            found = np.array(rooms.step(actions.tolist()))
+            np.testing.assert_array_equal(found, np.column_stack([observations, rewards, truncated]))
+
+
+def test_a_report_replaces_its_own_part_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("report")
+    path = tmp_path / "RESULTS.md"
+    for title, what in (("One", "old"), ("Two", "second"), ("One", "new")):
+        report = module.Report(title)
+        report.say(what)
+        report.table("Table", ["a"], [["# no title"]])
+        module.write_part(report, f"{title}.py", ["--write"], path)
+    text = path.read_text()
+    assert [line for line in text.splitlines() if line.startswith("# ")] == ["# One", "# Two"]
+    assert "old" not in text and text.index("new") < text.index("# Two") < text.index("second")
+    assert text.startswith("# One\n\nPrinted by `python benchmarks/One.py --write` on:\n\nnew\n\n## Table\n\n| a")
+    again = module.Report("One")
+    again.say("new")
+    again.table("Table", ["a"], [["# no title"]])
+    module.write_part(again, "One.py", ["--write"], path)
+    assert path.read_text() == text

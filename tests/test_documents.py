@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from keepmap.methods.history.registry import compressors
 from keepmap.models.language import EMBEDDED
 from keepmap.registry import method_class, method_names
 
@@ -84,6 +85,16 @@ def test_a_methods_page_says_all_that_its_docstring_says(name: str) -> None:
     assert missing == set()
 
 
+@pytest.mark.parametrize("name", sorted(compressors()))
+def test_a_compressors_page_says_all_that_its_docstring_says(name: str) -> None:
+    module = generator()
+    docstring = compressors()[name].__doc__ or ""
+    page = module.compressor_page(compressors()[name]).replace("`", "").replace(":", " ").lower().split()
+    words = re.sub(r"^\s*(Attributes|Raises|Reference|Differs from the seed):", "", docstring, flags=re.M)
+    assert {word for word in words.replace("`", "").replace(":", " ").lower().split() if word not in page} == set()
+    assert f"[`{name}`]({name}.md)" in module.compressor_table()
+
+
 def test_the_readme_names_every_method_once() -> None:
     table = generator().table()
     assert [table.count(f"[`{name}`](docs/methods/{name}.md)") for name in method_names()] == [1] * len(method_names())
@@ -97,8 +108,14 @@ def test_a_stale_page_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert module.out_of_date() == []
     (tmp_path / "docs" / "methods" / "random.md").write_text("old\n", encoding="utf-8")
     (tmp_path / "docs" / "methods" / "gone.md").write_text("gone\n", encoding="utf-8")
+    (tmp_path / "docs" / "compressors" / "recency.md").unlink()
     (tmp_path / "README.md").write_text(f"{module.START}\nold\n{module.END}\n", encoding="utf-8")
-    assert module.out_of_date() == ["README.md", "docs/methods/gone.md", "docs/methods/random.md"]
+    assert module.out_of_date() == [
+        "README.md",
+        "docs/compressors/recency.md",
+        "docs/methods/gone.md",
+        "docs/methods/random.md",
+    ]
     assert module.main(["--check"]) == 1
 
 

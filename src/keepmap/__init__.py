@@ -4,6 +4,9 @@
     eviction = keepmap.evict(language_model, language_model.tokenizer.encode(text), "streaming_llm", density=0.2)
     print(eviction.keep_map.density(), eviction.logits.shape)
 
+    agent = keepmap.load_agent("tiny")
+    returns = agent.play(gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=8), episodes=40)
+
 Every public name is loaded when it is first used: `import keepmap` alone loads neither torch nor transformers. The
 submodule `keepmap.keepmap` holds KeepMap; `keepmap.draw` is the submodule `keepmap.drawing`.
 """
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
         OutputError,
         WorkerError,
     )
+    from keepmap.evaluation.agent import load_agent
     from keepmap.eviction.evict import evict
     from keepmap.keepmap import KeepMap
     from keepmap.models.language import load_language_model
@@ -40,6 +44,7 @@ __all__ = [
     "compare_compression_methods",
     "draw",
     "evict",
+    "load_agent",
     "load_language_model",
 ]
 
@@ -54,6 +59,7 @@ _HOME = {
     "compare_compression_methods": "keepmap.cli.compare",
     "draw": "keepmap.drawing",
     "evict": "keepmap.eviction.evict",
+    "load_agent": "keepmap.evaluation.agent",
     "load_language_model": "keepmap.models.language",
 }
 

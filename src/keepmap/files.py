@@ -1,13 +1,14 @@
 """Writing a result whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from keepmap.errors import OutputError
 
-__all__ = ["make_folder", "written_whole"]
+__all__ = ["folder_written_whole", "make_folder", "written_whole"]
 
 
 @contextmanager
@@ -25,6 +26,26 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` to fill; renamed to `path`, in whose place it comes, on success, else removed.
+
+    Raises:
+        OutputError: the folder above does not exist or cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_folder(path: Path) -> Path:

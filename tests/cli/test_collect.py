@@ -31,15 +31,15 @@ def test_the_command_as_it_stands(tmp_path):
     path = tmp_path / "datasets" / "history_darkroom_optimistic_alg-seed0.hdf5"
     lines = done.stdout.splitlines()
     assert lines.pop(0) == "Collecting darkroom 9x9 with optimistic"
-    assert lines[0] == "  73 goals, 25 learners each, 16 episodes of 20 steps"
+    assert lines[0] == "  73 goals, 100 learners each, 16 episodes of 20 steps"
     assert lines.pop(1) == f"Wrote {path.relative_to(tmp_path)}"
-    assert lines[1].startswith("  Size: ") and lines[1].endswith(" MB, 584,000 steps")
+    assert lines[1].startswith("  Size: ") and lines[1].endswith(" MB, 2,336,000 steps")
     assert lines[2] == "  Goals: 73 for training, 8 held out (nothing of them is in the file)"
     assert lines[3].startswith("  Mean return: 2.") and lines[3].endswith("16.47 in the last; optimum 16.47")
     assert lines[4].startswith("  Time: ") and len(lines) == 5
     assert max(map(len, lines)) <= 80
     histories = open_histories(path)
-    assert (len(histories), histories.n_steps, histories.n_learners) == (73, 320, 25)
+    assert (len(histories), histories.n_steps, histories.n_learners) == (73, 320, 100)
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -80,7 +80,7 @@ def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small = ("--size", "4", "--learners", "2", "--episodes", "5", "--split", "all", "--source", "q_learning")
     assert main(["collect", *small, "--set", "epsilon=0.5", "discount=0.8"]) == 0
-    histories = open_histories("datasets/history_darkroom_q_learning_alg-seed0_all.hdf5")
+    histories = open_histories("datasets/history_darkroom-4x4_q_learning_alg-seed0_all.hdf5")
     assert histories.options["epsilon"] == 0.5 and histories.options["discount"] == 0.8
     assert (histories.source, histories.split, len(histories), histories.n_steps) == ("q_learning", "all", 16, 100)
     assert "  Goals: 16 for training, 0 held out\n" in capsys.readouterr().out

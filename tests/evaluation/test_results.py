@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from keepmap.errors import ImpossibleResultError, InputError
-from keepmap.evaluation import aggregate
-from keepmap.evaluation.aggregate import bootstrap_interval, summarise
+from keepmap.evaluation import bootstrap
+from keepmap.evaluation.aggregate import summarise
+from keepmap.evaluation.bootstrap import bootstrap_interval
 from keepmap.evaluation.plan import MethodPlan
 from keepmap.evaluation.results import (
     Comparison,
@@ -79,7 +80,7 @@ def test_the_bootstrap_is_seeded_and_paired():
 
 
 def test_the_resamples_are_drawn_as_said(monkeypatch):
-    monkeypatch.setattr(aggregate, "RESAMPLES", 3)
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 3)
     rng = np.random.default_rng(5)
     d, t = np.array([1.0, 5.0, -2.0]), np.array([3, 4, 5])
     ratios = [d[i].sum() / t[i].sum() for i in (rng.integers(3, size=3) for _ in range(3))]

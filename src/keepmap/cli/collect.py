@@ -8,6 +8,7 @@ from rich.console import Console
 from keepmap.cli.progress import progress_bar
 from keepmap.data.environments import room_named
 from keepmap.data.goals import split_named
+from keepmap.data.naming import default_histories
 from keepmap.errors import InputError
 from keepmap.files import make_folder
 from keepmap.training.collect import Collected, check_sizes, collect_histories
@@ -19,7 +20,7 @@ __all__ = ["collect"]
 def collect(
     environment: str = "darkroom",
     source: str = "optimistic",
-    learners: int = 25,
+    learners: int = 100,
     episodes: int | None = None,
     seed: int = 0,
     split: str = "seed",
@@ -43,8 +44,7 @@ def collect(
     check_sizes(parts, learners, episodes, seed)
     algorithm.check()
     if out is None:
-        where = "" if split == "seed" else f"_{split.replace('/', 'of')}"
-        out = Path("datasets") / f"history_{room.name}_{source}_alg-seed{seed}{where}.hdf5"
+        out = Path("datasets") / default_histories(room, source, seed, parts)
     path = Path(out)
     if path.is_dir():
         raise InputError(f"--out {path} is a folder; name a file in it")

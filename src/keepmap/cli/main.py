@@ -1,41 +1,31 @@
 """The `keepmap` command: parse, call, and turn errors into one line and an exit code."""
 
-import os
 import sys
 from collections.abc import Sequence
 
 from keepmap import __version__
-from keepmap.errors import KeepmapError
+from keepmap.cli.guard import guarded
 
 __all__ = ["main"]
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Returns 0, 2 after an error of the user's (one line on stderr), 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        if arguments and arguments[0] in ("--version", "-V"):
-            print(f"keepmap {__version__}")
-            return 0
+    return guarded(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in ("--version", "-V"):
+        print(f"keepmap {__version__}")
+    else:
         _run(arguments)
-        sys.stdout.flush()
-    except KeepmapError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough; what is left to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return 0
 
 
 def _run(arguments: Sequence[str]) -> None:
     # Everything heavy is imported after the arguments were understood: help and errors answer at once.
-    from keepmap.cli.options import Collect, Compare, Methods, SampleData
+    from keepmap.cli.options import Collect, Compare, Compressors, Evaluate, Methods, SampleData, Train
     from keepmap.cli.parsing import parse
 
     match parse(arguments):
@@ -93,4 +83,33 @@ def _run(arguments: Sequence[str]) -> None:
                 horizon=options.horizon,
                 settings=options.set,
                 out=options.out,
+            )
+        case Train() as options:
+            from keepmap.cli.train import train
+
+            train(options.config, options.set, options.tensorboard)
+        case Evaluate() as options:
+            from keepmap.cli.evaluate import evaluate_agents
+
+            evaluate_agents(
+                checkpoint=options.checkpoint,
+                goals=options.goals,
+                episodes=options.episodes,
+                copies=options.copies,
+                seed=options.seed,
+                compressor=options.compressor,
+                settings=options.set,
+                output_dir=options.output_dir,
+                format=options.format,
+            )
+        case Compressors() as options:
+            from keepmap.cli.compressors import show_compressors
+
+            show_compressors(
+                goal=options.goal,
+                n_transit=options.n_transit,
+                target_length=options.target_length,
+                seed=options.seed,
+                output_dir=options.output_dir,
+                format=options.format,
             )

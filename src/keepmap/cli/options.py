@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-__all__ = ["VERBS", "Collect", "Compare", "Methods", "SampleData", "Verb"]
+__all__ = ["VERBS", "Collect", "Compare", "Compressors", "Evaluate", "Methods", "SampleData", "Train", "Verb"]
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -94,7 +94,7 @@ class Collect:
     """darkroom, darkroom_hard, darkroom_permuted, dark_key_to_door, or a Gymnasium id."""
     source: str = "optimistic"
     """The learning algorithm: optimistic, q_learning, or ppo."""
-    learners: int = 25
+    learners: int = 100
     """Independent learners of each goal."""
     episodes: int | None = None
     """Episodes of each learner. Default: what the source usually needs."""
@@ -114,10 +114,78 @@ class Collect:
     """The file to write. Default: datasets/history_ENVIRONMENT_SOURCE_alg-seedSEED.hdf5."""
 
 
-Verb = Compare | SampleData | Methods | Collect
+@dataclass(frozen=True)
+class Train:
+    """Train an Algorithm Distillation agent on collected histories.
+
+    A run that was stopped goes on from its last checkpoint.
+    """
+
+    config: tuple[str, ...] = ()
+    """YAML files, later ones win. Default: config/env/darkroom.yaml config/algorithm/optimistic.yaml
+    config/model/ad_dr.yaml, which the package has."""
+    set: tuple[str, ...] = ()
+    """Keys of the configuration, as name=value, separated by spaces: n_transit=80 compressor.name=recency."""
+    tensorboard: Flag = False
+    """Write TensorBoard's files into the run's folder, too."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate an agent in context on goals that it never saw in training.
+
+    A table, evaluation.json and a learning curve.
+    """
+
+    checkpoint: tuple[str, ...] = ()
+    """A run's folder, a checkpoint's, or tiny (embedded). Several are folds: each is evaluated on its own held-out
+    goals. Default: the newest in runs, or tiny."""
+    goals: tuple[str, ...] = ("held_out",)
+    """held_out, train, all, or cells as 4,2 5,6."""
+    episodes: int = 500
+    """Episodes of each goal, in one context."""
+    copies: int = 1
+    """How often each goal is learned."""
+    seed: int = 0
+    """Of the actions and starting cells. The same command gives the same returns."""
+    compressor: str | None = None
+    """What shortens the history; none for the whole window. Default: what the agent was trained with."""
+    set: tuple[str, ...] = ()
+    """Options of the compressor, as name=value, separated by spaces."""
+    output_dir: str | None = None
+    """Where the results go. Default: the run's folder; evaluation_results for tiny and for folds."""
+    format: str = "png"
+    """Of the figure: png, svg, pdf, or several with commas."""
+
+
+@dataclass(frozen=True)
+class Compressors:
+    """Show what each history compressor keeps of a real learning history.
+
+    A learner of Dark Room, a table, and a picture.
+    """
+
+    goal: str = "7,2"
+    """The hidden cell, as x,y."""
+    n_transit: int = 160
+    """How many transitions the history has."""
+    target_length: int = 10
+    """How many each compressor may keep."""
+    seed: int = 0
+    """Of the learner."""
+    output_dir: str = "figs/compression"
+    """Where the picture goes."""
+    format: str = "png"
+    """Of the picture: png, svg, pdf, or several with commas."""
+
+
+Verb = Compare | SampleData | Methods | Collect | Train | Evaluate | Compressors
 VERBS: dict[str, type[Verb]] = {
     "compare": Compare,
     "sample-data": SampleData,
     "methods": Methods,
     "collect": Collect,
+    "train": Train,
+    "evaluate": Evaluate,
+    "compressors": Compressors,
 }

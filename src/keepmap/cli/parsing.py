@@ -5,7 +5,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 
 import tyro
@@ -30,15 +30,27 @@ def parse(arguments: Sequence[str]) -> Verb:
         InputError: an unknown verb or option, a missing or unusable value.
     """
     _check_names(arguments)
-    said = io.StringIO()
+    if arguments[0] in ("-h", "--help"):
+        # The list of verbs, which follows in a table, would make the first line wider than a terminal.
+        return _parsed(arguments, lambda text: text.replace("{" + ",".join(VERBS) + "}", "VERB"))
+    return _parsed(arguments, None)
+
+
+def _parsed(arguments: Sequence[str], edit: Callable[[str], str] | None) -> Verb:
+    """The options; `edit` changes what is printed of a help."""
+    said, helped = io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8")
     try:
         # The parser explains in a box as wide as the terminal; a wide one breaks no line that is taken out of it.
-        with contextlib.redirect_stderr(said), _columns(None if _asks_for_help(arguments) else 1000):
+        out = contextlib.nullcontext() if edit is None else contextlib.redirect_stdout(helped)
+        with out, contextlib.redirect_stderr(said), _columns(None if _asks_for_help(arguments) else 1000):
             options = tyro.extras.subcommand_cli_from_dict(
                 dict(VERBS), prog="keepmap", description=DESCRIPTION, args=list(arguments), use_underscores=True
             )
     except SystemExit as stop:
         if not stop.code:
+            if edit is not None:
+                helped.seek(0)
+                print(edit(helped.read()), end="")
             raise
         raise InputError(_one_line(said.getvalue(), arguments)) from None
     assert isinstance(options, Verb)

@@ -6,7 +6,16 @@ a model or touches pyplot and the user's rcParams.
 
 from keepmap.drawing.files import save_figure
 from keepmap.drawing.heatmap import compression_heatmap
+from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.layers import keep_map_by_layer
+from keepmap.drawing.learning_curve import learning_curve
 from keepmap.drawing.lifetimes import keep_map_lifetimes
 
-__all__ = ["compression_heatmap", "keep_map_by_layer", "keep_map_lifetimes", "save_figure"]
+__all__ = [
+    "compression_heatmap",
+    "keep_map_by_layer",
+    "keep_map_lifetimes",
+    "kept_transitions",
+    "learning_curve",
+    "save_figure",
+]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -9,7 +10,18 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.colors import to_rgb
 
-__all__ = ["COMPRESSIBLE", "DPI", "EVICTED", "KEPT", "PROTECTED", "SINK_LINE", "WINDOW_LINE", "figure_style", "ramp"]
+__all__ = [
+    "COMPRESSIBLE",
+    "DPI",
+    "EVICTED",
+    "KEPT",
+    "PROTECTED",
+    "SINK_LINE",
+    "WINDOW_LINE",
+    "curve_style",
+    "figure_style",
+    "ramp",
+]
 
 # Okabe-Ito's bluish green (#009E73) made lighter and its vermillion (#D55E00) made darker and redder: as they are, they
 # have nearly the same lightness and merge in greyscale.
@@ -19,6 +31,10 @@ PROTECTED = "#0072B2"
 COMPRESSIBLE = "#FFFFFF"
 SINK_LINE = "#0072B2"
 WINDOW_LINE = "#E69F00"
+
+# Okabe-Ito without its yellow, which a thin line on white loses. No two neighbours share a lightness.
+_CURVES = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)))
 
 DPI = 200
 """Pixels per inch of the figures that the project makes, and of the rasters inside SVG and PDF."""
@@ -48,6 +64,11 @@ def figure_style() -> Iterator[None]:
     """
     with matplotlib.style.context(["default", dict(_SETTINGS)]):
         yield
+
+
+def curve_style(number: int) -> dict[str, Any]:
+    """Colour and dashes of a figure's curve: 28 that differ, the first four in both, for readers who see no colour."""
+    return {"color": _CURVES[number % len(_CURVES)], "linestyle": _DASHES[number % len(_DASHES)]}
 
 
 def ramp(low: str, high: str) -> UInt8[np.ndarray, "256 3"]:

@@ -3,15 +3,12 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from keepmap.errors import ImpossibleResultError
+from keepmap.evaluation.bootstrap import bootstrap_interval
 from keepmap.evaluation.plan import MethodPlan
 from keepmap.evaluation.results import MethodResult, SampleResult
 
-__all__ = ["bootstrap_interval", "summarise"]
-
-RESAMPLES = 10_000
+__all__ = ["summarise"]
 
 
 def summarise(
@@ -73,24 +70,6 @@ def summarise(
         n_sink=None if plan is None else plan.n_sink,
         window=None if plan is None else plan.window,
     )
-
-
-def bootstrap_interval(
-    differences: Sequence[float], tokens: Sequence[int], seed: int
-) -> tuple[float, float] | tuple[None, None]:
-    """95 % percentile interval of (sum of differences / sum of tokens) over resampled samples; None for one sample."""
-    n = len(differences)
-    if n < 2:
-        return None, None
-    sums, counts = np.asarray(differences, dtype=np.float64), np.asarray(tokens, dtype=np.float64)
-    rng = np.random.default_rng(seed % 2**64)
-    ratios = np.empty(RESAMPLES)
-    # One resample after the other: memory stays O(n), and the draws do not depend on how they are batched.
-    for resample in range(RESAMPLES):
-        drawn = rng.integers(n, size=n)
-        ratios[resample] = sums[drawn].sum() / counts[drawn].sum()
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _perplexity(nll: float, what: str) -> float:

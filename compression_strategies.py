@@ -1,0 +1,30 @@
+"""History compressors: import them from here, or run this file (the same as `keepmap compressors`) to see them all."""
+
+import sys
+
+from keepmap.evaluation.strategies import (
+    AdaptiveCompressor,
+    AttentionBasedCompressor,
+    ExponentialDecayCompressor,
+    RandomCompressor,
+    RecencyCompressor,
+    RewardAwareCompressor,
+    ThresholdCompressor,
+    UniformCompressor,
+)
+
+__all__ = [
+    "AdaptiveCompressor",
+    "AttentionBasedCompressor",
+    "ExponentialDecayCompressor",
+    "RandomCompressor",
+    "RecencyCompressor",
+    "RewardAwareCompressor",
+    "ThresholdCompressor",
+    "UniformCompressor",
+]
+
+if __name__ == "__main__":
+    from keepmap.cli import main
+
+    sys.exit(main(["compressors", *sys.argv[1:]]))

@@ -1,0 +1,102 @@
+"""Training an agent: read the configuration, train, say where the checkpoint is."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+
+from keepmap.cli.progress import progress_bar
+from keepmap.config import DEFAULT, Config, load_config
+from keepmap.errors import InputError
+from keepmap.training.configured import collect_configured
+from keepmap.training.distillation.loop import Trained
+from keepmap.training.distillation.loop import train as run_training
+
+__all__ = ["train"]
+
+
+class Scalars(Protocol):
+    """What of a TensorBoard writer is used."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """Write one point of a curve."""
+
+
+def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
+    """Train an agent as files and settings configure it, and print how it goes.
+
+    The arguments are the options of `keepmap train`, which `keepmap train --help` describes.
+
+    Raises:
+        KeepmapError: of the kind that fits; its message is one line that says what to do.
+    """
+    config = load_config(tuple(configs) or DEFAULT, settings)
+    run = config.run_folder()
+    if config.traj_dir is None and not config.histories_path().exists():
+        _collect(config)
+    compressor = config.make_compressor()
+    print(
+        f"Training {config.model} on {config.room().name}, split {config.split} of seed {config.env_split_seed}\n"
+        f"  {config.train_timesteps:,} updates of {config.train_batch_size} histories, context {config.n_transit}"
+        + (f", compressor {compressor}" if compressor else "")
+        + f"\n  run folder {run}",
+        flush=True,
+    )
+    with _board(run if tensorboard else None) as board, progress_bar(Console(stderr=True, highlight=False)) as progress:
+        task = progress.add_task("Updates", total=config.train_timesteps)
+
+        def watch(step: int, figures: Mapping[str, float]) -> None:
+            progress.update(task, completed=step, description=f"loss {figures['loss']:.3f}")
+            if board is not None and (step % config.summary_interval == 0 or len(figures) > 3):
+                for name, value in figures.items():
+                    board.add_scalar(name, value, step)
+            if "validation_loss" in figures:
+                print(
+                    f"  update {step:,}: loss {figures['loss']:.4f}, on other learners "
+                    f"{figures['validation_loss']:.4f} ({100 * figures['validation_accuracy']:.1f}% of actions)"
+                    + (
+                        f", return on training goals {figures['training_goals_return']:.2f}"
+                        if "training_goals_return" in figures
+                        else ""
+                    ),
+                    flush=True,
+                )
+
+        trained = run_training(config, watch)
+    if trained.began_at == trained.steps:
+        print(f"Already trained: {trained.checkpoint}; give another log_dir, or delete it, to train again")
+    else:
+        since = f" (this time from update {trained.began_at:,})" if trained.began_at else ""
+        print(f"Trained {trained.steps:,} updates in {trained.seconds:.0f} s{since}: {trained.checkpoint}")
+    print(f"Next: keepmap evaluate --checkpoint {trained.checkpoint}")
+    return trained
+
+
+def _collect(config: Config) -> None:
+    """The histories are not there yet: a second's work for most sources."""
+    print(f"Collecting histories into {config.histories_path()}", flush=True)
+    with progress_bar(Console(stderr=True, highlight=False)) as progress:
+        task = progress.add_task("Steps", total=None)
+        collected = collect_configured(config, lambda steps: progress.advance(task, steps))
+    print(
+        f"  {collected.steps:,} steps, mean return {collected.returns[0]:.2f} in the first episode, "
+        f"{collected.returns[-1]:.2f} in the last; optimum {collected.optimum:.2f}"
+    )
+
+
+@contextlib.contextmanager
+def _board(run: Path | None) -> Iterator[Scalars | None]:
+    """TensorBoard's files in the run's folder, where they are asked for."""
+    if run is None:
+        yield None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError(
+            "--tensorboard needs the package tensorboard; install it: pip install 'keepmap[tensorboard]'"
+        ) from None
+    with SummaryWriter(str(run)) as writer:
+        yield writer

@@ -1,0 +1,72 @@
+"""YAML without surprises: 1.2's numbers and booleans, no key twice, nothing but plain data."""
+
+import re
+from typing import Any
+
+import yaml
+
+from keepmap.errors import InputError
+
+__all__ = ["parse_yaml"]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML reads YAML 1.1, where 1e-3 is text, `on` true, 010 eight and 1:30 ninety; this reads 1.2's core schema."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), [*"-+0123456789"])
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    [*"-+.0123456789"],
+)
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int | str:
+    try:
+        return int(node.value)  # in base 10: 010 is ten
+    except ValueError:  # thousands of digits
+        return str(node.value)
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key that is no word", key.start_mark)
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(None, None, f'the key "{key.value}" a second time', key.start_mark)
+        seen.add(key.value)
+    return loader.construct_mapping(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def parse_yaml(text: str, shown: str) -> Any:
+    """What a YAML text says: None, text, numbers, booleans, lists and mappings.
+
+    Args:
+        shown: where it stands, to begin an error with.
+
+    Raises:
+        InputError: it is not YAML, or asks for more than plain data; says in which line.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f" (line {mark.line + 1})" if mark else ""
+        raise InputError(f"{shown}{line}: not usable as YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{shown}: not usable as YAML: {said}") from error

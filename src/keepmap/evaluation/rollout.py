@@ -1,0 +1,193 @@
+"""Let an agent act: episodes in any vector of environments, with its whole window or what a compressor keeps of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete, MultiDiscrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.evaluation.memory import Cache, Step, Window
+from keepmap.eviction.history import shorten
+from keepmap.methods.history.base import Compressor
+from keepmap.methods.history.values import History
+from keepmap.models.decision import DecisionShape, DecisionTransformer
+
+__all__ = ["Player", "attended", "decide", "play"]
+
+See = Callable[[Tensor], None]
+Tell = Callable[[int], None]
+
+
+def decide(
+    model: DecisionTransformer,
+    history: History,
+    query_states: Int[Tensor, "B S"],
+    now: Int[Tensor, " B"],
+    see: See | None = None,
+) -> Float[Tensor, "B A"]:
+    """Logits of the next action from a history as it is, in one pass: what every faster way must equal.
+
+    Args:
+        now: the query's time.
+        see: called with each layer's attention weights, over the n transitions and, last, the query.
+    """
+    first = history.times[:, :1] if history.times.shape[1] else now[:, None]
+    # A place without a transition has no time.
+    times = (history.times - first).masked_fill(~history.valid, 0)
+    return model.decide(
+        history.states,
+        history.actions,
+        history.rewards,
+        history.next_states,
+        times,
+        history.valid,
+        query_states,
+        now - first[:, 0],
+        see,
+    )
+
+
+def attended(model: DecisionTransformer, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:
+    """The attention of a query state, one step after the last transition, to each transition: the mean over layers and
+    heads."""
+    weights: list[Float[Tensor, "B n"]] = []
+    last = history.times.masked_fill(~history.valid, -1).amax(1) if history.times.shape[1] else None
+    now = torch.zeros(len(query_states), dtype=torch.int64) if last is None else last + 1
+    decide(model, history, query_states, now, lambda seen: weights.append(seen[:, :, -1, :-1].mean(1)))
+    return torch.stack(weights).mean(0)
+
+
+class Player:
+    """Chooses actions for B agents, and remembers what came of them.
+
+    Args:
+        size, slide: of the window (see `Window`).
+        compressor: what shortens the window before each action; None for the whole window.
+    """
+
+    def __init__(
+        self, model: DecisionTransformer, agents: int, size: int, slide: int, compressor: Compressor | None = None
+    ) -> None:
+        self._model = model
+        self._compressor = compressor
+        self.window = Window(agents, len(model.shape.observation_sizes), size, slide)
+        looks = compressor is None or compressor.needs_attention
+        self._cache = Cache(model, agents, size) if looks else None
+
+    def logits(self, states: Int[Tensor, "B S"]) -> Float[Tensor, "B A"]:
+        """Of the next action in each state."""
+        history, now = self.window.history(), self.window.times_now
+        if self._compressor is None:
+            assert self._cache is not None
+            return self._cache.answer(history, states, now)[0]
+        if self._cache is not None:
+            attention = self._cache.answer(history, states, now, look=True)[1]
+            history = self.window.history(attention)
+        return decide(self._model, shorten(history, self._compressor.select(history)), states, now)
+
+    def add(self, step: Step) -> None:
+        """Remember a step."""
+        if self.window.add(step) and self._cache is not None:
+            self._cache.forget()
+
+
+def play(
+    model: DecisionTransformer,
+    envs: "VectorEnv[Any, Any, Any]",
+    episodes: int,
+    *,
+    size: int,
+    slide: int,
+    seed: int = 0,
+    compressor: Compressor | None = None,
+    tell: Tell = lambda steps: None,
+) -> Float[np.ndarray, "n_envs episodes"]:
+    """The return of each episode; each environment's agent starts with an empty history, and samples its actions.
+
+    Args:
+        envs: any vector of environments with the model's spaces, whatever way it resets them.
+        seed: of the environments and of the actions.
+        tell: called with the number of steps taken since the last time, summed over the environments.
+
+    Raises:
+        InputError: other spaces than the model's, or no episodes.
+        ImpossibleResultError: logits or rewards that are no numbers.
+    """
+    _check(model.shape, envs)
+    if episodes < 1:
+        raise InputError(f"{episodes} episodes were asked for; there must be 1 or more")
+    n = envs.num_envs
+    draws = np.random.default_rng(seed)
+    mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+    returns = np.zeros((n, episodes + 1))  # the last column takes what comes after the last episode
+    episode = np.zeros(n, dtype=np.int64)
+    fresh = np.zeros(n, dtype=np.bool_)  # environments whose next step resets them, whatever the action
+    player = Player(model, n, size, slide, compressor)
+    with torch.inference_mode():
+        observations, _ = envs.reset(seed=seed)
+        while episode.min() < episodes:
+            states = torch.from_numpy(np.asarray(observations, dtype=np.int64))
+            actions = _sampled(player.logits(states), draws.random(n))
+            after, rewards, terminated, truncated, infos = envs.step(actions)
+            if not np.isfinite(rewards).all():
+                raise ImpossibleResultError("an environment gave a reward that is no number")
+            ended = np.asarray(terminated | truncated) & ~fresh
+            valid = ~fresh
+            returns[np.arange(n)[valid], episode[valid]] += rewards[valid]
+            player.add(
+                Step(
+                    states,
+                    torch.from_numpy(actions),
+                    torch.from_numpy(np.asarray(rewards, dtype=np.float32)),
+                    torch.from_numpy(_led_to(after, infos, mode)),
+                    torch.from_numpy(valid),
+                )
+            )
+            episode = np.minimum(episode + ended, episodes)
+            fresh = ended if mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
+            if mode == AutoresetMode.DISABLED and ended.any():
+                after, _ = envs.reset(options={"reset_mask": ended})
+            observations = after
+            tell(n)
+    return returns[:, :episodes]
+
+
+def _sampled(logits: Float[Tensor, "B A"], draws: Float[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
+    shares = logits.double().softmax(-1).numpy()
+    if not np.isfinite(shares).all():
+        raise ImpossibleResultError(
+            "the agent's logits are no numbers; its training has failed, or its weights are damaged"
+        )
+    below = shares.cumsum(1) <= draws[:, None]
+    return np.minimum(below.sum(1), shares.shape[1] - 1)
+
+
+def _led_to(after: Any, infos: dict[str, Any], mode: AutoresetMode) -> Int[np.ndarray, "n S"]:
+    """Where the steps led: the last observation of an episode, not the first one of the next."""
+    led = np.array(after, dtype=np.int64)
+    if mode == AutoresetMode.SAME_STEP and "final_obs" in infos:
+        for index in np.flatnonzero(infos["_final_obs"]):
+            led[index] = infos["final_obs"][index]
+    return led
+
+
+def _check(shape: DecisionShape, envs: "VectorEnv[Any, Any, Any]") -> None:
+    observed, acted = envs.single_observation_space, envs.single_action_space
+    wanted = f"MultiDiscrete({list(shape.observation_sizes)}) and Discrete({shape.n_actions})"
+    fits = (
+        isinstance(observed, MultiDiscrete)
+        and tuple(observed.nvec.tolist()) == shape.observation_sizes
+        and isinstance(acted, Discrete)
+        and int(acted.n) == shape.n_actions
+        and not observed.start.any()
+        and acted.start == 0
+    )
+    if not fits:
+        raise InputError(f"the environments have the spaces {observed} and {acted}; the agent was trained on {wanted}")
+    assert isinstance(envs, gymnasium.vector.VectorEnv)

@@ -1,0 +1,72 @@
+"""What travels through a history compressor: a history, and the choice of what it keeps."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from keepmap.errors import InputError
+
+__all__ = ["History", "Selection", "nothing"]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What B agents have seen so far: B rows of up to n transitions (s, a, r, s'), the most recent last.
+
+    Attributes:
+        states, next_states: [B, n, S], cells or other numbers.
+        actions: [B, n], rewards: [B, n].
+        times: [B, n], steps since the agent's first one; they stay when transitions are dropped, and give the true age.
+        valid: [B, n], False where there is no transition; the valid ones of a row are in chronological order.
+        attention: [B, n] or None; how much the query state attends to each transition of this history, a mean over
+            layers and heads, not renormalised.
+
+    Raises:
+        InputError: shapes that disagree.
+    """
+
+    states: Shaped[Tensor, "..."]
+    actions: Shaped[Tensor, "..."]
+    rewards: Shaped[Tensor, "..."]
+    next_states: Shaped[Tensor, "..."]
+    times: Int[Tensor, "..."]
+    valid: Bool[Tensor, "..."]
+    attention: Float[Tensor, "..."] | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.valid.shape
+        flat = {"actions": self.actions, "rewards": self.rewards, "times": self.times, "attention": self.attention}
+        deep = {"states": self.states, "next_states": self.next_states}
+        wrong = [name for name, value in flat.items() if value is not None and value.shape != shape]
+        wrong += [name for name, value in deep.items() if value.dim() != 3 or value.shape[:2] != shape]
+        if len(shape) != 2 or wrong or self.states.shape != self.next_states.shape:
+            found = {**flat, **deep}[wrong[0]] if wrong else self.next_states
+            raise InputError(
+                f"{wrong[0] if wrong else 'next_states'} of a history have the shape {_size(found)} and its mask has "
+                f"{tuple(shape)}; all must be (batch, transitions), states (batch, transitions, state)"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Which transitions of a history are kept.
+
+    Attributes:
+        indices: [B, m], positions in the history, in chronological order.
+        mask: [B, m], False where a row keeps fewer than m: the index there is 0 and means nothing. The kept ones come
+            first.
+    """
+
+    indices: Int[Tensor, "B m"]
+    mask: Bool[Tensor, "B m"]
+
+
+def nothing(dtype: torch.dtype) -> int:
+    """What stands where there is no transition: -1, and the largest value in types without a sign; never 0."""
+    return -1 if dtype.is_floating_point or dtype.is_signed else torch.iinfo(dtype).max
+
+
+def _size(value: Tensor | None) -> tuple[int, ...]:
+    return () if value is None else tuple(value.shape)

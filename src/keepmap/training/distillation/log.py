@@ -1,0 +1,45 @@
+"""A training's log: one JSON line per entry, without those of updates that a killed run did and that are done again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from keepmap.errors import OutputError
+from keepmap.files import written_whole
+
+__all__ = ["Log", "read_log"]
+
+
+class Log:
+    """Appends to a file of JSON lines; each line is there as soon as it is written."""
+
+    def __init__(self, path: Path, began_at: int) -> None:
+        before = [entry for entry in read_log(path) if entry["step"] <= began_at]
+        with written_whole(path) as temporary:
+            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in before))
+        self._path = path
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Add the figures of one update.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"step": step, **figures}) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
+
+
+def read_log(path: Path) -> list[dict[str, float | int]]:
+    """The entries of a log; none where there is no file. A last line that was cut off is left out."""
+    if not path.is_file():
+        return []
+    entries = []
+    for line in path.read_text().splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            break
+    return entries

@@ -1,0 +1,107 @@
+"""A training's state: a fresh one, the newest checkpoint's, and the next checkpoint."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from keepmap.config import Config
+from keepmap.data.goals import Split
+from keepmap.errors import InputError, ModelError
+from keepmap.evaluation.agent import load_agent
+from keepmap.models.checkpoints import (
+    TRAINING,
+    Checkpoint,
+    load_tensors,
+    newest_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from keepmap.models.decision import DecisionTransformer
+
+__all__ = ["prepared", "save"]
+
+
+def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.optim.Optimizer, Checkpoint | None]:
+    """The model and its optimizer, fresh or as the run's newest checkpoint has them."""
+    torch.manual_seed(config.train_seed)
+    model = DecisionTransformer(config.shape()).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay
+    )
+    newest = newest_checkpoint(run)
+    if newest is None:
+        if config.init is not None:
+            _start_from(model, config.init)
+        return model, optimizer, None
+    begun = read_checkpoint(newest)
+    known = config.as_dict()
+    for key, value in known.items():
+        if begun.config.get(key) != value and key not in ("log_dir", "traj_dir"):
+            raise InputError(
+                f"{run} holds a run with {key} {begun.config.get(key)!r}, and {value!r} was asked for; "
+                "give another log_dir, or delete that folder"
+            )
+    _fill(model, load_tensors(begun), newest)
+    moments = load_tensors(begun, TRAINING)
+    names = [name for name, _ in model.named_parameters()]
+    optimizer.load_state_dict(
+        {
+            "state": {
+                index: {key: moments[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                for index, name in enumerate(names)
+            },
+            "param_groups": optimizer.state_dict()["param_groups"],
+        }
+    )
+    return model, optimizer, begun
+
+
+def _start_from(model: DecisionTransformer, init: str) -> None:
+    agent = load_agent(init)
+    _fill(model, agent.model.state_dict(), Path(agent.name))
+
+
+def _fill(model: DecisionTransformer, tensors: Mapping[str, Tensor], where: Path) -> None:
+    wanted = model.state_dict()
+    for key in [*wanted, *tensors]:
+        sizes = [tuple(found[key].shape) if key in found else None for found in (wanted, tensors)]
+        if sizes[0] != sizes[1]:
+            raise ModelError(f"{where} does not fit the configuration: {key} is {sizes[1]}, {sizes[0]} was needed")
+    model.load_state_dict(tensors)
+
+
+def save(
+    config: Config,
+    split: Split,
+    run: Path,
+    model: DecisionTransformer,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
+) -> Path:
+    """Write the checkpoint, then remove those before it."""
+    names = [name for name, _ in model.named_parameters()]
+    moments = {
+        f"{key}.{names[index]}": value
+        for index, found in optimizer.state_dict()["state"].items()
+        for key, value in found.items()
+    }
+    facts: dict[str, Any] = {
+        "train": [list(goal) for goal in split.train],
+        "held_out": [list(goal) for goal in split.held_out],
+        "seconds": seconds,
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "versions": {"python": platform.python_version(), "keepmap": version("keepmap"), "torch": torch.__version__},
+    }
+    folder = run / f"ckpt-{step}"
+    write_checkpoint(folder, step, config.as_dict(), facts, model.state_dict(), moments)
+    for other in run.glob("ckpt-*"):
+        if other != folder and other.name.removeprefix("ckpt-").isdecimal() and int(other.name[5:]) < step:
+            rmtree(other)
+    return folder
