@@ -14,7 +14,7 @@ WORKERS ?= auto
 OUT ?= tiny-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint format docs bench train-tiny clean
+.PHONY: help demo test test-all check lint format docs bench train-tiny train-agent clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with
 
 train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
 	@$(BIN)/python -m keepmap.training.tiny --out $(OUT)
+
+train-agent: $(VENV)/.keepmap-run  ## make the embedded agent again, in agent-training/ (ten minutes on one core)
+	@mkdir -p agent-training
+	@cd agent-training && OMP_NUM_THREADS=1 "$(CURDIR)/$(BIN)/keepmap" train
+	@$(BIN)/python -m keepmap.training.distillation.export agent-training/runs/AD-darkroom-seed0
 
 clean:  ## remove the environment and every cache
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -29,7 +29,7 @@ SOURCE = "optimistic"
 
 def show_compressors(
     goal: str = "7,2",
-    n_transit: int = 160,
+    n_transit: int = 120,
     target_length: int = 10,
     seed: int = 0,
     output_dir: str | Path = "figs/compression",

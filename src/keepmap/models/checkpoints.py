@@ -15,6 +15,7 @@ from keepmap.errors import ModelError
 from keepmap.files import folder_written_whole
 
 __all__ = [
+    "FACTS",
     "MODEL",
     "TRAINING",
     "Checkpoint",
