@@ -26,10 +26,8 @@ def generator() -> ModuleType:
     return module
 
 
-def python_block(document: str) -> str:
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
-    assert len(blocks) == 1, f"{document} has {len(blocks)} Python blocks"
-    return str(blocks[0])
+def python_blocks(document: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
 
 
 def run(code: str, folder: Path) -> str:
@@ -39,7 +37,7 @@ def run(code: str, folder: Path) -> str:
 
 
 def test_the_readmes_example_runs(tmp_path: Path) -> None:
-    printed = run(python_block("README.md"), tmp_path).splitlines()
+    printed = run(python_blocks("README.md")[0], tmp_path).splitlines()
     assert re.fullmatch(r"torch\.Size\(\[\d+, 512\]\)", printed[0])
     density, compressible, footprint = map(float, printed[1].split())
     assert 0 < compressible < density < footprint < 1
@@ -47,8 +45,15 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
     assert (tmp_path / "expected_attention.keepmap").is_file()
 
 
+def test_the_readmes_agent_plays(tmp_path: Path) -> None:
+    blocks = [block for block in python_blocks("README.md") if "agent" in block]
+    assert len(blocks) == 2
+    printed = run("".join(blocks), tmp_path)
+    assert 0 <= float(printed) <= 20
+
+
 def test_the_method_in_contributing_is_found_runs_and_gets_a_page(tmp_path: Path) -> None:
-    (tmp_path / "value_norm.py").write_text(python_block("CONTRIBUTING.md"), encoding="utf-8")
+    (tmp_path / "value_norm.py").write_text(python_blocks("CONTRIBUTING.md")[0], encoding="utf-8")
     code = f"""
 import importlib.util, sys
 import torch

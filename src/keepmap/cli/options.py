@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 
 import tyro
 
-__all__ = ["VERBS", "Collect", "Compare", "Compressors", "Evaluate", "Methods", "SampleData", "Train", "Verb"]
+__all__ = [
+    "VERBS",
+    "Collect",
+    "Compare",
+    "Compressors",
+    "Evaluate",
+    "Methods",
+    "SampleData",
+    "Study",
+    "Train",
+    "Verb",
+]
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -167,7 +178,7 @@ class Compressors:
 
     goal: str = "7,2"
     """The hidden cell, as x,y."""
-    n_transit: int = 160
+    n_transit: int = 120
     """How many transitions the history has."""
     target_length: int = 10
     """How many each compressor may keep."""
@@ -179,7 +190,41 @@ class Compressors:
     """Of the picture: png, svg, pdf, or several with commas."""
 
 
-Verb = Compare | SampleData | Methods | Collect | Train | Evaluate | Compressors
+@dataclass(frozen=True)
+class Study:
+    """Study what compressors cost: train and evaluate agents under each of them.
+
+    Compressors x budgets x training seeds, against a baseline with its whole window. A table, study.json, and a figure.
+    A study that was stopped goes on with the runs that are left.
+    """
+
+    checkpoint: tuple[str, ...] = ("tiny",)
+    """The baseline: a run's folder, a checkpoint's, or tiny (embedded); one for all training seeds, or one for each."""
+    compressors: tuple[str, ...] = ("all",)
+    """Names, separated by spaces or commas, or all. `keepmap compressors` shows them."""
+    budgets: tuple[float, ...] = (50, 80, 95)
+    """How many per cent shorter the histories become."""
+    seeds: int | None = None
+    """Training seeds of each run. Default: two at 80 % shorter, one at the others."""
+    updates: int | None = None
+    """Of each training. Default: 300; with --from_scratch, the configuration's."""
+    from_scratch: Flag = False
+    """Train from random weights. Default: from the baseline's, which is trained on for as many updates itself."""
+    copies: int = 8
+    """How often each held-out goal is learned, for 40 episodes."""
+    config: tuple[str, ...] = ()
+    """YAML files that configure the trainings. Default: the baseline's own configuration."""
+    set: tuple[str, ...] = ()
+    """Keys of the configuration, as name=value, separated by spaces: lr=5e-4 traj_dir=datasets."""
+    workers: int | None = None
+    """Processes, with one thread each. Default: one for each core. Same results whatever the number."""
+    output_dir: str = "study_results"
+    """Where the results go, and each run in runs/."""
+    format: str = "png"
+    """Of the figure: png, svg, pdf, or several with commas."""
+
+
+Verb = Compare | SampleData | Methods | Collect | Train | Evaluate | Compressors | Study
 VERBS: dict[str, type[Verb]] = {
     "compare": Compare,
     "sample-data": SampleData,
@@ -188,4 +233,5 @@ VERBS: dict[str, type[Verb]] = {
     "train": Train,
     "evaluate": Evaluate,
     "compressors": Compressors,
+    "study": Study,
 }
