@@ -44,9 +44,9 @@ def test_the_command_as_it_stands(tmp_path, monkeypatch, capsys, asked) -> None:
     rewarded = int(lines[1].split()[0])
     assert 20 < rewarded < 140
     assert rows["recency"][1:6] == ["keep_recent=10", "10", "91.7%", "9", f"10/{rewarded}"]
-    assert rows["uniform"][2:5] == ["10", "91.7%", "159"]
-    assert rows["threshold"][1:4] == ["max_keep=10", "3", "98.1%"]
-    share = 10 * 1.01 / (1.6 + rewarded)
+    assert rows["uniform"][2:5] == ["10", "91.7%", "119"]
+    assert rows["threshold"][1:4] == ["max_keep=10", "3", "97.5%"]
+    share = 10 * 1.01 / (1.2 + rewarded)
     assert rows["attention"][-2:] == [f"10/{rewarded}", f"{share:.1%}"]
     assert lines[-1] == f"Saved what each keeps to: {os.path.join('figs', 'compression', 'kept_transitions.png')}"
     assert os.listdir("figs/compression") == ["kept_transitions.png"]

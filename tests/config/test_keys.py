@@ -42,6 +42,7 @@ OTHER = {
     "tf_n_layer": 2,
     "tf_n_head": 2,
     "tf_n_inner": 32,
+    "tf_dones": True,
     "tf_dropout": 0.1,
     "tf_attn_dropout": 0.1,
     "n_transit": 10,

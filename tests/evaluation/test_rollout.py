@@ -1,5 +1,6 @@
 """Acting: the cache equals re-running the window, also after it slides; any vector of environments can be played."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -23,10 +24,10 @@ ROOM = DarkRoom(5, 6)
 SHAPE = DecisionShape((5, 5), 5, 16, 2, 2, 32)
 
 
-@pytest.fixture(scope="module")
-def model() -> DecisionTransformer:
+@pytest.fixture(scope="module", params=[False, True], ids=["", "dones"])
+def model(request: pytest.FixtureRequest) -> DecisionTransformer:
     torch.manual_seed(3)
-    return DecisionTransformer(SHAPE).eval()
+    return DecisionTransformer(replace(SHAPE, dones=request.param)).eval()
 
 
 def step(draw: torch.Generator, agents: int, valid: Tensor | None = None) -> Step:
@@ -35,6 +36,7 @@ def step(draw: torch.Generator, agents: int, valid: Tensor | None = None) -> Ste
         torch.randint(0, 5, (agents,), generator=draw),
         torch.randint(0, 2, (agents,), generator=draw).float(),
         torch.randint(0, 5, (agents, 2), generator=draw),
+        torch.randint(0, 2, (agents,), generator=draw).bool(),
         torch.ones(agents, dtype=torch.bool) if valid is None else valid,
     )
 

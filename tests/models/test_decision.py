@@ -1,11 +1,14 @@
 """The agent's transformer: three ways to attend that agree, and who sees what."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from keepmap.errors import ModelError
 from keepmap.models import attend
 from keepmap.models.decision import DecisionShape, DecisionTransformer
 
@@ -158,3 +161,25 @@ def test_dropout_acts_in_training_alone() -> None:
             assert (model(*steps) - model(*steps)).abs().max() > 1e-3
             model.eval()
             assert (model(*steps) - model(*steps)).abs().max() == 0
+
+
+def test_where_episodes_end_matters_to_a_model_that_is_told() -> None:
+    torch.manual_seed(0)
+    steps = history(1, 6)
+    dones = torch.tensor([[0, 0, 1, 0, 0, 1]], dtype=torch.bool)
+    told = DecisionTransformer(replace(SHAPE, dones=True)).eval()
+    with torch.no_grad():
+        ends, none = told(*steps, dones=dones), told(*steps, dones=torch.zeros_like(dones))
+        assert (ends - none).abs()[:, 3:].max() > 1e-4
+        assert (ends - none).abs()[:, :3].max() == 0
+        alone = told.decide(
+            *(part[:, :5] for part in steps),
+            torch.arange(5)[None],
+            torch.ones(1, 5, dtype=torch.bool),
+            steps[0][:, 5],
+            torch.tensor([5]),
+            dones=dones[:, :5],
+        )
+        assert (alone - ends[:, 5]).abs().max() < AGREE
+    with pytest.raises(ModelError, match="give the history's dones"):
+        told(*steps)

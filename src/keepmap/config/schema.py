@@ -75,6 +75,7 @@ class Config:
     tf_n_layer: int = key(4, int, "layers", least=1)
     tf_n_head: int = key(4, int, "attention heads", least=1)
     tf_n_inner: int = key(256, int, "width inside the feed-forward part", least=1)
+    tf_dones: bool = key(False, bool, "transitions say that they ended an episode: for rooms whose state it resets")
     tf_dropout: float = key(0.0, float, "of the residual branches, in training", least=0, below=1)
     tf_attn_dropout: float = key(0.0, float, "of the attention weights, in training", least=0, below=1)
     n_transit: int = key(120, int, "most transitions in the context", least=1)
@@ -204,6 +205,7 @@ class Config:
             n_layer=self.tf_n_layer,
             n_head=self.tf_n_head,
             n_inner=self.tf_n_inner,
+            dones=self.tf_dones,
             dropout=self.tf_dropout,
             attn_dropout=self.tf_attn_dropout,
         )

@@ -22,6 +22,7 @@ class Step:
     actions: Int[Tensor, " B"]
     rewards: Float[Tensor, " B"]
     next_states: Int[Tensor, "B S"]
+    dones: Bool[Tensor, " B"]
     valid: Bool[Tensor, " B"]
 
 
@@ -39,20 +40,21 @@ class Window:
         self._states, self._next = (torch.zeros(agents, size, coordinates, dtype=torch.int64) for _ in range(2))
         self._actions, self._times = (torch.zeros(agents, size, dtype=torch.int64) for _ in range(2))
         self._rewards = torch.zeros(agents, size)
-        self._valid = torch.zeros(agents, size, dtype=torch.bool)
+        self._valid, self._dones = (torch.zeros(agents, size, dtype=torch.bool) for _ in range(2))
 
     def add(self, step: Step) -> bool:
         """Remember a step; whether the window has slid."""
         slid = self.n == self.size
         if slid:
             kept = self.size - self.slide
-            for held in (self._states, self._next, self._actions, self._times, self._rewards, self._valid):
+            for held in (self._states, self._next, self._actions, self._times, self._rewards, self._valid, self._dones):
                 held[:, :kept] = held[:, self.slide :].clone()
             self.n = kept
         here = self.n
         self._states[:, here], self._next[:, here] = step.states, step.next_states
         self._actions[:, here], self._rewards[:, here] = step.actions, step.rewards
         self._times[:, here], self._valid[:, here] = self.times_now, step.valid
+        self._dones[:, here] = step.dones
         self.times_now = self.times_now + step.valid
         self.n += 1
         return slid
@@ -68,6 +70,7 @@ class Window:
             self._times[:, :n],
             self._valid[:, :n],
             attention,
+            self._dones[:, :n],
         )
 
 
@@ -105,6 +108,7 @@ class Cache:
             history.actions[:, first:].masked_fill(gone, 0),
             history.rewards[:, first:].masked_fill(gone, 0.0),
             history.next_states[:, first:].masked_fill(gone[..., None], 0),
+            None if history.dones is None else history.dones[:, first:],
         )
         tokens = torch.cat([transitions, model.query_tokens(query_states[:, None])], dim=1)
         times = torch.cat([history.times[:, first:], now[:, None]], dim=1)

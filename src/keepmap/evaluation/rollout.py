@@ -50,6 +50,7 @@ def decide(
         query_states,
         now - first[:, 0],
         see,
+        history.dones,
     )
 
 
@@ -146,6 +147,7 @@ def play(
                     torch.from_numpy(actions),
                     torch.from_numpy(np.asarray(rewards, dtype=np.float32)),
                     torch.from_numpy(_led_to(after, infos, mode)),
+                    torch.from_numpy(ended),
                     torch.from_numpy(valid),
                 )
             )

@@ -34,4 +34,5 @@ def shorten(history: History, selection: Selection) -> History:
         gathered(history.times),
         selection.mask,
         None if history.attention is None else gathered(history.attention),
+        None if history.dones is None else history.dones[rows, selection.indices] & selection.mask,
     )

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from keepmap.errors import ModelError
 from keepmap.models import attend
 from keepmap.models.attend import Attend
 
@@ -25,6 +26,7 @@ class DecisionShape:
         observation_sizes: how many values each coordinate of a state has.
         n_actions: how many actions there are.
         n_embd, n_layer, n_head, n_inner: width, depth, attention heads, width inside the feed-forward part.
+        dones: whether transitions say that they ended an episode.
         dropout, attn_dropout: of the residual branches and of the attention weights, in training.
     """
 
@@ -34,6 +36,7 @@ class DecisionShape:
     n_layer: int = 4
     n_head: int = 4
     n_inner: int = 256
+    dones: bool = False
     dropout: float = 0.0
     attn_dropout: float = 0.0
 
@@ -87,6 +90,7 @@ class DecisionTransformer(nn.Module):
         self.action = nn.Embedding(shape.n_actions, d)
         self.reward = nn.Linear(1, d, bias=False)
         self.next_state = nn.ModuleList(nn.Embedding(size, d) for size in shape.observation_sizes)
+        self.done = nn.Embedding(2, d) if shape.dones else None
         self.query_state = nn.ModuleList(nn.Embedding(size, d) for size in shape.observation_sizes)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
         self.norm = nn.LayerNorm(d)
@@ -101,9 +105,14 @@ class DecisionTransformer(nn.Module):
         actions: Int[Tensor, "B n"],
         rewards: Float[Tensor, "B n"],
         next_states: Int[Tensor, "B n S"],
+        dones: Bool[Tensor, "B n"] | None = None,
     ) -> Float[Tensor, "B n d"]:
-        """One token for each transition."""
+        """One token for each transition; `dones` is needed where the model's shape asks for it."""
         known = self.action(actions) + rewards.unsqueeze(-1) * self.reward.weight[:, 0]
+        if self.done is not None:
+            if dones is None:
+                raise ModelError("the agent was trained to know where episodes end; give the history's dones")
+            known = known + self.done(dones.long())
         return known + _embedded(self.state, states) + _embedded(self.next_state, next_states)
 
     def query_tokens(self, states: Int[Tensor, "B Q S"]) -> Float[Tensor, "B Q d"]:
@@ -125,6 +134,7 @@ class DecisionTransformer(nn.Module):
         rewards: Float[Tensor, "B n"],
         next_states: Int[Tensor, "B n S"],
         fused: bool = True,
+        dones: Bool[Tensor, "B n"] | None = None,
     ) -> Float[Tensor, "B n A"]:
         """The logits of every step's action, each from the transitions before it: context lengths 0 to n - 1.
 
@@ -133,7 +143,7 @@ class DecisionTransformer(nn.Module):
         """
         n = states.shape[1]
         tokens = torch.cat(
-            [self.transition_tokens(states, actions, rewards, next_states), self.query_tokens(states)], dim=1
+            [self.transition_tokens(states, actions, rewards, next_states, dones), self.query_tokens(states)], dim=1
         )
         times = torch.arange(n, device=states.device).repeat(2)
         over: Attend = attend.fused_all_steps
@@ -154,6 +164,7 @@ class DecisionTransformer(nn.Module):
         query_states: Int[Tensor, "B S"],
         now: Int[Tensor, " B"],
         see: Callable[[Float[Tensor, "B H Q N"]], None] | None = None,
+        dones: Bool[Tensor, "B n"] | None = None,
     ) -> Float[Tensor, "B A"]:
         """The logits of one action, from the valid transitions, at their times, of each row.
 
@@ -167,6 +178,7 @@ class DecisionTransformer(nn.Module):
             actions.masked_fill(gone, 0),
             rewards.masked_fill(gone, 0.0),
             next_states.masked_fill(gone[..., None], 0),
+            dones,
         )
         tokens = torch.cat([transitions, self.query_tokens(query_states[:, None])], dim=1)
         visible = _before_and_valid(valid)

@@ -22,6 +22,7 @@ class History:
         valid: [B, n], False where there is no transition; the valid ones of a row are in chronological order.
         attention: [B, n] or None; how much the query state attends to each transition of this history, a mean over
             layers and heads, not renormalised.
+        dones: [B, n] or None; which transitions ended an episode.
 
     Raises:
         InputError: shapes that disagree.
@@ -34,10 +35,12 @@ class History:
     times: Int[Tensor, "..."]
     valid: Bool[Tensor, "..."]
     attention: Float[Tensor, "..."] | None = None
+    dones: Bool[Tensor, "..."] | None = None
 
     def __post_init__(self) -> None:
         shape = self.valid.shape
-        flat = {"actions": self.actions, "rewards": self.rewards, "times": self.times, "attention": self.attention}
+        flat = {"actions": self.actions, "rewards": self.rewards, "times": self.times}
+        flat |= {"attention": self.attention, "dones": self.dones}
         deep = {"states": self.states, "next_states": self.next_states}
         wrong = [name for name, value in flat.items() if value is not None and value.shape != shape]
         wrong += [name for name, value in deep.items() if value.dim() != 3 or value.shape[:2] != shape]

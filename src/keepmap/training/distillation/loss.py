@@ -28,7 +28,7 @@ class Loss:
 
 def every_step(model: DecisionTransformer, batch: Batch, smoothing: float = 0.0, fused: bool = True) -> Loss:
     """Every action of every window is predicted from the transitions before it: contexts of length 0 to n - 1."""
-    logits = model(batch.states, batch.actions, batch.rewards, batch.next_states, fused)
+    logits = model(batch.states, batch.actions, batch.rewards, batch.next_states, fused, batch.dones)
     return _loss(logits, batch.actions, smoothing)
 
 
@@ -58,6 +58,7 @@ def shortened(
         torch.arange(n).expand(len(rows), n),
         torch.arange(n) < now[:, None],
         attention,
+        batch.dones[rows],
     )
     kept = shorten(history, compressor.select(history))
     logits = model.decide(
@@ -69,6 +70,7 @@ def shortened(
         kept.valid,
         batch.states[rows, now],
         now,
+        dones=kept.dones,
     )
     return _loss(logits, batch.actions[rows, now], smoothing)
 
@@ -81,7 +83,7 @@ def _looked(
     queries = batch.states.gather(1, steps[..., None].expand(-1, -1, batch.states.shape[2]))
     tokens = torch.cat(
         [
-            model.transition_tokens(batch.states, batch.actions, batch.rewards, batch.next_states),
+            model.transition_tokens(batch.states, batch.actions, batch.rewards, batch.next_states, batch.dones),
             model.query_tokens(queries),
         ],
         dim=1,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from keepmap.data.goals import Goal
@@ -22,6 +22,7 @@ class Batch:
     actions: Int[Tensor, "B n"]
     rewards: Float[Tensor, "B n"]
     next_states: Int[Tensor, "B n S"]
+    dones: Bool[Tensor, "B n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class Windows:
     actions: UInt8[Tensor, "K T"]
     rewards: UInt8[Tensor, "K T"]
     next_states: UInt8[Tensor, "K T S"]
+    dones: Bool[Tensor, "K T"]
     horizon: int
 
     def batch(self, draws: np.random.Generator, size: int, length: int, from_start: float) -> Batch:
@@ -48,6 +50,7 @@ class Windows:
             self.actions[rows, columns].long(),
             self.rewards[rows, columns].float(),
             self.next_states[rows, columns].long(),
+            self.dones[rows, columns],
         )
 
 
@@ -89,4 +92,4 @@ def load_windows(
         values = [np.swapaxes(getattr(part, name), 0, 1) for part in parts]
         return torch.from_numpy(np.concatenate(values))
 
-    return Windows(joined("states"), joined("actions"), joined("rewards"), joined("next_states"), horizon)
+    return Windows(*(joined(name) for name in ("states", "actions", "rewards", "next_states", "dones")), horizon)
