@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import dropout, relu
 
 from keepmap.errors import ModelError
 from keepmap.models import attend
@@ -51,7 +51,7 @@ class Block(nn.Module):
         self.before_attention, self.before_inner = nn.LayerNorm(d), nn.LayerNorm(d)
         self.query, self.key_value, self.out = nn.Linear(d, d), nn.Linear(d, 2 * d), nn.Linear(d, d)
         self.inner, self.outer = nn.Linear(d, shape.n_inner), nn.Linear(shape.n_inner, d)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = shape.dropout
 
     def forward(
         self, x: Float[Tensor, "B N d"], turns: Tensor, over: Attend, last: int | None = None
@@ -61,10 +61,17 @@ class Block(nn.Module):
         rows = slice(None) if last is None else slice(x.shape[1] - last, None)
         q = self._heads(self.query(normed[:, rows]))
         k, v = (self._heads(part) for part in self.key_value(normed).chunk(2, -1))
-        with torch.autocast(x.device.type, enabled=False):
-            mixed = over(_turned(q, turns[..., rows, :]), _turned(k, turns), v)
-        x = x[:, rows] + self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.outer(relu(self.inner(self.before_inner(x)))))
+        q, k = _turned(q, turns[..., rows, :]), _turned(k, turns)
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                mixed = over(q, k, v)
+        else:
+            mixed = over(q, k, v)
+        x = x[:, rows] + self._thinned(self.out(mixed.transpose(1, 2).flatten(2)))
+        return x + self._thinned(self.outer(relu(self.inner(self.before_inner(x)))))
+
+    def _thinned(self, x: Float[Tensor, "B N d"]) -> Float[Tensor, "B N d"]:
+        return dropout(x, self.dropout) if self.training and self.dropout else x
 
     def _heads(self, x: Float[Tensor, "B N d"]) -> Float[Tensor, "B H N D"]:
         # Attention is in float32 under autocast too: its kernels are slower in bfloat16 on CPUs.
@@ -198,7 +205,10 @@ class DecisionTransformer(nn.Module):
 
 
 def _embedded(coordinates: nn.ModuleList, cells: Int[Tensor, "B n S"]) -> Float[Tensor, "B n d"]:
-    return torch.stack([one(cells[..., axis]) for axis, one in enumerate(coordinates)]).sum(0)
+    total = coordinates[0](cells[..., 0])
+    for axis in range(1, len(coordinates)):
+        total = total + coordinates[axis](cells[..., axis])
+    return total
 
 
 def _turned(x: Float[Tensor, "B H N D"], turns: Tensor) -> Float[Tensor, "B H N D"]:
