@@ -111,7 +111,8 @@ def _our_training(config: Config, n: int, size: int, bf16: bool) -> Callable[[],
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     draw = torch.Generator().manual_seed(0)
     states = torch.randint(config.grid_size, (size, n, 2), generator=draw)
-    batch = Batch(states, torch.randint(config.num_actions, (size, n), generator=draw), torch.zeros(size, n), states)
+    actions, rewards = torch.randint(config.num_actions, (size, n), generator=draw), torch.zeros(size, n)
+    batch = Batch(states, actions, rewards, states, torch.zeros(size, n, dtype=torch.bool))
 
     def update() -> int:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):

@@ -25,7 +25,7 @@ def _main(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     # Everything heavy is imported after the arguments were understood: help and errors answer at once.
-    from keepmap.cli.options import Collect, Compare, Compressors, Evaluate, Methods, SampleData, Train
+    from keepmap.cli.options import Collect, Compare, Compressors, Evaluate, Methods, SampleData, Study, Train
     from keepmap.cli.parsing import parse
 
     match parse(arguments):
@@ -110,6 +110,23 @@ def _run(arguments: Sequence[str]) -> None:
                 n_transit=options.n_transit,
                 target_length=options.target_length,
                 seed=options.seed,
+                output_dir=options.output_dir,
+                format=options.format,
+            )
+        case Study() as options:
+            from keepmap.cli.study import study_compressors
+
+            study_compressors(
+                checkpoint=options.checkpoint,
+                compressors=options.compressors,
+                budgets=options.budgets,
+                seeds=options.seeds,
+                updates=options.updates,
+                from_scratch=options.from_scratch,
+                copies=options.copies,
+                config=options.config,
+                settings=options.set,
+                workers=options.workers,
                 output_dir=options.output_dir,
                 format=options.format,
             )

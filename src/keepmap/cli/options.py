@@ -202,12 +202,12 @@ class Study:
     """The baseline: a run's folder, a checkpoint's, or tiny (embedded); one for all training seeds, or one for each."""
     compressors: tuple[str, ...] = ("all",)
     """Names, separated by spaces or commas, or all. `keepmap compressors` shows them."""
-    budgets: tuple[float, ...] = (50, 80, 95)
+    budgets: tuple[float, ...] = (50.0, 80.0, 95.0)
     """How many per cent shorter the histories become."""
     seeds: int | None = None
     """Training seeds of each run. Default: two at 80 % shorter, one at the others."""
     updates: int | None = None
-    """Of each training. Default: 300; with --from_scratch, the configuration's."""
+    """Of each training. Default: 200; with --from_scratch, the configuration's."""
     from_scratch: Flag = False
     """Train from random weights. Default: from the baseline's, which is trained on for as many updates itself."""
     copies: int = 8

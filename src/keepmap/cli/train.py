@@ -14,7 +14,7 @@ from keepmap.training.configured import collect_configured
 from keepmap.training.distillation.loop import Trained
 from keepmap.training.distillation.loop import train as run_training
 
-__all__ = ["train"]
+__all__ = ["collect_missing", "train"]
 
 
 class Scalars(Protocol):
@@ -34,8 +34,7 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
     """
     config = load_config(tuple(configs) or DEFAULT, settings)
     run = config.run_folder()
-    if config.traj_dir is None and not config.histories_path().exists():
-        _collect(config)
+    collect_missing(config)
     compressor = config.make_compressor()
     print(
         f"Training {config.model} on {config.room().name}, split {config.split} of seed {config.env_split_seed}\n"
@@ -74,8 +73,10 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
     return trained
 
 
-def _collect(config: Config) -> None:
-    """The histories are not there yet: a second's work for most sources."""
+def collect_missing(config: Config) -> None:
+    """Collect histories that are not there yet, where no folder of them is named: a second's work for most sources."""
+    if config.traj_dir is not None or config.histories_path().exists():
+        return
     print(f"Collecting histories into {config.histories_path()}", flush=True)
     with progress_bar(Console(stderr=True, highlight=False)) as progress:
         task = progress.add_task("Steps", total=None)

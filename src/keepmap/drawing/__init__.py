@@ -10,9 +10,11 @@ from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.layers import keep_map_by_layer
 from keepmap.drawing.learning_curve import learning_curve
 from keepmap.drawing.lifetimes import keep_map_lifetimes
+from keepmap.drawing.study import compressor_study
 
 __all__ = [
     "compression_heatmap",
+    "compressor_study",
     "keep_map_by_layer",
     "keep_map_lifetimes",
     "kept_transitions",

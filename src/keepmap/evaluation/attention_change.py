@@ -1,8 +1,7 @@
 """How the attention of an agent changes when its histories are shortened: on fixed histories of held-out goals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -41,7 +40,7 @@ class AttentionChange:
     Attributes:
         distance: total variation, in [0, 1], between the agent's attention over what is kept and the baseline's over
             the same transitions of the whole history; both renormalised.
-        entropy, baseline_entropy: of the two, over ln of how many are kept; 1 is uniform. NaN where only one is kept.
+        entropy, baseline_entropy: of the two, over ln of how many are kept; 1 is uniform. NaN where it always is one.
         nats, recent_distant: of the baseline over the whole history: the entropy, and the mean attention of the last
             quarter over that of the first.
     """
@@ -53,7 +52,6 @@ class AttentionChange:
     recent_distant: Float[np.ndarray, " G"]
 
 
-@cache
 def moments(agent: Agent, seed: int = 0) -> tuple[Moment, ...]:
     """What an agent remembers at some moments while it learns its held-out goals, two copies of each."""
     size, horizon = agent.config.n_transit, agent.room.horizon
@@ -64,13 +62,9 @@ def moments(agent: Agent, seed: int = 0) -> tuple[Moment, ...]:
     def see(history: History, _: Selection) -> None:
         nonlocal step
         if step in wanted and step > 0:
-            taken = History(
-                *(
-                    part.clone()
-                    for part in (history.states, history.actions, history.rewards, history.next_states, history.times)
-                ),
-                valid=history.valid.clone(),
-            )
+            # A window's parts are views, which change under its feet.
+            parts = {name: value.clone() for name, value in vars(history).items() if value is not None}
+            taken = History(**parts)
             found.append(Moment(taken, taken.next_states[:, -1], taken.times[:, -1] + 1))
         step += 1
 
@@ -104,11 +98,7 @@ def attention_change(
         kept = Selection(torch.arange(n).expand_as(whole.times), whole.valid)
         if compressor is not None:
             looked = _attention(agent, whole, moment) if compressor.needs_attention else None
-            kept = compressor.select(
-                History(
-                    whole.states, whole.actions, whole.rewards, whole.next_states, whole.times, whole.valid, looked
-                )
-            )
+            kept = compressor.select(replace(whole, attention=looked))
         short = shorten(whole, kept)
         now = _normed(_attention(agent, short, moment) * kept.mask)
         then = _normed(before.gather(1, kept.indices) * kept.mask)
@@ -119,7 +109,7 @@ def attention_change(
     goals = len(baseline.held_out)
 
     def by_goal(name: str) -> Float[np.ndarray, " G"]:
-        return torch.stack(parts[name]).unflatten(1, (goals, COPIES)).mean((0, 2)).numpy()
+        return torch.stack(parts[name]).unflatten(1, (goals, COPIES)).transpose(0, 1).flatten(1).nanmean(1).numpy()
 
     return AttentionChange(**{name: by_goal(name) for name in parts})
 
@@ -129,7 +119,9 @@ def _attention(agent: Agent, history: History, moment: Moment) -> Float[Tensor, 
     newest transition was dropped."""
     weights: list[Float[Tensor, "B n"]] = []
     with torch.inference_mode():
-        decide(agent.model, history, moment.states, moment.now, lambda seen: weights.append(seen[:, :, -1, :-1].mean(1)))
+        decide(
+            agent.model, history, moment.states, moment.now, lambda seen: weights.append(seen[:, :, -1, :-1].mean(1))
+        )
     return torch.stack(weights).mean(0).double()
 
 

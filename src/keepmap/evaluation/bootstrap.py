@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Integer
 
-__all__ = ["bootstrap_interval", "bootstrap_means"]
+__all__ = ["bootstrap_interval", "bootstrap_means", "bootstrap_ratio"]
 
 RESAMPLES = 10_000
 INTERVAL = (0.025, 0.975)
@@ -50,6 +50,25 @@ def bootstrap_means(
         some[:] = weights.reshape(len(some), -1) @ values.reshape(-1, n) / (seeds * goals)
     low, high = np.quantile(means, INTERVAL, axis=0)
     return low, high
+
+
+def bootstrap_ratio(
+    values: Float[np.ndarray, "S G"], before: Float[np.ndarray, "S G"], seed: int
+) -> tuple[float, float] | tuple[None, None]:
+    """95 % percentile interval of (mean of values / mean of before), paired: both have the same S seeds and G goals.
+
+    Resampled as in `bootstrap_means`. None where there is one of both, or where a resample of `before` is 0.
+    """
+    seeds, goals = values.shape
+    if seeds * goals < 2:
+        return None, None
+    rng = np.random.default_rng(seed % 2**64)
+    weights = _drawn(rng, RESAMPLES, seeds)[:, :, None] * _drawn(rng, RESAMPLES, goals)[:, None, :]
+    of_values, of_before = ((weights * one).sum((1, 2)) for one in (values, before))
+    if (of_before <= 0).any():
+        return None, None
+    low, high = np.quantile(of_values / of_before, INTERVAL)
+    return float(low), float(high)
 
 
 def _drawn(rng: np.random.Generator, resamples: int, n: int) -> Integer[np.ndarray, "resamples n"]:

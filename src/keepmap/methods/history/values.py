@@ -39,7 +39,7 @@ class History:
 
     def __post_init__(self) -> None:
         shape = self.valid.shape
-        flat = {"actions": self.actions, "rewards": self.rewards, "times": self.times}
+        flat: dict[str, Tensor | None] = {"actions": self.actions, "rewards": self.rewards, "times": self.times}
         flat |= {"attention": self.attention, "dones": self.dones}
         deep = {"states": self.states, "next_states": self.next_states}
         wrong = [name for name, value in flat.items() if value is not None and value.shape != shape]

@@ -92,4 +92,6 @@ def load_windows(
         values = [np.swapaxes(getattr(part, name), 0, 1) for part in parts]
         return torch.from_numpy(np.concatenate(values))
 
-    return Windows(*(joined(name) for name in ("states", "actions", "rewards", "next_states", "dones")), horizon)
+    return Windows(
+        joined("states"), joined("actions"), joined("rewards"), joined("next_states"), joined("dones"), horizon
+    )

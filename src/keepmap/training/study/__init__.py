@@ -1,0 +1,1 @@
+"""A study of compressors: which runs there are, what decides each of them, and doing one."""
