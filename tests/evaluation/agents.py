@@ -19,7 +19,11 @@ def write_agent(run: Path, step: int = 10, weights_seed: int = 0, **keys: object
     split = config.goal_split()
     torch.manual_seed(weights_seed)
     model = DecisionTransformer(config.shape())
-    facts = {"train": [list(goal) for goal in split.train], "held_out": [list(goal) for goal in split.held_out]}
+    facts: dict[str, object] = {
+        "train": [list(goal) for goal in split.train],
+        "held_out": [list(goal) for goal in split.held_out],
+    }
+    facts |= {"seconds": 0.0}
     run.mkdir(parents=True, exist_ok=True)
     write_checkpoint(run / f"ckpt-{step}", step, config.as_dict(), facts, model.state_dict())
     return run

@@ -1,5 +1,7 @@
 """Acting: the cache equals re-running the window, also after it slides; any vector of environments can be played."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -70,9 +72,22 @@ def test_the_window_holds_the_last_transitions_with_their_times(model: DecisionT
     for one in steps:
         player.add(one)
     history = player.window.history()
+    assert history.dones is not None
+    assert history.dones[0].tolist() == [bool(one.dones[0]) for one in steps[4:]]
+    assert {bool(one.dones[0]) for one in steps[4:]} == {True, False}
     assert history.times.tolist() == [[4, 5, 6]]
     assert history.states[0].tolist() == [one.states[0].tolist() for one in steps[4:]]
     assert player.window.times_now.tolist() == [7]
+
+
+def test_an_agent_that_made_no_step_grows_no_older(model: DecisionTransformer) -> None:
+    draw = torch.Generator().manual_seed(0)
+    player = Player(model, 2, 8, 2)
+    for valid in ([True, True], [False, True], [True, False], [True, True]):
+        player.add(step(draw, 2, torch.tensor(valid)))
+    history = player.window.history()
+    assert player.window.times_now.tolist() == [3, 3]
+    assert [history.times[row, history.valid[row]].tolist() for row in range(2)] == [[0, 1, 2], [0, 1, 2]]
 
 
 @pytest.mark.parametrize("name", sorted(compressors()))
@@ -122,8 +137,7 @@ def test_gymnasiums_own_vectors_are_played_in_every_way_to_reset(model: Decision
         returns = play(model, envs, 5, size=12, slide=6)
         envs.close()
         assert returns.shape == (3, 5)
-        if mode != AutoresetMode.NEXT_STEP:  # which uses up draws for its resets
-            assert np.array_equal(returns, ours), mode
+        assert np.array_equal(returns, ours), mode
 
 
 class Counted(gymnasium.Env[Any, Any]):
@@ -179,8 +193,64 @@ def test_other_spaces_are_refused(model: DecisionTransformer) -> None:
 
     with pytest.raises(InputError, match="Box"):
         play(model, SyncVectorEnv([Other]), 1, size=4, slide=1)
-    with pytest.raises(InputError, match="0 episodes"):
+    with pytest.raises(InputError, match="episodes 0 was asked for"):
         play(model, RoomVectorEnv(ROOM, 2), 0, size=4, slide=1)
+
+
+MISTAKES = """
+import gymnasium
+import keepmap
+from keepmap.errors import InputError
+from keepmap.methods.history.random import RandomCompressor
+
+agent = keepmap.load_agent()
+one = gymnasium.make("keepmap/DarkRoom-9x9-v0")
+envs = gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=2)
+for given in (
+    {"envs": one}, {"envs": None}, {"episodes": 1.5}, {"seed": -1}, {"compressor": "recency"},
+    {"compressor": RandomCompressor},
+):
+    try:
+        agent.play(**{"envs": envs, "episodes": 1, **given})
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_what_cannot_be_played_is_one_line() -> None:
+    """In a process of its own: here, the types of arguments are checked before they are looked at."""
+    done = subprocess.run([sys.executable, "-c", MISTAKES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == 6
+    for line, start in zip(
+        said,
+        (
+            "OrderEnforcing was given to play in",
+            "NoneType was given",
+            "episodes 1.5",
+            "seed -1",
+            *["the compressor "] * 2,
+        ),
+        strict=True,
+    ):
+        assert line.startswith(start)
+
+
+def test_environments_that_break_their_word_are_named(model: DecisionTransformer) -> None:
+    class Outside(Counted):
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            return np.array([9, 9]), 1.0, False, False, {}
+
+    class Silent(RoomVectorEnv):
+        def step(self, actions: Any) -> Any:
+            *rest, _ = super().step(actions)
+            return *rest, {}
+
+    with pytest.raises(InputError, match="outside of its space"):
+        play(model, SyncVectorEnv([lambda: Outside(2)]), 1, size=4, slide=1)
+    with pytest.raises(InputError, match="final_obs"):
+        play(model, Silent(ROOM, 2), 2, size=4, slide=1)
 
 
 def test_weights_that_are_no_numbers_are_an_error() -> None:

@@ -56,7 +56,7 @@ def table(evaluation: Evaluation) -> list[str]:
         Column("mean reward", tuple(f"{mean:.2f}" for _, mean, _ in rows)),
         Column("optimum", tuple(f"{best:.2f}" for _, _, best in rows)),
         Column("share", tuple(f"{_share(mean, best)}" for _, mean, best in rows)),
-        Column(f"last {LAST}", tuple(f"{value:.2f}" for value in last)),
+        Column(f"last {min(LAST, evaluation.episodes)}", tuple(f"{value:.2f}" for value in last)),
         Column("solved", tuple("yes" if one else "no" for one in solved)),
     ]
     left = len(evaluation.goals) - len(rows)
@@ -74,7 +74,7 @@ def summary(evaluation: Evaluation) -> list[str]:
     lines += [
         f"Std deviation: {evaluation.standard_deviation:.2f} (of an episode, over goals and episodes)",
         f"Solved: {sum(evaluation.success)} of {n} goals "
-        f"(last {LAST} episodes at {100 * SOLVED:.0f} % of the optimum or more)",
+        f"(last {min(LAST, evaluation.episodes)} episodes at {100 * SOLVED:.0f} % of the optimum or more)",
     ]
     trained_on = len(evaluation.options["trained_on"])
     if trained_on:

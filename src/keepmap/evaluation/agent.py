@@ -98,11 +98,11 @@ class Agent:
         Raises:
             InputError: the history or the states do not fit the agent.
         """
-        self._check(history)
+        self._check(history, query_states)
         with torch.inference_mode():
             return attended(self.model, history, query_states)
 
-    def _check(self, history: History) -> None:
+    def _check(self, history: History, query_states: Int[Tensor, "B S"]) -> None:
         sizes = self.model.shape.observation_sizes
         if history.states.shape[-1] != len(sizes):
             raise InputError(
@@ -110,13 +110,21 @@ class Agent:
             )
         if history.states.is_floating_point() or history.actions.is_floating_point():
             raise InputError("states and actions of an agent are whole numbers; found others")
+        if query_states.is_floating_point() or query_states.shape != (len(history.valid), len(sizes)):
+            raise InputError(
+                f"query states of shape {tuple(query_states.shape)} ({query_states.dtype}) were given for "
+                f"{len(history.valid)} histories; give whole numbers, [{len(history.valid)}, {len(sizes)}]"
+            )
+        if not history.rewards[history.valid].isfinite().all():
+            raise InputError("the history has rewards that are no numbers; an agent cannot read it")
         limits = torch.tensor(sizes, device=history.states.device)
         for name, found, most in (
             ("states", history.states, limits),
             ("next_states", history.next_states, limits),
             ("actions", history.actions, torch.tensor(self.model.shape.n_actions)),
+            ("query states", query_states, limits),
         ):
-            known = found[history.valid]
+            known = found if name == "query states" else found[history.valid]
             if known.numel() and bool(((known < 0) | (known >= most)).any()):
                 raise InputError(
                     f"{name} hold {int(known.min())} to {int(known.max())}; the agent knows 0 to {int(most.max()) - 1}"
@@ -152,5 +160,10 @@ def _loaded(checkpoint: Checkpoint, name: str) -> Agent:
             f"and {wanted.get(key, 'unknown')} was needed; train the agent again"
         )
     model.load_state_dict(tensors)
-    goals = {side: tuple(tuple(goal) for goal in checkpoint.facts[side]) for side in ("train", "held_out")}
-    return Agent(name, model.eval(), config, checkpoint.step, goals["train"], goals["held_out"])
+    split = config.goal_split()
+    for side, goals in (("train", split.train), ("held_out", split.held_out)):
+        if checkpoint.facts[side] != [list(goal) for goal in goals]:
+            raise ModelError(
+                f"{checkpoint.folder} names other goals as {side} than its configuration does; train the agent again"
+            )
+    return Agent(name, model.eval(), config, checkpoint.step, split.train, split.held_out)

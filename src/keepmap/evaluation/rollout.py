@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, VectorEnv
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.errors import ImpossibleResultError, InputError
@@ -112,7 +111,8 @@ def play(
     """The return of each episode; each environment's agent starts with an empty history, and samples its actions.
 
     Args:
-        envs: any vector of environments with the model's spaces, whatever way it resets them.
+        envs: any vector of environments with the model's spaces, whatever way it resets them. Where a step resets
+            some environments and not others, it takes a place in the window of all.
         seed: of the environments and of the actions.
         tell: called with the number of steps taken since the last time, summed over the environments.
 
@@ -121,8 +121,13 @@ def play(
         ImpossibleResultError: logits or rewards that are no numbers.
     """
     _check(model.shape, envs)
-    if episodes < 1:
-        raise InputError(f"{episodes} episodes were asked for; there must be 1 or more")
+    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise InputError(f"{name} {value!r} was asked for; it must be a whole number of {least} or more")
+    if not isinstance(compressor, Compressor | None):
+        raise InputError(
+            f"the compressor {compressor!r} was given; give a value such as RecencyCompressor(keep_recent=10), or None"
+        )
     n = envs.num_envs
     draws = np.random.default_rng(seed)
     mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
@@ -133,24 +138,27 @@ def play(
     with torch.inference_mode():
         observations, _ = envs.reset(seed=seed)
         while episode.min() < episodes:
-            states = torch.from_numpy(np.asarray(observations, dtype=np.int64))
-            actions = _sampled(player.logits(states), draws.random(n))
+            states = _observed(observations, model.shape)
+            # Where all are reset in this step, nothing is decided: no draw is used, and nothing is remembered.
+            deciding = not fresh.all()
+            actions = _sampled(player.logits(states), draws.random(n)) if deciding else np.zeros(n, dtype=np.int64)
             after, rewards, terminated, truncated, infos = envs.step(actions)
             if not np.isfinite(rewards).all():
                 raise ImpossibleResultError("an environment gave a reward that is no number")
             ended = np.asarray(terminated | truncated) & ~fresh
             valid = ~fresh
             returns[np.arange(n)[valid], episode[valid]] += rewards[valid]
-            player.add(
-                Step(
-                    states,
-                    torch.from_numpy(actions),
-                    torch.from_numpy(np.asarray(rewards, dtype=np.float32)),
-                    torch.from_numpy(_led_to(after, infos, mode)),
-                    torch.from_numpy(ended),
-                    torch.from_numpy(valid),
+            if deciding:
+                player.add(
+                    Step(
+                        states,
+                        torch.from_numpy(actions),
+                        torch.from_numpy(np.asarray(rewards, dtype=np.float32)),
+                        torch.from_numpy(_led_to(after, ended, infos, mode)),
+                        torch.from_numpy(ended),
+                        torch.from_numpy(valid),
+                    )
                 )
-            )
             episode = np.minimum(episode + ended, episodes)
             fresh = ended if mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
             if mode == AutoresetMode.DISABLED and ended.any():
@@ -170,16 +178,37 @@ def _sampled(logits: Float[Tensor, "B A"], draws: Float[np.ndarray, " B"]) -> In
     return np.minimum(below.sum(1), shares.shape[1] - 1)
 
 
-def _led_to(after: Any, infos: dict[str, Any], mode: AutoresetMode) -> Int[np.ndarray, "n S"]:
+def _observed(observations: Any, shape: DecisionShape) -> Int[Tensor, "n S"]:
+    states = np.asarray(observations, dtype=np.int64)
+    if (states < 0).any() or (states >= np.array(shape.observation_sizes)).any():
+        raise InputError(
+            f"an environment gave an observation outside of its space: {states.min()} to {states.max()}, where "
+            f"coordinates have {shape.observation_sizes} values"
+        )
+    return torch.from_numpy(states)
+
+
+def _led_to(
+    after: Any, ended: Bool[np.ndarray, " n"], infos: dict[str, Any], mode: AutoresetMode
+) -> Int[np.ndarray, "n S"]:
     """Where the steps led: the last observation of an episode, not the first one of the next."""
     led = np.array(after, dtype=np.int64)
-    if mode == AutoresetMode.SAME_STEP and "final_obs" in infos:
-        for index in np.flatnonzero(infos["_final_obs"]):
+    if mode == AutoresetMode.SAME_STEP and ended.any():
+        if "final_obs" not in infos:
+            raise InputError(
+                'the environments reset in the same step without saying where the last one led: "final_obs" is not in '
+                "their infos"
+            )
+        for index in np.flatnonzero(ended):
             led[index] = infos["final_obs"][index]
     return led
 
 
-def _check(shape: DecisionShape, envs: "VectorEnv[Any, Any, Any]") -> None:
+def _check(shape: DecisionShape, envs: object) -> None:
+    if not isinstance(envs, VectorEnv):
+        raise InputError(
+            f"{type(envs).__name__} was given to play in; give a vector of environments, as gymnasium.make_vec makes"
+        )
     observed, acted = envs.single_observation_space, envs.single_action_space
     wanted = f"MultiDiscrete({list(shape.observation_sizes)}) and Discrete({shape.n_actions})"
     fits = (
@@ -192,4 +221,3 @@ def _check(shape: DecisionShape, envs: "VectorEnv[Any, Any, Any]") -> None:
     )
     if not fits:
         raise InputError(f"the environments have the spaces {observed} and {acted}; the agent was trained on {wanted}")
-    assert isinstance(envs, gymnasium.vector.VectorEnv)

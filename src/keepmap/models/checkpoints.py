@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from keepmap.errors import ModelError
+from keepmap.errors import ModelError, OutputError
 from keepmap.files import folder_written_whole
 
 __all__ = [
@@ -62,10 +62,16 @@ def write_checkpoint(
     """
     said = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "step": step, "config": config, **facts}
     with folder_written_whole(folder) as part:
-        _save(part / MODEL, model)
-        if training is not None:
-            _save(part / TRAINING, training)
-        (part / FACTS).write_text(json.dumps(said, indent=2, sort_keys=True) + "\n")
+        (part / FACTS).write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        try:
+            _save(part / MODEL, model)
+            if training is not None:
+                _save(part / TRAINING, training)
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {folder}: {' '.join(str(error).split())}") from error
+        # Safetensors are made for their owner alone; who can read the facts can read them.
+        for file in part.glob("*.safetensors"):
+            file.chmod((part / FACTS).stat().st_mode)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -76,15 +82,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     path = folder / FACTS
     try:
-        said = json.loads(path.read_text())
+        said = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
     if not isinstance(said, dict) or said.get("format") != FORMAT:
         raise ModelError(f"{path} is not of an agent's checkpoint; give a folder that keepmap train has made")
+    whole = {"schema_version": int, "step": int, "config": dict, "train": list, "held_out": list, "seconds": float}
+    for key, kind in whole.items():
+        if not isinstance(said.get(key), kind):
+            raise ModelError(f'{path} has no usable "{key}" (found: {said.get(key)!r:.60}); train the agent again')
     if said["schema_version"] > SCHEMA_VERSION:
         raise ModelError(f"{path} has version {said['schema_version']}, this keepmap reads {SCHEMA_VERSION}; update it")
     facts = {key: value for key, value in said.items() if key not in ("format", "schema_version", "step", "config")}
-    return Checkpoint(folder, int(said["step"]), said["config"], facts)
+    return Checkpoint(folder, said["step"], said["config"], facts)
 
 
 def load_tensors(checkpoint: Checkpoint, file: str = MODEL) -> dict[str, Tensor]:
@@ -99,8 +109,8 @@ def load_tensors(checkpoint: Checkpoint, file: str = MODEL) -> dict[str, Tensor]
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
     for name, value in tensors.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ModelError(f"{path}: {name} holds values that are no numbers; train the agent again")
+        if not value.is_floating_point() or not value.isfinite().all():
+            raise ModelError(f"{path}: {name} holds values that are no finite floats; train the agent again")
     return tensors
 
 

@@ -1,7 +1,9 @@
 """Training an agent: it goes on where it was killed, stops on a NaN loss, and never loses a checkpoint."""
 
 import json
+import resource
 import shutil
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+import keepmap.models.checkpoints as checkpoints
 import keepmap.training.distillation.loop as loop
 from keepmap.config import Config
 from keepmap.data.histories import open_histories
@@ -143,24 +147,103 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    import keepmap.models.checkpoints as checkpoints
-
+    """The writer's own error: the size of a file is limited while the second checkpoint is written."""
     real = checkpoints._save
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     def full(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         if "ckpt-10" in str(path):
-            path.write_bytes(b"half")
-            raise OSError(28, "No space left on device")
-        real(path, tensors)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            real(path, tensors)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     monkeypatch.setattr(checkpoints, "_save", full)
-    with pytest.raises(OutputError, match="No space left"):
-        train(config)
+    try:
+        with pytest.raises(OutputError, match="cannot write .*ckpt-10"):
+            train(config)
+    finally:
+        signal.signal(signal.SIGXFSZ, before)
     run = config.run_folder()
-    assert sorted(path.name for path in run.iterdir()) == ["ckpt-5", "log.jsonl"]
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "ckpt-5", "log.jsonl"]
     assert load_agent(run).step == 5
     monkeypatch.undo()
     assert train(config).began_at == 5
+
+
+def test_two_trainings_do_not_share_a_folder(config: Config) -> None:
+    def second(step: int, figures: Mapping[str, float]) -> None:
+        with pytest.raises(InputError, match="another training is going on in"):
+            train(config)
+
+    train(config, second)
+    assert [entry["step"] for entry in read_log(config.run_folder() / "log.jsonl")] == [3, 5, 6, 9, 10, 12]
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_away(config: Config) -> None:
+    with pytest.raises(Killed):
+        train(config, killed_at(7))
+    (config.run_folder() / ".ckpt-10.123.part").mkdir()
+    train(config)
+    assert not list(config.run_folder().glob(".ckpt-*"))
+
+
+def test_a_context_longer_than_the_histories_is_an_error(config: Config) -> None:
+    with pytest.raises(InputError, match="n_transit is 31, and the histories that train have 30 steps"):
+        train(replace(config, n_transit=31))
+    with pytest.raises(InputError, match="have 6 steps"):
+        train(replace(config, last_episodes=1))
+
+
+def test_keys_that_no_weight_depends_on_may_change(config: Config) -> None:
+    with pytest.raises(Killed):
+        train(config, killed_at(7))
+    assert train(replace(config, ckpt_interval=2, summary_interval=1)).began_at == 5
+
+
+@pytest.mark.parametrize("key", ["train", "held_out", "step", "config", "schema_version", "seconds"])
+@pytest.mark.parametrize("value", [None, "x", [[9, 9]]])
+def test_facts_that_are_damaged_are_one_line(trained: Path, key: str, value: object) -> None:
+    path = trained / "checkpoint.json"
+    facts = json.loads(path.read_text())
+    if value is None:
+        del facts[key]
+    else:
+        facts[key] = value
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match="train the agent again"):
+        load_agent(trained)
+
+
+def test_moments_that_are_missing_are_one_line(config: Config) -> None:
+    with pytest.raises(Killed):
+        train(config, killed_at(7))
+    path = config.run_folder() / "ckpt-5" / "training.safetensors"
+    tensors = load_file(path)
+    del tensors["exp_avg.action.weight"]
+    save_file(tensors, path)
+    with pytest.raises(ModelError, match=r"lacks exp_avg\.action\.weight; delete"):
+        train(config)
+
+
+@pytest.mark.parametrize("damage", [b"5\n", b"{}\n", b"\xff\xfe\n", b'{"step": 4, "lo'])
+def test_a_damaged_log_is_cut_where_the_damage_begins(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 3}\n' + damage)
+    assert read_log(path) == [{"step": 3}]
+
+
+def test_who_can_read_the_facts_can_read_the_weights(trained: Path) -> None:
+    modes = {path.stat().st_mode & 0o777 for path in trained.iterdir()}
+    assert len(modes) == 1
+
+
+@pytest.fixture
+def trained(config: Config) -> Path:
+    """The folder of a checkpoint that may be damaged."""
+    return train(replace(config, train_timesteps=1, eval_interval=0)).checkpoint
 
 
 def test_nothing_of_a_held_out_goal_reaches_training(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,8 @@ def as_history(
                 f"{name} have the shape {tuple(value.shape)} and states {tuple(states.shape)}; they must fit"
             )
     numbers = {name: _numbers(name, value) for name, value in given.items()}
+    if mask is not None and not ((numbers["mask"] == 0) | (numbers["mask"] == 1)).all():
+        raise InputError("the mask holds other values than True and False; give a boolean array")
     valid = numbers["mask"] if mask is not None else numbers["states"].new_ones(states.shape[:2], dtype=torch.bool)
     times = torch.arange(states.shape[1], device=valid.device).expand(states.shape[:2])
     return History(

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from keepmap.errors import InputError
-from keepmap.methods.history.base import Compressor, History, at_least, positive
+from keepmap.methods.history.base import Compressor, History, at_least, positive, yes_or_no
 from keepmap.methods.history.rules import gumbel, shares, top
 
 __all__ = ["AttentionBasedCompressor"]
@@ -46,6 +46,8 @@ class AttentionBasedCompressor(Compressor):
 
     def __post_init__(self) -> None:
         at_least(1, target_length=self.target_length)
+        at_least(0, seed=self.seed)
+        yes_or_no(sample=self.sample)
         positive(temperature=self.temperature)
         if self.temperature != 1 and not self.sample:
             raise InputError(

@@ -13,7 +13,7 @@ from keepmap.errors import InputError
 from keepmap.methods.history.arrays import Array, Compressed, as_history, taken
 from keepmap.methods.history.values import History, Selection
 
-__all__ = ["Compressed", "Compressor", "History", "Selection", "at_least", "positive"]
+__all__ = ["Compressed", "Compressor", "History", "Selection", "at_least", "positive", "yes_or_no"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,17 @@ def at_least(least: int, **options: object) -> None:
             raise InputError(f"{name} {value!r} was asked for; it must be a whole number of {least} or more")
 
 
+def yes_or_no(**options: bool) -> None:
+    """Check options that are true or false.
+
+    Raises:
+        InputError: one is neither.
+    """
+    for name, value in options.items():
+        if not isinstance(value, bool):
+            raise InputError(f"{name} {value!r} was asked for; it must be True or False")
+
+
 def positive(**options: float) -> None:
     """Check options that must be above 0.
 
@@ -128,5 +139,5 @@ def positive(**options: float) -> None:
         InputError: one is not, or is not finite.
     """
     for name, value in options.items():
-        if not 0 < value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise InputError(f"{name} {value!r} was asked for; it must be above 0")

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from keepmap.methods.history.base import Compressor, History, at_least, positive
+from keepmap.methods.history.base import Compressor, History, at_least, positive, yes_or_no
 from keepmap.methods.history.rules import ages, at_ages, gumbel, lengths, top
 
 __all__ = ["ExponentialDecayCompressor"]
@@ -51,6 +51,8 @@ class ExponentialDecayCompressor(Compressor):
 
     def __post_init__(self) -> None:
         at_least(1, target_length=self.target_length)
+        at_least(0, seed=self.seed)
+        yes_or_no(sample=self.sample)
         positive(decay_rate=self.decay_rate)
 
     @property

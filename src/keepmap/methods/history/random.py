@@ -36,6 +36,7 @@ class RandomCompressor(Compressor):
 
     def __post_init__(self) -> None:
         at_least(1, target_length=self.target_length)
+        at_least(0, seed=self.seed)
 
     @property
     def max_length(self) -> int:

@@ -45,8 +45,8 @@ class ThresholdCompressor(Compressor):
     needs_attention: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise InputError(f"threshold {self.threshold:g} was asked for; a share of attention lies in [0, 1]")
+        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
+            raise InputError(f"threshold {self.threshold!r} was asked for; a share of attention lies in [0, 1]")
         at_least(0, min_keep=self.min_keep)
         at_least(1, max_keep=self.max_keep)
         if self.min_keep > self.max_keep:

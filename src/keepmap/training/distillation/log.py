@@ -33,13 +33,16 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, float | int]]:
-    """The entries of a log; none where there is no file. A last line that was cut off is left out."""
+    """The entries of a log; none where there is no file. What follows a line that is damaged or cut off is left out."""
     if not path.is_file():
         return []
     entries = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            entries.append(json.loads(line))
+            entry = json.loads(line)
         except ValueError:
             break
+        if not isinstance(entry, dict) or not isinstance(entry.get("step"), int):
+            break
+        entries.append(entry)
     return entries

@@ -24,7 +24,7 @@ from keepmap.models.decision import DecisionTransformer
 from keepmap.training.configured import check_histories
 from keepmap.training.distillation.log import Log
 from keepmap.training.distillation.loss import Loss, every_step, shortened
-from keepmap.training.distillation.state import prepared, save
+from keepmap.training.distillation.state import alone_in, prepared, save
 from keepmap.training.distillation.windows import Batch, Windows, load_windows
 
 __all__ = ["Trained", "Watch", "train"]
@@ -66,6 +66,19 @@ def train(config: Config, watch: Watch = lambda step, figures: None) -> Trained:
     split, compressor = config.goal_split(), config.make_compressor()
     windows, validation = _histories(config, split)
     run = make_folder(config.run_folder())
+    with alone_in(run):
+        return _train(config, watch, split, compressor, windows, validation, run)
+
+
+def _train(
+    config: Config,
+    watch: Watch,
+    split: Split,
+    compressor: Compressor | None,
+    windows: Windows,
+    validation: Windows,
+    run: Path,
+) -> Trained:
     model, optimizer, begun = prepared(config, run)
     seconds_before = float(begun.facts["seconds"]) if begun else 0.0
     began_at = begun.step if begun else 0
@@ -108,6 +121,14 @@ def _histories(config: Config, split: Split) -> tuple[Windows, Windows]:
         raise InputError(
             f"{path} has {histories.n_learners} learners of each goal, and {used} are to train and 1 to validate; "
             "collect more (n_stream), or lower train_n_stream"
+        )
+    steps = histories.n_steps if config.train_source_timesteps is None else config.train_source_timesteps
+    steps = min(steps, histories.n_steps)
+    steps = steps if config.last_episodes is None else min(steps, config.last_episodes * histories.room.horizon)
+    if config.n_transit > steps:
+        raise InputError(
+            f"n_transit is {config.n_transit}, and the histories that train have {steps} steps; lower n_transit, or "
+            "collect more episodes (n_episodes)"
         )
     limits = {"most_steps": config.train_source_timesteps, "last_episodes": config.last_episodes}
     return (

@@ -1,13 +1,15 @@
 """A training's state: a fresh one, the newest checkpoint's, and the next checkpoint."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from keepmap.config import Config
@@ -24,7 +26,38 @@ from keepmap.models.checkpoints import (
 )
 from keepmap.models.decision import DecisionTransformer
 
-__all__ = ["prepared", "save"]
+__all__ = ["alone_in", "prepared", "save"]
+
+MAY_CHANGE = {
+    "log_dir",
+    "traj_dir",
+    "ckpt_interval",
+    "summary_interval",
+    "eval_interval",
+    "gen_interval",
+    "test_batch_size",
+}
+"""Keys that no weight depends on."""
+
+
+@contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Keep other trainings out of a run's folder, and clear away what a killed one left half-written.
+
+    Raises:
+        InputError: another training is going on there.
+    """
+    lock = FileLock(run / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"another training is going on in {run}; wait for it, or give another log_dir") from None
+    try:
+        for part in run.glob(".ckpt-*.part"):
+            rmtree(part)
+        yield
+    finally:
+        lock.release()
 
 
 def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.optim.Optimizer, Checkpoint | None]:
@@ -42,7 +75,7 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
     begun = read_checkpoint(newest)
     known = config.as_dict()
     for key, value in known.items():
-        if begun.config.get(key) != value and key not in ("log_dir", "traj_dir"):
+        if begun.config.get(key) != value and key not in MAY_CHANGE:
             raise InputError(
                 f"{run} holds a run with {key} {begun.config.get(key)!r}, and {value!r} was asked for; "
                 "give another log_dir, or delete that folder"
@@ -50,6 +83,13 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
     _fill(model, load_tensors(begun), newest)
     moments = load_tensors(begun, TRAINING)
     names = [name for name, _ in model.named_parameters()]
+    for name, value in model.named_parameters():
+        for key in ("exp_avg", "exp_avg_sq"):
+            found = moments.get(f"{key}.{name}")
+            if found is None or found.shape != value.shape or f"step.{name}" not in moments:
+                raise ModelError(
+                    f"{newest / TRAINING} lacks {key}.{name}; delete the folder {newest} to go on before it"
+                )
     optimizer.load_state_dict(
         {
             "state": {
