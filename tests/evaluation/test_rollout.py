@@ -223,17 +223,8 @@ def test_what_cannot_be_played_is_one_line() -> None:
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert len(said) == 6
-    for line, start in zip(
-        said,
-        (
-            "OrderEnforcing was given to play in",
-            "NoneType was given",
-            "episodes 1.5",
-            "seed -1",
-            *["the compressor "] * 2,
-        ),
-        strict=True,
-    ):
+    starts = ("OrderEnforcing was given", "NoneType was given", "episodes 1.5", "seed -1", *["the compressor"] * 2)
+    for line, start in zip(said, starts, strict=True):
         assert line.startswith(start)
 
 
