@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keepmap import drawing as draw
+    from keepmap.attention.profile import AttentionProfile
+    from keepmap.attention.profiling import profile_attention
     from keepmap.cli.compare import compare_compression_methods
     from keepmap.errors import (
         ImpossibleResultError,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AttentionProfile",
     "ImpossibleResultError",
     "InputError",
     "KeepMap",
@@ -41,9 +44,11 @@ __all__ = [
     "draw",
     "evict",
     "load_language_model",
+    "profile_attention",
 ]
 
 _HOME = {
+    "AttentionProfile": "keepmap.attention.profile",
     "ImpossibleResultError": "keepmap.errors",
     "InputError": "keepmap.errors",
     "KeepMap": "keepmap.keepmap",
@@ -55,6 +60,7 @@ _HOME = {
     "draw": "keepmap.drawing",
     "evict": "keepmap.eviction.evict",
     "load_language_model": "keepmap.models.language",
+    "profile_attention": "keepmap.attention.profiling",
 }
 
 
