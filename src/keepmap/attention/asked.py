@@ -14,7 +14,7 @@ __all__ = ["Indices", "Queries", "Rows", "indices", "require_some_context", "row
 Indices = int | Iterable[int] | None
 """One index, several, or all (None)."""
 
-Queries = str | int | Iterable[int] | Tensor
+Queries = str | int | Iterable[object] | Tensor
 """"all", "last", a number of sampled rows, or positions."""
 
 

@@ -111,7 +111,7 @@ class AttentionProfile:
         index, at = self._index("layer", layer, self.layers), self._index("head", head, self.heads)
         return attention_map(self._captured("map")[index].with_heads(torch.tensor([at])), size)
 
-    def mass(self, where: "KeepMap | Tensor | Iterable[int]") -> Float[Tensor, "L H N"]:
+    def mass(self, where: "KeepMap | Tensor | Iterable[object]") -> Float[Tensor, "L H N"]:
         """The share of each measured query's attention that goes to a set of positions, or to what a method keeps.
 
         Args:
@@ -200,7 +200,7 @@ class AttentionProfile:
             )
         return self.captured
 
-    def _positions(self, where: "Tensor | Iterable[int]") -> Int[Tensor, " S"]:
+    def _positions(self, where: "Tensor | Iterable[object]") -> Int[Tensor, " S"]:
         n = self.shape[2]
         positions = torch.as_tensor(where if isinstance(where, Tensor) else list(where)).flatten().cpu()
         if positions.dtype == torch.bool and len(positions) == n:

@@ -28,7 +28,7 @@ def write(profile: "AttentionProfile", path: Path) -> None:
         OutputError: the path cannot be written.
     """
     values = {part.name: getattr(profile, part.name) for part in fields(profile)}
-    tensors = {name: value.contiguous() for name, value in values.items() if isinstance(value, Tensor)}
+    tensors = {name: value.clone() for name, value in values.items() if isinstance(value, Tensor)}
     about = {name: values[name] for name in _ABOUT} | {"info": dict(profile.info)}
     metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}
     with written_whole(path) as temporary:
