@@ -65,13 +65,13 @@ class Block:
 
     @cached_property
     def chunk_sums(self) -> Float[Tensor, "R B C"]:
-        """Sums of `raw` over chunks of positions, in float64 from here on."""
-        return self.raw.view(*self.raw.shape[:2], -1, CHUNK).sum(dim=-1).double()
+        """Sums of `raw` over chunks of positions."""
+        return self.raw.view(*self.raw.shape[:2], -1, CHUNK).sum(dim=-1)
 
     @cached_property
     def total(self) -> Float[Tensor, "R B"]:
-        """Sums of `raw`, at least 1."""
-        return self.chunk_sums.sum(dim=-1)
+        """Sums of `raw`, at least 1, in float64 from here on."""
+        return self.chunk_sums.sum(dim=-1, dtype=torch.float64)
 
     @cached_property
     def share(self) -> Float[Tensor, "R B"]:
@@ -86,11 +86,15 @@ class Block:
         """What `raw` has to be multiplied by to be the attention weights."""
         return self.share / self.total
 
-    def chunks(self, chunk: Int[Tensor, "R cuts B"]) -> Float[Tensor, "R cuts B chunk"]:
-        """The raw weights of chosen chunks of each row."""
+    def find_chunks(self, chunk: Int[Tensor, "cuts B"]) -> Int[Tensor, "R cuts B"]:
+        """Where the chosen chunks of each row are; the same in the blocks of all heads for the same rows."""
         heads, length, count = self.raw.shape[0], len(self.rows), self.raw.shape[2] // CHUNK
         row = torch.arange(heads * length, device=chunk.device).view(heads, 1, length) * count
-        return self.raw.view(-1, CHUNK).index_select(0, (row + chunk).flatten()).view(*chunk.shape, CHUNK)
+        return row + chunk
+
+    def take_chunks(self, at: Int[Tensor, "*cuts"]) -> Float[Tensor, "*cuts chunk"]:
+        """The raw weights of chosen chunks."""
+        return self.raw.view(-1, CHUNK).index_select(0, at.flatten()).view(*at.shape, CHUNK)
 
     def weights(self) -> Float[Tensor, "R B inside"]:
         """The attention weights to the positions `inside`."""

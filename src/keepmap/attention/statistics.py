@@ -23,7 +23,7 @@ class LayerStatistics:
 
     With a learned sink, whose share goes to no position, the weights of a row add up to less than 1. `rows`,
     `received`, `mean`, `std`, `maximum` and the masses are the model's weights as they are; the entropy is that of the
-    row divided by its sum.
+    row divided by its sum. A visible weight below 2e-35 (float64: 8e-284) of its row's largest counts as that.
 
     Attributes:
         n_visible: int64 [H, N], positions that a query sees.
@@ -80,7 +80,7 @@ def layer_statistics(
     kind = StretchesOfIntervals if layer.ends_at_the_query else StretchesOfSets
     for block in blocks(layer, queries, progress):
         if block.kv_head == 0:
-            of_rows = _OfRows(kind(block, n_sink, window))
+            of_rows = _OfRows(block, kind(block, n_sink, window))
         of_rows.read(block)
         if isinstance(of_rows.stretches, StretchesOfSets):
             seen_by[block.heads, block.inside] += of_rows.stretches.seen_by
@@ -122,8 +122,9 @@ def _empty(heads: int, n: int, rows: int, dtype: torch.dtype, device: torch.devi
 class _OfRows:
     """What is said of each query, gathered head by head for the same queries and worked out for all heads at once."""
 
-    def __init__(self, stretches: StretchesOfIntervals | StretchesOfSets) -> None:
+    def __init__(self, first: Block, stretches: StretchesOfIntervals | StretchesOfSets) -> None:
         self.stretches = stretches
+        self._row_starts = first.find_chunks(torch.zeros_like(first.rows)[None])[:, 0]
         self._read: list[tuple[Tensor, ...]] = []
 
     def read(self, block: Block) -> None:
@@ -131,7 +132,7 @@ class _OfRows:
         self.stretches.read(block)
         norm = torch.linalg.vector_norm(block.raw, dim=-1)
         chunk = block.peaks.argmax(dim=-1)
-        position = CHUNK * chunk + block.chunks(chunk[:, None])[:, 0].argmax(dim=-1)
+        position = CHUNK * chunk + block.take_chunks(self._row_starts + chunk).argmax(dim=-1)
         spread = block.logits.mul_(block.raw).sum(dim=-1)
         self._read.append((block.total, block.share, block.peak, norm, spread, position))
 

@@ -42,53 +42,54 @@ class StretchesOfIntervals:
     def __init__(self, first: Block, n_sink: int, window: int) -> None:
         at, layer, rows = first.columns.start, first.layer, first.rows
         start, end = layer.sees_from[rows] - at, layer.sees_until[rows] - at
-        after_sinks = torch.maximum(end.clamp(max=max(0, n_sink - at)), start)
+        # Columns before this one are sinks; a row that starts later sees none of them.
+        self._n_sink = min(max(0, n_sink - at), len(first.columns))
+        after_sinks = torch.minimum(start.clamp(min=self._n_sink), end)
         quarter, other = (((end - left) // 4).clamp(min=1) for left in (start, after_sinks))
         self._count, self._n_left = end - start, end - after_sinks
-        # Each stretch is whole chunks and the part of one more between two columns; sums of positive numbers all, since
-        # a difference would lose a small mass beside a large one.
-        last = len(first.columns) // CHUNK - 1
-        self._sinks_end = (after_sinks // CHUNK).clamp(max=last)
+        # Each stretch is whole chunks and a part of one more: sums of positive numbers all, since a difference would
+        # lose a small mass beside a large one.
         quarter_end, other_end = start + quarter, after_sinks + other
         recent, other_recent = end - quarter, torch.maximum(end - other, start)
         window_start = torch.maximum(end - window, start)
-        apart = (other_end // CHUNK).clamp(max=last) != self._sinks_end
         # (in which chunk, from, until): the parts, in the order of `finish`.
         pieces = (
             (quarter_end, start, quarter_end),
-            (after_sinks, start, after_sinks),
             (recent, recent, end),
             (other_recent, other_recent, end),
             (window_start, window_start, end),
             (other_end, after_sinks, other_end),
-            (after_sinks, after_sinks, torch.where(apart, end, 0)),
         )
         where, from_, until = (torch.stack(side) for side in zip(*pieces, strict=True))
+        last = len(first.columns) // CHUNK - 1
         self._chunk = (where // CHUNK).clamp(0, last)
         column = self._chunk[..., None] * CHUNK + torch.arange(CHUNK, device=rows.device)
         self._wanted = ((column >= from_[..., None]) & (column < until[..., None])).to(first.raw.dtype)
-        self._sums: list[Tensor] = []
-        self._parts: list[Tensor] = []
+        self._at = first.find_chunks(self._chunk)
+        self._of_sinks = min(self._n_sink // CHUNK, last)
+        self._apart = (self._chunk[4] > self._of_sinks) & (start < self._n_sink)
+        self._has_sinks = start < self._n_sink
+        self._read: list[tuple[Tensor, ...]] = []
 
     def read(self, block: Block) -> None:
         """Note one head's."""
-        chunk = self._chunk.expand(block.raw.shape[0], *self._chunk.shape)
-        self._sums.append(block.chunk_sums)
-        self._parts.append(block.chunks(chunk).mul_(self._wanted).sum(dim=-1))
+        parts = block.take_chunks(self._at).mul_(self._wanted).sum(dim=-1)
+        sinks = block.raw[..., : self._n_sink].sum(dim=-1)
+        rest = block.raw[..., self._n_sink : (self._of_sinks + 1) * CHUNK].sum(dim=-1)
+        self._read.append((block.chunk_sums, parts, sinks, rest))
 
     def finish(self) -> Stretches:
         """Put the heads together: chunks before, after or between, and the parts of chunks."""
-        sums, parts = torch.cat(self._sums), torch.cat(self._parts).double()
-        beyond = torch.arange(sums.shape[-1], device=sums.device) > self._sinks_end[:, None]
+        sums, parts, sinks, rest = (torch.cat(heads).double() for heads in zip(*self._read, strict=True))
+        beyond = torch.arange(sums.shape[-1], device=sums.device) > self._of_sinks
         before, between, after = _before(sums), _before(sums * beyond), _before(sums.flip(-1)).flip(-1)
         at = self._chunk.expand(sums.shape[0], *self._chunk.shape)
 
         def whole(index: int, chunks: Tensor) -> Tensor:
             return parts[:, index] + chunks.gather(2, at[:, index, :, None])[..., 0]
 
-        distant, sinks = whole(0, before), whole(1, before)
-        recent, other_recent, window = whole(2, after), whole(3, after), whole(4, after)
-        other_distant = whole(5, between) + parts[:, 6]
+        distant, recent, other_recent, window = whole(0, before), whole(1, after), whole(2, after), whole(3, after)
+        other_distant = torch.where(self._has_sinks, whole(4, between) + rest * self._apart, distant)
         with_sinks = torch.where(self._count > 1, recent / distant, float("nan"))
         without = torch.where(self._n_left > 1, other_recent / other_distant, float("nan"))
         return Stretches(self._count.expand(sinks.shape), with_sinks, without, sinks, window)
