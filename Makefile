@@ -8,6 +8,7 @@ TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := import sys; sys.exit(sys.version_info < (3, 11))
 BENCH ?=
+BENCH_ATTENTION ?=
 PYTEST ?=
 # Each test process runs its torch on one thread: the processes share the cores.
 WORKERS ?= auto
@@ -50,6 +51,7 @@ docs: $(VENV)/.keepmap-dev  ## write the generated pages and the README's table 
 
 bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"
 	@$(BIN)/python benchmarks/bench_evict.py $(BENCH)
+	@$(BIN)/python benchmarks/bench_attention.py $(BENCH_ATTENTION)
 
 train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
 	@$(BIN)/python -m keepmap.training.tiny --out $(OUT)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ import keepmap
 from keepmap.eviction.resolve import resolve_method
 from keepmap.models.language import LanguageModel
 from keepmap.models.surrogate import KVzapSurrogate, SurrogateConfig
+from report import Goal, Report
 from shapes import LLAMA_8B, TINY, random_llama, random_tokens
 from timing import machine, medians
 from token_by_token import decode_with_masks
@@ -42,50 +42,6 @@ EIGHT = (
 
 
 _HOW = "benchmarks/kvpress_decode.py says how to make an environment that can"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A figure beside what was aimed at."""
-
-    what: str
-    found: float
-    unit: str
-    sign: str  # "<=" or ">="
-    aim: float
-
-    def row(self) -> list[str]:
-        """The cells of its line in the table of goals."""
-        met = self.found <= self.aim if self.sign == "<=" else self.found >= self.aim
-        sign = "≤" if self.sign == "<=" else "≥"
-        return [
-            self.what,
-            f"{self.found:.3g}{self.unit}",
-            f"{sign} {self.aim:g}{self.unit}",
-            "met" if met else "missed",
-        ]
-
-
-class Report:
-    """Lines that are printed as they come, and kept for the file."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, *lines: str) -> None:
-        """Print and keep lines."""
-        self.lines += lines
-        print(*lines, sep="\n", flush=True)
-
-    def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print and keep a Markdown table with its columns aligned."""
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-
-        def line(row: Sequence[str]) -> str:
-            return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-
-        rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-        self.say("", f"## {title}", "", line(head), rule, *(line(row) for row in rows))
 
 
 def time_lengths(report: Report, sizes: Sequence[int], repeats: int, kvpress_python: str | None) -> list[Goal]:

@@ -20,8 +20,8 @@ CHUNK = 64
 """Positions whose weights are summed together on the way; blocks start and end at multiples of it."""
 
 _ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26}
-"""Weights in a block: on a CPU, what two cores' caches hold."""
-_ROWS = {"cpu": (48, 192), "cuda": (64, 2048)}
+"""Weights in a block: on a CPU, what a core's cache holds."""
+_ROWS = {"cpu": (48, 256), "cuda": (64, 2048)}
 """The fewest and the most rows of a block: too few make slow products, many compute much above the diagonal."""
 
 Progress = Callable[[float], None]
@@ -63,6 +63,16 @@ class Block:
         """The columns that are positions, as positions."""
         return slice(self.columns.start, min(self.columns.stop, self.layer.n))
 
+    @property
+    def n_inside(self) -> int:
+        """How many these are."""
+        return min(self.columns.stop, self.layer.n) - self.columns.start
+
+    @property
+    def index(self) -> "slice | Tensor":
+        """The queries as an index: a slice where they follow each other."""
+        return _index(self.rows, self.span)
+
     @cached_property
     def chunk_sums(self) -> Float[Tensor, "R B C"]:
         """Sums of `raw` over chunks of positions."""
@@ -70,21 +80,17 @@ class Block:
 
     @cached_property
     def total(self) -> Float[Tensor, "R B"]:
-        """Sums of `raw`, at least 1, in float64 from here on."""
-        return self.chunk_sums.sum(dim=-1, dtype=torch.float64)
-
-    @cached_property
-    def share(self) -> Float[Tensor, "R B"]:
-        """What a learned sink leaves for the positions; 1 without one."""
-        sinks = self.layer.sinks
-        if sinks is None:
-            return torch.ones_like(self.total)
-        return torch.sigmoid(self.peak.double() + self.total.log() - sinks[self.heads, None].double())
+        """Sums of `raw`, at least 1."""
+        return self.chunk_sums.sum(dim=-1)
 
     @cached_property
     def scale(self) -> Float[Tensor, "R B"]:
         """What `raw` has to be multiplied by to be the attention weights."""
-        return self.share / self.total
+        sinks = self.layer.sinks
+        if sinks is None:
+            return self.total.reciprocal()
+        # What the learned sink leaves for the positions.
+        return torch.sigmoid(self.peak + self.total.log() - sinks[self.heads, None]) / self.total
 
     def find_chunks(self, chunk: Int[Tensor, "cuts B"]) -> Int[Tensor, "R cuts B"]:
         """Where the chosen chunks of each row are; the same in the blocks of all heads for the same rows."""
@@ -98,8 +104,7 @@ class Block:
 
     def weights(self) -> Float[Tensor, "R B inside"]:
         """The attention weights to the positions `inside`."""
-        n = self.inside.stop - self.inside.start
-        return self.raw[..., :n] * self.scale[..., None].to(self.raw.dtype)
+        return self.raw[..., : self.n_inside] * self.scale[..., None]
 
 
 def blocks(
@@ -108,12 +113,12 @@ def blocks(
     """All blocks of the queries `rows` (ascending; all by default): KV head by KV head for the same rows, then the next
     rows. A block is valid until the next one is asked for."""
     rows = torch.arange(layer.n) if rows is None else rows.cpu()
-    keys, room = _padded(layer), _Room(layer)
+    room = _Room(layer)
     everything, done = pairs(layer, rows) * layer.n_kv_heads, 0
     for here in _cut(layer, rows):
         stretch = _stretch(layer, here)
         for kv_head in range(layer.n_kv_heads):
-            yield _block(layer, keys[kv_head], kv_head, stretch, room)
+            yield _block(layer, kv_head, stretch, room)
             done += pairs(layer, here)
             if progress is not None:
                 progress(done / everything)
@@ -140,83 +145,84 @@ def _cut(layer: AttentionLayer, rows: Int[Tensor, " Q"]) -> Iterator[Int[Tensor,
         at += size
 
 
-def _padded(layer: AttentionLayer) -> Float[Tensor, "G padded D"]:
-    """The keys, with zeros up to a multiple of CHUNK."""
-    keys = layer.keys.to(layer.dtype)
-    return torch.nn.functional.pad(keys, (0, 0, 0, -layer.n % CHUNK)).contiguous()
+def _index(rows: Int[Tensor, " B"], span: tuple[int, int]) -> "slice | Tensor":
+    return slice(span[0], span[1] + 1) if span[1] - span[0] == len(rows) - 1 else rows
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """Columns that not all queries of a block see: a factor of 0 or 1, and what is added to the logits."""
+
+    span: slice
+    seen: Float[Tensor, "heads B E"]
+    penalty: Float[Tensor, "heads B E"]
 
 
 @dataclass(frozen=True)
 class _Stretch:
-    """What the blocks of all heads for the same rows share.
-
-    Attributes:
-        edges: spans of columns that not all of the rows see. unseen: for each, a mask where it is the same for all
-            heads, else None.
-    """
+    """What the blocks of all heads for the same rows share; `edges` is None where heads see different positions."""
 
     rows: Int[Tensor, " B"]
     span: tuple[int, int]
     columns: range
-    edges: list[slice]
-    unseen: list[Tensor | None]
+    edges: list[_Edge] | None
 
 
 def _stretch(layer: AttentionLayer, rows: Int[Tensor, " B"]) -> _Stretch:
-    device = layer.queries.device
     starts, ends = (ends[rows] for ends in layer.intervals)
     first = int(starts.min()) // CHUNK * CHUNK
     columns = range(first, -(-int(ends.max()) // CHUNK) * CHUNK)
-    left, right = int(starts.max()) - first, int(ends.min()) - first
-    whole = layer.has_holes or left >= right
-    edges = [slice(0, len(columns))] if whole else [slice(0, left), slice(right, len(columns))]
-    edges = [edge for edge in edges if edge.stop > edge.start]
     span = int(rows[0]), int(rows[-1])
-    rows = rows.to(device)
-    unseen = [None if layer.has_holes else ~layer.visible(0, rows, _positions(columns, edge, device)) for edge in edges]
-    return _Stretch(rows, span, columns, edges, unseen)
+    rows = rows.to(layer.queries.device)
+    if layer.has_holes:
+        return _Stretch(rows, span, columns, None)
+    left, right = int(starts.max()) - first, int(ends.min()) - first
+    spans = [slice(0, len(columns))] if left >= right else [slice(0, left), slice(right, len(columns))]
+    edges = [_edge(layer, 0, rows, columns, span) for span in spans if span.stop > span.start]
+    return _Stretch(rows, span, columns, edges)
 
 
-def _positions(columns: range, edge: slice, device: torch.device) -> Int[Tensor, " E"]:
-    return torch.arange(columns.start + edge.start, columns.start + edge.stop, device=device)
+def _edge(layer: AttentionLayer, kv_head: int, rows: Int[Tensor, " B"], columns: range, span: slice) -> _Edge:
+    positions = torch.arange(columns.start + span.start, columns.start + span.stop, device=rows.device)
+    seen = layer.visible(kv_head, rows, positions).to(layer.dtype)
+    return _Edge(span, seen, (1 - seen) * (torch.finfo(layer.dtype).min / 2))
 
 
-def _block(
-    layer: AttentionLayer, keys: Float[Tensor, "padded D"], kv_head: int, stretch: _Stretch, room: "_Room"
-) -> Block:
-    rows, columns, edges = stretch.rows, stretch.columns, stretch.edges
+def _block(layer: AttentionLayer, kv_head: int, stretch: _Stretch, room: "_Room") -> Block:
+    rows, columns = stretch.rows, stretch.columns
     shape = (layer.group, len(rows), len(columns))
     logits, raw = room.take(shape)
-    queries = layer.queries[kv_head * layer.group : (kv_head + 1) * layer.group].index_select(1, rows)
-    queries = queries.to(layer.dtype).flatten(0, 1) * layer.scaling
-    torch.mm(queries, keys[columns.start : columns.stop].t(), out=logits.view(-1, len(columns)))
+    heads = slice(kv_head * layer.group, (kv_head + 1) * layer.group)
+    queries = room.queries[heads, _index(rows, stretch.span)].reshape(-1, layer.queries.shape[2])
+    torch.mm(queries, room.keys[kv_head, columns.start : columns.stop].t(), out=logits.view(-1, len(columns)))
     if layer.softcap is not None:
         logits.div_(layer.softcap).tanh_().mul_(layer.softcap)
     if layer.bias is not None:
         inside = torch.arange(columns.start, min(columns.stop, layer.n), device=rows.device)
         bias = layer.block_of_bias(kv_head, rows, inside).to(layer.dtype)
         logits[..., : len(inside)] += bias.clamp(min=torch.finfo(bias.dtype).min / 4)
-    unseen = [
-        ~layer.visible(kv_head, rows, _positions(columns, edge, rows.device)) if mask is None else mask
-        for edge, mask in zip(edges, stretch.unseen, strict=True)
-    ]
-    for edge, mask in zip(edges, unseen, strict=True):
-        logits[..., edge].masked_fill_(mask, torch.finfo(logits.dtype).min / 2)
+    edges = stretch.edges
+    if edges is None:
+        edges = [_edge(layer, kv_head, rows, columns, slice(0, len(columns)))]
+    for edge in edges:
+        logits[..., edge.span].add_(edge.penalty)
     peaks = logits.view(*shape[:2], -1, CHUNK).amax(dim=-1)
     peak = peaks.amax(dim=-1)
     # Below this, exp gives denormal numbers: a hundred times slower, and of no weight.
     lowest = 0.92 * math.log(torch.finfo(logits.dtype).tiny)
     logits.sub_(peak[..., None]).clamp_(min=lowest)
     torch.exp(logits, out=raw)
-    for edge, mask in zip(edges, unseen, strict=True):
-        raw[..., edge].masked_fill_(mask, 0.0)
+    for edge in edges:
+        raw[..., edge.span].mul_(edge.seen)
     return Block(layer, kv_head, rows, stretch.span, columns, raw, logits, peaks, peak)
 
 
 class _Room:
-    """Memory for two blocks of numbers that is used again and again."""
+    """The layer's queries and keys as products need them, and memory for two blocks that is used again and again."""
 
     def __init__(self, layer: AttentionLayer) -> None:
+        self.queries = layer.queries.to(layer.dtype) * layer.scaling
+        self.keys = torch.nn.functional.pad(layer.keys.to(layer.dtype), (0, 0, 0, -layer.n % CHUNK))
         self._rooms = [layer.queries.new_empty(0, dtype=layer.dtype) for _ in range(2)]
 
     def take(self, shape: tuple[int, int, int]) -> list[Tensor]:

@@ -89,5 +89,5 @@ def mass_kept(layer: AttentionLayer, expires: Int[Tensor, "G N"], queries: Int[T
         positions = torch.arange(block.inside.start, block.inside.stop, device=expires.device)
         seen = kept.visible(block.kv_head, block.rows, positions)
         weights = torch.where(seen, block.raw[..., : len(positions)], 0.0).sum(dim=-1, dtype=torch.float64)
-        mass[block.heads, block.rows] = (weights * block.scale).to(mass.dtype)
+        mass[block.heads, block.index] = (weights * block.scale).to(mass.dtype)
     return mass.cpu()

@@ -87,11 +87,11 @@ def layer_statistics(
         received[block.heads, block.inside] += _column_sums(block)
         _keep_rows(found.rows, block, kept_rows)
         if out is not None and values is not None:
-            out[block.heads, block.rows] = _output(block, values)
+            out[block.heads, block.index] = _output(block, values)
         if block.kv_head == layer.n_kv_heads - 1:
             for name, value in of_rows.finish(block.columns.start).items():
                 kept = getattr(found, name)
-                kept[:, block.rows] = value.to(kept.dtype)
+                kept[:, block.index] = value
     _require_sound(layer, found, queries)
     if layer.ends_at_the_query:
         seen_by += seen_by_intervals(layer, queries).to(device)
@@ -103,7 +103,7 @@ def attend(layer: AttentionLayer, values: Values, progress: Progress | None = No
     """The layer's output alone."""
     out = values.new_zeros(layer.n_heads, layer.n, values.shape[2])
     for block in blocks(layer, progress=progress):
-        out[block.heads, block.rows] = _output(block, values)
+        out[block.heads, block.index] = _output(block, values)
     return out
 
 
@@ -134,13 +134,13 @@ class _OfRows:
         chunk = block.peaks.argmax(dim=-1)
         position = CHUNK * chunk + block.take_chunks(self._row_starts + chunk).argmax(dim=-1)
         spread = block.logits.mul_(block.raw).sum(dim=-1)
-        self._read.append((block.total, block.share, block.peak, norm, spread, position))
+        self._read.append((block.chunk_sums, block.scale, block.peak, norm, spread, position))
 
     def finish(self, first: int) -> dict[str, Float[Tensor, "H B"] | Int[Tensor, "H B"]]:
         """Everything, by the names of LayerStatistics; `first` is the blocks' first position."""
-        total, share, peak, norm, spread, position = (torch.cat(heads) for heads in zip(*self._read, strict=True))
-        stretches, scale = self.stretches.finish(), share / total
-        count = stretches.count
+        sums, scale, peak, norm, spread, position = (torch.cat(heads) for heads in zip(*self._read, strict=True))
+        total, stretches = sums.sum(dim=-1, dtype=torch.float64), self.stretches.finish()
+        count, share = stretches.count, scale * total
         variance = (norm.double() / total).square() / count - 1.0 / count.double().square()
         return {
             "n_visible": count,
@@ -162,21 +162,16 @@ def _keep_rows(rows: Float[Tensor, "H Q N"], block: Block, kept_rows: Int[Tensor
     for index, query in enumerate(kept_rows.tolist()):
         if first <= query <= last:
             at = int((block.rows == query).nonzero())
-            n = block.inside.stop - block.inside.start
-            scale = block.scale[:, at, None].to(rows.dtype)
-            rows[block.heads, index, block.inside] = block.raw[:, at, :n] * scale
+            rows[block.heads, index, block.inside] = block.raw[:, at, : block.n_inside] * block.scale[:, at, None]
 
 
 def _output(block: Block, values: Values) -> Float[Tensor, "R B Dv"]:
-    n = block.inside.stop - block.inside.start
-    wide = values[block.kv_head, block.inside].to(block.raw.dtype)
-    rows = block.raw.flatten(0, 1)[:, :n] @ wide
-    return (rows.view(*block.scale.shape, -1) * block.scale[..., None].to(rows.dtype)).to(values.dtype)
+    rows = block.raw.flatten(0, 1)[:, : block.n_inside] @ values[block.kv_head, block.inside].to(block.raw.dtype)
+    return rows.view(*block.scale.shape, -1).mul_(block.scale[..., None]).to(values.dtype)
 
 
 def _column_sums(block: Block) -> Float[Tensor, "R inside"]:
-    n = block.inside.stop - block.inside.start
-    return torch.bmm(block.scale[:, None].to(block.raw.dtype), block.raw)[:, 0, :n]
+    return torch.bmm(block.scale[:, None], block.raw)[:, 0, : block.n_inside]
 
 
 def _require_sound(layer: AttentionLayer, found: LayerStatistics, queries: Tensor) -> None:

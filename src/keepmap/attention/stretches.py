@@ -67,6 +67,8 @@ class StretchesOfIntervals:
         self._wanted = ((column >= from_[..., None]) & (column < until[..., None])).to(first.raw.dtype)
         self._at = first.find_chunks(self._chunk)
         self._of_sinks = min(self._n_sink // CHUNK, last)
+        of_sinks = torch.arange(CHUNK, device=rows.device) < self._n_sink - self._of_sinks * CHUNK
+        self._split = torch.stack([of_sinks, ~of_sinks], dim=1).to(first.raw.dtype)
         self._apart = (self._chunk[4] > self._of_sinks) & (start < self._n_sink)
         self._has_sinks = start < self._n_sink
         self._read: list[tuple[Tensor, ...]] = []
@@ -74,13 +76,13 @@ class StretchesOfIntervals:
     def read(self, block: Block) -> None:
         """Note one head's."""
         parts = block.take_chunks(self._at).mul_(self._wanted).sum(dim=-1)
-        sinks = block.raw[..., : self._n_sink].sum(dim=-1)
-        rest = block.raw[..., self._n_sink : (self._of_sinks + 1) * CHUNK].sum(dim=-1)
-        self._read.append((block.chunk_sums, parts, sinks, rest))
+        split = block.raw[..., self._of_sinks * CHUNK : (self._of_sinks + 1) * CHUNK] @ self._split
+        self._read.append((block.chunk_sums, parts, split))
 
     def finish(self) -> Stretches:
         """Put the heads together: chunks before, after or between, and the parts of chunks."""
-        sums, parts, sinks, rest = (torch.cat(heads).double() for heads in zip(*self._read, strict=True))
+        sums, parts, split = (torch.cat(heads).double() for heads in zip(*self._read, strict=True))
+        sinks = split[..., 0] + sums[..., : self._of_sinks].sum(dim=-1)
         beyond = torch.arange(sums.shape[-1], device=sums.device) > self._of_sinks
         before, between, after = _before(sums), _before(sums * beyond), _before(sums.flip(-1)).flip(-1)
         at = self._chunk.expand(sums.shape[0], *self._chunk.shape)
@@ -89,7 +91,7 @@ class StretchesOfIntervals:
             return parts[:, index] + chunks.gather(2, at[:, index, :, None])[..., 0]
 
         distant, recent, other_recent, window = whole(0, before), whole(1, after), whole(2, after), whole(3, after)
-        other_distant = torch.where(self._has_sinks, whole(4, between) + rest * self._apart, distant)
+        other_distant = torch.where(self._has_sinks, whole(4, between) + split[..., 1] * self._apart, distant)
         with_sinks = torch.where(self._count > 1, recent / distant, float("nan"))
         without = torch.where(self._n_left > 1, other_recent / other_distant, float("nan"))
         return Stretches(self._count.expand(sinks.shape), with_sinks, without, sinks, window)
