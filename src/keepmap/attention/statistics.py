@@ -124,6 +124,7 @@ class _OfRows:
 
     def __init__(self, first: Block, stretches: StretchesOfIntervals | StretchesOfSets) -> None:
         self.stretches = stretches
+        self._sinks = first.layer.sinks
         self._row_starts = first.find_chunks(torch.zeros_like(first.rows)[None])[:, 0]
         self._read: list[tuple[Tensor, ...]] = []
 
@@ -134,13 +135,18 @@ class _OfRows:
         chunk = block.peaks.argmax(dim=-1)
         position = CHUNK * chunk + block.take_chunks(self._row_starts + chunk).argmax(dim=-1)
         spread = block.logits.mul_(block.raw).sum(dim=-1)
-        self._read.append((block.chunk_sums, block.scale, block.peak, norm, spread, position))
+        self._read.append((block.chunk_sums, block.peak, norm, spread, position))
 
     def finish(self, first: int) -> dict[str, Float[Tensor, "H B"] | Int[Tensor, "H B"]]:
         """Everything, by the names of LayerStatistics; `first` is the blocks' first position."""
-        sums, scale, peak, norm, spread, position = (torch.cat(heads) for heads in zip(*self._read, strict=True))
+        sums, peak, norm, spread, position = (torch.cat(heads) for heads in zip(*self._read, strict=True))
         total, stretches = sums.sum(dim=-1, dtype=torch.float64), self.stretches.finish()
-        count, share = stretches.count, scale * total
+        over_positions = peak + total.log()
+        over_all = over_positions
+        if self._sinks is not None:
+            over_all = torch.logaddexp(over_positions, self._sinks[:, None].double())
+        share = (over_positions - over_all).exp()  # what a learned sink leaves for the positions
+        count, scale = stretches.count, share / total
         variance = (norm.double() / total).square() / count - 1.0 / count.double().square()
         return {
             "n_visible": count,
@@ -149,7 +155,7 @@ class _OfRows:
             "std": share * variance.clamp(min=0).sqrt(),
             "maximum": scale,
             "max_position": first + position,
-            "log_sum_exp": peak + total.log() - share.log(),
+            "log_sum_exp": over_all,
             "recent_distant": stretches.recent_distant,
             "recent_distant_without_sinks": stretches.recent_distant_without_sinks,
             "sink_mass": stretches.sinks * scale,
