@@ -8,11 +8,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.errors import InputError, ModelError, OutputError
+from keepmap.keepmap import KeepMap
+
+ABOUT = '{"layers": [0], "heads": [0], "kv_heads": [0], "n_sink": 4, "window": 9, "info": {}, "labels": null}'
 
 
 @dataclasses.dataclass
@@ -122,10 +126,9 @@ def test_files_that_are_no_profiles_are_one_line(tmp_path):
     profile.save(damaged)
     damaged.write_bytes(damaged.read_bytes()[:-9])
     (tmp_path / "text").write_text("hello")
-    from keepmap.keepmap import KeepMap
-
     KeepMap(torch.ones(1, 1, 1).long(), torch.zeros(1, 1, 1)).save(tmp_path / "map")
-    for name in ("damaged", "text", "map", "missing"):
+    save_file({"rows": torch.ones(1)}, tmp_path / "partial", {"format": "keepmap-attention/1", "about": ABOUT})
+    for name in ("damaged", "text", "map", "missing", "partial"):
         with pytest.raises(InputError, match="profile|AttentionProfile") as raised:
             AttentionProfile.load(tmp_path / name)
         assert "\n" not in str(raised.value)

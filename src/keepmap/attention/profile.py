@@ -172,7 +172,10 @@ class AttentionProfile:
         Raises:
             InputError: no such file, or not a profile.
         """
-        return cls(**read(Path(path)))
+        try:
+            return cls(**read(Path(path)))
+        except TypeError:  # parts that are missing, or that no profile has
+            raise InputError(f"{path} is not an AttentionProfile of this version, or is damaged") from None
 
     def __repr__(self) -> str:
         layers, heads, n = self.shape
