@@ -95,7 +95,7 @@ def test_padding_is_left_out(side):
         ("gemma2", "key_norm", {"density": 0.3}, scores.key_norm),
         ("gpt_oss", "streaming_llm", {"density": 0.2}, scores.streaming_llm),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_an_evicted_model_is_profiled_as_decoding_sees(family, method, rule, score):
     model = build(family)
@@ -195,7 +195,7 @@ def test_options_that_make_no_sense_are_one_line(options, message):
         ({"input_ids": torch.ones(2, 3), "attention_mask": torch.ones(2, 3)}, "one text"),
         (object(), "got a object"),
     ],
-    ids=str,
+    ids=lambda value: "object" if type(value) is object else str(value),
 )
 def test_inputs_that_make_no_sense_are_one_line(inputs, message):
     with pytest.raises(InputError, match=message) as raised:
