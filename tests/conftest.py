@@ -4,6 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Time per example is no property of the code: a busy machine must not fail a test.
+settings.register_profile("keepmap", deadline=None)
+settings.load_profile("keepmap")
 
 
 @pytest.fixture(scope="session")

@@ -87,3 +87,15 @@ def test_a_report_replaces_its_own_part_alone(tmp_path: Path, monkeypatch: pytes
     again.table("Table", ["a"], [["# no title"]])
     module.write_part(again, "One.py", ["--write"], path)
     assert path.read_text() == text
+
+
+def test_the_profiles_benchmark_times_equal_results() -> None:
+    sizes = ["--sizes", "160", "--memory-size", "200", "--long-size", "300", "--cuda-sizes", "200", "--repeats", "1"]
+    command = [sys.executable, "benchmarks/bench_attention.py", *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+    head = next(row for row in rows if "rows differ by" in row)
+    first = next(row for row in rows if row[0] == "160")
+    assert float(first[head.index("rows differ by")]) < 1e-5
+    assert sum(row[0] == "profile" for row in rows) == 2

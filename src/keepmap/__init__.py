@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keepmap import drawing as draw
+    from keepmap.attention.profile import AttentionProfile
+    from keepmap.attention.profiling import profile_attention
     from keepmap.cli.compare import compare_compression_methods
     from keepmap.errors import (
         ImpossibleResultError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AttentionProfile",
     "ImpossibleResultError",
     "InputError",
     "KeepMap",
@@ -46,9 +49,11 @@ __all__ = [
     "evict",
     "load_agent",
     "load_language_model",
+    "profile_attention",
 ]
 
 _HOME = {
+    "AttentionProfile": "keepmap.attention.profile",
     "ImpossibleResultError": "keepmap.errors",
     "InputError": "keepmap.errors",
     "KeepMap": "keepmap.keepmap",
@@ -61,6 +66,7 @@ _HOME = {
     "evict": "keepmap.eviction.evict",
     "load_agent": "keepmap.evaluation.agent",
     "load_language_model": "keepmap.models.language",
+    "profile_attention": "keepmap.attention.profiling",
 }
 
 

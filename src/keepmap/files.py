@@ -1,5 +1,6 @@
 """Writing a result whole or not at all."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from keepmap.errors import OutputError
 
-__all__ = ["folder_written_whole", "make_folder", "written_whole"]
+__all__ = ["folder_written_whole", "in_one_order", "make_folder", "written_whole"]
 
 
 @contextmanager
@@ -62,3 +63,14 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise OutputError(f"cannot write into the folder {path}: {error.strerror or error}") from error
     return path
+
+
+def in_one_order(file: bytes) -> bytes:
+    """The same safetensors file with a sorted header.
+
+    Metadata comes in a random order, and equal values are to be equal files.
+    """
+    size = int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header = header.ljust(-(-len(header) // 8) * 8)
+    return len(header).to_bytes(8, "little") + header + file[8 + size :]

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from keepmap.errors import ImpossibleResultError, InputError
-from keepmap.files import written_whole
+from keepmap.files import in_one_order, written_whole
 
 __all__ = ["KeepMap"]
 
@@ -180,7 +180,7 @@ class KeepMap:
         }
         metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True, allow_nan=True)}
         with written_whole(Path(path)) as temporary:
-            temporary.write_bytes(_in_one_order(save(tensors, metadata=metadata)))
+            temporary.write_bytes(in_one_order(save(tensors, metadata=metadata)))
 
     @classmethod
     def load(cls, path: str | Path) -> "KeepMap":
@@ -203,15 +203,6 @@ class KeepMap:
             return cls(tensors["expires"], tensors["scores"], tensors["held"].bool(), **parts)
         except (SafetensorError, KeyError, TypeError, ValueError, ImpossibleResultError) as error:
             raise InputError(f"{path} is not a KeepMap, or is damaged: {error}") from None
-
-
-def _in_one_order(file: bytes) -> bytes:
-    """The same file with a sorted header: safetensors writes metadata in a random order, and equal maps are to be equal
-    files."""
-    size = int.from_bytes(file[:8], "little")
-    header = json.dumps(json.loads(file[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
-    header = header.ljust(-(-len(header) // 8) * 8)
-    return len(header).to_bytes(8, "little") + header + file[8 + size :]
 
 
 def _fraction(kept: Tensor) -> float:

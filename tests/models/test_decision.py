@@ -47,7 +47,7 @@ def decided(model: DecisionTransformer, steps: tuple[Tensor, ...], at: int) -> T
     )
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.integers(1, 3), st.integers(1, 24))
 def test_every_step_equals_a_pass_for_that_step_alone(batch: int, n: int) -> None:
     torch.manual_seed(1)

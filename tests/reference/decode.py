@@ -25,12 +25,14 @@ NAME = "keepmap_reference"
 
 @dataclass(frozen=True)
 class Decoded:
-    """logits [N, vocabulary]; expires, held, scores [L, G, N] as in a KeepMap (scores in float64)."""
+    """logits [N, vocabulary]; expires, held, scores [L, G, N] as in a KeepMap (scores in float64); attention
+    [L, H, N, N], of each query when it was processed."""
 
     logits: Tensor
     expires: Tensor
     held: Tensor
     scores: Tensor
+    attention: Tensor
 
 
 @dataclass
@@ -165,7 +167,8 @@ def decode(
                         layer.alive[head, j] = False
                         expires[index, head, j] = end  # n after the last chunk: every query saw it
     held = torch.stack([recorder.layers[index].alive for index in range(shape[0])])
-    return Decoded(torch.cat(logits), expires, held, scores)
+    attention = torch.stack([recorder.layers[index].attention for index in range(shape[0])])
+    return Decoded(torch.cat(logits), expires, held, scores, attention)
 
 
 def _to_score(alive: Tensor, rule: Rule, start: int, end: int, n: int, growing: bool) -> list[int]:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.attention.capture import LayerCall, run
+from keepmap.attention.inputs import one_text
 from keepmap.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
 from keepmap.errors import InputError
 from keepmap.eviction.attention import evicting_attention
@@ -78,7 +79,7 @@ def evict(
         ModelError: the model cannot be done, or has no surrogate for the method.
         ImpossibleResultError: a NaN score, or an attention that is not what the map says.
     """
-    tokens = _one_text(input_ids, language_model)
+    tokens = one_text(input_ids, language_model)
     check_supported(language_model)
     if isinstance(method, str):
         method = resolve_method(method, language_model)
@@ -164,26 +165,6 @@ def rule_for(
     if method.threshold is not None:
         return Threshold(method.threshold)
     return Budget(method.density)
-
-
-def _one_text(input_ids: Tensor, language_model: LanguageModel) -> Int[Tensor, " N"]:
-    tokens = torch.as_tensor(input_ids)
-    if tokens.ndim == 2 and tokens.shape[0] == 1:
-        tokens = tokens[0]
-    if tokens.ndim != 1 or tokens.shape[0] == 0 or tokens.is_floating_point():
-        raise InputError(f"input_ids must be the tokens of one text, [N] or [1, N], got {tuple(tokens.shape)}")
-    most = language_model.max_positions
-    if most is not None and tokens.shape[0] > most:
-        raise InputError(
-            f'a text of {tokens.shape[0]} tokens was given, model "{language_model.name}" takes {most}; '
-            f"--max_length {most} would cut it there"
-        )
-    if int(tokens.min()) < 0 or int(tokens.max()) >= language_model.vocab_size:
-        raise InputError(
-            f"token ids {int(tokens.min())}..{int(tokens.max())} were given, the model has "
-            f"0..{language_model.vocab_size - 1}"
-        )
-    return tokens.to(language_model.device)
 
 
 def _layer_input(

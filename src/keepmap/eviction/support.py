@@ -1,21 +1,14 @@
-"""Is a model's forward pass, with its attention in our hands, still its own? Asked once per model, before a result."""
-
-import weakref
+"""The evicting attention without eviction is the model's own: asked once per model, before a result."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from keepmap.attention.capture import LayerCall, in_eval_mode, run
-from keepmap.errors import ModelError
+from keepmap.attention.capture import LayerCall
+from keepmap.attention.support import check_forward
 from keepmap.eviction.attention import evicting_attention
 from keepmap.models.language import LanguageModel
 
 __all__ = ["check_supported", "full_attention"]
-
-_checked: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
-_LENGTH = 40
-# Of the logits' spread, on average: rounding passes, a wrong scale or mask does not.
-_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.1}
 
 
 def full_attention(call: LayerCall) -> Tensor:
@@ -39,40 +32,4 @@ def check_supported(language_model: LanguageModel) -> None:
     Raises:
         ModelError: they differ, a layer is missing or has other heads, or the model's output is NaN.
     """
-    model = language_model.model
-    if model in _checked:
-        return
-    name = type(model).__name__
-    length = min(_LENGTH, language_model.max_positions or _LENGTH)
-    input_ids = (torch.arange(length, device=language_model.device) * 7919 + 13) % language_model.vocab_size
-    with torch.no_grad(), in_eval_mode(model):
-        own = model(input_ids=input_ids[None], use_cache=False).logits[0]
-    if not bool(torch.isfinite(own).all()):
-        raise ModelError(
-            f'model "{language_model.name}" gives logits that are NaN or infinite: its weights are damaged'
-        )
-    layers: list[int] = []
-    heads: set[int] = set()
-
-    def attend(call: LayerCall) -> Tensor:
-        layers.append(call.layer)
-        heads.add(call.keys.shape[0])
-        return full_attention(call)
-
-    ours = language_model.head(run(model, language_model.body, input_ids, attend))
-    if sorted(layers) != list(range(language_model.n_layers)):
-        raise ModelError(
-            f"{name} cannot be done: {len(layers)} of its {language_model.n_layers} layers have an attention we reach"
-        )
-    if heads != {language_model.n_kv_heads}:
-        raise ModelError(
-            f"{name} cannot be done: its config says {language_model.n_kv_heads} KV heads per layer, its layers have "
-            f"{' and '.join(map(str, sorted(heads)))}"
-        )
-    difference = float((ours - own).double().abs().mean())
-    spread = float(own.double().std())
-    if difference > _TOLERANCE[own.dtype] * spread:
-        raise ModelError(
-            f"{name} cannot be done: without eviction its logits are off by {difference / spread:.1%} of their spread"
-        )
-    _checked.add(model)
+    check_forward(language_model, full_attention)

@@ -1,0 +1,230 @@
+"""The AttentionProfile: what each head of a model attends to in one context, without an N x N matrix.
+
+L layers · H query heads · Q queries whose rows are kept · N positions.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.attention.layer import AttentionLayer
+from keepmap.attention.recompute import AttentionMap, attention_map, mass_in, mass_kept
+from keepmap.attention.stored import read, write
+from keepmap.errors import InputError
+from keepmap.keepmap import KeepMap
+
+__all__ = ["AttentionProfile"]
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionProfile:
+    """Exact attention statistics of one context, per layer and query head. Entropies are in nats.
+
+    What is said per query, [L, H, N], holds for the queries in `measured`, and is NaN (-1 for positions, 0 for counts)
+    at all others. A query's row p covers the n positions that it sees, itself among them. Where the model has a learned
+    sink, whose share goes to no position, p adds up to less than 1: `rows`, `received`, `mean`, `std`, `maximum` and
+    all masses are p as it is, and the entropy is that of p divided by its sum. Padding is left out: position 0 is the
+    first real one.
+
+    Attributes:
+        received: [L, H, N], the attention that a position receives, averaged over the measured queries that see it.
+        rows: [L, H, Q, N], the attention of the queries in `queries`; 0 where they do not see.
+        queries: int64 [Q]; with all queries measured, the last one.
+        measured: int64 [M], the queries that everything is measured on, ascending.
+        n_visible: int64 [L, H, N], n.
+        entropy: [L, H, N], -sum p ln p.
+        mean, std, maximum: [L, H, N], of p over what the query sees. max_position: int64 [L, H, N].
+        recent_distant: [L, H, N], mean of p over the last quarter of what the query sees (max(1, n // 4) positions) /
+            its mean over the first quarter; NaN where n < 2.
+        recent_distant_without_sinks: [L, H, N], the same after the first `n_sink` positions.
+        sink_mass: [L, H, N], attention to the first `n_sink` positions.
+        window_mass: [L, H, N], attention to the query itself and the `window` - 1 positions before it.
+        log_sum_exp: [L, H, N], of the logits: p = exp(logit - log_sum_exp).
+        layers, heads: the model's indices of the L layers and H heads. kv_heads: the KV head that each head reads.
+        n_sink, window: what counts as sinks and as window.
+        info: what was profiled: model, queries, seed, ... (JSON values).
+        labels: [N], a text per position, or None.
+        captured: the queries and keys that `map` and `mass` compute from; None in a loaded profile.
+    """
+
+    received: Float[Tensor, "L H N"]
+    rows: Float[Tensor, "L H Q N"]
+    queries: Int[Tensor, " Q"]
+    measured: Int[Tensor, " M"]
+    n_visible: Int[Tensor, "L H N"]
+    entropy: Float[Tensor, "L H N"]
+    mean: Float[Tensor, "L H N"]
+    std: Float[Tensor, "L H N"]
+    maximum: Float[Tensor, "L H N"]
+    max_position: Int[Tensor, "L H N"]
+    recent_distant: Float[Tensor, "L H N"]
+    recent_distant_without_sinks: Float[Tensor, "L H N"]
+    sink_mass: Float[Tensor, "L H N"]
+    window_mass: Float[Tensor, "L H N"]
+    log_sum_exp: Float[Tensor, "L H N"]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    kv_heads: tuple[int, ...]
+    n_sink: int
+    window: int
+    info: Mapping[str, object] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
+    captured: tuple[AttentionLayer, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(L, H, N)."""
+        layers, heads, n = self.received.shape
+        return layers, heads, n
+
+    @property
+    def normalised_entropy(self) -> Float[Tensor, "L H N"]:
+        """Entropy / ln n, in [0, 1]: 1 is uniform at any length. NaN where n < 2."""
+        count = self.n_visible.to(self.entropy.dtype)
+        return torch.where(count > 1, self.entropy / count.clamp(min=2).log(), float("nan"))
+
+    @property
+    def effective_positions(self) -> Float[Tensor, "L H N"]:
+        """exp(entropy): the number of positions that a uniform attention of this entropy goes to."""
+        return self.entropy.exp()
+
+    @property
+    def said(self) -> str:
+        """Which queries were measured, in words: part of every output."""
+        return str(self.info.get("measured", f"{len(self.measured)} of {self.shape[2]} queries"))
+
+    def map(self, layer: int, head: int, size: int = 512) -> AttentionMap:
+        """The attention of all queries of one head, aggregated into at most size x size cells: mean and maximum.
+
+        Computed when asked for, at the cost of this head's attention; whatever queries were measured.
+
+        Raises:
+            InputError: a layer or head that was not profiled, a size below 1, or a loaded profile.
+        """
+        if size < 1:
+            raise InputError(f"a map of {size} x {size} cells was asked for; ask for 1 or more")
+        index, at = self._index("layer", layer, self.layers), self._index("head", head, self.heads)
+        return attention_map(self._captured("map")[index].with_heads(torch.tensor([at])), size)
+
+    def mass(self, where: "KeepMap | Tensor | Iterable[object]") -> Float[Tensor, "L H N"]:
+        """The share of each measured query's attention that goes to a set of positions, or to what a method keeps.
+
+        Args:
+            where: positions (a tensor, or any iterable of integers), or a KeepMap of the same context: of this
+                profile's attention, what goes to entries that the map still holds at that query.
+
+        Raises:
+            InputError: a position out of range, a KeepMap of another shape, or a loaded profile.
+        """
+        captured = self._captured("mass")
+        if isinstance(where, KeepMap):
+            return torch.stack([self._kept(at, layer, where) for at, layer in enumerate(captured)])
+        positions = self._positions(where)
+        return torch.stack(
+            [mass_in(layer, self.log_sum_exp[at], self.measured, positions) for at, layer in enumerate(captured)]
+        )
+
+    def seed_statistics(self, layer: int) -> dict[str, float]:
+        """The five figures of the last query as the seed defines them: mean over heads, context without the query.
+
+        Keys: mean, std, max_position, recent_distant_ratio, entropy. The entropy is -sum p ln(p + 1e-10) over the
+        context only, in nats, without dividing by its mass; the ratio's denominator has 1e-10 added.
+
+        Raises:
+            InputError: a layer that was not profiled, not all heads, or without the last query's row.
+        """
+        index, n = self._index("layer", layer, self.layers), self.shape[2]
+        found = (self.queries == n - 1).nonzero()
+        if not len(found):
+            raise InputError(f"the seed's statistics are of query {n - 1}, whose row is not here; profile it too")
+        if len(self.heads) != self.info.get("n_heads", len(self.heads)):
+            raise InputError(
+                f"the seed's statistics are over all heads, {len(self.heads)} were profiled; leave heads out"
+            )
+        context = self.rows[index, :, int(found[0]), : n - 1].double().mean(dim=0)
+        quarter = max(1, (n - 1) // 4)
+        ratio = context[-quarter:].mean() / (context[:quarter].mean() + 1e-10) if n > 2 else math.nan
+        return {
+            "mean": float(context.mean()),
+            "std": float(context.std(correction=0)),
+            "max_position": int(context.argmax()),
+            "recent_distant_ratio": float(ratio),
+            "entropy": float(-(context * (context + 1e-10).log()).sum()),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as one safetensors file, whole or not at all; without the captured queries and keys.
+
+        Raises:
+            OutputError: the path cannot be written.
+        """
+        write(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "AttentionProfile":
+        """Read a profile that `save` wrote; it has everything but `map` and `mass`.
+
+        Raises:
+            InputError: no such file, or not a profile.
+        """
+        try:
+            return cls(**read(Path(path)))
+        except TypeError:  # parts that are missing, or that no profile has
+            raise InputError(f"{path} is not an AttentionProfile of this version, or is damaged") from None
+
+    def __repr__(self) -> str:
+        layers, heads, n = self.shape
+        last = self.measured[-1]
+        return (
+            f"AttentionProfile({self.info.get('model', 'unnamed')}: {layers} layers x {heads} heads x {n} positions, "
+            f"{self.said}; at query {int(last)}: entropy {float(self.entropy[..., last].mean()):.3g} nats "
+            f"({float(self.normalised_entropy[..., last].mean()):.2f} of ln n), "
+            f"effective positions {float(self.effective_positions[..., last].mean()):.3g}, "
+            f"mass in {self.n_sink} sinks {float(self.sink_mass[..., last].mean()):.1%}, "
+            f"in the last {self.window} {float(self.window_mass[..., last].mean()):.1%})"
+        )
+
+    def _index(self, what: str, asked: int, known: tuple[int, ...]) -> int:
+        if asked not in known:
+            has = ", ".join(map(str, known)) if len(known) < 9 else f"{known[0]}..{known[-1]}"
+            raise InputError(f"{what} {asked} was asked for, the profile has {what}s {has}; use one of those")
+        return known.index(asked)
+
+    def _captured(self, what: str) -> tuple[AttentionLayer, ...]:
+        if self.captured is None:
+            raise InputError(
+                f"{what} needs the queries and keys, which this profile does not hold (a loaded one never does); "
+                "profile the model again"
+            )
+        return self.captured
+
+    def _positions(self, where: "Tensor | Iterable[object]") -> Int[Tensor, " S"]:
+        n = self.shape[2]
+        positions = torch.as_tensor(where if isinstance(where, Tensor) else list(where)).flatten().cpu()
+        if positions.dtype == torch.bool and len(positions) == n:
+            return positions.nonzero()[:, 0]
+        if len(positions) and (positions.is_floating_point() or positions.dtype == torch.bool):
+            raise InputError(f"positions must be integers, or a mask of {n}, got {positions.dtype} of {len(positions)}")
+        positions = positions.long().unique()
+        if len(positions) and not 0 <= int(positions[0]) <= int(positions[-1]) < n:
+            raise InputError(
+                f"positions {int(positions[0])}..{int(positions[-1])} were asked for, the profile has 0..{n - 1}"
+            )
+        return positions
+
+    def _kept(self, at: int, layer: AttentionLayer, keep_map: KeepMap) -> Float[Tensor, "H N"]:
+        layers, kv_heads, n = keep_map.shape
+        if n != self.shape[2] or self.layers[at] >= layers or max(self.kv_heads) >= kv_heads:
+            raise InputError(
+                f"a KeepMap of {layers} layers x {kv_heads} KV heads x {n} positions does not fit a profile of layers "
+                f"{self.layers[0]}..{self.layers[-1]}, KV heads {min(self.kv_heads)}..{max(self.kv_heads)} and "
+                f"{self.shape[2]} positions; make it from the same text and model"
+            )
+        expires = keep_map.expires[self.layers[at]]
+        own = expires if layer.n_kv_heads == kv_heads else expires[torch.tensor(self.kv_heads)]
+        return mass_kept(layer, own, self.measured)

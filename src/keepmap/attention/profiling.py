@@ -1,0 +1,238 @@
+"""Make an AttentionProfile: of a language model, of an agent, of a model of nn.MultiheadAttention."""
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from keepmap.attention.asked import Indices, Queries, Rows, indices, require_some_context, rows
+from keepmap.attention.blocks import Progress
+from keepmap.attention.capture import LayerCall, run
+from keepmap.attention.encoder import encoder_layers
+from keepmap.attention.inputs import text_of
+from keepmap.attention.layer import AttentionLayer
+from keepmap.attention.profile import AttentionProfile
+from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics
+from keepmap.attention.support import check_forward
+from keepmap.errors import InputError, ModelError
+from keepmap.keepmap import KeepMap
+from keepmap.models.language import LanguageModel, load_language_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["AttentionSource", "profile_attention"]
+
+
+@runtime_checkable
+class AttentionSource(Protocol):
+    """Anything that can say what its layers attend with: an agent, or a model with an attention of its own."""
+
+    def attention_layers(self, inputs: Any) -> Iterable[AttentionLayer]:
+        """The layers of one forward pass over `inputs`, in order."""
+        ...
+
+
+def profile_attention(
+    model: "LanguageModel | PreTrainedModel | AttentionSource | nn.Module",
+    inputs: Any,
+    *,
+    layers: Indices = None,
+    heads: Indices = None,
+    queries: Queries = "all",
+    keep_map: KeepMap | None = None,
+    n_sink: int = 4,
+    window: int = 128,
+    seed: int = 0,
+    hold: bool = True,
+    progress: Progress | None = None,
+) -> AttentionProfile:
+    """Exact statistics of what a model attends to in one context, in one forward pass and O(N) memory.
+
+    Args:
+        model: a language model (ours or any Hugging Face causal one), an agent, or a module whose attention is
+            nn.MultiheadAttention. It is left as it was found.
+        inputs: for a language model a string, the tokens of one text, or what its tokenizer gives; for an agent its
+            history; for a module what it is called with, one sequence at a time. Padding is left out.
+        layers, heads: which ones, all by default. The pass ends after the last layer that was asked for.
+        queries: which rows are measured: "all", "last", a number of rows to sample, or positions.
+        keep_map: profile the model as it is under this eviction (`evict(...).keep_map` of the same text).
+        n_sink, window: what the profile counts as sinks and as window.
+        seed: of the sample.
+        hold: keep the queries and keys, [L, H + KV heads, N, D] numbers, for `map` and `mass`.
+        progress: told the share of the work that is done.
+
+    Raises:
+        InputError: a layer, head or query that is not there, an empty text or a single token, an option out of range.
+        ModelError: the model has no attention that can be read, or it is NaN.
+    """
+    if n_sink < 0 or window < 1:
+        raise InputError(f"{n_sink} sinks and a window of {window} were asked for; at least 0 and 1 are possible")
+    transformers = sys.modules.get("transformers")
+    if transformers is not None and isinstance(model, transformers.PreTrainedModel):
+        model = load_language_model(model)
+    asked = _Asked(layers, heads, queries, n_sink, window, seed, hold, progress)
+    if isinstance(model, LanguageModel):
+        return _of_text(model, inputs, keep_map, asked)
+    if keep_map is not None:
+        raise InputError("a keep_map is for language models; shorten an agent's history by its compressor instead")
+    if isinstance(model, AttentionSource):
+        return _of_layers(
+            list(model.attention_layers(inputs)), str(getattr(model, "name", type(model).__name__)), asked
+        )
+    if isinstance(model, nn.Module):
+        return _of_layers(encoder_layers(model, inputs), type(model).__name__, asked)
+    raise InputError(f"a {type(model).__name__} was given; give a language model, an agent or an nn.Module")
+
+
+class _Enough(Exception):
+    """Every layer that was asked for is done."""
+
+
+class _Asked:
+    """What was asked for, and what of it is found."""
+
+    def __init__(
+        self,
+        layers: Indices,
+        heads: Indices,
+        queries: Queries,
+        n_sink: int,
+        window: int,
+        seed: int,
+        hold: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._layers, self._heads, self._queries = layers, heads, queries
+        self.n_sink, self.window, self._seed, self._hold, self._progress = n_sink, window, seed, hold, progress
+        self.found: dict[int, tuple[LayerStatistics, AttentionLayer]] = {}
+
+    def settle(self, n: int, n_layers: int, n_heads: int) -> None:
+        """Make it definite.
+
+        Raises:
+            InputError: it is out of range.
+        """
+        require_some_context(n)
+        self.layers = indices("layer", self._layers, n_layers)
+        self.heads = indices("head", self._heads, n_heads)
+        self.rows: Rows = rows(self._queries, n, self._seed)
+        self.n, self.n_heads, self.n_layers = n, n_heads, n_layers
+
+    @property
+    def whole(self) -> bool:
+        """Whether all heads and all queries are asked for."""
+        return len(self.heads) == self.n_heads and len(self.rows.measured) == self.n
+
+    def measure(self, layer: AttentionLayer, values: Tensor | None = None) -> Tensor | None:
+        """One layer's statistics; its output too, where values are given."""
+        if len(self.heads) != self.n_heads:
+            layer = layer.with_heads(torch.tensor(self.heads, device=layer.queries.device))
+        statistics, out = layer_statistics(
+            layer,
+            self.rows.measured,
+            self.rows.kept,
+            n_sink=self.n_sink,
+            window=self.window,
+            values=values,
+            progress=self._share(len(self.found)),
+        )
+        self.found[layer.layer] = (statistics, layer)
+        return out
+
+    def _share(self, done: int) -> Callable[[float], None] | None:
+        told = self._progress
+        return None if told is None else lambda share: told((done + share) / len(self.layers))
+
+    def profile(self, group: int, info: dict[str, object], labels: tuple[str, ...] | None = None) -> AttentionProfile:
+        """Everything that was found."""
+        found = [self.found[layer] for layer in self.layers]
+        stacked = {name: torch.stack([getattr(part, name) for part, _ in found]) for name in vars(found[0][0])}
+        return AttentionProfile(
+            **stacked,
+            queries=self.rows.kept,
+            measured=self.rows.measured,
+            layers=self.layers,
+            heads=self.heads,
+            kv_heads=tuple(head // group for head in self.heads),
+            n_sink=self.n_sink,
+            window=self.window,
+            info=info | {"measured": self.rows.said, "n_layers": self.n_layers, "n_heads": self.n_heads},
+            labels=labels,
+            captured=tuple(layer for _, layer in found) if self._hold else None,
+        )
+
+
+def _of_layers(layers: list[AttentionLayer], name: str, asked: _Asked) -> AttentionProfile:
+    shapes = {(layer.n, layer.n_heads, layer.n_kv_heads) for layer in layers}
+    if not layers:
+        raise ModelError(f"nothing was captured: {name} has no attention")
+    if len(shapes) != 1:
+        raise ModelError(f"{name} cannot be done: its layers differ in positions or heads")
+    first = layers[0]
+    asked.settle(first.n, len(layers), first.n_heads)
+    for index in asked.layers:
+        asked.measure(layers[index])
+    return asked.profile(first.group, {"model": name})
+
+
+def _of_text(language_model: LanguageModel, inputs: Any, keep_map: KeepMap | None, asked: _Asked) -> AttentionProfile:
+    tokens = text_of(language_model, inputs)
+    shape = (language_model.n_layers, language_model.n_kv_heads, len(tokens))
+    asked.settle(len(tokens), language_model.n_layers, language_model.n_heads)
+    if keep_map is not None and keep_map.shape != shape:
+        raise InputError(
+            f"a keep_map of shape {keep_map.shape} was given for a text and a model of {shape}; make it by "
+            "keepmap.evict from the same text"
+        )
+    check_forward(language_model, _attend_fully)
+
+    def attend_and_measure(call: LayerCall) -> Tensor:
+        layer = _layer_of(call)
+        if keep_map is not None:
+            layer = replace(layer, expires=keep_map.expires[call.layer].to(call.keys.device))
+        if call.layer not in asked.layers:
+            return attend(layer, call.values)
+        last = len(asked.found) + 1 == len(asked.layers)
+        out = asked.measure(layer, None if last or not asked.whole else call.values)
+        if last:
+            raise _Enough
+        return attend(layer, call.values) if out is None else out
+
+    with suppress(_Enough):
+        run(language_model.model, language_model.body, tokens, attend_and_measure)
+    info: dict[str, object] = {"model": language_model.name}
+    if keep_map is not None:
+        info["evicted_by"] = keep_map.info.get("method", "a KeepMap")
+    group = language_model.n_heads // language_model.n_kv_heads
+    return asked.profile(group, info, _labels(language_model, tokens))
+
+
+def _layer_of(call: LayerCall) -> AttentionLayer:
+    until = torch.arange(1, call.queries.shape[1] + 1, device=call.queries.device)
+    return AttentionLayer(
+        call.layer,
+        call.queries,
+        call.keys,
+        call.scaling,
+        call.sees_from,
+        until,
+        softcap=call.softcap,
+        sinks=call.sinks,
+    )
+
+
+def _attend_fully(call: LayerCall) -> Tensor:
+    return attend(_layer_of(call), call.values)
+
+
+def _labels(language_model: LanguageModel, tokens: Int[Tensor, " N"]) -> tuple[str, ...] | None:
+    if language_model.tokenizer is None:
+        return None
+    texts = {token: language_model.tokenizer.decode([token]) for token in set(tokens.tolist())}
+    return tuple(texts[token] for token in tokens.tolist())
