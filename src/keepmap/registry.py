@@ -1,12 +1,10 @@
 """Name -> method, found by scanning `methods/kv/` at the first look-up: adding a method is adding one file."""
 
 import functools
-import importlib
-import inspect
-import pkgutil
 from typing import TYPE_CHECKING
 
 from keepmap.errors import InputError, did_you_mean
+from keepmap.scanning import named_classes
 
 if TYPE_CHECKING:
     from keepmap.methods.base import Method
@@ -22,13 +20,7 @@ def methods() -> "dict[str, type[Method]]":
     from keepmap.methods import kv
     from keepmap.methods.base import Method
 
-    found: dict[str, type[Method]] = {}
-    for module_info in pkgutil.iter_modules(kv.__path__):
-        module = importlib.import_module(f"{kv.__name__}.{module_info.name}")
-        for _, value in inspect.getmembers(module, inspect.isclass):
-            if issubclass(value, Method) and value.__module__ == module.__name__ and "name" in vars(value):
-                assert value.name not in found, f"two methods are called {value.name}"
-                found[value.name] = value
+    found = named_classes(kv, Method)
     return dict(sorted(found.items(), key=lambda item: (_NEEDS.index(item[1].needs), item[0])))
 
 

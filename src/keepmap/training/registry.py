@@ -1,13 +1,11 @@
 """Name -> source, found by scanning `training/sources/` at the first look-up: adding one is adding one file."""
 
 import functools
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from keepmap.errors import InputError, did_you_mean
+from keepmap.scanning import named_classes
 from keepmap.training import sources as folder
 from keepmap.training.source import Source
 
@@ -17,14 +15,7 @@ __all__ = ["make_source", "read_options", "source_class", "sources"]
 @functools.cache
 def sources() -> dict[str, type[Source]]:
     """Every source by name, in alphabetical order."""
-    found: dict[str, type[Source]] = {}
-    for module_info in pkgutil.iter_modules(folder.__path__):
-        module = importlib.import_module(f"{folder.__name__}.{module_info.name}")
-        for _, value in inspect.getmembers(module, inspect.isclass):
-            if issubclass(value, Source) and value.__module__ == module.__name__ and "name" in vars(value):
-                assert value.name not in found, f"two sources are called {value.name}"
-                found[value.name] = value
-    return dict(sorted(found.items()))
+    return named_classes(folder, Source)  # type: ignore[type-abstract]
 
 
 def source_class(name: str) -> type[Source]:

@@ -1,15 +1,13 @@
 """Name -> compressor, found by scanning this folder at the first look-up: adding one is adding one file."""
 
 import functools
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import fields
 
 from keepmap.errors import InputError, did_you_mean
 from keepmap.methods import history as folder
 from keepmap.methods.history.base import Compressor
+from keepmap.scanning import named_classes
 
 __all__ = ["compressor_class", "compressors", "make_compressor"]
 
@@ -17,14 +15,7 @@ __all__ = ["compressor_class", "compressors", "make_compressor"]
 @functools.cache
 def compressors() -> dict[str, type[Compressor]]:
     """Every compressor by name, in alphabetical order."""
-    found: dict[str, type[Compressor]] = {}
-    for module_info in pkgutil.iter_modules(folder.__path__):
-        module = importlib.import_module(f"{folder.__name__}.{module_info.name}")
-        for _, value in inspect.getmembers(module, inspect.isclass):
-            if issubclass(value, Compressor) and value.__module__ == module.__name__ and "name" in vars(value):
-                assert value.name not in found, f"two compressors are called {value.name}"
-                found[value.name] = value
-    return dict(sorted(found.items()))
+    return named_classes(folder, Compressor)  # type: ignore[type-abstract]
 
 
 def compressor_class(name: str) -> type[Compressor]:
