@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.recompute import AttentionMap, attention_map, mass_in, mass_kept
 from keepmap.attention.stored import read, write
@@ -49,6 +50,7 @@ class AttentionProfile:
         n_sink, window: what counts as sinks and as window.
         info: what was profiled: model, queries, seed, ... (JSON values).
         labels: [N], a text per position, or None.
+        landmarks: an agent's episodes, steps and rewards; None for other models.
         captured: the queries and keys that `map` and `mass` compute from; None in a loaded profile.
     """
 
@@ -74,6 +76,7 @@ class AttentionProfile:
     window: int
     info: Mapping[str, object] = field(default_factory=dict)
     labels: tuple[str, ...] | None = None
+    landmarks: Landmarks | None = None
     captured: tuple[AttentionLayer, ...] | None = None
 
     @property

@@ -15,6 +15,7 @@ from keepmap.attention.blocks import Progress
 from keepmap.attention.capture import LayerCall, run
 from keepmap.attention.encoder import encoder_layers
 from keepmap.attention.inputs import text_of
+from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics
@@ -38,6 +39,15 @@ class AttentionSource(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsLandmarks(Protocol):
+    """A source whose positions have episodes and rewards."""
+
+    def landmarks(self, inputs: Any) -> Landmarks:
+        """Those of the same positions."""
+        ...
+
+
 def profile_attention(
     model: "LanguageModel | PreTrainedModel | AttentionSource | nn.Module",
     inputs: Any,
@@ -58,7 +68,8 @@ def profile_attention(
         model: a language model (ours or any Hugging Face causal one), an agent, or a module whose attention is
             nn.MultiheadAttention. It is left as it was found.
         inputs: for a language model a string, the tokens of one text, or what its tokenizer gives; for an agent its
-            history; for a module what it is called with, one sequence at a time. Padding is left out.
+            history of one row, or (history, query_states [1, S]); for a module what it is called with, one sequence at
+            a time. Padding is left out.
         layers, heads: which ones, all by default. The pass ends after the last layer that was asked for.
         queries: which rows are measured: "all", "last", a number of rows to sample, or positions.
         keep_map: profile the model as it is under this eviction (`evict(...).keep_map` of the same text).
@@ -82,9 +93,9 @@ def profile_attention(
     if keep_map is not None:
         raise InputError("a keep_map is for language models; shorten an agent's history by its compressor instead")
     if isinstance(model, AttentionSource):
-        return _of_layers(
-            list(model.attention_layers(inputs)), str(getattr(model, "name", type(model).__name__)), asked
-        )
+        name = str(getattr(model, "name", type(model).__name__))
+        landmarks = model.landmarks(inputs) if isinstance(model, KnowsLandmarks) else None
+        return _of_layers(list(model.attention_layers(inputs)), name, asked, landmarks)
     if isinstance(model, nn.Module):
         return _of_layers(encoder_layers(model, inputs), type(model).__name__, asked)
     raise InputError(f"a {type(model).__name__} was given; give a language model, an agent or an nn.Module")
@@ -149,7 +160,13 @@ class _Asked:
         told = self._progress
         return None if told is None else lambda share: told((done + share) / len(self.layers))
 
-    def profile(self, group: int, info: dict[str, object], labels: tuple[str, ...] | None = None) -> AttentionProfile:
+    def profile(
+        self,
+        group: int,
+        info: dict[str, object],
+        labels: tuple[str, ...] | None = None,
+        landmarks: Landmarks | None = None,
+    ) -> AttentionProfile:
         """Everything that was found."""
         found = [self.found[layer] for layer in self.layers]
         stacked = {name: torch.stack([getattr(part, name) for part, _ in found]) for name in vars(found[0][0])}
@@ -164,11 +181,14 @@ class _Asked:
             window=self.window,
             info=info | {"measured": self.rows.said, "n_layers": self.n_layers, "n_heads": self.n_heads},
             labels=labels,
+            landmarks=landmarks,
             captured=tuple(layer for _, layer in found) if self._hold else None,
         )
 
 
-def _of_layers(layers: list[AttentionLayer], name: str, asked: _Asked) -> AttentionProfile:
+def _of_layers(
+    layers: list[AttentionLayer], name: str, asked: _Asked, landmarks: Landmarks | None = None
+) -> AttentionProfile:
     shapes = {(layer.n, layer.n_heads, layer.n_kv_heads) for layer in layers}
     if not layers:
         raise ModelError(f"nothing was captured: {name} has no attention")
@@ -178,7 +198,8 @@ def _of_layers(layers: list[AttentionLayer], name: str, asked: _Asked) -> Attent
     asked.settle(first.n, len(layers), first.n_heads)
     for index in asked.layers:
         asked.measure(layers[index])
-    return asked.profile(first.group, {"model": name})
+    labels = None if landmarks is None else landmarks.labels
+    return asked.profile(first.group, {"model": name}, labels, landmarks)
 
 
 def _of_text(language_model: LanguageModel, inputs: Any, keep_map: KeepMap | None, asked: _Asked) -> AttentionProfile:

@@ -1,7 +1,7 @@
 """An AttentionProfile as one safetensors file with JSON in its header."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from keepmap.attention.landmarks import Landmarks
 from keepmap.errors import InputError
 from keepmap.files import in_one_order, written_whole
 
@@ -30,6 +31,7 @@ def write(profile: "AttentionProfile", path: Path) -> None:
     values = {part.name: getattr(profile, part.name) for part in fields(profile)}
     tensors = {name: value.clone() for name, value in values.items() if isinstance(value, Tensor)}
     about = {name: values[name] for name in _ABOUT} | {"info": dict(profile.info)}
+    about["landmarks"] = None if profile.landmarks is None else asdict(profile.landmarks)
     metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}
     with written_whole(path) as temporary:
         temporary.write_bytes(in_one_order(save(tensors, metadata=metadata)))
@@ -52,6 +54,8 @@ def read(path: Path) -> dict[str, Any]:
         about = json.loads(metadata["about"])
         for name in ("layers", "heads", "kv_heads", "labels"):
             about[name] = None if about[name] is None else tuple(about[name])
-        return tensors | {name: about[name] for name in _ABOUT}
+        marks = about.get("landmarks")
+        marks = None if marks is None else Landmarks(**{name: tuple(values) for name, values in marks.items()})
+        return tensors | {name: about[name] for name in _ABOUT} | {"landmarks": marks}
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not an AttentionProfile, or is damaged: {error}") from None

@@ -12,10 +12,13 @@ from gymnasium.vector import VectorEnv
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from keepmap.attention.landmarks import Landmarks
+from keepmap.attention.layer import AttentionLayer
 from keepmap.config import Config
 from keepmap.data.environments.room import Room
 from keepmap.data.goals import Goal
 from keepmap.errors import InputError, ModelError
+from keepmap.evaluation.looking import as_context, landmarks_of, layers_of
 from keepmap.evaluation.rollout import attended, play
 from keepmap.methods.history.base import Compressor
 from keepmap.methods.history.values import History
@@ -101,6 +104,24 @@ class Agent:
         self._check(history, query_states)
         with torch.inference_mode():
             return attended(self.model, history, query_states)
+
+    def attention_layers(self, inputs: object) -> list[AttentionLayer]:
+        """What each layer attends with in one history; `keepmap.profile_attention(agent, history)` asks for it.
+
+        Args:
+            inputs: a history of one row, or (history, query_states [1, S]). Alone, the query's state is where the last
+                transition led. Transitions that are not valid are left out; the query is the last position.
+
+        Raises:
+            InputError: it does not fit the agent, or the last transition ended an episode and no state was given.
+        """
+        history, query_states = as_context(inputs, self.room.horizon)
+        self._check(history, query_states)
+        return layers_of(self.model, history, query_states)
+
+    def landmarks(self, inputs: object) -> Landmarks:
+        """Episodes, steps and rewards of the same positions."""
+        return landmarks_of(as_context(inputs, self.room.horizon)[0], self.room.horizon)
 
     def _check(self, history: History, query_states: Int[Tensor, "B S"]) -> None:
         sizes = self.model.shape.observation_sizes
