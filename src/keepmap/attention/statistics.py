@@ -91,7 +91,7 @@ def layer_statistics(
         if block.kv_head == layer.n_kv_heads - 1:
             for name, value in of_rows.finish(block.columns.start).items():
                 kept = getattr(found, name)
-                kept[:, block.index] = value
+                kept[:, block.index] = value.to(kept.dtype)
     _require_sound(layer, found, queries)
     if layer.ends_at_the_query:
         seen_by += seen_by_intervals(layer, queries).to(device)
