@@ -16,7 +16,7 @@ from keepmap.data.histories import Streams
 from keepmap.errors import InputError
 from keepmap.evaluation.agent import Agent, load_agent
 from keepmap.evaluation.contexts import context_at
-from keepmap.evaluation.looking import landmarks_of
+from keepmap.evaluation.looking import as_context, landmarks_of
 from keepmap.evaluation.rollout import decide
 from keepmap.methods.history.values import History
 from tests.evaluation.agents import write_agent
@@ -88,6 +88,17 @@ def test_alone_a_history_is_asked_from_where_it_led(agent: Agent) -> None:
     assert torch.equal(alone.rows, keepmap.profile_attention(agent, (history, history.next_states[:, -1])).rows)
 
 
+def test_the_query_may_come_later_than_what_is_left_of_the_history(agent: Agent) -> None:
+    history, query, now = history_of(4), torch.tensor([[1, 1]]), torch.tensor([9])
+    profile = keepmap.profile_attention(agent, (history, query, now))
+    rows: list[Tensor] = []
+    with torch.no_grad():
+        decide(agent.model, history, query, now, lambda seen: rows.append(seen[0, :, -1]))
+    assert torch.allclose(profile.rows[:, :, 0], torch.stack(rows), atol=1e-6)
+    assert profile.labels is not None
+    assert profile.labels[-2:] == ("(1, 4)", "(2, 4)")
+
+
 def test_landmarks_and_labels(agent: Agent) -> None:
     profile = keepmap.profile_attention(agent, (history_of(8, start=4), torch.tensor([[1, 1]])))
     assert profile.landmarks is not None
@@ -100,7 +111,8 @@ def test_landmarks_and_labels(agent: Agent) -> None:
 
 def test_episodes_of_other_lengths_are_counted_where_they_end() -> None:
     dones = torch.tensor([[False, True, False, False, True, False]])
-    found = landmarks_of(dataclasses.replace(history_of(6, start=30), dones=dones), 20)
+    history = dataclasses.replace(history_of(6, start=30), dones=dones)
+    found = landmarks_of(as_context(history, 20), 20)
     assert found.episodes == (1, 1, 2, 2, 2, 3, 3)
     assert found.steps == (1, 2, 1, 2, 3, 1, 2)
 

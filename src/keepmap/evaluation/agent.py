@@ -109,19 +109,20 @@ class Agent:
         """What each layer attends with in one history; `keepmap.profile_attention(agent, history)` asks for it.
 
         Args:
-            inputs: a history of one row, or (history, query_states [1, S]). Alone, the query's state is where the last
-                transition led. Transitions that are not valid are left out; the query is the last position.
+            inputs: a history of one row, (history, query_states [1, S]), or (history, query_states, now [1]). By
+                default the query's state is where the last transition led, and its time, `now`, the step after it.
+                Transitions that are not valid are left out; the query is the last position.
 
         Raises:
             InputError: it does not fit the agent, or the last transition ended an episode and no state was given.
         """
-        history, query_states = as_context(inputs, self.room.horizon)
-        self._check(history, query_states)
-        return layers_of(self.model, history, query_states)
+        looked = as_context(inputs, self.room.horizon)
+        self._check(looked.history, looked.query_states)
+        return layers_of(self.model, looked)
 
     def landmarks(self, inputs: object) -> Landmarks:
         """Episodes, steps and rewards of the same positions."""
-        return landmarks_of(as_context(inputs, self.room.horizon)[0], self.room.horizon)
+        return landmarks_of(as_context(inputs, self.room.horizon), self.room.horizon)
 
     def _check(self, history: History, query_states: Int[Tensor, "B S"]) -> None:
         sizes = self.model.shape.observation_sizes
