@@ -2,12 +2,12 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
 from keepmap.errors import InputError, did_you_mean
 from keepmap.scanning import named_classes
 from keepmap.training import sources as folder
 from keepmap.training.source import Source
+from keepmap.typed import typed_options
 
 __all__ = ["make_source", "read_options", "source_class", "sources"]
 
@@ -37,14 +37,7 @@ def make_source(name: str, options: Mapping[str, str | int | float | bool] | Non
         InputError: no such source or option, or a value that the option cannot take.
     """
     made = source_class(name)
-    known = {one.name: one.default for one in fields(made)}
-    values = {}
-    for option, value in (options or {}).items():
-        if option not in known:
-            has = did_you_mean(option, known) if known else "it has none"
-            raise InputError(f'unknown option "{option}" of the source {name}, {has}')
-        values[option] = _as(type(known[option]), value, f"{option} of the source {name}")
-    return made(**values)
+    return made(**typed_options(made, options, f"the source {name}"))
 
 
 def read_options(settings: Sequence[str]) -> dict[str, str]:
@@ -57,14 +50,3 @@ def read_options(settings: Sequence[str]) -> dict[str, str]:
         if "=" not in setting:
             raise InputError(f'the setting "{setting}" was given; write name=value')
     return {name: value for name, _, value in (setting.partition("=") for setting in settings)}
-
-
-def _as(kind: type, value: str | int | float | bool, what: str) -> str | int | float | bool:
-    if kind is bool:
-        if str(value).lower() in ("true", "false"):
-            return str(value).lower() == "true"
-        raise InputError(f'"{value}" was given for {what}; it must be true or false')
-    try:
-        return kind(value)
-    except ValueError:
-        raise InputError(f'"{value}" was given for {what}; it must be of type {kind.__name__}') from None

@@ -2,12 +2,12 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import fields
 
 from keepmap.errors import InputError, did_you_mean
 from keepmap.methods import history as folder
 from keepmap.methods.history.base import Compressor
 from keepmap.scanning import named_classes
+from keepmap.typed import typed_options
 
 __all__ = ["compressor_class", "compressors", "make_compressor"]
 
@@ -37,24 +37,4 @@ def make_compressor(name: str, options: Mapping[str, object] | None = None) -> C
         InputError: no such compressor or option, or a value that the option cannot take.
     """
     made = compressor_class(name)
-    known = {one.name: one.default for one in fields(made)}
-    values = {}
-    for option, value in (options or {}).items():
-        if option not in known:
-            raise InputError(f'unknown option "{option}" of the compressor {name}, {did_you_mean(option, known)}')
-        values[option] = _as(type(known[option]), value, f"{option} of the compressor {name}")
-    return made(**values)
-
-
-def _as(kind: type, value: object, what: str) -> int | float | bool:
-    """The value as what the option's default is; no float is cut to a whole number."""
-    if kind is bool:
-        if str(value).lower() in ("true", "false"):
-            return str(value).lower() == "true"
-        raise InputError(f'"{value}" was given for {what}; it must be true or false')
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        return int(str(value)) if kind is int else float(str(value))
-    except ValueError:
-        raise InputError(f'"{value}" was given for {what}; it must be of type {kind.__name__}') from None
+    return made(**typed_options(made, options, f"the compressor {name}"))
