@@ -36,6 +36,26 @@ def command(cwd: Path, script: str, *arguments: str) -> subprocess.CompletedProc
     return subprocess.run(line, cwd=cwd, env=variables, capture_output=True, encoding="utf-8", timeout=120)
 
 
+def test_tensorboard_has_the_log_s_curves(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    done = command(tmp_path, "train.py", "--tensorboard", "--set", *SMALL, "summary_interval=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    logged = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx([line["loss"] for line in logged])
+    assert [event.step for event in events.Scalars("validation_loss")] == [3, 6]
+
+
+def test_tensorboard_that_is_missing_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert main(["train", "--tensorboard", "--set", *SMALL]) == 2
+    assert "pip install 'keepmap[tensorboard]'" in capsys.readouterr().err
+
+
 def test_training_collects_trains_and_says_what_comes_next(tmp_path: Path) -> None:
     done = command(tmp_path, "train.py", "--set", *SMALL)
     assert (done.returncode, done.stderr) == (0, "")
