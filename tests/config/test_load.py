@@ -39,7 +39,7 @@ def test_the_files_of_the_package():
         if name != "config/algorithm/ppo_base.yaml":
             load_config([name])
     hard = load_config(["config/env/dark_key_to_door.yaml", "config/model/ad_dktd.yaml"])
-    assert (hard.env, hard.horizon, hard.n_transit, hard.tf_n_embd) == ("dark_key_to_door", 50, 250, 64)
+    assert (hard.env, hard.horizon, hard.n_transit, hard.tf_n_embd) == ("dark_key_to_door", 50, 200, 64)
     ppo = load_config(["config/algorithm/ppo_darkroom.yaml"])
     assert (ppo.alg, ppo.alg_seed, ppo.source_episodes(), ppo.policy) == ("ppo", 42, 50, "MlpPolicy")
 
