@@ -7,6 +7,7 @@ of their own. Figures that fall short of their goal are printed like the others.
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.files import in_one_order, written_whole
+from keepmap.html import EVICTED_TO_KEPT, card, shares, strip
 
 __all__ = ["KeepMap"]
 
@@ -164,6 +165,14 @@ class KeepMap:
             f"sinks={self.n_sink}, window={self.window}, density {self.density():.2%}, "
             f"compressible {self.compressible_density():.2%}, footprint {self.footprint():.2%})"
         )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: `repr`, a row per layer, and what is kept of each layer as a picture."""
+        kept, free = self.kept(), ~self.protected()
+        rows = [(str(at), f"{_fraction(one):.1%}", f"{_fraction(one[:, free]):.1%}") for at, one in enumerate(kept)]
+        label = "kept after the last step: a row per layer, positions from left to right"
+        picture = strip(shares(kept.numpy()), label, EVICTED_TO_KEPT, ("evicted", "kept"))
+        return card(repr(self), ("layer", "kept", "compressible kept"), rows, [picture])
 
     def save(self, path: str | Path) -> None:
         """Write the map as one safetensors file, whole or not at all.

@@ -17,6 +17,7 @@ from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.recompute import AttentionMap, attention_map, mass_in, mass_kept
 from keepmap.attention.stored import read, write
 from keepmap.errors import InputError
+from keepmap.html import card, number, strip
 from keepmap.keepmap import KeepMap
 
 __all__ = ["AttentionProfile"]
@@ -191,6 +192,27 @@ class AttentionProfile:
             f"mass in {self.n_sink} sinks {float(self.sink_mass[..., last].mean()):.1%}, "
             f"in the last {self.window} {float(self.window_mass[..., last].mean()):.1%})"
         )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: `repr`, and of the last measured query a row per layer and pictures of layers x heads."""
+        last = self.measured[-1]
+        per_query = (self.entropy, self.normalised_entropy, self.effective_positions, self.sink_mass, self.window_mass)
+        columns = [one[..., last].double().numpy() for one in per_query]
+        head = (
+            "layer",
+            "entropy (nats)",
+            "of ln n",
+            "effective positions",
+            "mass in sinks",
+            f"in the last {self.window}",
+        )
+        rows = [(str(at), *(number(float(one[row].mean())) for one in columns)) for row, at in enumerate(self.layers)]
+        of = "a row per layer, a column per head"
+        pictures = [
+            strip(columns[1], f"entropy / ln n: {of}", square=True),
+            strip(columns[3], f"mass in sinks: {of}", square=True),
+        ]
+        return card(f"{self!r}; below, means over heads", head, rows, pictures)
 
     def _index(self, what: str, asked: int, known: tuple[int, ...]) -> int:
         if asked not in known:

@@ -1,9 +1,13 @@
-"""Pictures of KeepMaps. `keepmap.draw` is this package.
+"""Pictures of KeepMaps, of attention and of results. `keepmap.draw` is this package.
 
 One figure per file; each function draws into a new Figure or into given Axes, and returns the Axes. Nothing here loads
 a model or touches pyplot and the user's rcParams.
 """
 
+from keepmap.drawing.attention_grid import attention_grid
+from keepmap.drawing.attention_heatmap import attention_heatmap
+from keepmap.drawing.attention_lines import attention_lines
+from keepmap.drawing.attention_summary import attention_summary
 from keepmap.drawing.files import save_figure
 from keepmap.drawing.heatmap import compression_heatmap
 from keepmap.drawing.kept_transitions import kept_transitions
@@ -13,6 +17,10 @@ from keepmap.drawing.lifetimes import keep_map_lifetimes
 from keepmap.drawing.study import compressor_study
 
 __all__ = [
+    "attention_grid",
+    "attention_heatmap",
+    "attention_lines",
+    "attention_summary",
     "compression_heatmap",
     "compressor_study",
     "keep_map_by_layer",

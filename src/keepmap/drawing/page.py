@@ -139,7 +139,7 @@ class Heading:
     @property
     def _legend_columns(self) -> int:
         widths = [35 + 5.3 * len(str(entry.get_label())) for entry in self.legend]
-        return len(widths) if sum(widths) <= self.width else max(1, int(self.width / max(widths)))
+        return max(1, len(widths) if sum(widths) <= self.width else int(self.width / max(widths)))
 
     @property
     def _legend_rows(self) -> int:

@@ -10,8 +10,8 @@ from matplotlib.image import AxesImage
 
 __all__ = ["Painter", "Raster", "pixels"]
 
-Painter: TypeAlias = Callable[[int, int], UInt8[np.ndarray, "h w 3"]]
-"""(width, height) in pixels -> a picture of at most that many columns and rows, the first row on top."""
+Painter: TypeAlias = Callable[[int, int], UInt8[np.ndarray, "h w channels"]]
+"""(width, height) in pixels -> an RGB or RGBA picture of at most that many columns and rows, the first row on top."""
 
 
 class Raster(AxesImage):

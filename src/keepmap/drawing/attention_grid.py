@@ -1,0 +1,163 @@
+"""One number per layer and head: what kinds of heads a model has.
+
+L layers · H heads.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from keepmap.attention.profile import AttentionProfile
+from keepmap.drawing.attention_marks import name_of
+from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.raster import Raster
+from keepmap.drawing.style import figure_style
+from keepmap.errors import InputError, did_you_mean
+
+__all__ = ["attention_grid"]
+
+NUMBERS = 16
+"""Layers and heads up to which every cell has its number."""
+
+NONE, HATCH = "0.93", "0.7"
+
+_Read: TypeAlias = Callable[[AttentionProfile], Float[Tensor, "L H N"]]
+
+STATISTICS: dict[str, tuple[str, str, _Read]] = {
+    "entropy": ("entropy", "nats", lambda profile: profile.entropy),
+    "normalised_entropy": ("entropy / ln n", "share of ln n", lambda profile: profile.normalised_entropy),
+    "effective_positions": ("effective positions", "positions", lambda profile: profile.effective_positions),
+    "sink_mass": ("mass in the first {n_sink} positions", "share of attention", lambda profile: profile.sink_mass),
+    "window_mass": ("mass in the last {window} positions", "share of attention", lambda profile: profile.window_mass),
+    "recent_distant_without_sinks": (
+        "recent/distant ratio without sinks",
+        "ratio",
+        lambda profile: profile.recent_distant_without_sinks,
+    ),
+}
+"""Name: in words, in which unit, and where it is in a profile."""
+
+
+def attention_grid(
+    profile: AttentionProfile,
+    ax: Axes | None = None,
+    *,
+    what: str = "entropy",
+    query: int | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw a statistic of every layer (row) and head (column).
+
+    Up to 16 x 16 of them have their number; a hatched cell has no value.
+
+    Args:
+        ax: the Axes to draw into. By default a new Figure's, in the project's style whatever the user's rcParams are.
+        what: entropy, normalised_entropy, effective_positions, sink_mass, window_mass, recent_distant_without_sinks.
+        query: of which measured query; by default the mean over all measured queries that see two positions or more
+            (of the ratio: over those that have one).
+        title: the first line above the figure.
+
+    Returns:
+        The Axes drawn into. Nothing is shown, saved or closed.
+
+    Raises:
+        InputError: an unknown statistic, or a query that was not measured.
+    """
+    if what not in STATISTICS:
+        raise InputError(f'a grid of "{what}" was asked for, which is no statistic: {did_you_mean(what, STATISTICS)}')
+    words, unit, read = STATISTICS[what]
+    words = words.format(n_sink=profile.n_sink, window=profile.window)
+    values, said = _values(profile, read(profile), query)
+    if title is None:
+        title = f"{words[0].upper()}{words[1:]} · {profile.info.get('model', 'unnamed')}"
+    else:
+        said = [words, *said]
+    layers, heads = values.shape
+    if ax is not None:
+        _draw(ax, profile, values, _heading(values, said, title, width_in_points(ax)))
+        _colour_bar(ax.inset_axes((1.04, 0.0, 0.04, 1.0)), values, f"{words} ({unit})")
+        return ax
+    side = 0.42 if max(layers, heads) <= NUMBERS else max(0.1, min(0.3, 8.0 / max(layers, heads)))
+    width, height = max(side * heads, 1.2), max(side * layers, 0.8)
+    with figure_style():
+        heading = _heading(values, said, title, max(width, 4.2) * 72)
+        top = heading.height + 0.1
+        figure = blank_figure(
+            0.7 + max(width + 0.95, 4.4), top + height + 0.55, " · ".join((title, *heading.statistics))
+        )
+        ax = panel(figure, 0.6, top, width, height)
+        _draw(ax, profile, values, heading)
+        _colour_bar(panel(figure, 0.6 + width + 0.15, top, 0.12, height), values, unit)
+    return ax
+
+
+def _values(
+    profile: AttentionProfile, found: Float[Tensor, "L H N"], query: int | None
+) -> tuple[Float[np.ndarray, "L H"], list[str]]:
+    """The grid's numbers, NaN where there is none, and of which queries they are."""
+    measured = profile.measured
+    if query is not None:
+        if query not in measured.tolist():
+            raise InputError(
+                f"a grid at query {query} was asked for, which was not measured ({profile.said}); the last that was is "
+                f"{int(measured[-1])}"
+            )
+        return found[:, :, query].double().numpy(), [f"at query {name_of(profile, query)}"]
+    values = found[:, :, measured].double()
+    counted = (profile.n_visible[:, :, measured] >= 2) & ~values.isnan()
+    mean = values.where(counted, 0.0).sum(-1) / counted.sum(-1)  # 0 / 0, where there is none, is NaN
+    return mean.numpy(), ["mean over queries that see two positions or more", f"measured: {profile.said}"]
+
+
+def _heading(values: Float[np.ndarray, "L H"], said: list[str], title: str, width: float) -> Heading:
+    layers, heads = values.shape
+    statistics = [f"{layers} layer{'s' * (layers > 1)} x {heads} head{'s' * (heads > 1)}", *said]
+    none = Patch(facecolor=NONE, edgecolor=HATCH, hatch="/////", linewidth=0.5, label="no value")
+    return Heading(title, statistics, [none] * bool(np.isnan(values).any()), width)
+
+
+def _scale(values: Float[np.ndarray, "L H"]) -> ScalarMappable:
+    """viridis from 0 to the largest value."""
+    return ScalarMappable(Normalize(0.0, float(np.nanmax(values, initial=0.0)) or 1.0), matplotlib.colormaps["viridis"])
+
+
+def _draw(ax: Axes, profile: AttentionProfile, values: Float[np.ndarray, "L H"], heading: Heading) -> None:
+    layers, heads = values.shape
+    picture = _scale(values).to_rgba(np.nan_to_num(values), bytes=True)
+    picture[np.isnan(values), 3] = 0
+
+    def paint(width: int, height: int) -> UInt8[np.ndarray, "L H 4"]:
+        return picture
+
+    ax.patch.set(facecolor=NONE, edgecolor=HATCH, hatch="/////", linewidth=0.0)
+    Raster(ax, paint, extent=(-0.5, heads - 0.5, layers - 0.5, -0.5))
+    ax.set(xlim=(-0.5, heads - 0.5), ylim=(layers - 0.5, -0.5))
+    for axis, names, label in ((ax.xaxis, profile.heads, "head"), (ax.yaxis, profile.layers, "layer")):
+        every = -(-len(names) // NUMBERS)
+        axis.set_ticks(range(0, len(names), every), [str(name) for name in names[::every]])
+        axis.set_ticks([], minor=True)
+        axis.set_label_text(label, fontsize=9)
+    ax.tick_params(length=0, labelsize=8)
+    if max(layers, heads) <= NUMBERS:
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                light = np.dot(picture[row, column, :3], (0.299, 0.587, 0.114)) > 128
+                ax.text(
+                    column, row, f"{value:.3g}", ha="center", va="center", fontsize=7, color="0.0" if light else "1.0"
+                )
+    heading.draw(ax)
+
+
+def _colour_bar(ax: Axes, values: Float[np.ndarray, "L H"], label: str) -> None:
+    bar = ax.figure.colorbar(_scale(values), cax=ax)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=7.5, length=2)
+    bar.outline.set_linewidth(0.5)

@@ -1,0 +1,84 @@
+"""AttentionProfiles to draw, of random queries and keys or of weights that are chosen."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+from keepmap.attention.landmarks import Landmarks
+from keepmap.attention.layer import AttentionLayer, causal
+from keepmap.attention.profile import AttentionProfile
+from keepmap.attention.profiling import profile_attention
+
+
+@dataclasses.dataclass
+class Source:
+    """What an agent is to a profile; each layer may see `window` positions, or all of them, later ones too."""
+
+    layers: int = 2
+    heads: int = 4
+    n: int = 50
+    window: int | None = None
+    everything: bool = False
+    name: str = "source"
+
+    def attention_layers(self, seed: int) -> Iterator[AttentionLayer]:
+        generator = torch.Generator().manual_seed(seed)
+        starts, ends = causal(self.n)
+        if self.window is not None:
+            starts = (ends - self.window).clamp(min=0)
+        if self.everything:
+            ends = torch.full_like(ends, self.n)
+        for layer in range(self.layers):
+            queries, keys = (torch.randn(self.heads, self.n, 8, generator=generator) for _ in range(2))
+            yield AttentionLayer(layer, 2 * queries, keys, 0.5, starts, ends)
+
+
+@dataclasses.dataclass
+class Chosen:
+    """One head with these logits, [N, N], under a causal mask, and perhaps an eviction."""
+
+    logits: torch.Tensor
+    expires: torch.Tensor | None = None
+    name: str = "chosen"
+
+    def attention_layers(self, _: object) -> Iterator[AttentionLayer]:
+        n = len(self.logits)
+        zero = torch.zeros(1, n, 4)
+        yield AttentionLayer(0, zero, zero, 1.0, *causal(n), expires=self.expires, bias=self.logits[None])
+
+
+def profile_of(seed: int = 0, queries: object = "all", labels: tuple[str, ...] | None = None, **source: object):
+    found = profile_attention(Source(**source), seed, queries=queries)  # type: ignore[arg-type]
+    return found if labels is None else dataclasses.replace(found, labels=labels)
+
+
+def marked(profile: AttentionProfile, length: int = 20, offset: int = 9) -> AttentionProfile:
+    """The same as if its positions were transitions of episodes, the last three of each rewarded."""
+    n = profile.shape[2]
+    step = (np.arange(n) + offset) % length
+    rewards = [float(one >= length - 3) for one in step[:-1]]
+    landmarks = Landmarks(
+        tuple(((np.arange(n) + offset) // length + 1).tolist()), tuple((step + 1).tolist()), (*rewards, None)
+    )
+    return dataclasses.replace(profile, landmarks=landmarks, labels=landmarks.labels)
+
+
+def weights_of(profile: AttentionProfile, layer: int, head: int) -> np.ndarray:
+    """The N x N weights, by the plain softmax."""
+    assert profile.captured is not None
+    one = profile.captured[profile.layers.index(layer)]
+    logits = (one.queries[head] @ one.keys[head].T * one.scaling).double()
+    columns = torch.arange(one.n)
+    seen = (columns >= one.sees_from[:, None]) & (columns < one.sees_until[:, None])
+    return logits.masked_fill(~seen, float("-inf")).softmax(-1).numpy()
+
+
+def words_of(ax: Axes) -> str:
+    """Everything that is written in the axes and above them."""
+    legend = ax.get_legend()
+    texts = [child.get_text() for child in ax.get_children() if isinstance(child, Text)]
+    return "\n".join([*texts, *([text.get_text() for text in legend.get_texts()] if legend else [])])
