@@ -8,8 +8,11 @@ of their own. Figures that fall short of their goal are printed like the others.
 import argparse
 import json
 import shlex
+import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,31 @@ def measure_memory(report: Report, both: int, alone: int) -> list[Goal]:
     return goals
 
 
+def time_command(report: Report, repeats: int) -> list[Goal]:
+    """`python visualize_attention.py` as it stands, from its start to its end: 44 figures of four layers."""
+    seconds = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, str(HERE.parent / "visualize_attention.py")],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            seconds.append(time.perf_counter() - begun)
+            if done.returncode:
+                raise SystemExit(f"error: visualize_attention.py failed: {done.stderr.strip()}")
+            drawn = len(list(Path(folder).rglob("*.png")))
+    report.table(
+        "The command: four layers, five histories",
+        ["figures", "seconds"],
+        [[f"{drawn}", f"{statistics.median(seconds):.1f}"]],
+    )
+    return [Goal("python visualize_attention.py", statistics.median(seconds), " s", "<=", 20)]
+
+
 def time_cuda(report: Report, sizes: Sequence[int], repeats: int) -> None:
     """Llama-3.1-8B's shape in bfloat16 on a GPU."""
     model = random_llama(LLAMA_8B, "cuda", torch.bfloat16)
@@ -127,12 +155,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--long-size", type=int, default=65536, help="length of the text for the profile alone")
     parser.add_argument("--cuda-sizes", type=int, nargs="+", default=[8192, 32768], help="lengths on a CUDA device")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each, after one that is not")
+    parser.add_argument("--command-repeats", type=int, default=3, help="timed runs of visualize_attention.py")
     parser.add_argument("--write", action="store_true", help="write this part of benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     report = Report("What an attention profile costs")
     report.say(*machine())
     goals = time_lengths(report, options.sizes, options.repeats)
     goals += measure_memory(report, options.memory_size, options.long_size)
+    goals += time_command(report, options.command_repeats)
     if torch.cuda.is_available():
         time_cuda(report, options.cuda_sizes, options.repeats)
     else:

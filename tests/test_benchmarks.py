@@ -91,6 +91,7 @@ def test_a_report_replaces_its_own_part_alone(tmp_path: Path, monkeypatch: pytes
 
 def test_the_profiles_benchmark_times_equal_results() -> None:
     sizes = ["--sizes", "160", "--memory-size", "200", "--long-size", "300", "--cuda-sizes", "200", "--repeats", "1"]
+    sizes += ["--command-repeats", "1"]
     command = [sys.executable, "benchmarks/bench_attention.py", *sizes]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -99,3 +100,4 @@ def test_the_profiles_benchmark_times_equal_results() -> None:
     first = next(row for row in rows if row[0] == "160")
     assert float(first[head.index("rows differ by")]) < 1e-5
     assert sum(row[0] == "profile" for row in rows) == 2
+    assert any(row[0] == "44" for row in rows)

@@ -45,8 +45,17 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
     assert (tmp_path / "expected_attention.keepmap").is_file()
 
 
+def test_the_readmes_profile_follows_from_its_first_example(tmp_path: Path) -> None:
+    first, *_ = python_blocks("README.md")
+    (profile,) = (block for block in python_blocks("README.md") if "profile_attention" in block)
+    printed = run(first + profile, tmp_path).splitlines()
+    assert printed[-2].startswith("AttentionProfile(tiny: 2 layers x 4 heads x ")
+    received, mass = printed[-1].removeprefix("torch.Size(").removesuffix(")").split(") torch.Size(")
+    assert received == mass
+
+
 def test_the_readmes_agent_plays(tmp_path: Path) -> None:
-    blocks = [block for block in python_blocks("README.md") if "agent" in block]
+    blocks = [block for block in python_blocks("README.md") if "agent." in block or "load_agent" in block]
     assert len(blocks) == 2
     printed = run("".join(blocks), tmp_path)
     assert 0 <= float(printed) <= 20

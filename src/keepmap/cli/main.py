@@ -25,7 +25,17 @@ def _main(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     # Everything heavy is imported after the arguments were understood: help and errors answer at once.
-    from keepmap.cli.options import Collect, Compare, Compressors, Evaluate, Methods, SampleData, Study, Train
+    from keepmap.cli.options import (
+        Attention,
+        Collect,
+        Compare,
+        Compressors,
+        Evaluate,
+        Methods,
+        SampleData,
+        Study,
+        Train,
+    )
     from keepmap.cli.parsing import parse
 
     match parse(arguments):
@@ -99,6 +109,31 @@ def _run(arguments: Sequence[str]) -> None:
                 seed=options.seed,
                 compressor=options.compressor,
                 settings=options.set,
+                output_dir=options.output_dir,
+                format=options.format,
+            )
+        case Attention() as options:
+            from keepmap.cli.attention import visualize_attention
+            from keepmap.models.quiet import quiet_transformers
+
+            if options.model_name is not None:
+                quiet_transformers()
+            visualize_attention(
+                checkpoint=options.checkpoint,
+                model_name=options.model_name,
+                data_path=options.data_path,
+                text_field=options.text_field,
+                samples=options.samples,
+                layers=options.layers,
+                goal=options.goal,
+                episodes=options.episodes,
+                trajectory=options.trajectory,
+                max_length=options.max_length,
+                verify=options.verify,
+                seed=options.seed,
+                cmap=options.cmap,
+                dtype=options.dtype,
+                device=options.device,
                 output_dir=options.output_dir,
                 format=options.format,
             )

@@ -7,6 +7,7 @@ import tyro
 
 __all__ = [
     "VERBS",
+    "Attention",
     "Collect",
     "Compare",
     "Compressors",
@@ -191,6 +192,51 @@ class Compressors:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Show what an agent attends to in histories of goals that it never saw, or a language model in texts.
+
+    Statistics of each layer and sample, heatmaps, lines and summaries, what could be dropped, and with --verify whether
+    that is so.
+    """
+
+    checkpoint: str | None = None
+    """A run's folder, a checkpoint's, or tiny (embedded). Default: the newest in runs, or tiny."""
+    model_name: str | None = None
+    """A language model instead of an agent: "tiny" (embedded), a folder, or a hub id."""
+    data_path: str | None = None
+    """The language model's texts: a file of JSON lines. `keepmap sample-data` makes one."""
+    text_field: str = "text"
+    """The field that holds the text."""
+    samples: int | None = None
+    """Histories or texts to look at. Default: 5; with --trajectory, 3 moments."""
+    layers: tuple[int, ...] = ()
+    """Which ones, from 0. Default: all."""
+    goal: str | None = None
+    """A goal, as x,y. Default: the held-out goals in turn."""
+    episodes: int | None = None
+    """The episode in whose middle the histories end; with --trajectory, the length of the learner's life. Default: the
+    last that fits into the agent's context; what its source of histories usually needs."""
+    trajectory: Flag = False
+    """Early, middle and late moments in the life of one learner."""
+    max_length: int | None = None
+    """Cut each text to so many tokens. Default: 512."""
+    verify: Flag = False
+    """Drop what the insight says can be dropped, and as many positions at random, and measure what that costs."""
+    seed: int = 0
+    """Of the histories, and of what is dropped at random."""
+    cmap: str = "viridis"
+    """Colours of the heatmaps, by matplotlib's names; Reds is the look of the first toolkit."""
+    dtype: str = "auto"
+    """Of the language model: auto (the checkpoint's), float32, bfloat16, float16 or float64."""
+    device: str = "auto"
+    """Of the language model: auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    output_dir: str = "figs/attention"
+    """Where figures and attention.json go."""
+    format: str = "png"
+    """Of the figures: png, svg, pdf, or several with commas."""
+
+
+@dataclass(frozen=True)
 class Study:
     """Study what compressors cost: train and evaluate agents under each of them.
 
@@ -224,7 +270,7 @@ class Study:
     """Of the figure: png, svg, pdf, or several with commas."""
 
 
-Verb = Compare | SampleData | Methods | Collect | Train | Evaluate | Compressors | Study
+Verb = Compare | SampleData | Methods | Collect | Train | Evaluate | Attention | Compressors | Study
 VERBS: dict[str, type[Verb]] = {
     "compare": Compare,
     "sample-data": SampleData,
@@ -232,6 +278,7 @@ VERBS: dict[str, type[Verb]] = {
     "collect": Collect,
     "train": Train,
     "evaluate": Evaluate,
+    "attention": Attention,
     "compressors": Compressors,
     "study": Study,
 }

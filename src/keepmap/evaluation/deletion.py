@@ -1,0 +1,273 @@
+"""An insight tested by deletion: what dropping costs by a rule, and what dropping as much at random costs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from keepmap.attention.suggestions import Suggestion
+from keepmap.evaluation.bootstrap import bootstrap_means, bootstrap_ratio
+
+__all__ = [
+    "ALIKE",
+    "COSTS",
+    "HELD",
+    "RULES",
+    "WORDS",
+    "WORSE",
+    "Compared",
+    "Insight",
+    "LeftOut",
+    "Rate",
+    "Trial",
+    "Verification",
+    "compared",
+    "rate_of",
+]
+
+RULES = ("seed", "ours")
+"""The document's recommendation for the layer, and keepmap's verdict."""
+
+COSTS = {
+    "kl": "KL, whole || shortened",
+    "log_likelihood": "log-likelihood lost of the learner's action",
+    "nll": "NLL gained on the tokens that follow",
+}
+"""Cost -> what it is; all in nats, and more is worse."""
+
+WORDS = HELD, WORSE, ALIKE = "held", "refuted: random is better", "refuted: not distinguishable from random"
+"""What an interval of what is saved says: above 0, below 0, or neither, which refutes an insight too."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One layer of one sample, shortened by a rule.
+
+    Attributes:
+        layer, sample: which.
+        rule: one of RULES. pattern: what the rule saw.
+        kept, of: positions that the rule keeps, of how many; of a language model, over KV heads. What stays in any case
+            (the newest position, a language model's sinks) is not counted.
+        cost, random: by name, what dropping the others costs, and the mean cost of keeping as many at random.
+    """
+
+    layer: int
+    sample: int
+    rule: str
+    pattern: str
+    kept: int
+    of: int
+    cost: Mapping[str, float]
+    random: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What a rule says of one layer, over the samples: `saved` is random's cost less the rule's.
+
+    Attributes:
+        pattern: the commonest. n: samples with a trial. kept: share, on average.
+        cost, random, saved: means. low, high: the 95 % interval of `saved` over samples, None for one sample.
+    """
+
+    rule: str
+    layer: int
+    pattern: str
+    n: int
+    kept: float
+    cost: float
+    random: float
+    saved: float
+    low: float | None
+    high: float | None
+
+    @property
+    def held(self) -> bool:
+        """Whether the rule beats random: the interval of what it saves is above 0."""
+        return self.word == HELD
+
+    @property
+    def word(self) -> str:
+        """One of WORDS."""
+        return _word(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often a rule's deletion cost less than random's: `wins` of `n` trials, over `samples` samples.
+
+    `low` and `high` are the 95 % interval of the share over samples, None for one sample.
+    """
+
+    rule: str
+    wins: int
+    n: int
+    samples: int
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An overall suggestion against random at the same length: means over n goals or texts.
+
+    Attributes:
+        rule: one of RULES. line: what was suggested. unit: of the values.
+        whole, suggested, random: with everything, with the suggestion, with random.
+        saved: by how much the suggestion is better than random; low, high: its paired 95 % interval, None for n = 1.
+    """
+
+    rule: str
+    line: str
+    unit: str
+    whole: float
+    suggested: float
+    random: float
+    saved: float
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def held(self) -> bool:
+        """Whether the suggestion beats random."""
+        return self.word == HELD
+
+    @property
+    def word(self) -> str:
+        """One of WORDS."""
+        return _word(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The insights of one model, tested.
+
+    Attributes:
+        host: "agent" or "language model". costs: names, the first of which says whether an insight holds: how far the
+            predictions move. The other one, of what really came next, is reported beside it.
+        trials: where something was dropped. skipped: in words, where nothing was.
+        suggestion: the overall one. compared: it, and the seed's, against random.
+        n_samples, n_draws: contexts or texts, and random draws for each trial. seed: of the draws.
+    """
+
+    host: str
+    costs: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    skipped: tuple[str, ...]
+    suggestion: Suggestion
+    compared: tuple[Compared, ...]
+    n_samples: int
+    n_draws: int
+    seed: int
+
+    @cached_property
+    def insights(self) -> tuple[Insight, ...]:
+        """Of each layer and rule, by the first cost."""
+        return self.insights_by(self.costs[0])
+
+    def insights_by(self, cost: str) -> tuple[Insight, ...]:
+        """Of each layer and rule, by one of the costs."""
+        keys = sorted({(trial.layer, RULES.index(trial.rule)) for trial in self.trials})
+        found = []
+        for layer, rule in keys:
+            own = [trial for trial in self.trials if trial.layer == layer and trial.rule == RULES[rule]]
+            found.append(_insight(own, cost, self.seed))
+        return tuple(found)
+
+    def rate(self, rule: str, cost: str | None = None) -> Rate:
+        """How often the rule's deletion cost less than random's, by the first cost unless another is named."""
+        return rate_of([self], rule, cost)
+
+
+def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None = None) -> Rate:
+    """The rate over several verifications, of both hosts for example; by the first cost of each unless one is named."""
+    won: dict[tuple[int, int], list[bool]] = {}
+    for number, one in enumerate(verifications):
+        name = one.costs[0] if cost is None else cost
+        for trial in one.trials:
+            if trial.rule == rule:
+                won.setdefault((number, trial.sample), []).append(trial.cost[name] < trial.random[name])
+    wins = np.array([[sum(each) for each in won.values()]], dtype=np.float64)
+    trials = np.array([[len(each) for each in won.values()]], dtype=np.float64)
+    low, high = bootstrap_ratio(wins, trials, 0) if won else (None, None)
+    return Rate(rule, int(wins.sum()), int(trials.sum()), len(won), low, high)
+
+
+def compared(
+    rule: str,
+    line: str,
+    unit: str,
+    whole: Float[np.ndarray, " n"],
+    suggested: Float[np.ndarray, " n"],
+    random: Float[np.ndarray, " n"],
+    saved: Float[np.ndarray, " n"],
+    seed: int,
+) -> Compared:
+    """The means of n paired values, and the interval of what is saved."""
+    low, high = _interval(saved, seed)
+    return Compared(
+        rule,
+        line,
+        unit,
+        float(whole.mean()),
+        float(suggested.mean()),
+        float(random.mean()),
+        float(saved.mean()),
+        low,
+        high,
+        len(saved),
+    )
+
+
+class LeftOut:
+    """Counts the samples in which a rule drops nothing, or keeps nothing of its own: there is nothing to compare."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[int, str, str]] = Counter()
+
+    def notes(self, layer: int, rule: str, kept: int, of: int) -> bool:
+        """Whether there is no trial; noted then."""
+        if 0 < kept < of:
+            return False
+        why = "nothing is dropped" if kept >= of else "it keeps only what stays in any case"
+        self._seen[layer, rule, why] += 1
+        return True
+
+    def lines(self, n_samples: int) -> tuple[str, ...]:
+        """In words."""
+        return tuple(
+            f"layer {layer}, {rule}: no trial in {count} of {n_samples} samples: {why}"
+            for (layer, rule, why), count in sorted(self._seen.items())
+        )
+
+
+def _word(low: float | None, high: float | None) -> str:
+    if low is not None and low > 0:
+        return HELD
+    return WORSE if high is not None and high < 0 else ALIKE
+
+
+def _interval(saved: Float[np.ndarray, " n"], seed: int) -> tuple[float, float] | tuple[None, None]:
+    low, high = bootstrap_means(saved[None, :, None], seed)
+    return (None, None) if low is None or high is None else (float(low[0]), float(high[0]))
+
+
+def _insight(trials: Sequence[Trial], cost: str, seed: int) -> Insight:
+    costs, random = (np.array([getattr(one, arm)[cost] for one in trials]) for arm in ("cost", "random"))
+    low, high = _interval(random - costs, seed)
+    return Insight(
+        trials[0].rule,
+        trials[0].layer,
+        Counter(trial.pattern for trial in trials).most_common(1)[0][0],
+        len(trials),
+        float(np.mean([trial.kept / trial.of for trial in trials])),
+        float(costs.mean()),
+        float(random.mean()),
+        float((random - costs).mean()),
+        low,
+        high,
+    )
