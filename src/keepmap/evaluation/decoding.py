@@ -61,9 +61,8 @@ class Decoder:
         starts = np.cumsum([0, *map(len, rows)])
         self._starts, self._query_starts = starts[: len(parts) + 1], starts[len(parts) + 1 : -1]
         self._turns = model.turns(torch.arange(times)).view(times, 1, 1, -1).numpy()
-        self._layers = [_Layer(block) for block in model.blocks]
+        self._layers = [_Layer(block) for block in model.blocks if isinstance(block, Block)]
         self._head = _after(model.norm, model.head)
-        self._later = np.triu(np.full((ROWS, ROWS), -np.inf, dtype=np.float32), 1)
 
     def tokens(self, history: History, first: int, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B T d"]:
         """One for each transition from the first on, and the query's."""
@@ -96,7 +95,7 @@ class Decoder:
         tokens: Float[Tensor, "B T d"],
         times: Int[np.ndarray, "B T"],
         held: Sequence[Float[np.ndarray, "2 BH D N"]],
-        hidden: Float[np.ndarray, "B 1 1 N"] | None,
+        hidden: Float[Tensor, "B 1 1 N"] | None,
         see: See | None,
     ) -> Float[Tensor, "B A"]:
         """Logits at the last token.
@@ -131,7 +130,7 @@ class Decoder:
         self,
         q: Float[np.ndarray, "B H R D"],
         held: Float[np.ndarray, "2 BH D N"],
-        hidden: Float[np.ndarray, "B 1 1 N"] | None,
+        hidden: Float[Tensor, "B 1 1 N"] | None,
         see: See | None,
     ) -> Float[np.ndarray, "B H R D"]:
         """Attention of the last R positions, each to those before it and itself."""
@@ -145,11 +144,11 @@ class Decoder:
             rows = some.shape[1]
             n = before + start + rows
             weights = torch.bmm(some, torch.from_numpy(keys[:, :, :n]))
-            logits = weights.numpy().reshape(agents, heads, rows, n)
-            if rows > 1:
-                logits[..., -rows:] += self._later[:rows, :rows]
+            logits = weights.numpy()
+            for row in range(rows - 1):
+                logits[:, row, row - rows + 1 :] = -np.inf
             if hidden is not None:
-                logits += hidden[..., :n]
+                weights.view(agents, heads, rows, n).add_(hidden[..., :n])
             torch.softmax(weights, -1, out=weights)
             parts.append(torch.bmm(weights, torch.from_numpy(values[:, :n])))
         if see is not None:
@@ -159,8 +158,8 @@ class Decoder:
     def _heads(self, x: Float[Tensor, "BT many"], agents: int) -> Complex[np.ndarray, "B T P H pairs"]:
         """The same numbers, as what is to be rotated; P is how many of queries, keys and values there are."""
         shape = self._shape
-        parts, width = x.shape[1] // shape.n_embd, shape.n_embd // shape.n_head
-        return x.numpy().reshape(agents, -1, parts, shape.n_head, width).view(np.complex64)
+        pairs = x.numpy().view(np.complex64)
+        return pairs.reshape(agents, len(x) // agents, -1, shape.n_head, shape.n_embd // shape.n_head // 2)
 
     def _normed(self, x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
         return torch.layer_norm(x, x.shape[-1:], None, None, self._epsilon)
