@@ -240,6 +240,14 @@ def test_environments_that_break_their_word_are_named(model: DecisionTransformer
 
     with pytest.raises(InputError, match="outside of its space"):
         play(model, SyncVectorEnv([lambda: Outside(2)]), 1, size=4, slide=1)
+
+    class Last(Counted):
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            return np.array([9, 9]), 1.0, True, False, {}
+
+    for mode in AutoresetMode:
+        with pytest.raises(InputError, match="outside of its space"):
+            play(model, SyncVectorEnv([lambda: Last(1)], autoreset_mode=mode), 2, size=4, slide=1)
     with pytest.raises(InputError, match="final_obs"):
         play(model, Silent(ROOM, 2), 2, size=4, slide=1)
 

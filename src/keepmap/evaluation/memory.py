@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from keepmap.evaluation.decoding import Decoder, See
 from keepmap.methods.history.values import History
-from keepmap.models import attend
-from keepmap.models.attend import Attend
 from keepmap.models.decision import DecisionTransformer
 
 __all__ = ["Cache", "Step", "Window"]
+
+HIDDEN = -1e30  # no infinity: a position before which nothing is to be seen would be no number
+TOKENS = 1200  # computed at once: what a layer makes of them stays in a core's own memory
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,20 @@ class Window:
         self._actions, self._times = (torch.zeros(agents, size, dtype=torch.int64) for _ in range(2))
         self._rewards = torch.zeros(agents, size)
         self._valid, self._dones = (torch.zeros(agents, size, dtype=torch.bool) for _ in range(2))
+        held = (self._states, self._actions, self._rewards, self._next, self._dones, self._valid, self._times)
+        # The same memory: an array's single places are written at a fifth of a tensor's cost.
+        self._held = [values.numpy() for values in held]
 
     def add(self, step: Step) -> bool:
         """Remember a step; whether the window has slid."""
         slid = self.n == self.size
         if slid:
-            kept = self.size - self.slide
-            for held in (self._states, self._next, self._actions, self._times, self._rewards, self._valid, self._dones):
-                held[:, :kept] = held[:, self.slide :].clone()
-            self.n = kept
-        here = self.n
-        self._states[:, here], self._next[:, here] = step.states, step.next_states
-        self._actions[:, here], self._rewards[:, here] = step.actions, step.rewards
-        self._times[:, here], self._valid[:, here] = self.times_now, step.valid
-        self._dones[:, here] = step.dones
+            self.n = self.size - self.slide
+            for held in self._held:
+                held[:, : self.n] = held[:, self.slide :].copy()
+        values = (step.states, step.actions, step.rewards, step.next_states, step.dones, step.valid, self.times_now)
+        for held, value in zip(self._held, values, strict=True):
+            held[:, self.n] = value.numpy()
         self.times_now = self.times_now + step.valid
         self.n += 1
         return slid
@@ -83,11 +86,11 @@ class Cache:
 
     def __init__(self, model: DecisionTransformer, agents: int, size: int) -> None:
         shape = model.shape
-        self._model = model
+        self._decoder = Decoder(model, size + 1)
         self._n = 0
-        width = shape.n_embd // shape.n_head
-        layers = [torch.zeros(2, agents, shape.n_head, size + 1, width) for _ in range(shape.n_layer)]
-        self._layers = layers
+        self._heads = shape.n_head
+        places = (2, agents * shape.n_head, shape.n_embd // shape.n_head, size + 1)
+        self._layers = [torch.zeros(places) for _ in range(shape.n_layer)]
 
     def forget(self) -> None:
         """Begin again: the window has slid."""
@@ -100,53 +103,38 @@ class Cache:
 
         Transitions of `history` that the cache has not yet seen are added to it.
         """
-        model, first = self._model, self._n
-        new = history.valid.shape[1] - first
-        gone = ~history.valid[:, first:]
-        transitions = model.transition_tokens(
-            history.states[:, first:].masked_fill(gone[..., None], 0),
-            history.actions[:, first:].masked_fill(gone, 0),
-            history.rewards[:, first:].masked_fill(gone, 0.0),
-            history.next_states[:, first:].masked_fill(gone[..., None], 0),
-            None if history.dones is None else history.dones[:, first:],
-        )
-        tokens = torch.cat([transitions, model.query_tokens(query_states[:, None])], dim=1)
-        times = torch.cat([history.times[:, first:], now[:, None]], dim=1)
-        # Ages are what counts: times from the window's first keep the angles small, and so exact.
-        turns = model.turns(times - history.times[:, :1] if history.times.shape[1] else times - now[:, None])
-        weights: list[Float[Tensor, "B n"]] = []
-        logits = model.answers(tokens, turns, self._over(first, new, history.valid, weights if look else None), 1)
-        self._n = first + new
-        attention = torch.stack(weights).mean(0) if look else None
-        return logits[:, 0], attention
+        n = history.valid.shape[1]
+        new = n - self._n + 1
+        past, time = history.times.numpy(), now.numpy()[:, None]
+        # Ages are what counts: times from the window's first are small.
+        times = np.concatenate([past[:, self._n :], time], 1) - (past if n else time)[:, :1]
+        valid, hidden = history.valid.numpy(), None
+        if not valid.all():
+            hidden = torch.zeros(len(valid), 1, 1, n + 1)
+            hidden[:, 0, 0, :n].masked_fill_(~history.valid, HIDDEN)
+        tokens = self._decoder.tokens(history, self._n, query_states)
+        # The query's own place is behind the last transition, where the next one will replace it.
+        held = [layer.numpy()[..., : n + 1] for layer in self._layers]
+        self._n = n
+        some, heads = max(1, TOKENS // new), self._heads
+        logits, attention = [], []
+        for start in range(0, len(valid), some):
+            rows = slice(start, start + some)
+            weights: list[Float[Tensor, "b n"]] = []
+            logits.append(
+                self._decoder.answer(
+                    tokens[rows],
+                    times[rows],
+                    [layer[:, start * heads : (start + some) * heads] for layer in held],
+                    None if hidden is None else hidden[rows],
+                    _note_last(weights) if look else None,
+                )
+            )
+            if look:
+                attention.append(torch.stack(weights).mean(0))
+        return torch.cat(logits), torch.cat(attention) if look else None
 
-    def _over(
-        self, first: int, new: int, valid: Bool[Tensor, "B n"], weights: list[Float[Tensor, "B n"]] | None
-    ) -> Attend:
-        """Attention of the new transitions and the query, over what is held and them; layer after layer."""
-        n = first + new
-        visible = self._visible(first, new, valid)
-        layers = iter(self._layers)
 
-        def over(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            held = next(layers)
-            # The query's own key stands behind the last transition, where the next one will replace it.
-            held[0, :, :, first : n + 1], held[1, :, :, first : n + 1] = k, v
-            keys, values = held[0, :, :, : n + 1], held[1, :, :, : n + 1]
-            rows = visible[..., -q.shape[2] :, :]
-            if weights is None:
-                return attend.dropping(rows)(q, keys, values)
-            return attend.explicit(rows, lambda seen: weights.append(seen[:, :, -1, :-1].mean(1)))(q, keys, values)
-
-        return over
-
-    @staticmethod
-    def _visible(first: int, new: int, valid: Bool[Tensor, "B n"]) -> Bool[Tensor, "*B_1 rows N"]:
-        """Each new position sees the valid ones before it, and itself."""
-        n = first + new
-        here = torch.arange(first, n + 1)[:, None]
-        there = torch.arange(n + 1)
-        if valid.all():
-            return there <= here
-        known = torch.cat([valid, valid.new_ones(len(valid), 1)], dim=1)
-        return (((there <= here) & known[:, None]) | (there == here))[:, None]
+def _note_last(weights: list[Float[Tensor, "B n"]]) -> See:
+    """Notes the last query's attention to what is before it, a mean over heads."""
+    return lambda seen: weights.append(seen[:, :, -1, :-1].mean(1))

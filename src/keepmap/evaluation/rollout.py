@@ -154,7 +154,7 @@ def play(
                         states,
                         torch.from_numpy(actions),
                         torch.from_numpy(np.asarray(rewards, dtype=np.float32)),
-                        torch.from_numpy(_led_to(after, ended, infos, mode)),
+                        _observed(_led_to(after, ended, infos, mode), model.shape),
                         torch.from_numpy(ended),
                         torch.from_numpy(valid),
                     )

@@ -1,4 +1,4 @@
-"""Three ways to the same attention of transitions and queries: fused to train, explicit to look, cached to act."""
+"""Ways to the same attention of transitions and queries: fused to train, explicit to look, under any mask."""
 
 from collections.abc import Callable
 from typing import Any
