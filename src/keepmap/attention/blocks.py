@@ -19,9 +19,9 @@ __all__ = ["CHUNK", "Block", "Progress", "blocks", "pairs"]
 CHUNK = 64
 """Positions whose weights are summed together on the way; blocks start and end at multiples of it."""
 
-_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26}
+_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 """Weights in a block: on a CPU, what a core's cache holds."""
-_ROWS = {"cpu": (48, 256), "cuda": (64, 2048)}
+_ROWS = {"cpu": (64, 512), "cuda": (64, 2048)}
 """The fewest and the most rows of a block: too few make slow products, many compute much above the diagonal."""
 
 Progress = Callable[[float], None]
