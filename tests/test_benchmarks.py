@@ -1,6 +1,7 @@
 """The benchmarks run, compare equals with equals, and say what they found: on sizes too small to time anything."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,17 @@ def test_the_profiles_benchmark_times_equal_results() -> None:
     assert float(first[head.index("rows differ by")]) < 1e-5
     assert sum(row[0] == "profile" for row in rows) == 2
     assert any(row[0] == "44" for row in rows)
+
+
+def test_the_insights_benchmark_counts_both_hosts() -> None:
+    sizes = ["--learners", "1", "--texts", "1", "--length", "40", "--episodes", "1"]
+    command = [sys.executable, "benchmarks/bench_insight.py", *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in done.stdout.splitlines()]
+    counted = {(row[0], row[2]): row[3] for row in rows if len(row) == 6 and row[1].startswith("KL")}
+    agents = counted["agent, 32 contexts", "ours"]
+    both = counted["both", "ours"]
+    texts = counted["language model, 1 texts", "ours"]
+    assert int(both.split()[0]) == int(agents.split()[0]) + int(texts.split()[0])
+    assert int(both.split()[2]) == int(agents.split()[2]) + int(texts.split()[2])

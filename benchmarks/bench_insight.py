@@ -1,0 +1,107 @@
+"""How often what attention says can be dropped can be: the seed's rule and ours, on both hosts, tested by deletion.
+
+The embedded agent's contexts are of learners that meet its held-out goals, early to late in their lives; the embedded
+language model's texts are those of `keepmap sample-data`. No figure here has a goal: it is a measurement.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import torch
+
+import keepmap
+from keepmap.data.sample import sample_texts
+from keepmap.evaluation.agent import Agent
+from keepmap.evaluation.contexts import Context, context_at
+from keepmap.evaluation.deletion import COSTS, RULES, Rate, Verification, rate_of
+from keepmap.evaluation.deletion_agent import verify_agent
+from keepmap.evaluation.deletion_texts import verify_texts
+from keepmap.training.configured import configured_source
+from report import Report, write_part
+from timing import machine
+
+EPISODES = (2, 4, 8, 14)
+"""In whose middle the histories end, of the 16 of a learner's life."""
+
+
+def contexts(agent: Agent, learners: int, seed: int) -> list[Context]:
+    """Of every held-out goal, of some learners of it, at every moment."""
+    source, horizon = configured_source(agent.config), agent.room.horizon
+    found = []
+    for goal in agent.held_out:
+        lives = source.learn(agent.room, [goal], learners, max(EPISODES), seed, lambda steps: None)
+        found += [
+            context_at(lives, learner, (episode - 1) * horizon + horizon // 2, agent.config.n_transit, goal)
+            for learner in range(learners)
+            for episode in EPISODES
+        ]
+    return found
+
+
+def rates(report: Report, found: Sequence[Verification]) -> None:
+    """How often each rule's deletion cost less than random's, and how many insights held."""
+    rows = []
+    for one in found:
+        samples = "contexts" if one.host == "agent" else "texts"
+        for cost in one.costs:
+            for rule in RULES:
+                held = [insight.held for insight in one.insights_by(cost) if insight.rule == rule]
+                of = f"{one.host}, {one.n_samples} {samples}"
+                rows.append([of, COSTS[cost].replace("|", r"\|"), rule, *_rate(one.rate(rule, cost)), f"{sum(held)} of {len(held)}"])
+    for rule in RULES:
+        held = [insight.held for one in found for insight in one.insights if insight.rule == rule]
+        rows.append(["both", "KL", rule, *_rate(rate_of(found, rule)), f"{sum(held)} of {len(held)}"])
+    head = ["host", "cost", "rule", "cheaper than random", "share and its 95 % interval", "layers that held"]
+    report.table("Over layers and samples", head, rows)
+
+
+def overall(report: Report, found: Sequence[Verification]) -> None:
+    """The overall suggestions against random."""
+    rows = [
+        [one.host, made.rule, made.line.split("; ")[-1], made.unit]
+        + [f"{value:.3f}" for value in (made.whole, made.suggested, made.random)]
+        + ["" if made.low is None else f"{made.saved:+.3f} [{made.low:+.3f}, {made.high:+.3f}]", made.word]
+        for one in found
+        for made in one.compared
+    ]
+    head = ["host", "rule", "suggestion", "unit", "whole", "suggested", "random", "better by", ""]
+    report.table("The suggestions, against the same length at random", head, rows)
+
+
+def _rate(rate: Rate) -> list[str]:
+    ends = "" if rate.low is None or rate.high is None else f" [{rate.low:.0%}, {rate.high:.0%}]"
+    return [f"{rate.wins} of {rate.n}", f"{rate.wins / rate.n:.0%}{ends}" if rate.n else "-"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--learners", type=int, default=2, help="of each held-out goal")
+    parser.add_argument("--texts", type=int, default=16, help="for the language model")
+    parser.add_argument("--length", type=int, default=512, help="tokens of each text")
+    parser.add_argument("--episodes", type=int, default=20, help="that the suggestions are played for")
+    parser.add_argument("--seed", type=int, default=2026, help="of histories, texts and random choices")
+    parser.add_argument("--write", action="store_true", help="write this part of benchmarks/RESULTS.md")
+    options = parser.parse_args(arguments)
+    report = Report("How often insight into attention holds")
+    report.say(*machine())
+    agent, language_model = keepmap.load_agent("tiny"), keepmap.load_language_model("tiny", device="cpu")
+    texts = sample_texts(options.texts, seed=options.seed)
+    assert language_model.tokenizer is not None
+    ids = [torch.tensor(language_model.tokenizer.encode(text))[: options.length] for text in texts]
+    found = [
+        verify_agent(
+            agent, contexts(agent, options.learners, options.seed), episodes=options.episodes, seed=options.seed
+        ),
+        verify_texts(language_model, ids, seed=options.seed),
+    ]
+    rates(report, found)
+    overall(report, found)
+    if options.write:
+        write_part(report, "bench_insight.py", sys.argv[1:] if arguments is None else arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
