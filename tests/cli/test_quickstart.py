@@ -10,6 +10,7 @@ import pytest
 
 from keepmap.cli import quickstart as module
 from keepmap.cli.dependencies import Dependency
+from keepmap.cli.options import VERBS
 from keepmap.cli.quickstart import quickstart
 from keepmap.config import Config
 from keepmap.errors import ModelError
@@ -63,6 +64,18 @@ def test_all_is_there(capsys, loaded):
     # Every command that it names is there.
     for line in lines[lines.index("Next steps:") + 1 :]:
         assert Path(line.split()[1]).is_file()
+
+
+def test_without_a_checkout_the_next_steps_are_verbs(capsys, loaded, monkeypatch):
+    dataset()
+    monkeypatch.setattr("keepmap.cli.quickstart.repository", lambda: None)
+    assert quickstart([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    commands = [line.split() for line in lines[lines.index("Next steps:") + 1 :]]
+    assert [one[:2] for one in commands] == [
+        ["keepmap", verb] for verb in ("attention", "compressors", "train", "evaluate")
+    ]
+    assert {one[1] for one in commands} <= set(VERBS)
 
 
 def test_the_newest_checkpoint_is_looked_at(capsys, loaded):

@@ -146,8 +146,8 @@ def _command(root: Path | None, door: str) -> str:
     """How to start a front door from here: its file in a checkout, else the verb of the same name."""
     if root is not None:
         return f"python {os.path.relpath(root / door)}"
-    verb = {"compression_strategies.py": "compressors"}.get(door, door.removesuffix(".py").replace("_", "-"))
-    return f"keepmap {verb}"
+    verb = {"compression_strategies.py": "compressors", "visualize_attention.py": "attention"}.get(door)
+    return f"keepmap {door.removesuffix('.py') if verb is None else verb}"
 
 
 def _again(package: str) -> str:
