@@ -29,7 +29,7 @@ MOST_COLUMNS = 256
 MOST_ROWS = 16
 MOST_LETTERS = 600
 
-_TABLE = "border-collapse:collapse;font-size:90%;margin:4px 0"
+_TABLE = "border-collapse:collapse;font-size:90%;margin:4px 0;color:inherit"
 _CELL = "padding:1px 8px;text-align:right;border:1px solid rgba(128,128,128,.4)"
 
 

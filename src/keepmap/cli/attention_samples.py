@@ -90,7 +90,8 @@ def trajectory_samples(
         step = int((index + 0.5) * life / moments) * horizon + max(1, horizon // 2)
         phase = PHASES[3 * index // moments if moments > 1 else 0]
         context = context_at(lived, 0, min(step, life * horizon - 1), agent.config.n_transit, one)
-        made.append(_sample(agent, context, f"Timestep {context.step} ({phase})", f"timestep{context.step}"))
+        sample = _sample(agent, context, f"Timestep {context.step} ({phase})", f"timestep{context.step}")
+        made.append(replace(sample, about=sample.about.replace(f", after {context.step} steps", "")))
     return tuple(made)
 
 

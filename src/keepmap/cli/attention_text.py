@@ -81,7 +81,7 @@ def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
         lines += [
             f"  Head {of_head[0].head}: {pattern}{agreeing}: {typical.keep} of {typical.of} positions "
             f"({percent:.0f} %)",
-            f"    needed of the top {_mean([one.top for one in seen]):.0f}, of the most recent "
+            f"    enough: top {_mean([one.top for one in seen]):.0f}, most recent "
             f"{_mean([one.recent for one in seen]):.0f}, evenly {_mean([one.even for one in seen]):.0f}; entropy "
             f"{_mean([one.normalised_entropy for one in seen]):.2f} of ln n",
             *_code(typical.line, "    "),

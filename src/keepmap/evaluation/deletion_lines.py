@@ -16,13 +16,17 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
         f"Cost in nats: {COSTS[verification.costs[0]]}. Saved: random's cost less",
         f"the rule's, with its 95 % interval over {samples}.",
         "",
-        "layer rule pattern kept    cost  random   saved [95 % interval]     n",
+        "rule pattern kept    cost  random    saved [95 % interval]        n",
     ]
+    above = None
     for one in verification.insights:
-        low, high = ("-" if end is None else f"{end:+.4f}" for end in (one.low, one.high))
+        if one.layer != above:
+            lines.append(f"layer {one.layer}")
+        above = one.layer
+        low, high = ("-" if end is None else _short(end, "+") for end in (one.low, one.high))
         lines.append(
-            f"{one.layer:5} {one.rule:4} {one.pattern:7} {one.kept:4.0%} {one.cost:7.4f} {one.random:7.4f} "
-            f"{one.saved:+7.4f} {f'[{low},{high}]':17} {one.n:3} {_WORDS[one.word]}"
+            f"{one.rule:4} {one.pattern:7} {one.kept:4.0%} {_short(one.cost):>7} {_short(one.random):>7} "
+            f"{_short(one.saved, '+'):>8} {f'[{low},{high}]':19} {one.n:3} {_WORDS[one.word]}"
         )
     lines += ["", "refuted: random is better. refuted*: not distinguishable from random."]
     lines += verification.skipped
@@ -42,6 +46,11 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
     for overall in verification.compared:
         lines += ["", *_compared_lines(overall, samples)]
     return tuple(lines)
+
+
+def _short(value: float, sign: str = "") -> str:
+    """Two digits that count: costs span many orders of magnitude."""
+    return f"{value:{sign}.2g}"
 
 
 def _compared_lines(one: Compared, samples: str) -> list[str]:
