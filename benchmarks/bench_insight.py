@@ -48,7 +48,8 @@ def rates(report: Report, found: Sequence[Verification]) -> None:
             for rule in RULES:
                 held = [insight.held for insight in one.insights_by(cost) if insight.rule == rule]
                 of = f"{one.host}, {one.n_samples} {samples}"
-                rows.append([of, COSTS[cost].replace("|", r"\|"), rule, *_rate(one.rate(rule, cost)), f"{sum(held)} of {len(held)}"])
+                what = COSTS[cost].replace("|", r"\|")
+                rows.append([of, what, rule, *_rate(one.rate(rule, cost)), f"{sum(held)} of {len(held)}"])
     for rule in RULES:
         held = [insight.held for one in found for insight in one.insights if insight.rule == rule]
         rows.append(["both", "KL", rule, *_rate(rate_of(found, rule)), f"{sum(held)} of {len(held)}"])
