@@ -49,11 +49,27 @@ def test_tensorboard_has_the_log_s_curves(tmp_path: Path) -> None:
     assert [event.step for event in events.Scalars("validation_loss")] == [3, 6]
 
 
+def test_tensorboard_goes_on_and_leaves_nothing_after_an_error(tmp_path: Path, monkeypatch, capsys) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "--tensorboard", "--set", *SMALL, "eval_interval=0"]
+    assert main([*arguments, "train_timesteps=5"]) == 0
+    assert main([*arguments, "train_timesteps=5"]) == 0
+    assert len(list(Path("run").glob("events*"))) == 1, "a finished run has nothing more to show"
+    events = EventAccumulator("run")
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [5], "the last update is always logged"
+    assert main([*arguments, "log_dir=other", "n_transit=4000"]) == 2
+    assert not Path("other").exists()
+
+
 def test_tensorboard_that_is_missing_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert main(["train", "--tensorboard", "--set", *SMALL]) == 2
     assert "pip install 'keepmap[tensorboard]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_training_collects_trains_and_says_what_comes_next(tmp_path: Path) -> None:

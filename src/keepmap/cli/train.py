@@ -1,9 +1,6 @@
 """Training an agent: read the configuration, train, say where the checkpoint is."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
@@ -11,17 +8,10 @@ from keepmap.cli.progress import progress_bar
 from keepmap.config import DEFAULT, Config, load_config
 from keepmap.errors import InputError
 from keepmap.training.configured import collect_configured
-from keepmap.training.distillation.loop import Trained
+from keepmap.training.distillation.loop import MakeBoard, Trained
 from keepmap.training.distillation.loop import train as run_training
 
 __all__ = ["collect_missing", "train"]
-
-
-class Scalars(Protocol):
-    """What of a TensorBoard writer is used."""
-
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
-        """Write one point of a curve."""
 
 
 def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
@@ -34,6 +24,7 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
     """
     config = load_config(tuple(configs) or DEFAULT, settings)
     run = config.run_folder()
+    make_board = _tensorboard() if tensorboard else None
     collect_missing(config)
     compressor = config.make_compressor()
     print(
@@ -43,14 +34,11 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
         + f"\n  run folder {run}",
         flush=True,
     )
-    with _board(run if tensorboard else None) as board, progress_bar(Console(stderr=True, highlight=False)) as progress:
+    with progress_bar(Console(stderr=True, highlight=False)) as progress:
         task = progress.add_task("Updates", total=config.train_timesteps)
 
         def watch(step: int, figures: Mapping[str, float]) -> None:
             progress.update(task, completed=step, description=f"loss {figures['loss']:.3f}")
-            if board is not None and (step % config.summary_interval == 0 or len(figures) > 3):
-                for name, value in figures.items():
-                    board.add_scalar(name, value, step)
             if "validation_loss" in figures:
                 print(
                     f"  update {step:,}: loss {figures['loss']:.4f}, on other learners "
@@ -63,7 +51,7 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
                     flush=True,
                 )
 
-        trained = run_training(config, watch)
+        trained = run_training(config, watch, make_board)
     if trained.began_at == trained.steps:
         print(f"Already trained: {trained.checkpoint}; give another log_dir, or delete it, to train again")
     else:
@@ -87,17 +75,12 @@ def collect_missing(config: Config) -> None:
     )
 
 
-@contextlib.contextmanager
-def _board(run: Path | None) -> Iterator[Scalars | None]:
-    """TensorBoard's files in the run's folder, where they are asked for."""
-    if run is None:
-        yield None
-        return
+def _tensorboard() -> MakeBoard:
+    """Writes TensorBoard's files into the run's folder; of updates that are done again, the later ones count."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError(
             "--tensorboard needs the package tensorboard; install it: pip install 'keepmap[tensorboard]'"
         ) from None
-    with SummaryWriter(str(run)) as writer:
-        yield writer
+    return lambda run, began_at: SummaryWriter(str(run), purge_step=began_at + 1)

@@ -3,17 +3,30 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from keepmap.errors import OutputError
 from keepmap.files import written_whole
 
-__all__ = ["Log", "read_log"]
+__all__ = ["Board", "Log", "read_log"]
+
+
+@runtime_checkable
+class Board(Protocol):
+    """What of a TensorBoard writer is used."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """Write one point of a curve."""
+
+    def close(self) -> None:
+        """Everything is written."""
 
 
 class Log:
-    """Appends to a file of JSON lines; each line is there as soon as it is written."""
+    """Appends to a file of JSON lines, and to a board where there is one; a line is there as soon as it is written."""
 
-    def __init__(self, path: Path, began_at: int) -> None:
+    def __init__(self, path: Path, began_at: int, board: Board | None = None) -> None:
+        self._board = board
         before = [entry for entry in read_log(path) if entry["step"] <= began_at]
         with written_whole(path) as temporary:
             temporary.write_text("".join(json.dumps(entry) + "\n" for entry in before))
@@ -30,6 +43,14 @@ class Log:
                 file.write(json.dumps({"step": step, **figures}) + "\n")
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
+        if self._board is not None:
+            for name, value in figures.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        if self._board is not None:
+            self._board.close()
 
 
 def read_log(path: Path) -> list[dict[str, float | int]]:

@@ -22,12 +22,12 @@ from keepmap.methods.history.base import Compressor
 from keepmap.models.checkpoints import read_checkpoint
 from keepmap.models.decision import DecisionTransformer
 from keepmap.training.configured import check_histories
-from keepmap.training.distillation.log import Log
+from keepmap.training.distillation.log import Board, Log
 from keepmap.training.distillation.loss import Loss, every_step, shortened
 from keepmap.training.distillation.state import alone_in, prepared, save
 from keepmap.training.distillation.windows import Batch, Windows, load_windows
 
-__all__ = ["Trained", "Watch", "train"]
+__all__ = ["MakeBoard", "Trained", "Watch", "train"]
 
 LOWEST = 0.02  # of the learning rate, at the end
 CLIP = 1.0
@@ -52,11 +52,17 @@ class Trained:
 Watch = Callable[[int, Mapping[str, float]], None]
 """Called after each update, with its number and what the log holds of it."""
 
+MakeBoard = Callable[[Path, int], Board]
+"""From the run's folder and the update that it goes on from to a board for the log's figures."""
 
-def train(config: Config, watch: Watch = lambda step, figures: None) -> Trained:
+
+def train(config: Config, watch: Watch = lambda step, figures: None, make_board: MakeBoard | None = None) -> Trained:
     """Train an agent as configured, in `config.run_folder()`; goes on from that folder's newest checkpoint.
 
     A run that was killed and went on ends with the same weights as one that was not, on as many threads.
+
+    Args:
+        make_board: makes what shows the log's figures elsewhere (TensorBoard), once everything has been checked.
 
     Raises:
         InputError: no histories, other ones than the configuration needs, or a run of another configuration.
@@ -67,7 +73,7 @@ def train(config: Config, watch: Watch = lambda step, figures: None) -> Trained:
     windows, validation = _histories(config, split)
     run = make_folder(config.run_folder())
     with alone_in(run):
-        return _train(config, watch, split, compressor, windows, validation, run)
+        return _train(config, watch, split, compressor, windows, validation, run, make_board)
 
 
 def _train(
@@ -78,12 +84,15 @@ def _train(
     windows: Windows,
     validation: Windows,
     run: Path,
+    make_board: MakeBoard | None,
 ) -> Trained:
     model, optimizer, begun = prepared(config, run)
     seconds_before = float(begun.facts["seconds"]) if begun else 0.0
     began_at = begun.step if begun else 0
-    log = Log(run / "log.jsonl", began_at)
     last = begun.folder if begun else None
+    if began_at == config.train_timesteps:
+        make_board = None  # nothing is left that it would show
+    log = Log(run / "log.jsonl", began_at, None if make_board is None else make_board(run, began_at))
     started = time.perf_counter()
     for step in range(began_at + 1, config.train_timesteps + 1):
         rate = _rate(config, step)
@@ -107,6 +116,7 @@ def _train(
         if due or step % config.ckpt_interval == 0:
             seconds = seconds_before + time.perf_counter() - started
             last = save(config, split, run, model, optimizer, step, seconds)
+    log.close()
     assert last is not None
     return Trained(last, config.train_timesteps, began_at, float(read_checkpoint(last).facts["seconds"]))
 
