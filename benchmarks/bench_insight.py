@@ -60,7 +60,7 @@ def rates(report: Report, found: Sequence[Verification]) -> None:
 def overall(report: Report, found: Sequence[Verification]) -> None:
     """The overall suggestions against random."""
     rows = [
-        [one.host, made.rule, made.line.split("; ")[-1], made.unit]
+        [one.host, made.rule, made.made.line.split("; ")[-1], made.unit]
         + [f"{value:.3f}" for value in (made.whole, made.suggested, made.random)]
         + ["" if made.low is None else f"{made.saved:+.3f} [{made.low:+.3f}, {made.high:+.3f}]", made.word]
         for one in found

@@ -68,7 +68,7 @@ def test_the_document_s_block_and_files(small, capsys) -> None:
     assert files(Path("figs/attention")) == sorted(["attention.json", *per_layer])
 
 
-def test_every_line_fits_eighty_columns_but_code(small, capsys) -> None:
+def test_every_line_fits_eighty_columns(small, capsys) -> None:
     assert main(["attention", "--samples", "2", "--verify"]) == 0
     code = ("   from compression_strategies import", "   keepmap.evict(")
     lines = [
@@ -92,6 +92,70 @@ def test_the_result_says_what_was_found_and_the_same_command_gives_the_same_byte
     assert len(found["layers"][1]["verdicts"][0]) == 2
     assert found["verification"]["trials"]
     assert sorted(found["figures"]) == sorted(name for name in written[0] if name.endswith(".svg"))
+
+
+def test_what_is_verified_is_what_was_printed(small, capsys) -> None:
+    assert main(["attention", "--samples", "3", "--layers", "1", "--verify"]) == 0
+    out = capsys.readouterr().out
+    found = json.loads(Path("figs/attention/attention.json").read_text())
+    assert {trial["layer"] for trial in found["verification"]["trials"]} == {1}
+    assert found["verification"]["suggestion"] == found["suggestion"]
+    assert "\nlayer 0\n" not in out
+
+
+def test_of_texts_too(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data.jsonl").write_text(
+        "".join(json.dumps({"text": "The code of river is 4821. " * n}) + "\n" for n in (4, 6, 5))
+    )
+    arguments = ["attention", "--model_name", "tiny", "--data_path", "data.jsonl", "--layers", "1", "--verify"]
+    assert main([*arguments, "--samples", "9"]) == 0
+    out = capsys.readouterr().out
+    assert "  3 texts were found, 9 were asked for\n" in out
+    found = json.loads(Path("figs/attention/attention.json").read_text())
+    assert found["verification"]["suggestion"] == found["suggestion"]
+    assert found["verification"]["compared"][0]["made"] == found["layers"][-1]["seed_insight"]["made"]
+
+
+def test_an_agent_with_a_compressor_is_verified_as_it_acts(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = write_agent(tmp_path / "run", compressor={"name": "recency", "keep_recent": 4})
+    assert main(["attention", "--checkpoint", str(run), "--samples", "2", "--verify"]) == 0
+    out = capsys.readouterr().out
+    assert "returns: the agent acts with recency; train one with what is suggested" in out
+    found = json.loads(Path("figs/attention/attention.json").read_text())
+    assert {trial["of"] for trial in found["verification"]["trials"]} == {3}, "the newest of four always stays"
+
+
+def test_short_texts_are_left_out_and_said(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = ["a", "b c", "The code of river is 4821. The code of stone is 9310.", "one two three four"]
+    Path("data.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert (
+        main(["attention", "--model_name", "tiny", "--data_path", "data.jsonl", "--max_length", "8", "--verify"]) == 0
+    )
+    out = capsys.readouterr().out
+    assert "  Left out: texts of fewer than 6 tokens (lines 1, 2" in out
+    assert "Nothing to verify: all texts have fewer than 14 tokens" in out
+
+
+def test_lines_of_code_run_as_they_are_printed(small, capsys) -> None:
+    assert main(["attention", "--samples", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    code = [f"{line}\n{lines[at + 1]}" for at, line in enumerate(lines) if line.startswith("from compression_")]
+    assert len(code) >= 5
+    script = "\n".join(f"{one}\nassert hasattr(compressor, 'compress')" for one in code)
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_the_output_is_one_line(small) -> None:
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    line = [sys.executable, "-m", "keepmap", "methods"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(line, env=variables, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: the output cannot be written: No space left on device; make room on the disk\n"
 
 
 def test_a_trajectory_is_early_middle_and_late(small, capsys) -> None:
@@ -203,6 +267,8 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
         (["--episodes", "0"], "--episodes 0 was asked for; it must be 1 or more"),
         (["--format", "jpeg"], '"jpeg", which is not a format'),
         (["--cmap", "virdis"], 'did you mean "viridis"'),
+        (["--dtype", "float64"], "--dtype is for language models"),
+        (["--text_field", "body"], "--text_field is for language models"),
         (["--data_path", "x.jsonl"], "--data_path is for language models; name one with --model_name"),
         (["--model_name", "tiny"], "--model_name was given without texts"),
         (["--model_name", "tiny", "--data_path", "x.jsonl", "--goal", "1,1"], "--goal is for agents"),
@@ -216,13 +282,14 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
 def test_what_it_refuses(small, capsys, arguments: list[str], said: str) -> None:
     Path("short.jsonl").write_text('{"text": ""}\n')
     Path("taken").write_text("a file")
-    before = files(Path())
+    before = sorted(Path().rglob("*"))
     assert main(["attention", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
     assert said in captured.err
-    assert files(Path()) == before, "nothing half-written"
+    assert captured.out == ""
+    assert sorted(Path().rglob("*")) == before, "nothing half-written"
 
 
 def test_damaged_weights_are_said(small, capsys) -> None:

@@ -1,5 +1,7 @@
 """From trials to what is said: when an insight holds, how often, and in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,17 +13,18 @@ from keepmap.attention.suggestions import for_agent
 from keepmap.evaluation.deletion import RULES, LeftOut, Trial, Verification, compared, rate_of
 from keepmap.evaluation.deletion_choices import at_random, by_pattern, by_share
 from keepmap.evaluation.deletion_lines import verification_lines
+from keepmap.evaluation.intervals import t_interval
 
 
 def _trial(rule: str, layer: int, sample: int, cost: float, random: float) -> Trial:
     costs = [{"kl": value, "log_likelihood": -value} for value in (cost, random)]
-    return Trial(layer, sample, rule, "recency", 5, 20, *costs)
+    return Trial(layer, sample, sample, rule, "recency", 5, 20, *costs)
 
 
 def _verification(*trials: Trial, n_samples: int = 20) -> Verification:
     low = np.linspace(1, 2, 8)
-    overall = compared("ours", for_agent("recency", 7, 20).line, "return", low + 2, low + 1, low, np.ones(8), 0)
-    lost = compared("seed", for_agent("uniform", 10, 20).line, "return", low, low, low, low - 1.5, 0)
+    overall = compared("ours", for_agent("recency", 7, 20), "return", low + 2, low + 1, low, np.ones(8))
+    lost = compared("seed", for_agent("uniform", 10, 20), "return", low, low, low, low - 1.5)
     return Verification(
         "agent",
         ("kl", "log_likelihood"),
@@ -65,13 +68,38 @@ def test_one_sample_proves_nothing() -> None:
     assert one.word == "refuted: not distinguishable from random"
 
 
+def test_samples_of_one_group_count_once() -> None:
+    noise = np.random.default_rng(1).normal(1, 0.5, 12)
+    alone = [_trial("ours", 0, sample, 0.0, value) for sample, value in enumerate(noise)]
+    (apart,) = _verification(*alone).insights
+    (paired,) = _verification(*(replace(one, group=one.sample // 2) for one in alone)).insights
+    assert (apart.n, apart.groups, paired.n, paired.groups) == (12, 12, 12, 6)
+    low, high = t_interval(noise.reshape(6, 2).mean(1))
+    assert (paired.low, paired.high) == (pytest.approx(low), pytest.approx(high))
+    (one,) = _verification(*(replace(trial, group=0) for trial in alone)).insights
+    assert (one.low, one.high, one.held) == (None, None, False)
+
+
+def test_noise_seldom_holds() -> None:
+    drawn = np.random.default_rng(2)
+    for n in (2, 3, 5):
+        held = sum(
+            _verification(*(_trial("ours", 0, sample, 0.0, value) for sample, value in enumerate(drawn.normal(size=n))))
+            .insights[0]
+            .held
+            for _ in range(400)
+        )
+        assert held < 24, f"{held} of 400 held with {n} samples, where 10 are expected"
+
+
 def test_how_often_a_rule_is_cheaper(verification: Verification) -> None:
     seed, ours = (verification.rate(rule) for rule in RULES)
-    assert (ours.wins, ours.n, ours.samples) == (20, 20, 20) and ours.low == ours.high == 1
-    assert seed.n == 40 and seed.samples == 20 and 0 < seed.wins < 20
+    assert (ours.wins, ours.n, ours.groups) == (20, 20, 20)
+    assert ours.low == pytest.approx(0.8389, abs=1e-4) and ours.high == 1
+    assert seed.n == 40 and seed.groups == 20 and 0 < seed.wins < 20
     assert seed.low is not None and seed.high is not None and seed.low < seed.wins / 40 < seed.high
     both = rate_of([verification, verification], "seed")
-    assert (both.wins, both.n, both.samples) == (2 * seed.wins, 80, 40)
+    assert (both.wins, both.n, both.groups) == (2 * seed.wins, 80, 40)
     tie = _verification(_trial("ours", 0, 0, 1.0, 1.0), _trial("ours", 0, 1, 1.0, 1.5)).rate("ours")
     assert (tie.wins, tie.n) == (1, 2)
     none = _verification().rate("ours")
@@ -85,7 +113,7 @@ def test_the_lines_fit_and_say_it_plainly(verification: Verification) -> None:
     for said in (
         "TESTED BY DELETION: agent, 20 contexts, 8 random draws each",
         "refuted*: not distinguishable from random",
-        "ours: 20 of 20 trials (100% [100%, 100%]); 1 of 1 insights held",
+        "ours: 20 of 20 trials (100% [84%, 100%]); 1 of 1 insights held",
         "layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",
         "return: whole 3.500, suggested 2.500, random 1.500 (8 goals)",
         "better than random by +1.000 [+1.000, +1.000]\n   held",

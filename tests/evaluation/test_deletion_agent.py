@@ -46,7 +46,8 @@ def _contexts(count: int, seed: int = 0, n: int = N) -> list[Context]:
             first + torch.arange(n)[None],
             torch.ones(1, n, dtype=torch.bool),
         )
-        found.append(Context(history, cells[:, -1], int(drawn(5, 1)), (0, 0), 0, first + n))
+        now = torch.tensor([first + n])
+        found.append(Context(history, cells[:, -1], now, int(drawn(5, 1)), (len(found), 0), 0, first + n))
     return found
 
 
@@ -109,7 +110,7 @@ def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent
         cost, random = (
             {name: float(values[part].mean()) for name, values in costs.items()} for part in (slice(1), slice(1, None))
         )
-        trials.append(Trial(0, sample, "ours", "uniform", 2, 11, cost, random))
+        trials.append(Trial(0, sample, sample, "ours", "uniform", 2, 11, cost, random))
     (spread,) = replace(found, trials=tuple(trials)).insights
     assert spread.word != HELD
 

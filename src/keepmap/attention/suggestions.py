@@ -42,6 +42,11 @@ class Suggestion:
     options: Mapping[str, int | float]
     line: str
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The line as lines of at most 80 columns, to paste as they stand."""
+        return tuple(self.line.replace("; ", "\n").replace('", density=', '",\n    density=').splitlines())
+
 
 def for_agent(pattern: str, keep: int, of: int) -> Suggestion:
     """A compressor that keeps `keep` transitions, at least 1."""

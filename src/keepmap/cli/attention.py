@@ -9,9 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from keepmap import __version__
+from keepmap.attention.asked import indices
 from keepmap.attention.insight import seed_insight, suggest, verdicts
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
+from keepmap.attention.suggestions import Suggestion
 from keepmap.cli.attention_pictures import Pictures
 from keepmap.cli.attention_samples import Sample, agent_samples, text_samples, trajectory_samples
 from keepmap.cli.attention_text import (
@@ -24,13 +26,14 @@ from keepmap.cli.attention_text import (
 )
 from keepmap.cli.progress import progress_bar
 from keepmap.cli.runs import newest_run
+from keepmap.drawing.attention_heatmap import check_colours
 from keepmap.drawing.files import picture_formats
 from keepmap.errors import InputError
 from keepmap.evaluation.agent import EMBEDDED, Agent, load_agent
 from keepmap.evaluation.deletion import Verification
 from keepmap.evaluation.deletion_agent import verify_agent
 from keepmap.evaluation.deletion_lines import verification_lines
-from keepmap.evaluation.deletion_texts import verify_texts
+from keepmap.evaluation.deletion_texts import SHORTEST_TEXT, verify_texts
 from keepmap.evaluation.results import write_json
 from keepmap.files import make_folder
 from keepmap.models.language import LanguageModel, load_language_model
@@ -48,7 +51,7 @@ def visualize_attention(
     checkpoint: str | Path | None = None,
     model_name: str | Path | None = None,
     data_path: str | Path | None = None,
-    text_field: str = "text",
+    text_field: str | None = None,
     samples: int | None = None,
     layers: Sequence[int] = (),
     goal: str | None = None,
@@ -58,8 +61,8 @@ def visualize_attention(
     verify: bool = False,
     seed: int = 0,
     cmap: str = "viridis",
-    dtype: str = "auto",
-    device: str = "auto",
+    dtype: str | None = None,
+    device: str | None = None,
     output_dir: str | Path = "figs/attention",
     format: str = "png",
 ) -> tuple[AttentionProfile, ...]:
@@ -84,23 +87,27 @@ def visualize_attention(
         if data_path is None:
             raise InputError("--model_name was given without texts; name a file with --data_path (keepmap sample-data)")
     else:
-        _refuse(
-            {"data_path": data_path, "max_length": max_length}, "is for language models; name one with --model_name"
-        )
-    folder = make_folder(Path(output_dir))
+        texts_only = {"data_path": data_path, "text_field": text_field, "max_length": max_length}
+        _refuse(texts_only | {"dtype": dtype, "device": device}, "is for language models; name one with --model_name")
+    check_colours(cmap)
     host: Agent | LanguageModel
     if model_name is None:
         host, found, lines = _of_agent(checkpoint, goal, samples, episodes, trajectory, seed)
+        n_layers = host.model.shape.n_layer
     else:
         assert data_path is not None
         length = MAX_LENGTH if max_length is None else max_length
-        host, found, lines = _of_texts(model_name, data_path, text_field, samples, length, dtype, device)
+        language_model = load_language_model(model_name, device=device or "auto", dtype=dtype or "auto")
+        host, n_layers = language_model, language_model.n_layers
+        found, lines = _of_texts(language_model, data_path, text_field or "text", samples, length)
+    wanted = indices("layer", tuple(layers) or None, n_layers)
+    folder = make_folder(Path(output_dir))
     print("\n".join(lines), flush=True)
-    profiles = _profiles(host, found, layers, seed)
+    profiles = _profiles(host, found, wanted, seed)
     pictures = Pictures(folder, TRAJECTORY if trajectory else None, formats, cmap)
-    document = _report(host, found, profiles, pictures, seed)
+    document, suggested = _report(host, found, profiles, pictures, seed)
     if verify:
-        document["verification"] = _verified(host, found, seed)
+        document["verification"] = _verified(host, found, wanted, suggested, seed)
     pictures.remove_older(folder / RESULT)
     write_json(folder / RESULT, document | {"figures": pictures.written})
     print(f"\nFigures saved to: {pictures.folder}{os.sep}\nSaved {folder / RESULT}", flush=True)
@@ -141,28 +148,18 @@ def _of_agent(
 
 
 def _of_texts(
-    model_name: str | Path,
-    data_path: str | Path,
-    text_field: str,
-    samples: int,
-    max_length: int,
-    dtype: str,
-    device: str,
-) -> tuple[LanguageModel, tuple[Sample, ...], list[str]]:
-    """The language model, its texts, and lines that say which they are."""
-    language_model = load_language_model(model_name, device=device, dtype=dtype)
-    found = text_samples(language_model, data_path, text_field, samples, max_length)
-    return (
-        language_model,
-        found,
-        [
-            f"Model: {language_model.name}",
-            f"Transformer layers: {language_model.n_layers}",
-            f"Attention heads: {language_model.n_heads} ({language_model.n_kv_heads} KV heads)",
-            f"Texts: {data_path}, at most {max_length} tokens of each",
-            *(f"  {one.heading}: {one.about}, {len(one.looked)} tokens" for one in found),
-        ],
-    )
+    language_model: LanguageModel, data_path: str | Path, text_field: str, samples: int, max_length: int
+) -> tuple[tuple[Sample, ...], list[str]]:
+    """The language model's texts, and lines that say which they are."""
+    found, left_out = text_samples(language_model, data_path, text_field, samples, max_length)
+    return found, [
+        f"Model: {language_model.name}",
+        f"Transformer layers: {language_model.n_layers}",
+        f"Attention heads: {language_model.n_heads} ({language_model.n_kv_heads} KV heads)",
+        f"Texts: {data_path}, at most {max_length} tokens of each",
+        *(f"  {one.heading}: {one.about}, {len(one.looked)} tokens" for one in found),
+        *left_out,
+    ]
 
 
 def _profiles(
@@ -175,7 +172,7 @@ def _profiles(
             def tell(share: float) -> None:
                 progress.update(task, completed=index + share)
 
-            return profile_attention(host, sample.looked, layers=tuple(layers) or None, seed=seed, progress=tell)
+            return profile_attention(host, sample.looked, layers=layers, seed=seed, progress=tell)
 
         return tuple(one(index, sample) for index, sample in enumerate(found))
 
@@ -186,8 +183,8 @@ def _report(
     profiles: Sequence[AttentionProfile],
     pictures: Pictures,
     seed: int,
-) -> dict[str, object]:
-    """Print and draw layer after layer; what was found, as JSON values."""
+) -> tuple[dict[str, object], dict[str, Suggestion]]:
+    """Print and draw layer after layer; what was found, as JSON values, and what each rule suggests."""
     by_layer: list[dict[str, object]] = []
     every = [verdicts(profile) for profile in profiles]
     is_text = isinstance(host, LanguageModel)
@@ -232,10 +229,16 @@ def _report(
         }
     )
     assert isinstance(plain, dict)
-    return plain
+    return plain, {"seed": insight.made, "ours": suggestion}
 
 
-def _verified(host: Agent | LanguageModel, found: Sequence[Sample], seed: int) -> dict[str, object]:
+def _verified(
+    host: Agent | LanguageModel,
+    found: Sequence[Sample],
+    layers: Sequence[int],
+    suggested: Mapping[str, Suggestion],
+    seed: int,
+) -> dict[str, object]:
     """Test the insight by deletion, and print what came of it."""
     with progress_bar(Console(stderr=True, highlight=False)) as progress:
         task = progress.add_task("Deletions", total=1.0)
@@ -246,10 +249,16 @@ def _verified(host: Agent | LanguageModel, found: Sequence[Sample], seed: int) -
         result: Verification
         if isinstance(host, Agent):
             contexts = [one.context for one in found if one.context is not None]
-            result = verify_agent(host, contexts, seed=seed, tell=tell)
+            result = verify_agent(host, contexts, layers=layers, seed=seed, tell=tell)
         else:
-            result = verify_texts(host, [one.looked for one in found], seed=seed, tell=tell)
-    print("\n".join(["", *verification_lines(result)]), flush=True)
+            texts = [one.looked for one in found if len(one.looked) >= SHORTEST_TEXT]
+            if not texts:
+                print(f"\nNothing to verify: all texts have fewer than {SHORTEST_TEXT} tokens", flush=True)
+                return {}
+            result = verify_texts(host, texts, layers=layers, suggested=suggested, seed=seed, tell=tell)
+    short = len(found) - result.n_samples
+    said = [f"Left out: {short} texts of fewer than {SHORTEST_TEXT} tokens"] if short else []
+    print("\n".join(["", *verification_lines(result), *said]), flush=True)
     plain = _plain(asdict(result))
     assert isinstance(plain, dict)
     return plain

@@ -32,7 +32,7 @@ class Sample:
         heading: what the console calls it. stem: what its files are called after.
         about: whose it is.
         looked: what `profile_attention` takes.
-        context: an agent's, whole; None for a text.
+        context: an agent's, as it sees it; None for a text.
     """
 
     heading: str
@@ -40,6 +40,10 @@ class Sample:
     about: str
     looked: Any
     context: Context | None = None
+
+
+SHORTEST = 6
+"""Tokens: the four sinks always stay, and a verdict needs something to choose from."""
 
 
 def agent_samples(agent: Agent, goal: str | None, samples: int, episodes: int | None, seed: int) -> tuple[Sample, ...]:
@@ -97,11 +101,11 @@ def trajectory_samples(
 
 def text_samples(
     language_model: LanguageModel, data_path: str | Path, text_field: str, samples: int, max_length: int | None
-) -> tuple[Sample, ...]:
-    """The first texts of a file, cut to `max_length` tokens.
+) -> tuple[tuple[Sample, ...], list[str]]:
+    """The first texts of a file, cut to `max_length` tokens, and lines that say which ones were left out.
 
     Raises:
-        InputError: no such file, a line without a text, or texts of fewer than two tokens only.
+        InputError: no such file, a line without a text, or no text of six tokens or more.
     """
     texts = read_texts(data_path, text_field, samples)
     found = tokenize_texts(
@@ -113,24 +117,33 @@ def text_samples(
         model_name=language_model.name,
     )
     name = Path(data_path).name
+    long = [one for one in found.samples if len(one.ids) >= SHORTEST]
+    short = sorted({*found.skipped_lines, *(one.line for one in found.samples if one not in long)})
+    if not long:
+        raise InputError(
+            f"the {len(texts)} texts read from {data_path} have fewer than {SHORTEST} tokens each; give longer texts"
+        )
+    said = [f"  {len(texts)} texts were found, {samples} were asked for"] if len(texts) < samples else []
+    if short:
+        said.append(f"  Left out: texts of fewer than {SHORTEST} tokens (lines {', '.join(map(str, short))})")
     return tuple(
-        Sample(f"Sample {one.index + 1}", f"sample{one.index}", f"line {one.line} of {name}", torch.tensor(one.ids))
-        for one in found.samples
-    )
+        Sample(f"Sample {index + 1}", f"sample{index}", f"line {one.line} of {name}", torch.tensor(one.ids))
+        for index, one in enumerate(long)
+    ), said
 
 
 def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:
-    history, about = context.history, f"goal {context.goal}, learner {context.learner}, after {context.step} steps"
-    now = history.times[:, -1] + 1
+    about = f"goal {context.goal}, learner {context.learner}, after {context.step} steps"
     compressor = agent.compressor
     if compressor is not None:
         # What this agent sees when it acts is what its compressor leaves.
-        whole = history
+        history = context.history
         if compressor.needs_attention:
             history = replace(history, attention=agent.attention(history, context.query_states))
-        history = shorten(whole, compressor.select(history))
-        about += f", of which {compressor.name} keeps {int(history.valid.sum())}"
-    return Sample(heading, stem, about, (_known(history), context.query_states, now), context)
+        short = shorten(context.history, compressor.select(history))
+        context = replace(context, history=_known(short))
+        about += f", of which {compressor.name} keeps {int(short.valid.sum())}"
+    return Sample(heading, stem, about, context.looked, context)
 
 
 def _known(history: History) -> History:

@@ -1,7 +1,6 @@
 """What `keepmap attention` prints: the document's block of each sample, and what several samples say together."""
 
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -59,7 +58,7 @@ def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
 
 def insight_lines(insight: SeedInsight) -> list[str]:
     """The document's insight into a layer, and the line of code that it recommends."""
-    return ["", *insight.lines, *_code(insight.suggestion)]
+    return ["", *insight.lines, "", *insight.made.code]
 
 
 def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
@@ -84,7 +83,7 @@ def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
             f"    enough: top {_mean([one.top for one in seen]):.0f}, most recent "
             f"{_mean([one.recent for one in seen]):.0f}, evenly {_mean([one.even for one in seen]):.0f}; entropy "
             f"{_mean([one.normalised_entropy for one in seen]):.2f} of ln n",
-            *_code(typical.line, "    "),
+            *typical.code,
         ]
     return lines
 
@@ -97,15 +96,10 @@ def suggestion_lines(suggestion: Suggestion) -> list[str]:
         "OVERALL",
         "=======",
         f"{suggestion.pattern}: keep {suggestion.keep} of {suggestion.of} positions ({percent:.0f} %)",
-        *_code(suggestion.line),
+        *suggestion.code,
     ]
 
 
 def _mean(values: Sequence[int | float]) -> float:
     found = [value for value in values if not math.isnan(value)]
     return math.fsum(found) / len(found) if found else math.nan
-
-
-def _code(line: str, indent: str = "   ") -> list[str]:
-    """A line of code to paste, indented; statements stand on lines of their own."""
-    return textwrap.indent(line.replace("; ", "\n"), indent).splitlines()

@@ -1,5 +1,6 @@
 """What every front door does with errors: one line and an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -22,7 +23,18 @@ def guarded(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough; what is left to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe (head, less) has seen enough.
+        _close_stdout()
         return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _close_stdout()
+        print(f"error: the output cannot be written: {error.strerror}; make room on the disk", file=sys.stderr)
+        return 2
     return code
+
+
+def _close_stdout() -> None:
+    """What is left to flush goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -205,8 +205,8 @@ class Attention:
     """A language model instead of an agent: "tiny" (embedded), a folder, or a hub id."""
     data_path: str | None = None
     """The language model's texts: a file of JSON lines. `keepmap sample-data` makes one."""
-    text_field: str = "text"
-    """The field that holds the text."""
+    text_field: str | None = None
+    """The field that holds the text. Default: text."""
     samples: int | None = None
     """Histories or texts to look at. Default: 5; with --trajectory, 3 moments."""
     layers: tuple[int, ...] = ()
@@ -226,10 +226,10 @@ class Attention:
     """Of the histories, and of what is dropped at random."""
     cmap: str = "viridis"
     """Colours of the heatmaps, by matplotlib's names; Reds is the look of the first toolkit."""
-    dtype: str = "auto"
-    """Of the language model: auto (the checkpoint's), float32, bfloat16, float16 or float64."""
-    device: str = "auto"
-    """Of the language model: auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    dtype: str | None = None
+    """Of the language model: auto (the checkpoint's), float32, bfloat16, float16 or float64. Default: auto."""
+    device: str | None = None
+    """Of the language model: auto (CUDA where there is one), cpu, cuda or cuda:N. Default: auto."""
     output_dir: str = "figs/attention"
     """Where figures and attention.json go."""
     format: str = "png"

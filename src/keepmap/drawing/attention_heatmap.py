@@ -24,7 +24,7 @@ from keepmap.drawing.raster import Raster, pixels
 from keepmap.drawing.style import DPI, figure_style
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["attention_heatmap"]
+__all__ = ["attention_heatmap", "check_colours"]
 
 PANEL_PX, MANY_PX, TOKENS_PX = 450, 256, 820
 """The side of a panel, of one among many, and of one whose every row has a label, before it fits whole cells."""
@@ -105,6 +105,15 @@ def attention_heatmap(
         axes = tuple(given)
         _into(profile, axes, drawn, colours, size, first)
     return axes if len(axes) > 1 else axes[0]
+
+
+def check_colours(name: str) -> None:
+    """Whether there are colours of this name.
+
+    Raises:
+        InputError: there are not.
+    """
+    _colours(name)
 
 
 def _colours(name: str) -> Colormap:

@@ -20,16 +20,23 @@ class Context:
     """A history of one row, the state that comes after it, and what the learner did then.
 
     Attributes:
+        now: [1], the time of its next step.
         action: the learner's next action.
         goal, learner, step: whose life it is, and how many steps of it lie behind.
     """
 
     history: History
     query_states: Int[Tensor, "1 S"]
+    now: Int[Tensor, " 1"]
     action: int
     goal: Goal
     learner: int
     step: int
+
+    @property
+    def looked(self) -> tuple[History, Int[Tensor, "1 S"], Int[Tensor, " 1"]]:
+        """What an agent looks at: see `Agent.attention_layers`."""
+        return self.history, self.query_states, self.now
 
 
 def context_at(streams: Streams, learner: int, step: int, most: int, goal: Goal) -> Context:
@@ -60,4 +67,4 @@ def context_at(streams: Streams, learner: int, step: int, most: int, goal: Goal)
         states, actions, rewards, next_states, times, torch.ones_like(times, dtype=torch.bool), dones=dones
     )
     query = torch.from_numpy(streams.states[step, learner].astype(np.int64))[None]
-    return Context(history, query, int(streams.actions[step, learner]), goal, learner, step)
+    return Context(history, query, torch.tensor([step]), int(streams.actions[step, learner]), goal, learner, step)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from keepmap.attention.suggestions import Suggestion
-from keepmap.evaluation.bootstrap import bootstrap_means, bootstrap_ratio
+from keepmap.evaluation.intervals import share_interval, t_interval
 
 __all__ = [
     "ALIKE",
@@ -48,6 +48,7 @@ class Trial:
 
     Attributes:
         layer, sample: which.
+        group: samples of one group (an agent's goal, a text) are not independent of each other.
         rule: one of RULES. pattern: what the rule saw.
         kept, of: positions that the rule keeps, of how many; of a language model, over KV heads. What stays in any case
             (the newest position, a language model's sinks) is not counted.
@@ -56,6 +57,7 @@ class Trial:
 
     layer: int
     sample: int
+    group: int
     rule: str
     pattern: str
     kept: int
@@ -69,14 +71,15 @@ class Insight:
     """What a rule says of one layer, over the samples: `saved` is random's cost less the rule's.
 
     Attributes:
-        pattern: the commonest. n: samples with a trial. kept: share, on average.
-        cost, random, saved: means. low, high: the 95 % interval of `saved` over samples, None for one sample.
+        pattern: the commonest. n: samples with a trial, in `groups` groups. kept: share, on average.
+        cost, random, saved: means. low, high: Student's 95 % interval of `saved` over groups, None for one group.
     """
 
     rule: str
     layer: int
     pattern: str
     n: int
+    groups: int
     kept: float
     cost: float
     random: float
@@ -97,15 +100,15 @@ class Insight:
 
 @dataclass(frozen=True)
 class Rate:
-    """How often a rule's deletion cost less than random's: `wins` of `n` trials, over `samples` samples.
+    """How often a rule's deletion cost less than random's: `wins` of `n` trials, over `groups` groups of samples.
 
-    `low` and `high` are the 95 % interval of the share over samples, None for one sample.
+    `low` and `high` are Wilson's 95 % interval of the share, as if each group were one trial; None for one group.
     """
 
     rule: str
     wins: int
     n: int
-    samples: int
+    groups: int
     low: float | None
     high: float | None
 
@@ -115,13 +118,14 @@ class Compared:
     """An overall suggestion against random at the same length: means over n goals or texts.
 
     Attributes:
-        rule: one of RULES. line: what was suggested. unit: of the values.
+        rule: one of RULES. made: what was suggested. unit: of the values.
         whole, suggested, random: with everything, with the suggestion, with random.
-        saved: by how much the suggestion is better than random; low, high: its paired 95 % interval, None for n = 1.
+        saved: by how much the suggestion is better than random; low, high: Student's paired 95 % interval, None for
+            n = 1.
     """
 
     rule: str
-    line: str
+    made: Suggestion
     unit: str
     whole: float
     suggested: float
@@ -175,7 +179,7 @@ class Verification:
         found = []
         for layer, rule in keys:
             own = [trial for trial in self.trials if trial.layer == layer and trial.rule == RULES[rule]]
-            found.append(_insight(own, cost, self.seed))
+            found.append(_insight(own, cost))
         return tuple(found)
 
     def rate(self, rule: str, cost: str | None = None) -> Rate:
@@ -185,33 +189,30 @@ class Verification:
 
 def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None = None) -> Rate:
     """The rate over several verifications, of both hosts for example; by the first cost of each unless one is named."""
-    won: dict[tuple[int, int], list[bool]] = {}
+    won, groups = list[bool](), set[tuple[int, int]]()
     for number, one in enumerate(verifications):
         name = one.costs[0] if cost is None else cost
-        for trial in one.trials:
-            if trial.rule == rule:
-                won.setdefault((number, trial.sample), []).append(trial.cost[name] < trial.random[name])
-    wins = np.array([[sum(each) for each in won.values()]], dtype=np.float64)
-    trials = np.array([[len(each) for each in won.values()]], dtype=np.float64)
-    low, high = bootstrap_ratio(wins, trials, 0) if won else (None, None)
-    return Rate(rule, int(wins.sum()), int(trials.sum()), len(won), low, high)
+        own = [trial for trial in one.trials if trial.rule == rule]
+        won += [bool(trial.cost[name] < trial.random[name]) for trial in own]
+        groups |= {(number, trial.group) for trial in own}
+    low, high = share_interval(sum(won) / len(won), len(groups)) if won else (None, None)
+    return Rate(rule, sum(won), len(won), len(groups), low, high)
 
 
 def compared(
     rule: str,
-    line: str,
+    made: Suggestion,
     unit: str,
     whole: Float[np.ndarray, " n"],
     suggested: Float[np.ndarray, " n"],
     random: Float[np.ndarray, " n"],
     saved: Float[np.ndarray, " n"],
-    seed: int,
 ) -> Compared:
     """The means of n paired values, and the interval of what is saved."""
-    low, high = _interval(saved, seed)
+    low, high = t_interval(saved)
     return Compared(
         rule,
-        line,
+        made,
         unit,
         float(whole.mean()),
         float(suggested.mean()),
@@ -251,23 +252,20 @@ def _word(low: float | None, high: float | None) -> str:
     return WORSE if high is not None and high < 0 else ALIKE
 
 
-def _interval(saved: Float[np.ndarray, " n"], seed: int) -> tuple[float, float] | tuple[None, None]:
-    low, high = bootstrap_means(saved[None, :, None], seed)
-    return (None, None) if low is None or high is None else (float(low[0]), float(high[0]))
-
-
-def _insight(trials: Sequence[Trial], cost: str, seed: int) -> Insight:
+def _insight(trials: Sequence[Trial], cost: str) -> Insight:
     costs, random = (np.array([getattr(one, arm)[cost] for one in trials]) for arm in ("cost", "random"))
-    low, high = _interval(random - costs, seed)
+    saved, group = random - costs, np.array([one.group for one in trials])
+    low, high = t_interval(np.array([saved[group == one].mean() for one in np.unique(group)]))
     return Insight(
         trials[0].rule,
         trials[0].layer,
         Counter(trial.pattern for trial in trials).most_common(1)[0][0],
         len(trials),
+        len(np.unique(group)),
         float(np.mean([trial.kept / trial.of for trial in trials])),
         float(costs.mean()),
         float(random.mean()),
-        float((random - costs).mean()),
+        float(saved.mean()),
         low,
         high,
     )

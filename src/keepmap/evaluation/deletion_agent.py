@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from keepmap.attention.asked import Indices
 from keepmap.attention.coverage import SHARE
 from keepmap.attention.insight import SeedInsight, attention_rows, seed_insight, suggest
 from keepmap.attention.profile import AttentionProfile
@@ -30,6 +31,7 @@ from keepmap.methods.history.values import History, Selection
 __all__ = ["costs_of", "verify_agent"]
 
 DRAWS = 8
+PLAYED_DRAWS = 3
 COPIES = 4
 """Agents that play each held-out goal."""
 
@@ -43,6 +45,7 @@ def verify_agent(
     share: float = SHARE,
     draws: int = DRAWS,
     episodes: int = 20,
+    layers: Indices = None,
     seed: int = 0,
     tell: Tell = lambda share: None,
 ) -> Verification:
@@ -52,13 +55,16 @@ def verify_agent(
     transition stays in both arms, as without it most agents are lost, whatever else is kept. Costs are in nats: the KL
     of the action distribution whole || shortened, and what the action that the learner took loses in log-likelihood.
 
+    What an agent that acts with a compressor sees is what the compressor leaves; its contexts are to be that already.
+
     The overall suggestion and the seed's (that of the last layer, as its document advises) then play held-out goals,
-    against the newest transition and others at random, as many together.
+    against the newest transition and others at random, as many together (the mean of three draws). An agent with a
+    compressor of its own would have to be trained with another one first: it plays none.
 
     Args:
         share: of the attention that our verdicts keep; a verdict for a layer is that on the mean over its heads.
         draws: random choices for each trial; their mean cost is compared.
-        episodes: that are played; 0 plays none.
+        episodes: that are played; 0 plays none. layers: whose insights are tested, all by default.
         tell: called with the share of the work that is done.
 
     Raises:
@@ -66,20 +72,22 @@ def verify_agent(
     """
     if not contexts:
         raise InputError("a verification on no contexts was asked for; give one or more")
-    profiles = [
-        profile_attention(agent, (one.history, one.query_states), queries="last", hold=False) for one in contexts
-    ]
+    profiles = [profile_attention(agent, one.looked, layers=layers, queries="last", hold=False) for one in contexts]
     seeds = [seed_insight([one.seed_statistics(layer) for one in profiles]) for layer in profiles[0].layers]
     suggestion = suggest(profiles, share=share)
-    tested = {"seed": seeds[-1].made, "ours": suggestion} if episodes else {}
+    tested = {"seed": seeds[-1].made, "ours": suggestion} if episodes and agent.compressor is None else {}
+    goals = sorted({one.goal for one in contexts})
     work = len(contexts) + len(contexts) * len(tested)
     trials: list[Trial] = []
     left_out = LeftOut()
     for sample, (context, profile) in enumerate(zip(contexts, profiles, strict=True)):
-        trials += _trials(agent, context, profile, sample, seeds, share, draws, seed, left_out)
+        group = goals.index(context.goal)
+        trials += _trials(agent, context, profile, sample, group, seeds, share, draws, seed, left_out)
         tell((sample + 1) / work)
     skipped, results = list(left_out.lines(len(contexts))), list[Compared]()
-    if tested and not agent.held_out:
+    if agent.compressor is not None:
+        skipped.append(f"returns: the agent acts with {agent.compressor.name}; train one with what is suggested")
+    elif tested and not agent.held_out:
         skipped.append("returns: the agent has no held-out goals to play")
     elif tested:
         whole = _returns(agent, None, episodes, seed)
@@ -108,7 +116,7 @@ def costs_of(agent: Agent, context: Context, kept: Bool[Tensor, "B n"]) -> dict[
     Args:
         kept: over the n valid transitions of the context.
     """
-    looked = as_context((context.history, context.query_states), agent.room.horizon)
+    looked = as_context(context.looked, agent.room.horizon)
     history, states, now = looked.history, looked.query_states, looked.now
     rows = len(kept)
     many = History(**{name: value.expand(rows, *value.shape[1:]) for name, value in _parts(history).items()})
@@ -134,6 +142,7 @@ def _trials(
     context: Context,
     profile: AttentionProfile,
     sample: int,
+    group: int,
     seeds: Sequence[SeedInsight],
     share: float,
     draws: int,
@@ -166,6 +175,7 @@ def _trials(
         Trial(
             layer,
             sample,
+            group,
             rule,
             choice.pattern,
             int(choice.kept.sum()),
@@ -189,5 +199,6 @@ def _compared(
     agent: Agent, rule: str, made: Suggestion, whole: Float[np.ndarray, " G"], episodes: int, seed: int
 ) -> Compared:
     ours = _returns(agent, make_compressor(made.name, made.options), episodes, seed)
-    random = _returns(agent, NewestAndRandom(made.keep, seed), episodes, seed)
-    return compared(rule, made.line, "return", whole, ours, random, ours - random, seed)
+    drawn = [_returns(agent, NewestAndRandom(made.keep, seed + draw), episodes, seed) for draw in range(PLAYED_DRAWS)]
+    random = np.mean(drawn, axis=0)
+    return compared(rule, made, "return", whole, ours, random, ours - random)

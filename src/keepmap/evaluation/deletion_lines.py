@@ -14,7 +14,8 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
         f"TESTED BY DELETION: {verification.host}, {verification.n_samples} {samples}, "
         f"{verification.n_draws} random draws each",
         f"Cost in nats: {COSTS[verification.costs[0]]}. Saved: random's cost less",
-        f"the rule's, with its 95 % interval over {samples}.",
+        f"the rule's, with its 95 % interval over {'goals' if verification.host == 'agent' else samples}"
+        " (none for one).",
         "",
         "rule pattern kept    cost  random    saved [95 % interval]        n",
     ]
@@ -58,7 +59,7 @@ def _compared_lines(one: Compared, samples: str) -> list[str]:
     ends = "" if one.low is None or one.high is None else f" [{one.low:+.3f}, {one.high:+.3f}]"
     return [
         f"{one.rule}, overall:",
-        *(f"   {line}" for line in one.line.split("; ")),
+        *one.made.code,
         f"   {one.unit}: whole {one.whole:.3f}, suggested {one.suggested:.3f}, random {one.random:.3f} "
         f"({one.n} {over})",
         f"   better than random by {one.saved:+.3f}{ends}",

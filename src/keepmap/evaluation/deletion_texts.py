@@ -1,12 +1,13 @@
 """Insights into a language model, tested by deletion: a layer forgets a part of the text, and the rest is predicted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from keepmap.attention.asked import Indices
 from keepmap.attention.coverage import SHARE
 from keepmap.attention.inputs import one_text
 from keepmap.attention.insight import SeedInsight, attention_rows, seed_insight, suggest
@@ -21,10 +22,12 @@ from keepmap.eviction.evict import evict
 from keepmap.eviction.replay import hidden_states_under
 from keepmap.models.language import LanguageModel
 
-__all__ = ["verify_texts"]
+__all__ = ["SHORTEST_TEXT", "verify_texts"]
 
 DRAWS = 8
 N_SINK = 4
+SHORTEST_TEXT = 2 * (N_SINK + 3)
+"""Tokens: the half that is profiled holds the sinks, the newest position, and something to choose from."""
 
 Tell = Callable[[float], None]
 
@@ -35,6 +38,8 @@ def verify_texts(
     *,
     share: float = SHARE,
     draws: int = DRAWS,
+    layers: Indices = None,
+    suggested: Mapping[str, Suggestion] | None = None,
     seed: int = 0,
     tell: Tell = lambda share: None,
 ) -> Verification:
@@ -52,6 +57,8 @@ def verify_texts(
         texts: tokens of one text each, [N] or [1, N].
         share: of the attention that our verdicts keep.
         draws: random choices for each trial; their mean cost is compared.
+        layers: whose insights are tested, all by default.
+        suggested: what is tried on the whole texts, by rule ("seed", "ours"); by default, the first halves'.
         tell: called with the share of the work that is done.
 
     Raises:
@@ -60,19 +67,22 @@ def verify_texts(
     if not texts:
         raise InputError("a verification on no texts was asked for; give one or more")
     tokens = [one_text(text, language_model) for text in texts]
-    shortest = 2 * (N_SINK + 3)
     for number, text in enumerate(tokens):
-        if len(text) < shortest:
+        if len(text) < SHORTEST_TEXT:
             raise InputError(
-                f"text {number} has {len(text)} tokens; give {shortest} or more, half to profile and half to predict"
+                f"text {number} has {len(text)} tokens; give {SHORTEST_TEXT} or more, half to profile and half to "
+                "predict"
             )
-    profiles = [profile_attention(language_model, text[: len(text) // 2], n_sink=N_SINK, hold=False) for text in tokens]
+    profiles = [
+        profile_attention(language_model, text[: len(text) // 2], layers=layers, n_sink=N_SINK, hold=False)
+        for text in tokens
+    ]
     of = max(one.shape[2] for one in profiles) - N_SINK
     seeds = [
         seed_insight([one.seed_statistics(layer) for one in profiles], of=of, n_sink=N_SINK)
         for layer in profiles[0].layers
     ]
-    suggestion = suggest(profiles, share=share)
+    suggested = {"seed": seeds[-1].made, "ours": suggest(profiles, share=share)} if suggested is None else suggested
     trials: list[Trial] = []
     left_out = LeftOut()
     for sample, (text, profile) in enumerate(zip(tokens, profiles, strict=True)):
@@ -81,7 +91,7 @@ def verify_texts(
             trials += of_text.trials(at, left_out)
             tell((sample + (at + 1) / profile.shape[0]) / (len(tokens) + 1))
     skipped, results = list(left_out.lines(len(tokens))), list[Compared]()
-    for rule, made in {"seed": seeds[-1].made, "ours": suggestion}.items():
+    for rule, made in suggested.items():
         if made.options["density"] < 1:
             results += _compared(language_model, tokens, rule, made, seed)
         else:
@@ -92,7 +102,7 @@ def verify_texts(
         ("kl", "nll"),
         tuple(trials),
         tuple(skipped),
-        suggestion,
+        suggested["ours"],
         tuple(results),
         len(tokens),
         draws,
@@ -134,7 +144,7 @@ class _Text:
             random = [self._cost(layer, at_random(kept, stays, rng) | stays) for _ in range(self._draws)]
             mean = {name: float(np.mean([one[name] for one in random])) for name in cost}
             pattern = max(sorted(set(patterns)), key=patterns.count)
-            found.append(Trial(layer, self._sample, rule, pattern, int(kept.sum()), free, cost, mean))
+            found.append(Trial(layer, self._sample, self._sample, rule, pattern, int(kept.sum()), free, cost, mean))
         return found
 
     def _chosen(self, at: int, rule: str) -> tuple[list[str], Bool[Tensor, "G P"], Bool[Tensor, " P"]]:
@@ -177,7 +187,7 @@ class _Text:
 
 
 def _compared(
-    language_model: LanguageModel, tokens: Sequence[Int[Tensor, " N"]], rule: str, made: Suggestion, seed: int
+    language_model: LanguageModel, tokens: Sequence[Int[Tensor, "..."]], rule: str, made: Suggestion, seed: int
 ) -> list[Compared]:
     """An overall suggestion against random, of each cost; the whole cache costs no KL."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ("whole", made.name, "random")}
@@ -204,5 +214,5 @@ def _compared(
     results = []
     for cost in ("kl", "nll"):
         whole, suggested, random = (np.array([one[cost] for one in found[arm]]) for arm in found)
-        results.append(compared(rule, made.line, cost, whole, suggested, random, random - suggested, seed))
+        results.append(compared(rule, made, cost, whole, suggested, random, random - suggested))
     return results
