@@ -59,6 +59,7 @@ OLD, NEW = {3: 0.5, 7: 0.5}, {37: 0.5, 38: 0.5}
     [
         (40, 90, 50, 0.0, ("uniform", 50)),
         (39, 90, 50, 0.0, ("sparse", 39)),
+        (79, 95, 100, 0.0, ("recency", 95)),
         (10, 20, 90, 0.0, ("recency", 20)),
         (10, 21, 90, 0.0, ("sparse", 10)),
         (10, 12, 90, 0.55, ("sinks", 12)),
@@ -107,7 +108,7 @@ def test_half_of_the_verdicts_is_no_majority() -> None:
 
 
 def test_several_profiles_vote_together_and_the_length_is_their_mean_rounded_up() -> None:
-    short, long = attending({38: 1.0}), attending({place: 0.25 for place in range(35, 39)})
+    short, long = attending({38: 1.0}), attending(dict.fromkeys(range(35, 39), 0.25))
     assert [suggest(one).keep for one in (short, long)] == [1, 3]
     assert suggest([short, long]).keep == 2
     assert suggest([short, short, long]).keep == 2
