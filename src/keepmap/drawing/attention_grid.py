@@ -17,6 +17,7 @@ from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.drawing.attention_marks import name_of
+from keepmap.drawing.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
 from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
 from keepmap.drawing.raster import Raster
 from keepmap.drawing.style import figure_style
@@ -26,6 +27,9 @@ __all__ = ["attention_grid"]
 
 NUMBERS = 16
 """Layers and heads up to which every cell has its number."""
+
+LETTERS = 5
+"""Of a number that a cell has room for."""
 
 NONE, HATCH = "0.93", "0.7"
 
@@ -83,16 +87,15 @@ def attention_grid(
     layers, heads = values.shape
     if ax is not None:
         _draw(ax, profile, values, _heading(values, said, title, width_in_points(ax)))
-        _colour_bar(ax.inset_axes((1.04, 0.0, 0.04, 1.0)), values, f"{words} ({unit})")
+        _colour_bar(colour_bar_axes(ax), values, f"{words} ({unit})")
+        fit_into_figure([ax])
         return ax
     side = 0.42 if max(layers, heads) <= NUMBERS else max(0.1, min(0.3, 8.0 / max(layers, heads)))
-    width, height = max(side * heads, 1.2), max(side * layers, 0.8)
+    width, height = max(side * heads, 2.5), max(side * layers, 0.8)
     with figure_style():
-        heading = _heading(values, said, title, max(width, 4.2) * 72)
+        heading = _heading(values, said, title, (width + COLOUR_BAR) * 72)
         top = heading.height + 0.1
-        figure = blank_figure(
-            0.7 + max(width + 0.95, 4.4), top + height + 0.55, " · ".join((title, *heading.statistics))
-        )
+        figure = blank_figure(0.7 + width + COLOUR_BAR, top + height + 0.55, " · ".join((title, *heading.statistics)))
         ax = panel(figure, 0.6, top, width, height)
         _draw(ax, profile, values, heading)
         _colour_bar(panel(figure, 0.6 + width + 0.15, top, 0.12, height), values, unit)
@@ -150,10 +153,17 @@ def _draw(ax: Axes, profile: AttentionProfile, values: Float[np.ndarray, "L H"],
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 light = np.dot(picture[row, column, :3], (0.299, 0.587, 0.114)) > 128
-                ax.text(
-                    column, row, f"{value:.3g}", ha="center", va="center", fontsize=7, color="0.0" if light else "1.0"
-                )
+                colour = "0.0" if light else "1.0"
+                ax.text(column, row, _short(float(value)), ha="center", va="center", fontsize=7, color=colour)
     heading.draw(ax)
+
+
+def _short(value: float) -> str:
+    """At most three significant digits, in at most five letters: 0.216, 0.012, 0.008, 1e-04; whole from 1,000 on."""
+    if 999.5 <= value < 99_999.5:
+        return f"{value:.0f}"
+    forms = (f"{value:.{digits}g}" for digits in (3, 2, 1))
+    return next((form for form in forms if len(form) <= LETTERS), f"{value:.0e}")
 
 
 def _colour_bar(ax: Axes, values: Float[np.ndarray, "L H"], label: str) -> None:

@@ -19,6 +19,7 @@ from matplotlib.patches import Patch
 from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.profile import AttentionProfile
 from keepmap.drawing.attention_marks import Marks, layer_index, positions_of
+from keepmap.drawing.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
 from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
 from keepmap.drawing.raster import Raster, pixels
 from keepmap.drawing.style import DPI, figure_style
@@ -207,8 +208,9 @@ def _figure(
 def _into(
     profile: AttentionProfile, axes: Sequence[Axes], heads: Sequence[_Head], colours: Colormap, size: int, title: str
 ) -> None:
-    """The same in the Axes of somebody else, with a colour bar on the right of the last one."""
-    n, points = profile.shape[2], width_in_points(axes[0])
+    """The same in the Axes of somebody else, made smaller for what stands above and for a colour bar on the right."""
+    n, given = profile.shape[2], width_in_points(axes[0])
+    points = max(given - COLOUR_BAR * 72, given / 2)
     named = positions_of(profile, most=max(2, int(points / 45)), tokens=points > 7 * n)
     marks = Marks.of(profile, points, _line(colours))
     letter = min(8.0, 0.85 * points / n) if named.tokens else 8.0
@@ -218,8 +220,9 @@ def _into(
         named.across(ax, size=letter)
         named.down(ax, size=letter)
     cells = min(size, n, pixels(axes[0].bbox.width))
-    _heading(profile, marks, title, cells, points).draw(axes[0])
-    _colour_bar(axes[-1].inset_axes((1.06, 0.0, 0.04, 1.0)), scale)
+    _heading(profile, marks, title, cells, width_in_points(*axes)).draw(axes[0])
+    _colour_bar(colour_bar_axes(axes[-1]), scale)
+    fit_into_figure(axes)
 
 
 def _heading(profile: AttentionProfile, marks: Marks, title: str, cells: int, width: float) -> Heading:

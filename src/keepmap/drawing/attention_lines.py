@@ -16,6 +16,7 @@ from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.drawing.attention_marks import Marks, layer_index, name_of, positions_of
+from keepmap.drawing.fitting import fit_into_figure
 from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
 from keepmap.drawing.style import curve_style, figure_style
 from keepmap.errors import InputError
@@ -86,7 +87,8 @@ def attention_lines(
         marks = Marks.of(profile, points, "0.8")
         for one, shown in zip(axes, panels, strict=False):
             _draw(one, profile, shown, marks, most=max(2, int(points / 45)))
-        _heading(profile, marks, title, points).draw(axes[0])
+        _heading(profile, marks, title, width_in_points(*axes), averaged=len(axes) > 1).draw(axes[0])
+        fit_into_figure(axes)
         return axes if len(axes) > 1 else axes[0]
     width, height, gap = 4.6, 2.6, 0.75
     with figure_style():
@@ -141,14 +143,12 @@ def _array(values: Tensor) -> Float[np.ndarray, "..."]:
     return values.detach().cpu().double().numpy()
 
 
-def _heading(profile: AttentionProfile, marks: Marks, title: str, width: float) -> Heading:
+def _heading(profile: AttentionProfile, marks: Marks, title: str, width: float, averaged: bool = True) -> Heading:
     heads, n = profile.shape[1:]
     query = int(profile.queries[-1])
-    statistics = [
-        f"{n} positions",
-        f"query {name_of(profile, query)}",
-        f"average over {profile.said}: of each position, over those that could see it",
-    ]
+    statistics = [f"{n} positions", f"query {name_of(profile, query)}"]
+    if averaged:
+        statistics.append(f"average over {profile.said}: of each position, over those that could see it")
     if n > POINTS:
         statistics.append(f"smallest and largest of every {n / (POINTS // 2):.3g} positions")
     legend: list[Artist] = [Line2D([], [], label=f"mean over {heads} heads" if heads > 1 else "head", **MEAN)]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from keepmap.drawing.fitting import fit_into_figure
 from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
 from keepmap.drawing.style import figure_style
 from keepmap.errors import InputError
@@ -77,7 +78,8 @@ def attention_summary(
             raise InputError(f"an attention summary was to be drawn into {len(axes)} Axes; give {len(FIGURES)}")
         for one, figure, found in zip(axes, FIGURES, values, strict=True):
             _draw(one, figure, found)
-        _heading(statistics, title, width_in_points(axes[0])).draw(axes[0])
+        _heading(statistics, title, width_in_points(*axes)).draw(axes[0])
+        fit_into_figure(axes)
         return axes
     width, height, gap, between = 3.9, 1.55, 0.75, 1.0
     with figure_style():

@@ -134,7 +134,7 @@ class Heading:
     def _statistics_lines(self) -> list[str]:
         unbroken = " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in self.statistics)
         lines = textwrap.wrap(unbroken, max(10, int(self.width / 5.3)), break_long_words=False)
-        return [line.replace("\N{NO-BREAK SPACE}", " ").removesuffix(" ·") for line in lines]
+        return [line.replace("\N{NO-BREAK SPACE}", " ").removesuffix(" ·").removeprefix("· ") for line in lines]
 
     @property
     def _legend_columns(self) -> int:
@@ -162,9 +162,10 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
     return figure.add_axes((left / across, bottom / down, width / across, height / down))
 
 
-def width_in_points(ax: Axes) -> float:
-    """The width of the axes as they stand now."""
-    return float(ax.bbox.width / ax.figure.dpi * 72)
+def width_in_points(*axes: Axes) -> float:
+    """The width of axes as they stand now; of several, from the left of the first to the right of all."""
+    right = max(ax.bbox.x1 for ax in axes)
+    return float((right - axes[0].bbox.x0) / axes[0].figure.dpi * 72)
 
 
 def swatch(colour: str, label: str) -> Patch:
