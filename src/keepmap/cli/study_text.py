@@ -107,14 +107,15 @@ def _cells(others: Mapping[tuple[str, float], Row], timings: Timings) -> list[tu
 def legend(study: Study) -> list[str]:
     """What the columns mean."""
     base = study.row(BASELINE, 0.0, True)
-    assert base is not None and base.again_flops is not None
+    assert base is not None
     said = [
         f"return: mean of episodes {EARLY[0]} to {EARLY[1]}; of baseline: paired over goals; intervals: 95 % bootstrap "
         "over goals and training seeds; solved: goals with 90 % of their optimum.",
-        f"kept, of, ratio: transitions per action. FLOPs by formula; the baseline's are those of its key/value cache, "
-        f"and {base.again_flops / 1e3:,.0f} k where the whole window is computed again for each action: saved compares "
-        "with these, and saved, cached with the former. KiB held: keys and values, of the whole window too where "
-        "attention decides.",
+        "kept, of, ratio: transitions per action. FLOPs by formula; agents that act together are computed as wide as the "
+        "one that keeps most. The baseline's are those of its key/value cache, which a look at the whole window also "
+        f"uses where attention decides; without it, each of the two takes {base.again_flops / 1e3:,.0f} k. saved: nobody "
+        "has the cache; saved, cached: the baseline and the look have it. KiB held: keys and values, of the whole window "
+        "too where attention decides.",
         "moved: total variation between the agent's attention over what is kept and the baseline's over the same "
         "transitions; entropy: of either, over ln n.",
     ]

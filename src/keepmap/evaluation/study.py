@@ -14,6 +14,7 @@ from keepmap.errors import InputError
 from keepmap.evaluation.bootstrap import bootstrap_means, bootstrap_ratio
 from keepmap.evaluation.returns import EARLY, SOLVED, Estimate
 from keepmap.files import written_whole
+from keepmap.methods.history.registry import compressor_class
 
 __all__ = ["BASELINE", "Row", "Run", "Study", "read_study", "rows_of", "write_study"]
 
@@ -87,10 +88,11 @@ class Row:
         share: of the baseline's return in episodes 21 to 40, of the same seeds and goals; None where that is 0.
         solved: the share of goals with 90 % of their optimum in episodes 21 to 40.
         ratio: how many transitions were kept, of how many there were: means over the actions.
-        again_flops: see `Run`.
+        again_flops: of an action where nothing is cached: what is kept, after a look at the whole window computed again
+            where attention decides; of the baseline, that window alone.
         saved_bytes: less than the baseline's, as a share of them; negative is more.
-        saved_flops, saved_cached_flops: less than the baseline's that computes its whole window again for each action,
-            and than the baseline's with a key/value cache.
+        saved_flops: of `again_flops`, less than the baseline's: neither has a cache.
+        saved_cached_flops: of `flops`, less than the baseline's: both look at the window through a key/value cache.
         distance: see `Run`, as are the entropies, which are None where one transition is kept.
     """
 
@@ -107,7 +109,7 @@ class Row:
     most_kept: int
     ratio: float
     flops: float
-    again_flops: float | None
+    again_flops: float
     bytes: int
     saved_bytes: float
     saved_flops: float
@@ -175,6 +177,10 @@ def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], seed: i
     optimum = np.array(first.optimum)
     base = theirs[0]
     assert base.again_flops is not None
+    flops = _mean(run.flops for run in runs)
+    looks = first.compressor == BASELINE or compressor_class(first.compressor).needs_attention
+    # A look at the window is a part of `flops`, at the price that it has with a cache: the baseline's.
+    again = flops + base.again_flops - base.flops if looks else flops
     return Row(
         compressor=first.compressor,
         percent=first.percent,
@@ -188,12 +194,12 @@ def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], seed: i
         kept=_mean(run.kept for run in runs),
         most_kept=max(run.most_kept for run in runs),
         ratio=_mean(run.kept for run in runs) / max(_mean(run.length_mean for run in runs), 1e-9),
-        flops=_mean(run.flops for run in runs),
-        again_flops=first.again_flops,
+        flops=flops,
+        again_flops=again,
         bytes=max(run.bytes for run in runs),
         saved_bytes=1 - max(run.bytes for run in runs) / base.bytes,
-        saved_flops=1 - (first.again_flops or _mean(run.flops for run in runs)) / base.again_flops,
-        saved_cached_flops=1 - _mean(run.flops for run in runs) / base.flops,
+        saved_flops=1 - again / base.again_flops,
+        saved_cached_flops=1 - flops / base.flops,
         distance=_estimate(np.array([run.distance for run in runs]), seed),
         entropy=_number(np.array([run.entropy for run in runs])),
         baseline_entropy=_number(np.array([run.baseline_entropy for run in runs])),
