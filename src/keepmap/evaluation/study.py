@@ -129,7 +129,8 @@ class Study:
     """Rows, and what was promised of them against what was measured.
 
     Attributes:
-        promises: as JSON values: `promised`, `of`, `measured`, `holds` (see `keepmap.evaluation.promises`).
+        promises: as JSON values: `promised`, `of`, `measured`, `holds`, which is None where it was
+            not shown (see `keepmap.evaluation.promises`).
         pattern: the baseline's attention: `nats`, `recent_distant`, and the compressor that the document matches to it.
         options, versions: what decided the numbers, as JSON values.
     """
