@@ -154,8 +154,8 @@ def promise_lines(study: Study) -> list[str]:
 def _rules(study: Study) -> list[str]:
     """How promises are judged."""
     said = [
-        "Saved shares hold from 5 points below what was promised; a loss holds, or not, where its whole 95 % interval "
-        'does, and is "not shown" else.'
+        "What is saved holds from 5 points below what was promised; a loss holds, or not, where its whole 95 % "
+        'interval does, and is "not shown" else.'
     ]
     out = [row for row in study.rows if row.trained and row.compressor != BASELINE and not near_budget(row)]
     if out:

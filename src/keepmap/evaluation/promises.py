@@ -82,14 +82,14 @@ def _losses(rows: Sequence[Row], percent: float, good: str) -> list[dict[str, An
     said: list[dict[str, Any]] = []
     for row in rows:
         if row.compressor == good:
-            small, low, high = _below(row, SMALL_LOSS), *_interval(row)
+            low, high = _interval(row)
             ends = "" if low is None or high is None else f" ({_span([low, high])})"
             said.append(
                 {
                     "promised": f"{percent:g} % shorter: matched, under 5 % lost",
                     "of": good,
                     "measured": ("-" if row.loss is None else _span([row.loss])) + ends,
-                    "holds": small,
+                    "holds": _below(row, SMALL_LOSS),
                 }
             )
     others = [row for row in rows if row.compressor != good]

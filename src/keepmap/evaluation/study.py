@@ -65,12 +65,17 @@ class Run:
 
     @classmethod
     def from_document(cls, said: Mapping[str, Any]) -> "Run":
-        """The way back from `document`."""
+        """The way back from `document`.
+
+        Raises:
+            ValueError: values that do not fit each other; KeyError and TypeError where some are no such values.
+        """
         values = {one.name: said[one.name] for one in fields(cls)}
         for name, value in values.items():
             if isinstance(value, list):
                 numbers = np.array([math.nan if one is None else one for one in value], dtype=np.float64)
                 values[name] = numbers if name == "returns" else tuple(numbers.tolist())
+        _check(values)
         return cls(**values)
 
     @property
@@ -156,6 +161,24 @@ class Study:
             "options": dict(self.options),
             "versions": dict(self.versions),
         }
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    names = ("percent", "length", "seed", "kept", "most_kept", "length_mean", "flops", "bytes")
+    numbers = [values[name] for name in names]
+    numbers += [] if values["again_flops"] is None else [values["again_flops"]]
+    if not all(isinstance(one, int | float) and one >= 0 for one in numbers):
+        raise ValueError("a number of it is none, or below 0")
+    if (values["compressor"] == BASELINE) != (values["again_flops"] is not None):
+        raise ValueError("again_flops belong to the baseline")
+    goals, shape = len(values["optimum"]), np.shape(values["returns"])
+    if len(shape) != 3 or shape[0] != goals or not shape[1] or shape[2] != EARLY[1]:
+        raise ValueError(f"its returns have the shape {shape}; {goals} goals, copies, {EARLY[1]} episodes belong there")
+    if not np.isfinite(values["returns"]).all():
+        raise ValueError("a return is no number")
+    for name in ("distance", "entropy", "baseline_entropy", "nats", "recent_distant"):
+        if np.shape(values[name]) != (goals,):
+            raise ValueError(f"{name} has the shape {np.shape(values[name])}; it belongs to {goals} goals")
 
 
 def rows_of(runs: Sequence[Run], seed: int = 0) -> tuple[Row, ...]:
