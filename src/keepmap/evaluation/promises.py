@@ -125,5 +125,6 @@ def _below(row: Row, bound: float) -> bool | None:
 
 
 def _span(shares: Sequence[float]) -> str:
-    low, high = f"{100 * min(shares):.1f}", f"{100 * max(shares):.1f}"
+    # Adding 0 makes a zero of a negative one.
+    low, high = (f"{round(100 * one, 1) + 0.0:.1f}" for one in (min(shares), max(shares)))
     return f"{low} %" if low == high else f"{low} .. {high} %"
