@@ -62,7 +62,7 @@ RUNS = [
 
 
 def test_a_row_is_the_mean_over_its_seeds_compared_with_theirs() -> None:
-    rows = {(row.compressor, row.percent, row.trained): row for row in rows_of(RUNS, seed=3)}
+    rows = {(row.compressor, row.percent, row.trained): row for row in rows_of(RUNS, ["attention"], seed=3)}
     assert list(rows) == [
         (BASELINE, 0.0, True),
         ("attention", 50.0, True),
@@ -107,7 +107,7 @@ def test_the_interval_of_a_share_is_paired() -> None:
 
 
 def test_a_baseline_that_returns_nothing_gives_no_share() -> None:
-    rows = rows_of([run(late=(0, 0, 0)), run("recency", 80.0)])
+    rows = rows_of([run(late=(0, 0, 0)), run("recency", 80.0)], [])
     assert [row.share for row in rows] == [None, None] and rows[1].loss is None
 
 
@@ -128,7 +128,7 @@ def test_a_run_reads_back() -> None:
 
 
 def study(runs: list[Run] = RUNS) -> Study:
-    rows, pattern = rows_of(runs), pattern_of(runs)
+    rows, pattern = rows_of(runs, ["attention"]), pattern_of(runs)
     return Study(rows, promises_of(rows, pattern, ["attention"]), pattern, {"from_scratch": False}, {"torch": "2"})
 
 
@@ -195,7 +195,7 @@ def test_promises_hold_where_the_numbers_say_so() -> None:
 def row(compressor: str, ends: tuple[float, float] | None, percent: float = 80.0, **values: Any) -> Row:
     """A row whose share of the baseline's return has this interval."""
     share = None if ends is None else Estimate(sum(ends) / 2, *ends, 8)
-    (made,) = [one for one in rows_of(RUNS) if one.compressor == "recency" and one.trained]
+    (made,) = [one for one in rows_of(RUNS, []) if one.compressor == "recency" and one.trained]
     return replace(made, **{"compressor": compressor, "percent": percent, "share": share, **values})
 
 

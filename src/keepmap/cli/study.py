@@ -117,8 +117,8 @@ def study_compressors(
 def _measured(jobs: Sequence[Job], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
     """What finished jobs say, and their times."""
     runs = [run for run in map(finished, jobs) if run is not None]
-    rows, pattern = rows_of(runs), pattern_of(runs)
     looking = [name for name, one in known_compressors().items() if one.needs_attention]
+    rows, pattern = rows_of(runs, looking), pattern_of(runs)
     return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions()), _timings(jobs, rows)
 
 

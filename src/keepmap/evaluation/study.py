@@ -14,7 +14,6 @@ from keepmap.errors import InputError
 from keepmap.evaluation.bootstrap import bootstrap_means, bootstrap_ratio
 from keepmap.evaluation.returns import EARLY, SOLVED, Estimate
 from keepmap.files import written_whole
-from keepmap.methods.history.registry import compressor_class
 
 __all__ = ["BASELINE", "Row", "Run", "Study", "read_study", "rows_of", "write_study"]
 
@@ -181,20 +180,23 @@ def _check(values: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} has the shape {np.shape(values[name])}; it belongs to {goals} goals")
 
 
-def rows_of(runs: Sequence[Run], seed: int = 0) -> tuple[Row, ...]:
+def rows_of(runs: Sequence[Run], looking: Sequence[str], seed: int = 0) -> tuple[Row, ...]:
     """A row for each compressor, budget, and way of training, the baselines first.
 
     Runs are compared with the baseline that was trained as they were, from the same seed. Rows that were not trained
     have the seeds of the agents that there are.
+
+    Args:
+        looking: compressors that need attention.
     """
     keys = dict.fromkeys((run.compressor, run.percent, run.trained) for run in runs)
     grouped = {key: [run for run in runs if (run.compressor, run.percent, run.trained) == key] for key in keys}
     baselines = {(run.trained, run.seed): run for run in runs if run.compressor == BASELINE}
     order = sorted(grouped, key=lambda key: (not key[2], key[0] != BASELINE, key[0], key[1]))
-    return tuple(_row(grouped[key], baselines, seed) for key in order)
+    return tuple(_row(grouped[key], baselines, looking, seed) for key in order)
 
 
-def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], seed: int) -> Row:
+def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], looking: Sequence[str], seed: int) -> Row:
     first = runs[0]
     theirs = [baselines[run.trained, run.seed] for run in runs]
     early, before = np.stack([run.early for run in runs]), np.stack([run.early for run in theirs])
@@ -202,7 +204,7 @@ def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], seed: i
     base = theirs[0]
     assert base.again_flops is not None
     flops = _mean(run.flops for run in runs)
-    looks = first.compressor == BASELINE or compressor_class(first.compressor).needs_attention
+    looks = first.compressor in (BASELINE, *looking)
     # A look at the window is a part of `flops`, at the price that it has with a cache: the baseline's.
     again = flops + base.again_flops - base.flops if looks else flops
     return Row(

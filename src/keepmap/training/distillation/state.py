@@ -41,7 +41,7 @@ MAY_CHANGE = {
 
 
 @contextmanager
-def alone_in(run: Path, what: str = "training", option: str = "log_dir") -> Iterator[None]:
+def alone_in(run: Path, what: str = "training", option: str = "log_dir (of a study: --output_dir)") -> Iterator[None]:
     """Keep other trainings out of a run's folder, and clear away what a killed one left half-written.
 
     Args:
