@@ -87,7 +87,8 @@ def test_a_study_from_beginning_to_end(
     assert [row["compressor"] for row in rows] == [row.compressor for row in found.rows]
     assert float(rows[1]["early"]) == found.rows[1].early.mean and float(rows[1]["flops"]) == found.rows[1].flops
     page = (out / "study.md").read_text()
-    assert "  " not in page.replace("|  |", "") and "\n- training s: on the clock, while other runs shared the machine" in page
+    assert "  " not in page.replace("|  |", "")
+    assert "\n- training s: on the clock, while other runs shared the machine" in page
     assert "](study.png)" in page and "| recency 75% |" in page and "| promised | of | measured | holds |" in page
 
     # The same command again does no run again, and writes the same bytes.
