@@ -3,7 +3,7 @@
 import csv
 import inspect
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,9 @@ import keepmap.cli.study as module
 from keepmap.cli import main
 from keepmap.cli.options import Study as Options
 from keepmap.cli.study import study_compressors
+from keepmap.evaluation.agent import load_agent
 from keepmap.evaluation.study import read_study
+from keepmap.training.distillation.state import alone_in
 from keepmap.training.study.run import do_job
 from tests.training.study.baselines import make_baselines
 
@@ -39,7 +41,7 @@ def study(*options: str, checkpoint: str = "runs/base0", workers: str = "1") -> 
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
 
 
 def test_a_study_from_beginning_to_end(
@@ -85,6 +87,8 @@ def test_a_study_from_beginning_to_end(
     assert [row["compressor"] for row in rows] == [row.compressor for row in found.rows]
     assert float(rows[1]["early"]) == found.rows[1].early.mean and float(rows[1]["flops"]) == found.rows[1].flops
     page = (out / "study.md").read_text()
+    assert "  " not in page.replace("|  |", "")
+    assert "\n- training s: on the clock, while other runs shared the machine" in page
     assert "](study.png)" in page and "| recency 75% |" in page and "| promised | of | measured | holds |" in page
 
     # The same command again does no run again, and writes the same bytes.
@@ -185,6 +189,75 @@ def test_another_study_in_the_same_folder_is_an_error(place: Path, capsys: pytes
         capsys.readouterr().err
     )
     assert files_in(place / "same") == before
+
+
+def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = place / "again"
+
+    def study(*options: str) -> int:
+        words = ["--compressors", "recency", *SMALL[2:], "--workers", "1", "--output_dir", "again", "--format"]
+        return main(["study", "--checkpoint", "runs/base0", *words, *options])
+
+    assert study("png,svg") == 0
+    before = files_in(out)
+
+    # A second one beside it is refused before it touches anything.
+    with alone_in(out):
+        assert study("png") == 2
+    assert "error: another study is going on in again; wait for it, or give another --output_dir" in (
+        capsys.readouterr().err
+    )
+    assert files_in(out) == before
+
+    # A run that is done again: what there was stays until the new results are ready.
+    run = out / "runs" / "recency-75-seed0"
+    times = run / "action_time.json"
+    times.write_text('{"1": 99.0, "64": 99.0}')
+    (run / "result.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "do_job", lambda job, tell: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert study("png") == 130
+    assert files_in(out) == before
+    assert study("png") == 0
+    assert json.loads((out / "timings.json").read_text())["seconds"]["recency 75%"]["1"] < 99, "measured again"
+    assert files_in(out).keys() == before.keys() - {"study.svg"}
+
+    before = files_in(out)
+    for text in (
+        "{",
+        "[]",
+        '{"1": 2.0}',
+        '{"1": 2.0, "64": "fast"}',
+        '{"1": 2.0, "64": -1.0}',
+        '{"1": NaN, "64": 1.0}',
+    ):
+        times.write_text(text)
+        capsys.readouterr()
+        assert study("png") == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and "action_time.json" in error and "delete it to measure again" in error
+    assert files_in(out) == before
+
+
+def test_histories_are_collected_for_each_place_where_they_are_missing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base0, base1 = load_agent("runs/base0"), load_agent("runs/base1")
+    homes = [replace(base0.config, traj_dir="here"), replace(base1.config, traj_dir="there")]
+    agents = [replace(one, config=config) for one, config in zip((base0, base1), homes, strict=True)]
+    collected: list[str | None] = []
+
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "load_baselines", lambda names: agents)
+    monkeypatch.setattr(module, "collect_missing", lambda config: collected.append(config.traj_dir))
+    monkeypatch.setattr(module, "_run", stop)
+    words = ["--compressors", "recency", "--budgets", "75", "--seeds", "2", "--copies", "1", "--output_dir", "homes"]
+    assert main(["study", "--checkpoint", "runs/base0", "runs/base1", *words]) == 130
+    assert sorted(map(str, collected)) == ["here", "there"]
 
 
 def test_the_function_and_the_command_have_the_same_options() -> None:

@@ -36,7 +36,7 @@ def row(compressor: str, percent: float, trained: bool, share: Estimate | None) 
         most_kept=6,
         ratio=0.05,
         flops=1e6,
-        again_flops=None,
+        again_flops=1.0,
         bytes=100,
         saved_bytes=0.5,
         saved_flops=0.5,

@@ -41,8 +41,30 @@ def test_watching_changes_nothing_and_counts_all(agent: Agent, inner: Compressor
     assert max(tally.kept) == inner.max_length or inner.name == "threshold"
     # Windows of 12 that slide by 1.
     assert tally.length == 3 * sum(min(step, 12) for step in range(steps))
+    assert sum(tally.computed.values()) == 3 * steps and max(tally.computed) == max(tally.kept)
     if inner.name == "recency":
-        assert tally.kept == {0: 3, 1: 3, 2: 3, 3: 3 * (steps - 3)}
+        assert tally.computed == tally.kept == {0: 3, 1: 3, 2: 3, 3: 3 * (steps - 3)}
+
+
+def test_places_without_a_transition_are_not_counted(agent: Agent) -> None:
+    history, tally = moments(agent)[0].history, Tally()
+    valid = history.valid.clone()
+    valid[0, :7] = False
+    holes = replace(history, valid=valid)
+    tally.see(holes, RecencyCompressor(4).select(holes))
+    rows, n = valid.shape
+    assert tally.length == rows * n - 7
+    assert tally.kept == {2: 1, 4: rows - 1} and tally.computed == {4: rows}
+
+
+def test_the_quarters_of_a_history_are_compared(agent: Agent) -> None:
+    seen = moments(agent)
+    ratios = []
+    for moment in seen:
+        weights, n = agent.attention(moment.history, moment.states).double(), moment.history.valid.shape[1]
+        ratios.append(weights[:, -(n // 4) :].mean(1) / weights[:, : n // 4].mean(1))
+    expected = torch.stack(ratios).unflatten(1, (3, COPIES)).mean((0, 2)).numpy()
+    np.testing.assert_allclose(attention_change(agent, agent, None, seen).recent_distant, expected, rtol=1e-5)
 
 
 def test_the_moments_are_fixed_and_of_held_out_goals(agent: Agent) -> None:

@@ -1,9 +1,14 @@
 """What an action costs: the formula against a count of the real model's operations."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from keepmap.data.environments.vector import RoomVectorEnv
+from keepmap.evaluation.agent import load_agent
 from keepmap.evaluation.cost import (
     cached_cost,
     held_bytes,
@@ -13,10 +18,14 @@ from keepmap.evaluation.cost import (
     window_steps,
 )
 from keepmap.evaluation.memory import Cache, Step, Window
-from keepmap.evaluation.rollout import decide
+from keepmap.evaluation.rollout import Player, decide
+from keepmap.evaluation.watched import Tally, watched
 from keepmap.methods.history.attention_based import AttentionBasedCompressor
+from keepmap.methods.history.base import Compressor
 from keepmap.methods.history.recency import RecencyCompressor
+from keepmap.methods.history.threshold import ThresholdCompressor
 from keepmap.models.decision import DecisionShape, DecisionTransformer
+from tests.evaluation.agents import write_agent
 
 SHAPE = DecisionShape((4, 4), 5, n_embd=16, n_layer=3, n_head=2, n_inner=40)
 
@@ -91,3 +100,31 @@ def test_attention_costs_a_look_at_the_whole_window() -> None:
     look = cached_cost(SHAPE, 8, 4, 1)
     assert seeing.flops == pytest.approx(blind.flops + look.flops)
     assert seeing.bytes == held_bytes(SHAPE, 3 + 5)
+
+
+@pytest.mark.parametrize("compressor", [RecencyCompressor(3), ThresholdCompressor(0.12, 0, 9)])
+def test_an_agent_that_acts_costs_what_the_formula_says(
+    tmp_path: Path, compressor: Compressor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, tally, rows, counted = load_agent(write_agent(tmp_path)), Tally(), 3, []
+    logits = Player.logits
+
+    def count(player: Player, states: torch.Tensor) -> torch.Tensor:
+        # The fused kernel of the CPU is not counted.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            found = logits(player, states)
+        counted.append(counter.get_total_flops())
+        return found
+
+    monkeypatch.setattr(Player, "logits", count)
+    envs = RoomVectorEnv(agent.room, rows, agent.room.goals[:rows])
+    agent.play(envs, 4, compressor=watched(compressor, tally.see))
+    actions, config = 4 * agent.room.horizon, agent.config
+    assert len(counted) == actions
+    cost = shortened_cost(agent.model.shape, compressor, tally.computed, actions, config.n_transit, config.slide())
+    assert cost.flops == pytest.approx(sum(counted) / (actions * rows))
+    if compressor.name == "threshold":
+        # Rows that keep fewer than the widest one, which is narrower than all that may be kept.
+        assert tally.kept != tally.computed and tally.computed[9] < sum(tally.computed.values())
+    else:
+        assert tally.kept == tally.computed

@@ -1,6 +1,7 @@
 """A study of compressors: plan it, spread its runs over processes, print, draw and write what came of it."""
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from keepmap.files import make_folder, written_whole
 from keepmap.methods.history.recency import RecencyCompressor
 from keepmap.methods.history.registry import compressors as known_compressors
 from keepmap.models.checkpoints import find_checkpoint, read_checkpoint
+from keepmap.training.distillation.state import alone_in
 from keepmap.training.processes import one_thread, run_jobs
 from keepmap.training.study.job import Job, finished, jobs_of, load_baselines
 from keepmap.training.study.plan import BUDGETS, plan_study
@@ -77,47 +79,47 @@ def study_compressors(
         from_scratch=from_scratch,
         copies=copies,
     )
-    left = [job for job in jobs if finished(job) is None]
-    wanted = workers or os.cpu_count() or 1
-    make_folder(folder)
-    remove_files(_outputs(folder))
-    print("\n".join(header(agents, jobs, len(left), wanted, from_scratch)), flush=True)
-    for job in left:
-        if job.config is not None:
-            collect_missing(job.config)
-            break
-    _run(left, wanted, folder)
-    results = [finished(job) for job in jobs]
-    runs = [run for run in results if run is not None]
-    rows = rows_of(runs)
-    timings = _timings(jobs, rows)
-    looking = [name for name, one in known_compressors().items() if one.needs_attention]
-    pattern = pattern_of(runs)
     trained = next(job.config for job in jobs if job.config is not None)
-    study = Study(
-        rows,
-        promises_of(rows, pattern, looking),
-        pattern,
-        {
-            "command": _command(
-                checkpoint=[agent.name for agent in agents],
-                compressors=[compressors] if isinstance(compressors, str) else compressors,
-                budgets=[f"{percent:g}" for percent in budgets],
-                seeds=[] if seeds is None else [seeds],
-                updates=[] if updates is None else [updates],
-                from_scratch=from_scratch,
-                copies=[copies],
-                config=config,
-                set=settings,
-            ),
-            **_options(agents, trained, max(one.seed for one in plan) + 1, from_scratch, copies),
-        },
-        versions(),
-    )
-    paths = _write(study, timings, folder, formats)
+    options = {
+        "command": _command(
+            checkpoint=[agent.name for agent in agents],
+            compressors=[compressors] if isinstance(compressors, str) else compressors,
+            budgets=[f"{percent:g}" for percent in budgets],
+            seeds=[] if seeds is None else [seeds],
+            updates=[] if updates is None else [updates],
+            from_scratch=from_scratch,
+            copies=[copies],
+            config=config,
+            set=settings,
+        ),
+        **_options(agents, trained, max(one.seed for one in plan) + 1, from_scratch, copies),
+    }
+    make_folder(folder)
+    with alone_in(folder, "study", "--output_dir"):
+        left = [job for job in jobs if finished(job) is None]
+        for job in jobs:
+            if job not in left:
+                _stored_times(job)
+        wanted = workers or os.cpu_count() or 1
+        print("\n".join(header(agents, jobs, len(left), wanted, from_scratch)), flush=True)
+        # By where they go, so that each is collected once.
+        for one in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
+            collect_missing(one)
+        _run(left, wanted, folder)
+        study, timings = _measured(jobs, options)
+        paths = _write(study, timings, folder, formats)
+        remove_files(path for path in _outputs(folder) if path not in paths)
     print("\n".join(["", *table(study, timings), "", *legend(study), "", *promise_lines(study), ""]))
     print("\n".join(f"Saved {path}" for path in paths), flush=True)
     return study
+
+
+def _measured(jobs: Sequence[Job], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
+    """What finished jobs say, and their times."""
+    runs = [run for run in map(finished, jobs) if run is not None]
+    looking = [name for name, one in known_compressors().items() if one.needs_attention]
+    rows, pattern = rows_of(runs, looking), pattern_of(runs)
+    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions()), _timings(jobs, rows)
 
 
 def _run(jobs: Sequence[Job], workers: int, folder: Path) -> None:
@@ -169,17 +171,31 @@ def _timings(jobs: Sequence[Job], rows: Sequence[Row]) -> dict[str, dict[str, fl
 
 
 def _action_times(job: Job) -> dict[str, float]:
-    path = job.folder / ACTION
-    if path.exists():
-        said: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-        return said
+    known = _stored_times(job)
+    if known is not None:
+        return known
     agent, compressor = load_agent(job.folder), job.planned.make()
     times = {str(envs): action_seconds(agent, compressor, envs) for envs in ENVS}
     if job.planned.compressor == BASELINE:
         whole = RecencyCompressor(agent.config.n_transit)
         times |= {f"{AGAIN}{envs}": action_seconds(agent, whole, envs) for envs in ENVS}
-    write_json(path, times)
+    write_json(job.folder / ACTION, times)
     return times
+
+
+def _stored_times(job: Job) -> dict[str, float] | None:
+    """The action times that were measured before; None where none were."""
+    path = job.folder / ACTION
+    if not path.exists():
+        return None
+    names = {f"{again}{envs}" for envs in ENVS for again in ("", AGAIN)[: 1 + (job.planned.compressor == BASELINE)]}
+    try:
+        said: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+        if said.keys() != names or not all(type(one) is float and 0 < one < math.inf for one in said.values()):
+            raise ValueError(f"seconds of {', '.join(sorted(names))} belong there")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); delete it to measure again") from None
+    return said
 
 
 def _command(**given: Any) -> str:

@@ -75,16 +75,17 @@ def whole_window_cost(shape: DecisionShape, actions: int, size: int, slide: int)
 
 
 def shortened_cost(
-    shape: DecisionShape, compressor: Compressor, kept: Mapping[int, int], actions: int, size: int, slide: int
+    shape: DecisionShape, compressor: Compressor, computed: Mapping[int, int], actions: int, size: int, slide: int
 ) -> Cost:
     """Of a pass over what a compressor keeps, and where attention decides the look at the whole window before it.
 
     Args:
-        kept: how often so many transitions were kept.
+        computed: how often so many transitions were computed. Agents that act together are computed as wide as the
+            one that keeps most; each alone would take what it keeps.
     """
-    times = sum(kept.values())
-    flops = sum(count * pass_flops(shape, m + 1) for m, count in kept.items()) / times
-    held = held_bytes(shape, max(kept) + 1)
+    times = sum(computed.values())
+    flops = sum(count * pass_flops(shape, m + 1) for m, count in computed.items()) / times
+    held = held_bytes(shape, max(computed) + 1)
     if not compressor.needs_attention:
         return Cost(flops, held)
     look = cached_cost(shape, actions, size, slide)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.evaluation.memory import Cache, Step, Window
-from keepmap.eviction.history import shorten
+from keepmap.eviction.history import narrowed, shorten
 from keepmap.methods.history.base import Compressor
 from keepmap.methods.history.values import History
 from keepmap.models.decision import DecisionShape, DecisionTransformer
@@ -89,7 +89,7 @@ class Player:
         if self._cache is not None:
             attention = self._cache.answer(history, states, now, look=True)[1]
             history = self.window.history(attention)
-        return decide(self._model, shorten(history, self._compressor.select(history)), states, now)
+        return decide(self._model, shorten(history, narrowed(self._compressor.select(history))), states, now)
 
     def add(self, step: Step) -> None:
         """Remember a step."""

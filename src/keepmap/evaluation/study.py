@@ -64,12 +64,17 @@ class Run:
 
     @classmethod
     def from_document(cls, said: Mapping[str, Any]) -> "Run":
-        """The way back from `document`."""
+        """The way back from `document`.
+
+        Raises:
+            ValueError: values that do not fit each other; KeyError and TypeError where some are no such values.
+        """
         values = {one.name: said[one.name] for one in fields(cls)}
         for name, value in values.items():
             if isinstance(value, list):
                 numbers = np.array([math.nan if one is None else one for one in value], dtype=np.float64)
                 values[name] = numbers if name == "returns" else tuple(numbers.tolist())
+        _check(values)
         return cls(**values)
 
     @property
@@ -87,10 +92,11 @@ class Row:
         share: of the baseline's return in episodes 21 to 40, of the same seeds and goals; None where that is 0.
         solved: the share of goals with 90 % of their optimum in episodes 21 to 40.
         ratio: how many transitions were kept, of how many there were: means over the actions.
-        again_flops: see `Run`.
+        again_flops: of an action where nothing is cached: what is kept, after a look at the whole window computed again
+            where attention decides; of the baseline, that window alone.
         saved_bytes: less than the baseline's, as a share of them; negative is more.
-        saved_flops, saved_cached_flops: less than the baseline's that computes its whole window again for each action,
-            and than the baseline's with a key/value cache.
+        saved_flops: of `again_flops`, less than the baseline's: neither has a cache.
+        saved_cached_flops: of `flops`, less than the baseline's: both look at the window through a key/value cache.
         distance: see `Run`, as are the entropies, which are None where one transition is kept.
     """
 
@@ -107,7 +113,7 @@ class Row:
     most_kept: int
     ratio: float
     flops: float
-    again_flops: float | None
+    again_flops: float
     bytes: int
     saved_bytes: float
     saved_flops: float
@@ -127,7 +133,8 @@ class Study:
     """Rows, and what was promised of them against what was measured.
 
     Attributes:
-        promises: as JSON values: `promised`, `of`, `measured`, `holds` (see `keepmap.evaluation.promises`).
+        promises: as JSON values: `promised`, `of`, `measured`, `holds`, which is None where it was
+            not shown (see `keepmap.evaluation.promises`).
         pattern: the baseline's attention: `nats`, `recent_distant`, and the compressor that the document matches to it.
         options, versions: what decided the numbers, as JSON values.
     """
@@ -155,26 +162,51 @@ class Study:
         }
 
 
-def rows_of(runs: Sequence[Run], seed: int = 0) -> tuple[Row, ...]:
+def _check(values: Mapping[str, Any]) -> None:
+    names = ("percent", "length", "seed", "kept", "most_kept", "length_mean", "flops", "bytes")
+    numbers = [values[name] for name in names]
+    numbers += [] if values["again_flops"] is None else [values["again_flops"]]
+    if not all(isinstance(one, int | float) and one >= 0 for one in numbers):
+        raise ValueError("a number of it is none, or below 0")
+    if (values["compressor"] == BASELINE) != (values["again_flops"] is not None):
+        raise ValueError("again_flops belong to the baseline")
+    goals, shape = len(values["optimum"]), np.shape(values["returns"])
+    if len(shape) != 3 or shape[0] != goals or not shape[1] or shape[2] != EARLY[1]:
+        raise ValueError(f"its returns have the shape {shape}; {goals} goals, copies, {EARLY[1]} episodes belong there")
+    if not np.isfinite(values["returns"]).all():
+        raise ValueError("a return is no number")
+    for name in ("distance", "entropy", "baseline_entropy", "nats", "recent_distant"):
+        if np.shape(values[name]) != (goals,):
+            raise ValueError(f"{name} has the shape {np.shape(values[name])}; it belongs to {goals} goals")
+
+
+def rows_of(runs: Sequence[Run], looking: Sequence[str], seed: int = 0) -> tuple[Row, ...]:
     """A row for each compressor, budget, and way of training, the baselines first.
 
     Runs are compared with the baseline that was trained as they were, from the same seed. Rows that were not trained
     have the seeds of the agents that there are.
+
+    Args:
+        looking: compressors that need attention.
     """
     keys = dict.fromkeys((run.compressor, run.percent, run.trained) for run in runs)
     grouped = {key: [run for run in runs if (run.compressor, run.percent, run.trained) == key] for key in keys}
     baselines = {(run.trained, run.seed): run for run in runs if run.compressor == BASELINE}
     order = sorted(grouped, key=lambda key: (not key[2], key[0] != BASELINE, key[0], key[1]))
-    return tuple(_row(grouped[key], baselines, seed) for key in order)
+    return tuple(_row(grouped[key], baselines, looking, seed) for key in order)
 
 
-def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], seed: int) -> Row:
+def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], looking: Sequence[str], seed: int) -> Row:
     first = runs[0]
     theirs = [baselines[run.trained, run.seed] for run in runs]
     early, before = np.stack([run.early for run in runs]), np.stack([run.early for run in theirs])
     optimum = np.array(first.optimum)
     base = theirs[0]
     assert base.again_flops is not None
+    flops = _mean(run.flops for run in runs)
+    looks = first.compressor in (BASELINE, *looking)
+    # A look at the window is a part of `flops`, at the price that it has with a cache: the baseline's.
+    again = flops + base.again_flops - base.flops if looks else flops
     return Row(
         compressor=first.compressor,
         percent=first.percent,
@@ -188,12 +220,12 @@ def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], seed: i
         kept=_mean(run.kept for run in runs),
         most_kept=max(run.most_kept for run in runs),
         ratio=_mean(run.kept for run in runs) / max(_mean(run.length_mean for run in runs), 1e-9),
-        flops=_mean(run.flops for run in runs),
-        again_flops=first.again_flops,
+        flops=flops,
+        again_flops=again,
         bytes=max(run.bytes for run in runs),
         saved_bytes=1 - max(run.bytes for run in runs) / base.bytes,
-        saved_flops=1 - (first.again_flops or _mean(run.flops for run in runs)) / base.again_flops,
-        saved_cached_flops=1 - _mean(run.flops for run in runs) / base.flops,
+        saved_flops=1 - again / base.again_flops,
+        saved_cached_flops=1 - flops / base.flops,
         distance=_estimate(np.array([run.distance for run in runs]), seed),
         entropy=_number(np.array([run.entropy for run in runs])),
         baseline_entropy=_number(np.array([run.baseline_entropy for run in runs])),

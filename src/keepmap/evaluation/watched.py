@@ -22,15 +22,19 @@ class Tally:
 
     Attributes:
         kept: how often so many were kept.
+        computed: how often so many were computed: for every row as many as the row that keeps most.
         length: the sum of how many there were.
     """
 
     kept: Counter[int] = field(default_factory=Counter)
+    computed: Counter[int] = field(default_factory=Counter)
     length: int = 0
 
     def see(self, history: History, selection: Selection) -> None:
         """Count one action of each agent."""
-        self.kept.update(selection.mask.sum(1).tolist())
+        kept = selection.mask.sum(1).tolist()
+        self.kept.update(kept)
+        self.computed[max(kept)] += len(kept)
         self.length += int(history.valid.sum())
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from keepmap.methods.history.values import History, Selection, nothing
 
-__all__ = ["shorten"]
+__all__ = ["narrowed", "shorten"]
 
 
 def shorten(history: History, selection: Selection) -> History:
@@ -36,3 +36,12 @@ def shorten(history: History, selection: Selection) -> History:
         None if history.attention is None else gathered(history.attention),
         None if history.dones is None else history.dones[rows, selection.indices] & selection.mask,
     )
+
+
+def narrowed(selection: Selection) -> Selection:
+    """The same choice without the places that no row uses: as wide as the row that keeps most.
+
+    A compressor whose rows keep different numbers reserves its `max_length` for each; a pass would compute them all.
+    """
+    most = int(selection.mask.sum(1).max())
+    return Selection(selection.indices[:, :most], selection.mask[:, :most])

@@ -1,9 +1,11 @@
 """The plan, the jobs and the runs of a study; all on a 4x4 room, in seconds."""
 
 import json
+import math
+import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,11 @@ from keepmap.errors import InputError, ModelError, OutputError
 from keepmap.evaluation.agent import Agent, load_agent
 from keepmap.evaluation.cost import cached_cost, held_bytes, pass_flops
 from keepmap.evaluation.evaluate import evaluate
+from keepmap.evaluation.study import Run
 from keepmap.methods.history.recency import RecencyCompressor
 from keepmap.methods.history.registry import compressors
 from keepmap.training.distillation import loop
-from keepmap.training.study.job import Job, finished, jobs_of, load_baselines
+from keepmap.training.study.job import Job, finished, jobs_of, load_baselines, write_result
 from keepmap.training.study.plan import BUDGETS, Planned, plan_study
 from keepmap.training.study.run import do_job
 
@@ -60,6 +63,10 @@ def test_a_plan_can_be_narrower_or_wider() -> None:
         (("all", (-1.0,), None, 12, 1), "a budget of -1 % shorter"),
         (("all", (float("nan"),), None, 12, 1), "a budget of nan % shorter"),
         (("all", (50.0, 50.0), None, 12, 1), "the budget 50 was given twice"),
+        (
+            ("all", (100.0, 99.9999999), None, 12, 1),
+            "budgets 100.0 and 99.9999999 were given, which would share the fo",
+        ),
         (("all", (), None, 12, 1), "a study of nothing was asked for"),
         (("", (50.0,), None, 12, 1), "a study of nothing was asked for"),
         (("all", (50.0,), 0, 12, 1), "0 training seeds were asked for"),
@@ -143,6 +150,15 @@ def test_baselines_that_cannot_be(baseline: Agent, trained: Path, tmp_path: Path
         load_baselines([trained / "runs" / "base0", tmp_path / "less"])
     with pytest.raises(ModelError, match="no agent at nowhere"):
         load_baselines(["nowhere"])
+    loop.train(replace(baseline.config, log_dir=str(tmp_path / "rate"), train_seed=1, lr=1e-2))
+    with pytest.raises(
+        InputError, match="rate/ckpt-4 was trained with lr 0.01 and .*; the baselines of a study differ"
+    ):
+        load_baselines([trained / "runs" / "base0", tmp_path / "rate"])
+    with pytest.raises(
+        InputError, match="base0/ckpt-4 were both trained with train_seed 0; the baselines of a study h"
+    ):
+        load_baselines([trained / "runs" / "base0", trained / "runs" / "base0" / "ckpt-4"])
 
 
 def test_a_baseline_that_holds_out_no_goal(baseline: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,11 +254,98 @@ def test_another_run_in_the_same_folder_is_an_error(baseline: Agent, tmp_path: P
         finished(replace(job, digest="0"))
     elsewhere = replace(job, config=replace(job.config, traj_dir="elsewhere"))  # type: ignore[type-var]
     assert finished(elsewhere) is not None, "where the histories lie does not count"
+    (kept,) = jobs(tmp_path, [baseline], SHORT, updates=4, copies=1, settings=["ckpt_interval=1", "eval_interval=0"])
+    assert finished(kept) is not None, "no weight depends on these"
+    moved = replace(baseline, name=str(Path(baseline.name).parent / ".." / "base0" / "ckpt-4"))
+    (other,) = jobs(tmp_path, [moved], SHORT, updates=4, copies=1)
+    assert other.config is not None and other.config.init != job.config.init  # type: ignore[union-attr]
+    assert finished(other) is not None, "the same baseline by another name"
+    # As it was written when facts named the baseline's folder.
     path = job.folder / "result.json"
+    said = json.loads(path.read_text())
+    said["facts"]["config"] |= {"init": "elsewhere", "ckpt_interval": 7}
+    path.write_text(json.dumps(said))
+    assert finished(job) is not None
+    (scratch,) = jobs(tmp_path, [baseline], SHORT, updates=4, copies=1, from_scratch=True)
+    alike = replace(scratch, config=replace(job.config, init=None))  # type: ignore[type-var]
+    with pytest.raises(InputError, match="another init than"):
+        finished(alike)
     for text in ("{", "{}", json.dumps({"facts": job.facts(), "run": {}})):
         path.write_text(text)
         with pytest.raises(InputError, match=r"cannot read .*result.json .*; delete it to do the run again"):
             finished(job)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"returns": [[[1.0] * 40]]}, "its returns have the shape (1, 1, 40); 2 goals"),
+        ({"returns": [[[1.0] * 39]] * 2}, "its returns have the shape (2, 1, 39)"),
+        ({"returns": [[[None] * 40]] * 2}, "a return is no number"),
+        ({"returns": 3}, "its returns have the shape ()"),
+        ({"returns": [[[1.0], [1.0, 2.0]]]}, "cannot read"),
+        ({"distance": [0.1]}, "distance has the shape (1,)"),
+        ({"nats": 1.0}, "nats has the shape ()"),
+        ({"flops": "many"}, "a number of it is none"),
+        ({"bytes": -1}, "a number of it is none, or below 0"),
+        ({"again_flops": 7.0}, "again_flops belong to the baseline"),
+        ({"compressor": "random"}, "its facts are those of another run"),
+        ({"optimum": []}, "its returns have the shape"),
+    ],
+)
+def test_a_damaged_result(baseline: Agent, tmp_path: Path, values: dict[str, object], message: str) -> None:
+    (job,) = jobs(tmp_path, [baseline], ALONE, copies=1)
+    good = Run(
+        **asdict(ALONE),
+        optimum=(4.0, 4.0),
+        returns=np.ones((2, 1, 40)),
+        kept=1.0,
+        most_kept=3,
+        length_mean=4.0,
+        flops=1.0,
+        bytes=1,
+        again_flops=None,
+        **dict.fromkeys(("distance", "entropy", "baseline_entropy", "nats", "recent_distant"), (1.0, math.nan)),
+    )
+    job.folder.mkdir(parents=True)
+    write_result(job, good)
+    assert finished(job) is not None
+    path = job.folder / "result.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"run": said["run"] | values}))
+    with pytest.raises(InputError, match=r"cannot read .*result.json .*; delete it to do the run again") as raised:
+        finished(job)
+    assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_checkpoint_that_was_deleted(baseline: Agent, tmp_path: Path) -> None:
+    (job,) = jobs(tmp_path, [baseline], SHORT, updates=4, copies=1)
+    do_job(job, quiet)
+    shutil.rmtree(job.folder / "ckpt-4")
+    with pytest.raises(InputError, match="recency-75-seed1 holds a result and no longer the checkpoint.*; delete that"):
+        finished(job)
+
+
+def test_a_training_goes_on_from_a_baseline_by_another_name(
+    baseline: Agent, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    options = {"updates": 4, "copies": 1}
+    (begun,) = jobs(tmp_path, [load_agent("runs/base0")], SHORT, **options, settings=["ckpt_interval=2"])
+
+    def kill(share: float) -> None:
+        if share > 0.5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        do_job(begun, kill)
+    (again,) = jobs(tmp_path, [baseline], SHORT, **options)
+    assert begun.config is not None and again.config is not None and begun.config.init != again.config.init
+    (wrong,) = jobs(tmp_path, [load_agent("runs/base1")], SHORT, **options)
+    with pytest.raises(InputError, match=r"holds a run with init .*; delete that folder, or .*--output_dir"):
+        do_job(wrong, quiet)
+    do_job(again, quiet)
+    assert finished(again) is not None
 
 
 def test_a_folder_that_cannot_be_written(baseline: Agent, tmp_path: Path) -> None:

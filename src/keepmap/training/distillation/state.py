@@ -26,7 +26,7 @@ from keepmap.models.checkpoints import (
 )
 from keepmap.models.decision import DecisionTransformer
 
-__all__ = ["alone_in", "prepared", "save"]
+__all__ = ["MAY_CHANGE", "alone_in", "prepared", "save"]
 
 MAY_CHANGE = {
     "log_dir",
@@ -41,8 +41,11 @@ MAY_CHANGE = {
 
 
 @contextmanager
-def alone_in(run: Path) -> Iterator[None]:
+def alone_in(run: Path, what: str = "training", option: str = "log_dir (of a study: --output_dir)") -> Iterator[None]:
     """Keep other trainings out of a run's folder, and clear away what a killed one left half-written.
+
+    Args:
+        what: is done there, and `option` is the one that names the folder.
 
     Raises:
         InputError: another training is going on there.
@@ -51,7 +54,7 @@ def alone_in(run: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(f"another training is going on in {run}; wait for it, or give another log_dir") from None
+        raise InputError(f"another {what} is going on in {run}; wait for it, or give another {option}") from None
     try:
         for part in run.glob(".ckpt-*.part"):
             rmtree(part)
@@ -75,10 +78,12 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
     begun = read_checkpoint(newest)
     known = config.as_dict()
     for key, value in known.items():
-        if begun.config.get(key) != value and key not in MAY_CHANGE:
+        found = begun.config.get(key)
+        same = found == value or key in MAY_CHANGE or (key == "init" and _same_start(found, value))
+        if not same:
             raise InputError(
-                f"{run} holds a run with {key} {begun.config.get(key)!r}, and {value!r} was asked for; "
-                "give another log_dir, or delete that folder"
+                f"{run} holds a run with {key} {found!r}, and {value!r} was asked for; delete that folder, or give "
+                "another log_dir (of a study: --output_dir)"
             )
     _fill(model, load_tensors(begun), newest)
     moments = load_tensors(begun, TRAINING)
@@ -100,6 +105,17 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
         }
     )
     return model, optimizer, begun
+
+
+def _same_start(found: Any, init: Any) -> bool:
+    """Whether two names of checkpoints stand for the same weights."""
+    if found is None or init is None:
+        return False
+    try:
+        ours, theirs = (load_agent(name).model.state_dict() for name in (found, init))
+    except ModelError:
+        return False
+    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[key]) for key, value in ours.items())
 
 
 def _start_from(model: DecisionTransformer, init: str) -> None:

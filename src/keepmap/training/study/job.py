@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from keepmap.evaluation.cost import pass_flops
 from keepmap.evaluation.returns import EARLY
 from keepmap.evaluation.study import BASELINE, Run
 from keepmap.files import written_whole
+from keepmap.models.checkpoints import newest_checkpoint
+from keepmap.training.distillation.state import MAY_CHANGE
 from keepmap.training.study.plan import Planned
 
 __all__ = ["EPISODES", "Job", "baseline_agent", "finished", "jobs_of", "load_baselines", "write_result"]
@@ -55,12 +57,11 @@ class Job:
         return f"the run {self.planned}"
 
     def facts(self) -> dict[str, Any]:
-        """What a finished run must have been made with, to be this one; where it lies does not count."""
-        config = None if self.config is None else self.config.as_dict()
+        """What a finished run must have been made with, to be this; where it and its baseline lie does not count."""
         compressor = self.planned.make()
         return {
             "planned": asdict(self.planned),
-            "config": config and {key: value for key, value in config.items() if key not in ("log_dir", "traj_dir")},
+            "config": None if self.config is None else _deciding(self.config.as_dict()),
             "baseline": self.digest,
             "compressor": compressor and asdict(compressor),
             "copies": self.copies,
@@ -85,7 +86,7 @@ def load_baselines(names: Sequence[str | Path]) -> list[Agent]:
 
     Raises:
         ModelError: there is none, or it was trained with a compressor.
-        InputError: they were trained in different rooms, on different goals or windows, or hold out no goal.
+        InputError: they differ in more than their training seed, or not in it, or hold out no goal.
     """
     agents = [load_agent(name) for name in names]
     first = agents[0]
@@ -96,13 +97,22 @@ def load_baselines(names: Sequence[str | Path]) -> list[Agent]:
             )
         if not agent.held_out:
             raise InputError(f"{agent.name} holds out no goal; a study needs some that its training never saw")
-        ours, theirs = _comparable(first.config), _comparable(agent.config)
+        ours, theirs = _deciding(first.config.as_dict()), _deciding(agent.config.as_dict())
         for key, value in ours.items():
-            if theirs[key] != value:
+            if theirs[key] != value and key != "train_seed":
                 raise InputError(
                     f"{agent.name} was trained with {key} {theirs[key]} and {first.name} with {value}; the baselines "
                     "of a study differ in their seed alone"
                 )
+    by_seed: dict[int, str] = {}
+    for agent in agents:
+        seed = agent.config.train_seed
+        if seed in by_seed:
+            raise InputError(
+                f"{by_seed[seed]} and {agent.name} were both trained with train_seed {seed}; the baselines of a study "
+                "have a seed each"
+            )
+        by_seed[seed] = agent.name
     return agents
 
 
@@ -166,7 +176,7 @@ def finished(job: Job) -> Run | None:
     """The result of a job that has been done; None where there is none yet.
 
     Raises:
-        InputError: the folder holds the result of another run, or a damaged one.
+        InputError: the folder holds the result of another run, a damaged one, or no checkpoint beside it.
     """
     path = job.folder / RESULT
     if not path.exists():
@@ -174,7 +184,11 @@ def finished(job: Job) -> Run | None:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         found, run = said["facts"], Run.from_document(said["run"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if found.get("config"):
+            found["config"] = _deciding(found["config"])
+        if any(getattr(run, key) != value for key, value in found["planned"].items()):
+            raise ValueError("its facts are those of another run")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"cannot read {path} ({' '.join(str(error).split())}); delete it to do the run again"
         ) from None
@@ -185,6 +199,11 @@ def finished(job: Job) -> Run | None:
         raise InputError(
             f"{job.folder} holds a run with another {changed} than was asked for; give another --output_dir, or delete "
             "that folder"
+        )
+    if job.config is not None and newest_checkpoint(job.folder) is None:
+        raise InputError(
+            f"{job.folder} holds a result and no longer the checkpoint that it is of; delete that folder to do the run "
+            "again"
         )
     return run
 
@@ -229,6 +248,11 @@ def _config(
     else:
         values |= {"compressor": {"name": compressor.name, **asdict(compressor)}}
     return Config.from_dict(values)
+
+
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration that weights depend on; of the start, whether there is one: a digest says which."""
+    return {key: value for key, value in config.items() if key not in MAY_CHANGE} | {"init": bool(config.get("init"))}
 
 
 def _check_fits(config: Config, agent: Agent) -> None:

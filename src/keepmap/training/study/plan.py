@@ -50,8 +50,8 @@ def plan_study(
         checkpoints: how many baselines there are: one for all seeds, or one for each.
 
     Raises:
-        InputError: an unknown compressor, a budget that is not in 0 to 100 or given twice, no seed, or more checkpoints
-            than seeds or fewer.
+        InputError: an unknown compressor, a budget that is not in 0 to 100 or given twice or nearly so, no seed, or
+            more checkpoints than seeds or fewer.
     """
     words = names.replace(",", " ").split() if isinstance(names, str) else " ".join(names).replace(",", " ").split()
     chosen = list(compressors()) if words == ["all"] else list(dict.fromkeys(words))
@@ -64,6 +64,11 @@ def plan_study(
             raise InputError(f"a budget of {percent:g} % shorter was asked for; it must lie in 0 to 100")
         if list(budgets).count(percent) > 1:
             raise InputError(f"the budget {percent:g} was given twice; give it once")
+        near = next((other for other in budgets if other != percent and f"{other:g}" == f"{percent:g}"), None)
+        if near is not None:
+            raise InputError(
+                f"the budgets {percent!r} and {near!r} were given, which would share the folder {percent:g}; give one"
+            )
     if seeds is not None and seeds < 1:
         raise InputError(f"{seeds} training seeds were asked for; there must be 1 or more")
     of_budget = {percent: seeds or (2 if percent == TWICE else 1) for percent in budgets}

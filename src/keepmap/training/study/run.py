@@ -99,7 +99,7 @@ def _use(agent: Agent, compressor: Compressor | None, tally: Tally) -> _Use:
         mean = sum(lengths) / actions
         return _Use(mean, max(lengths), mean, cost.flops, cost.bytes, again.flops)
     times = sum(tally.kept.values())
-    cost = shortened_cost(shape, compressor, tally.kept, actions, size, slide)
+    cost = shortened_cost(shape, compressor, tally.computed, actions, size, slide)
     kept = sum(m * count for m, count in tally.kept.items()) / times
     return _Use(kept, max(tally.kept), tally.length / times, cost.flops, cost.bytes, None)
 
