@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 import keepmap
-from keepmap.attention.insight import attention_rows, verdicts
+from keepmap.attention.insight import SeedInsight, attention_rows, seed_insight, verdicts
+from keepmap.attention.suggestions import for_agent
 from keepmap.errors import InputError
 from keepmap.evaluation import deletion_agent
 from keepmap.evaluation.agent import Agent, load_agent
@@ -178,3 +180,30 @@ def test_the_control_keeps_the_newest_and_draws_the_others() -> None:
     counts = torch.cat([one.indices[0, :-1] for one in drawn]).bincount(minlength=N)
     assert counts[N - 1] == 0 and (counts[: N - 1] > 0).all()
     assert NewestAndRandom(1).select(history).indices.tolist() == [[N - 1]]
+
+
+def test_random_is_the_mean_of_the_draws(agent: Agent, monkeypatch) -> None:
+    asked: list[dict[str, np.ndarray]] = []
+
+    def noted(*arguments: Any) -> dict[str, Any]:
+        asked.append(costs_of(*arguments))
+        return asked[-1]
+
+    monkeypatch.setattr(deletion_agent, "costs_of", noted)
+    found = verify_agent(agent, _contexts(1), draws=3, episodes=0, seed=4)
+    (costs,) = asked
+    by_trial = costs["kl"].reshape(len(found.trials), 4)
+    for trial, (own, *drawn) in zip(found.trials, by_trial, strict=True):
+        assert trial.cost["kl"] == pytest.approx(own)
+        assert len(set(drawn)) > 1 and trial.random["kl"] == pytest.approx(sum(drawn) / 3)
+
+
+def test_the_seed_s_line_is_that_of_the_last_layer(agent: Agent, monkeypatch) -> None:
+    made = iter(["recency", "sparse"])
+
+    def by_layer(statistics: Any) -> SeedInsight:
+        return replace(seed_insight(statistics), made=for_agent(next(made), 2, 10))
+
+    monkeypatch.setattr(deletion_agent, "seed_insight", by_layer)
+    found = verify_agent(agent, _contexts(2), draws=1, episodes=1)
+    assert next(one for one in found.compared if one.rule == "seed").made.name == "attention"
