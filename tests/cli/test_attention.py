@@ -173,7 +173,7 @@ def test_a_trajectory_is_early_middle_and_late(small, capsys) -> None:
         for step in steps
     ]
     assert files(Path("figs/attention")) == sorted(
-        ["attention.json", *names, "trajectory_0/layer_1/attention_summary_layer1.png"]
+        ["trajectory_0/attention.json", *names, "trajectory_0/layer_1/attention_summary_layer1.png"]
     )
 
 
@@ -218,6 +218,16 @@ def test_figures_of_an_earlier_run_go_and_others_stay(small) -> None:
     assert "layer_0/attention_heatmap_sample1_layer0.png" not in names
     assert "layer_1/attention_summary_layer1.png" not in names
     assert "layer_0/attention_heatmap_sample0_layer0.png" in names
+
+
+def test_a_trajectory_and_samples_lie_beside_each_other(small) -> None:
+    assert main(["attention", "--samples", "1", "--layers", "0"]) == 0
+    samples = files(Path("figs/attention"))
+    assert main(["attention", "--trajectory", "--samples", "1", "--layers", "0"]) == 0
+    both = files(Path("figs/attention"))
+    assert set(samples) < set(both)
+    assert main(["attention", "--samples", "1", "--layers", "0"]) == 0
+    assert files(Path("figs/attention")) == both
 
 
 def test_a_result_that_names_files_elsewhere_is_not_believed(small) -> None:

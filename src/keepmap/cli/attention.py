@@ -101,10 +101,11 @@ def visualize_attention(
         host, n_layers = language_model, language_model.n_layers
         found, lines = _of_texts(language_model, data_path, text_field or "text", samples, length)
     wanted = indices("layer", tuple(layers) or None, n_layers)
-    folder = make_folder(Path(output_dir))
+    # A trajectory has a folder of its own: neither kind of run takes away the other's figures.
+    folder = make_folder(Path(output_dir) / TRAJECTORY if trajectory else Path(output_dir))
     print("\n".join(lines), flush=True)
     profiles = _profiles(host, found, wanted, seed)
-    pictures = Pictures(folder, TRAJECTORY if trajectory else None, formats, cmap)
+    pictures = Pictures(folder, formats, cmap)
     document, suggested = _report(host, found, profiles, pictures, seed)
     if verify:
         document["verification"] = _verified(host, found, wanted, suggested, seed)

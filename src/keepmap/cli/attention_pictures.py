@@ -16,7 +16,7 @@ __all__ = ["Pictures"]
 
 GRIDS = ("entropy", "sink_mass", "effective_positions")
 OURS = re.compile(
-    r"(trajectory_\d+/)?(layer_\d+/attention_(heatmap|lines)_(sample|timestep)\d+_layer\d+"
+    r"(layer_\d+/attention_(heatmap|lines)_(sample|timestep)\d+_layer\d+"
     r"|layer_\d+/attention_summary_layer\d+|attention_grid_sample\d+_[a-z_]+)\.(png|svg|pdf)"
 )
 
@@ -26,20 +26,14 @@ class Pictures:
     """Draws and saves, and knows what it has written.
 
     Attributes:
-        root: the output folder; `inside`, a folder in it, or None.
-        written: paths in the output folder, with slashes.
+        folder: where the figures go.
+        written: paths in it, with slashes.
     """
 
-    root: Path
-    inside: str | None
+    folder: Path
     formats: Sequence[str]
     cmap: str
     written: list[str] = field(default_factory=list)
-
-    @property
-    def folder(self) -> Path:
-        """Where the figures go."""
-        return self.root if self.inside is None else self.root / self.inside
 
     def sample(self, stem: str, heading: str, profile: AttentionProfile, layer: int) -> None:
         """A layer in one sample: the heatmap of each head, and the lines."""
@@ -70,10 +64,10 @@ class Pictures:
             older = [name for name in named if OURS.fullmatch(name)]
         except (OSError, ValueError, KeyError, TypeError):
             return  # no earlier run, or none that says what it wrote: nothing of it is touched
-        remove_files(self.root / name for name in older if name not in self.written)
+        remove_files(self.folder / name for name in older if name not in self.written)
 
     def _save(self, drawn: Axes | tuple[Axes, ...], folder: str, stem: str) -> None:
         figure = (drawn if isinstance(drawn, Axes) else drawn[0]).get_figure(root=True)
         assert figure is not None
         paths = save_figure(figure, self.folder / folder, stem, self.formats)
-        self.written += [path.relative_to(self.root).as_posix() for path in paths]
+        self.written += [path.relative_to(self.folder).as_posix() for path in paths]

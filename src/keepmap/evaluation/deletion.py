@@ -66,8 +66,27 @@ class Trial:
     random: Mapping[str, float]
 
 
+class _Judged:
+    """What is judged by the interval `low` to `high` of what it saves against random."""
+
+    low: float | None
+    high: float | None
+
+    @property
+    def held(self) -> bool:
+        """Whether it beats random: the interval is above 0."""
+        return self.word == HELD
+
+    @property
+    def word(self) -> str:
+        """One of WORDS."""
+        if self.low is not None and self.low > 0:
+            return HELD
+        return WORSE if self.high is not None and self.high < 0 else ALIKE
+
+
 @dataclass(frozen=True)
-class Insight:
+class Insight(_Judged):
     """What a rule says of one layer, over the samples: `saved` is random's cost less the rule's.
 
     Attributes:
@@ -87,16 +106,6 @@ class Insight:
     low: float | None
     high: float | None
 
-    @property
-    def held(self) -> bool:
-        """Whether the rule beats random: the interval of what it saves is above 0."""
-        return self.word == HELD
-
-    @property
-    def word(self) -> str:
-        """One of WORDS."""
-        return _word(self.low, self.high)
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -114,7 +123,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Compared(_Judged):
     """An overall suggestion against random at the same length: means over n goals or texts.
 
     Attributes:
@@ -134,16 +143,6 @@ class Compared:
     low: float | None
     high: float | None
     n: int
-
-    @property
-    def held(self) -> bool:
-        """Whether the suggestion beats random."""
-        return self.word == HELD
-
-    @property
-    def word(self) -> str:
-        """One of WORDS."""
-        return _word(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -244,12 +243,6 @@ class LeftOut:
             f"layer {layer}, {rule}: no trial in {count} of {n_samples} samples: {why}"
             for (layer, rule, why), count in sorted(self._seen.items())
         )
-
-
-def _word(low: float | None, high: float | None) -> str:
-    if low is not None and low > 0:
-        return HELD
-    return WORSE if high is not None and high < 0 else ALIKE
 
 
 def _insight(trials: Sequence[Trial], cost: str) -> Insight:

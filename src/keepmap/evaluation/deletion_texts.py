@@ -34,7 +34,7 @@ Tell = Callable[[float], None]
 
 def verify_texts(
     language_model: LanguageModel,
-    texts: Sequence[Int[Tensor, "*batch N"]],
+    texts: Sequence[Int[Tensor, "..."]],
     *,
     share: float = SHARE,
     draws: int = DRAWS,
