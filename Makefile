@@ -58,12 +58,12 @@ bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with
 	@$(BIN)/python benchmarks/bench_insight.py $(filter --write,$(BENCH))
 
 train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
-	@$(BIN)/python -m keepmap.training.tiny --out $(OUT)
+	@$(BIN)/python -m keepmap.recipes.tiny --out $(OUT)
 
 train-agent: $(VENV)/.keepmap-run  ## make the embedded agent again, in agent-training/ (ten minutes on one core)
 	@mkdir -p agent-training
 	@cd agent-training && OMP_NUM_THREADS=1 "$(CURDIR)/$(BIN)/keepmap" train
-	@$(BIN)/python -m keepmap.training.distillation.export agent-training/runs/AD-darkroom-seed0
+	@$(BIN)/python -m keepmap.recipes.agent agent-training/runs/AD-darkroom-seed0
 
 clean:  ## remove the environment and every cache
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

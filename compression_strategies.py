@@ -2,7 +2,7 @@
 
 import sys
 
-from keepmap.evaluation.strategies import (
+from keepmap.agents.compression_strategies import (
     AdaptiveCompressor,
     AttentionBasedCompressor,
     ExponentialDecayCompressor,

@@ -10,6 +10,6 @@ if __name__ == "__main__":
         sys.exit(2)
     if find_spec("keepmap") is None:
         sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
-    from keepmap.cli.quickstart import quickstart
+    from keepmap.commands.setup.quickstart import quickstart
 
     sys.exit(quickstart())

@@ -16,19 +16,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from keepmap.config import Config, load_config
-from keepmap.data.environments.vector import RoomVectorEnv
-from keepmap.evaluation.agent import load_agent
-from keepmap.evaluation.evaluate import evaluate
-from keepmap.evaluation.returns import EARLY
-from keepmap.evaluation.rollout import play
-from keepmap.models.checkpoints import newest_checkpoint
-from keepmap.models.decision import DecisionTransformer
-from keepmap.training.collect import collect_histories
-from keepmap.training.distillation.loop import train
-from keepmap.training.distillation.loss import every_step
-from keepmap.training.distillation.windows import Batch
-from keepmap.training.registry import make_source
+from keepmap.agents.acting.agent import load_agent
+from keepmap.agents.acting.rollout import play
+from keepmap.agents.checkpoints import newest_checkpoint
+from keepmap.agents.collection.collect import collect_histories
+from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.config import Config, load_config
+from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.evaluation.evaluate import evaluate
+from keepmap.agents.evaluation.returns import EARLY
+from keepmap.agents.training.loop import train
+from keepmap.agents.training.loss import every_step
+from keepmap.agents.training.windows import Batch
+from keepmap.agents.transformer import DecisionTransformer
 from report import Goal, Report, write_part
 from room_process import RoomProcesses
 from timing import machine, medians

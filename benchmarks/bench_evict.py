@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 import keepmap
-from keepmap.eviction.resolve import resolve_method
-from keepmap.models.language import LanguageModel
-from keepmap.models.surrogate import KVzapSurrogate, SurrogateConfig
+from keepmap.kv.eviction.resolve import resolve_method
+from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig
+from keepmap.language_model import LanguageModel
 from report import Goal, Report, write_part
 from shapes import LLAMA_8B, TINY, random_llama, random_tokens
 from timing import machine, medians

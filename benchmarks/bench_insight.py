@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import torch
 
 import keepmap
-from keepmap.data.sample import sample_texts
-from keepmap.evaluation.agent import Agent
-from keepmap.evaluation.contexts import Context, context_at
-from keepmap.evaluation.deletion import COSTS, RULES, Rate, Verification, rate_of
-from keepmap.evaluation.deletion_agent import verify_agent
-from keepmap.evaluation.deletion_texts import verify_texts
-from keepmap.training.configured import configured_source
+from keepmap.agents.acting.agent import Agent
+from keepmap.agents.acting.context import Context, context_at
+from keepmap.agents.training.histories import configured_source
+from keepmap.insight.verification import COSTS, RULES, Rate, Verification, rate_of
+from keepmap.insight.verify_agent import verify_agent
+from keepmap.insight.verify_texts import verify_texts
+from keepmap.kv.data.sample import sample_texts
 from report import Report, write_part
 from timing import machine
 

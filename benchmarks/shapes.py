@@ -6,7 +6,7 @@ import torch
 
 __all__ = ["LLAMA_8B", "TINY", "random_llama", "random_tokens"]
 
-# models/tiny/config.json, with what matters to time.
+# embedded/tiny/config.json, with what matters to time.
 TINY: dict[str, Any] = {
     "vocab_size": 512,
     "hidden_size": 256,

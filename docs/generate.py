@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from keepmap.config import KEYS, Config
-from keepmap.methods.base import Method
-from keepmap.methods.history.base import Compressor
-from keepmap.methods.history.registry import compressors
-from keepmap.registry import methods
+from keepmap.agents.compressor import Compressor
+from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.config import KEYS, Config
+from keepmap.kv.method import Method
+from keepmap.kv.method_registry import methods
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"
@@ -124,7 +124,7 @@ def compressor_table() -> str:
 def configuration_page() -> str:
     """The page of every key of the configuration."""
     rows = [
-        "<!-- Written by docs/generate.py from keepmap.config: change that. -->",
+        "<!-- Written by docs/generate.py from keepmap.agents.config: change that. -->",
         "# Configuration",
         "Every key that a YAML file or `--set` may give, its default, and what it may hold. An unknown key is an "
         "error, and so is one that cannot act.",

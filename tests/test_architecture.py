@@ -116,7 +116,7 @@ def test_drawing_loads_no_model_code() -> None:
 
 
 def test_methods_load_no_model_code() -> None:
-    loaded = loaded_after("from keepmap.registry import methods; assert len(methods()) >= 10")
+    loaded = loaded_after("from keepmap.kv.method_registry import methods; assert len(methods()) >= 10")
     assert "torch" in loaded
     assert loaded.isdisjoint({"transformers", "matplotlib"})
 
@@ -192,7 +192,7 @@ def test_only_attention_reaches_into_a_forward_pass() -> None:
         if reach.search(path.read_text(encoding="utf-8"))
     }
     # A surrogate's targets need the attention weights of a plain pass; its training evicts nothing.
-    assert found == {"attention/capture.py", "attention/encoder.py", "training/surrogate.py"}
+    assert found == {"attention/forward.py", "attention/encoder.py", "kv/surrogate_training.py"}
 
 
 def test_no_path_of_a_machine_stands_in_the_tree() -> None:

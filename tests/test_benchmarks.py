@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keepmap.data.environments import room_named
-from keepmap.data.environments.vector import RoomVectorEnv
+from keepmap.agents.environments import room_named
+from keepmap.agents.environments.vector import RoomVectorEnv
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = ["--sizes", "160", "--methods-size", "170", "--memory-size", "300", "--cuda-sizes", "200", "--repeats", "1"]

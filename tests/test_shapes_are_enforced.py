@@ -4,9 +4,9 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from keepmap.choosing import Choice, Protection, Threshold, choose
-from keepmap.keepmap import KeepMap
-from keepmap.methods.base import LayerInput
+from keepmap.core.keep_map import KeepMap
+from keepmap.kv.choosing import Choice, Protection, Threshold, choose
+from keepmap.kv.method import LayerInput
 
 
 def test_a_function_refuses_a_wrong_number_of_axes() -> None:

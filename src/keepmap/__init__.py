@@ -8,7 +8,7 @@
     returns = agent.play(gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=8), episodes=40)
 
 Every public name is loaded when it is first used: `import keepmap` alone loads neither torch nor transformers. The
-submodule `keepmap.keepmap` holds KeepMap; `keepmap.draw` is the submodule `keepmap.drawing`.
+submodule `keepmap.core.keep_map` holds KeepMap; `keepmap.draw` is the submodule `keepmap.drawing`.
 """
 
 from importlib import import_module
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keepmap import drawing as draw
+    from keepmap.agents.acting.agent import load_agent
     from keepmap.attention.profile import AttentionProfile
     from keepmap.attention.profiling import profile_attention
-    from keepmap.cli.compare import compare_compression_methods
+    from keepmap.commands.compare import compare_compression_methods
+    from keepmap.core.keep_map import KeepMap
     from keepmap.errors import (
         ImpossibleResultError,
         InputError,
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
         OutputError,
         WorkerError,
     )
-    from keepmap.evaluation.agent import load_agent
-    from keepmap.eviction.evict import evict
-    from keepmap.keepmap import KeepMap
-    from keepmap.models.language import load_language_model
+    from keepmap.kv.eviction.evict import evict
+    from keepmap.language_model import load_language_model
 
 __version__ = "0.1.0"
 
@@ -56,16 +56,16 @@ _HOME = {
     "AttentionProfile": "keepmap.attention.profile",
     "ImpossibleResultError": "keepmap.errors",
     "InputError": "keepmap.errors",
-    "KeepMap": "keepmap.keepmap",
+    "KeepMap": "keepmap.core.keep_map",
     "KeepmapError": "keepmap.errors",
     "ModelError": "keepmap.errors",
     "OutputError": "keepmap.errors",
     "WorkerError": "keepmap.errors",
-    "compare_compression_methods": "keepmap.cli.compare",
+    "compare_compression_methods": "keepmap.commands.compare",
     "draw": "keepmap.drawing",
-    "evict": "keepmap.eviction.evict",
-    "load_agent": "keepmap.evaluation.agent",
-    "load_language_model": "keepmap.models.language",
+    "evict": "keepmap.kv.eviction.evict",
+    "load_agent": "keepmap.agents.acting.agent",
+    "load_language_model": "keepmap.language_model",
     "profile_attention": "keepmap.attention.profiling",
 }
 

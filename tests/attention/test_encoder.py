@@ -177,7 +177,7 @@ def test_more_or_less_than_a_sequence_is_refused(inputs, message):
 
 
 def test_a_keep_map_is_for_language_models():
-    from keepmap.keepmap import KeepMap
+    from keepmap.core.keep_map import KeepMap
 
     keep_map = KeepMap(torch.full((2, 4, N), N), torch.zeros(2, 4, N))
     with pytest.raises(InputError, match="for language models"):

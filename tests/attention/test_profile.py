@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
+from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError, ModelError, OutputError
-from keepmap.keepmap import KeepMap
 
 ABOUT = '{"layers": [0], "heads": [0], "kv_heads": [0], "n_sink": 4, "window": 9, "info": {}, "labels": null}'
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keepmap.attention import blocks as blocks_module
 from keepmap.attention.layer import AttentionLayer, causal
-from keepmap.attention.recompute import attention_map, mass_in, mass_kept
+from keepmap.attention.maps import attention_map, mass_in, mass_kept
 from keepmap.attention.statistics import attend, layer_statistics
 from keepmap.errors import ModelError
 from tests.reference.attention import dense_weights, statistics

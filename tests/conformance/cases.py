@@ -8,10 +8,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from keepmap.eviction.evict import Eviction, evict
-from keepmap.methods.base import Method
-from keepmap.methods.kv.kvzap import KVzap
-from keepmap.models.language import load_language_model
+from keepmap.kv.eviction.evict import Eviction, evict
+from keepmap.kv.method import Method
+from keepmap.kv.methods.kvzap import KVzap
+from keepmap.language_model import load_language_model
 from tests.families import FAMILIES, build, tokens
 from tests.reference import scores
 from tests.reference.decode import Decoded, decode

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keepmap.eviction.attention import evicting_attention
-from keepmap.eviction.evict import evict
-from keepmap.models.language import load_language_model
+from keepmap.kv.eviction.attention import evicting_attention
+from keepmap.kv.eviction.evict import evict
+from keepmap.language_model import load_language_model
 from tests.families import build, tokens
 from tests.reference import scores
 from tests.reference.decode import decode

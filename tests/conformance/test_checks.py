@@ -7,10 +7,10 @@ import torch
 
 from keepmap.attention import capture
 from keepmap.errors import ImpossibleResultError, InputError
-from keepmap.eviction import evict as evict_module
-from keepmap.eviction.dense import dense
-from keepmap.eviction.evict import evict
-from keepmap.models.language import load_language_model
+from keepmap.kv.eviction import evict as evict_module
+from keepmap.kv.eviction.dense import dense
+from keepmap.kv.eviction.evict import evict
+from keepmap.language_model import load_language_model
 from tests.families import build, tokens
 
 

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keepmap.eviction.dense import dense
-from keepmap.eviction.evict import Eviction, evict
-from keepmap.methods.base import Method
-from keepmap.models.language import LanguageModel, load_language_model
-from keepmap.registry import method_class, method_names
+from keepmap.kv.eviction.dense import dense
+from keepmap.kv.eviction.evict import Eviction, evict
+from keepmap.kv.method import Method
+from keepmap.kv.method_registry import method_class, method_names
+from keepmap.language_model import LanguageModel, load_language_model
 from tests.conformance.cases import surrogate
 from tests.families import FAMILIES, build, tokens
 

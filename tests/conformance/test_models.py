@@ -23,9 +23,9 @@ from transformers import (
 )
 
 from keepmap.errors import ImpossibleResultError, InputError, ModelError
-from keepmap.eviction.evict import evict
-from keepmap.methods.base import LayerInput, Scored
-from keepmap.models.language import load_language_model
+from keepmap.kv.eviction.evict import evict
+from keepmap.kv.method import LayerInput, Scored
+from keepmap.language_model import load_language_model
 from tests.families import FAMILIES, build, tokens
 from tests.reference.decode import decode
 from tests.reference.rules import Rule

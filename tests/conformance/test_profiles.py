@@ -7,8 +7,8 @@ import torch
 
 import keepmap
 from keepmap.errors import InputError, ModelError
-from keepmap.eviction.evict import evict
-from keepmap.models.language import load_language_model
+from keepmap.kv.eviction.evict import evict
+from keepmap.language_model import load_language_model
 from tests.conformance.test_models import state
 from tests.families import FAMILIES, build, tokens
 from tests.reference import scores

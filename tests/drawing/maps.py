@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from keepmap.choosing import Budget, Protection, Rule, Threshold, choose
-from keepmap.keepmap import KeepMap
+from keepmap.core.keep_map import KeepMap
+from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose
 
 PROTECTION = Protection(n_sink=4, window=128)
 

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from keepmap.attention.profiling import profile_attention
+from keepmap.core.html import strip
 from keepmap.drawing import attention_grid, attention_heatmap, attention_lines, attention_summary
 from keepmap.drawing.attention_grid import _short
-from keepmap.drawing.attention_marks import Marks, positions_of, shown
-from keepmap.drawing.raster import Raster
-from keepmap.html import strip
+from keepmap.drawing.parts.marks import Marks, positions_of, shown
+from keepmap.drawing.parts.raster import Raster
+from tests.core.test_html import pictures
 from tests.drawing.profiles import Chosen, marked, profile_of
-from tests.test_html import pictures
 
 TOKENS = tuple(f" word{number}" for number in range(12))
 

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from keepmap.drawing import attention_grid, save_figure
-from keepmap.drawing.raster import Raster
+from keepmap.drawing.parts.raster import Raster
 from keepmap.errors import InputError
 from tests.drawing.profiles import marked, profile_of, words_of
 

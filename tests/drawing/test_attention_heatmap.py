@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
-from keepmap.choosing import Protection, Threshold
 from keepmap.drawing import attention_heatmap, save_figure
-from keepmap.drawing.raster import Raster
+from keepmap.drawing.parts.raster import Raster
 from keepmap.errors import InputError
+from keepmap.kv.choosing import Protection, Threshold
 from tests.drawing.maps import map_of, panel_of
 from tests.drawing.profiles import Chosen, marked, profile_of, weights_of, words_of
 
@@ -119,7 +119,7 @@ def test_it_survives_small_axes_too() -> None:
 
 
 def test_evicted_has_weight_0(model_folder) -> None:
-    from keepmap.models.language import load_language_model
+    from keepmap.language_model import load_language_model
 
     language_model = load_language_model(model_folder)
     keep_map = map_of(torch.zeros(2, 2, 60), Threshold(0.5), Protection(0, 8))

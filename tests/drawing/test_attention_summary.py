@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from keepmap.core.bootstrap import bootstrap_means
 from keepmap.drawing import attention_summary, save_figure
 from keepmap.drawing.attention_summary import FIGURES, THRESHOLD
 from keepmap.errors import InputError
-from keepmap.evaluation.bootstrap import bootstrap_means
 from tests.drawing.profiles import profile_of, words_of
 
 TITLES = (

@@ -12,13 +12,13 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
 
+from keepmap.agents.evaluation.returns import Evaluation
 from keepmap.drawing import learning_curve, save_figure
 from keepmap.drawing.learning_curve import points
-from keepmap.drawing.style import curve_style
+from keepmap.drawing.parts.style import curve_style
 from keepmap.errors import InputError
-from keepmap.evaluation.returns import Evaluation
 from tests.drawing.maps import panel_of
-from tests.drawing.test_style import VISION, apart
+from tests.drawing.parts.test_style import VISION, apart
 
 GOALS = tuple((x, y) for x in range(2) for y in range(4))
 OPTIMUM = (19.0, 18.0, 15.0, 16.0, 18.0, 16.0, 16.0, 20.0)

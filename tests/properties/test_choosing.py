@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepmap.choosing import Budget, Protection, Threshold, choose, decided_at
 from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.kv.choosing import Budget, Protection, Threshold, choose, decided_at
 from tests.reference.rules import Rule, choose_slowly
 
 LEVELS = [-math.inf, -2.5, -0.0, 0.0, 0.25, 0.5, 0.5000001, 1.0, 7.0, math.inf]

@@ -7,17 +7,17 @@ import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from keepmap.eviction.history import shorten
-from keepmap.methods.history.adaptive import AdaptiveCompressor
-from keepmap.methods.history.attention_based import AttentionBasedCompressor
-from keepmap.methods.history.base import Compressor, History
-from keepmap.methods.history.exponential_decay import ExponentialDecayCompressor
-from keepmap.methods.history.random import RandomCompressor
-from keepmap.methods.history.recency import RecencyCompressor
-from keepmap.methods.history.registry import compressors
-from keepmap.methods.history.reward_aware import RewardAwareCompressor
-from keepmap.methods.history.threshold import ThresholdCompressor
-from keepmap.methods.history.uniform import UniformCompressor
+from keepmap.agents.compressor import Compressor, History
+from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressors.adaptive import AdaptiveCompressor
+from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
+from keepmap.agents.compressors.random import RandomCompressor
+from keepmap.agents.compressors.recency import RecencyCompressor
+from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
+from keepmap.agents.compressors.threshold import ThresholdCompressor
+from keepmap.agents.compressors.uniform import UniformCompressor
+from keepmap.agents.shortening import shorten
 from tests.reference.compressors import KEPT, Row
 
 FIELDS = ("states", "actions", "rewards", "next_states", "times", "valid", "attention")

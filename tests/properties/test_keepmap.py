@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, InputError, OutputError
-from keepmap.keepmap import KeepMap
 
 
 @st.composite

@@ -164,8 +164,8 @@ def _once(seen: Seen, what: object, compute: Callable[[], T]) -> T:
 @functools.cache
 def draws(layers: int, heads: int, n: int, seed: int) -> Tensor:
     """The draws of keepmap's `random` [L, G, N]: a function of seed, layer, head and position alone."""
-    from keepmap.methods.base import LayerInput
-    from keepmap.methods.kv.random import Random
+    from keepmap.kv.method import LayerInput
+    from keepmap.kv.methods.random import Random
 
     nothing = torch.zeros(heads, n, 1)
     at = torch.arange(n)

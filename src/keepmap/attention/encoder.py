@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.backends import mha
 
-from keepmap.attention.capture import in_eval_mode
+from keepmap.attention.forward import in_eval_mode
 from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.errors import InputError, ModelError
 

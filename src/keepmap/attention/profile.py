@@ -14,11 +14,11 @@ from torch import Tensor
 
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
-from keepmap.attention.recompute import AttentionMap, attention_map, mass_in, mass_kept
-from keepmap.attention.stored import read, write
+from keepmap.attention.maps import AttentionMap, attention_map, mass_in, mass_kept
+from keepmap.attention.profile_file import read, write
+from keepmap.core.html import card, number, strip
+from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError
-from keepmap.html import card, number, strip
-from keepmap.keepmap import KeepMap
 
 __all__ = ["AttentionProfile"]
 

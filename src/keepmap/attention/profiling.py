@@ -10,19 +10,19 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from keepmap.attention.asked import Indices, Queries, Rows, indices, require_some_context, rows
 from keepmap.attention.blocks import Progress
-from keepmap.attention.capture import LayerCall, run
 from keepmap.attention.encoder import encoder_layers
-from keepmap.attention.inputs import text_of
+from keepmap.attention.forward import LayerCall, run
+from keepmap.attention.forward_check import check_forward
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.profile import AttentionProfile
+from keepmap.attention.request import Indices, Queries, Rows, indices, require_some_context, rows
 from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics
-from keepmap.attention.support import check_forward
+from keepmap.attention.text import text_of
+from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError, ModelError
-from keepmap.keepmap import KeepMap
-from keepmap.models.language import LanguageModel, load_language_model
+from keepmap.language_model import LanguageModel, load_language_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

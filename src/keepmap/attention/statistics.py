@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keepmap.attention.blocks import CHUNK, Block, Progress, blocks
 from keepmap.attention.layer import AttentionLayer, Values
-from keepmap.attention.stretches import StretchesOfIntervals, StretchesOfSets, seen_by_intervals
+from keepmap.attention.segments import StretchesOfIntervals, StretchesOfSets, seen_by_intervals
 from keepmap.errors import ModelError
 
 __all__ = ["LayerStatistics", "attend", "layer_statistics"]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from keepmap import __version__
-from keepmap.cli.guard import guarded
+from keepmap.commands.guard import guarded
 
 __all__ = ["main"]
 
@@ -40,8 +40,8 @@ def _run(arguments: Sequence[str]) -> None:
 
     match parse(arguments):
         case Compare() as options:
-            from keepmap.cli.compare import compare_compression_methods
-            from keepmap.models.quiet import quiet_transformers
+            from keepmap.commands.compare import compare_compression_methods
+            from keepmap.quiet import quiet_transformers
 
             quiet_transformers()
             compare_compression_methods(
@@ -70,16 +70,16 @@ def _run(arguments: Sequence[str]) -> None:
                 format=options.format,
             )
         case SampleData() as options:
-            from keepmap.data.sample import write_sample_data
+            from keepmap.kv.data.sample import write_sample_data
 
             path = write_sample_data(options.out, n_samples=options.n_samples, seed=options.seed)
             print(f"Wrote {options.n_samples} texts to {path}")
         case Methods():
-            from keepmap.cli.console import methods_table
+            from keepmap.printing.comparison import methods_table
 
             print("\n".join(methods_table()))
         case Collect() as options:
-            from keepmap.cli.collect import collect
+            from keepmap.commands.collect import collect
 
             collect(
                 environment=options.environment,
@@ -95,11 +95,11 @@ def _run(arguments: Sequence[str]) -> None:
                 out=options.out,
             )
         case Train() as options:
-            from keepmap.cli.train import train
+            from keepmap.commands.train import train
 
             train(options.config, options.set, options.tensorboard)
         case Evaluate() as options:
-            from keepmap.cli.evaluate import evaluate_agents
+            from keepmap.commands.evaluate import evaluate_agents
 
             evaluate_agents(
                 checkpoint=options.checkpoint,
@@ -113,8 +113,8 @@ def _run(arguments: Sequence[str]) -> None:
                 format=options.format,
             )
         case Attention() as options:
-            from keepmap.cli.attention import visualize_attention
-            from keepmap.models.quiet import quiet_transformers
+            from keepmap.commands.attention import visualize_attention
+            from keepmap.quiet import quiet_transformers
 
             if options.model_name is not None:
                 quiet_transformers()
@@ -138,7 +138,7 @@ def _run(arguments: Sequence[str]) -> None:
                 format=options.format,
             )
         case Compressors() as options:
-            from keepmap.cli.compressors import show_compressors
+            from keepmap.commands.compressors import show_compressors
 
             show_compressors(
                 goal=options.goal,
@@ -149,7 +149,7 @@ def _run(arguments: Sequence[str]) -> None:
                 format=options.format,
             )
         case Study() as options:
-            from keepmap.cli.study import study_compressors
+            from keepmap.commands.study import study_compressors
 
             study_compressors(
                 checkpoint=options.checkpoint,

@@ -8,13 +8,13 @@ from keepmap.drawing.attention_grid import attention_grid
 from keepmap.drawing.attention_heatmap import attention_heatmap
 from keepmap.drawing.attention_lines import attention_lines
 from keepmap.drawing.attention_summary import attention_summary
-from keepmap.drawing.files import save_figure
-from keepmap.drawing.heatmap import compression_heatmap
+from keepmap.drawing.compression_heatmap import compression_heatmap
+from keepmap.drawing.compressor_study import compressor_study
+from keepmap.drawing.keep_map_by_layer import keep_map_by_layer
+from keepmap.drawing.keep_map_lifetimes import keep_map_lifetimes
 from keepmap.drawing.kept_transitions import kept_transitions
-from keepmap.drawing.layers import keep_map_by_layer
 from keepmap.drawing.learning_curve import learning_curve
-from keepmap.drawing.lifetimes import keep_map_lifetimes
-from keepmap.drawing.study import compressor_study
+from keepmap.drawing.parts.files import save_figure
 
 __all__ = [
     "attention_grid",

@@ -16,11 +16,11 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
-from keepmap.drawing.attention_marks import name_of
-from keepmap.drawing.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
-from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
-from keepmap.drawing.raster import Raster
-from keepmap.drawing.style import figure_style
+from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
+from keepmap.drawing.parts.marks import name_of
+from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.raster import Raster
+from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["attention_grid"]

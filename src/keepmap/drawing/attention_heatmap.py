@@ -18,11 +18,11 @@ from matplotlib.patches import Patch
 
 from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.profile import AttentionProfile
-from keepmap.drawing.attention_marks import Marks, layer_index, positions_of
-from keepmap.drawing.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
-from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
-from keepmap.drawing.raster import Raster, pixels
-from keepmap.drawing.style import DPI, figure_style
+from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
+from keepmap.drawing.parts.marks import Marks, layer_index, positions_of
+from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.raster import Raster, pixels
+from keepmap.drawing.parts.style import DPI, figure_style
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["attention_heatmap", "check_colours"]

@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
-from keepmap.drawing.attention_marks import Marks, layer_index, name_of, positions_of
-from keepmap.drawing.fitting import fit_into_figure
-from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
-from keepmap.drawing.style import curve_style, figure_style
+from keepmap.drawing.parts.fitting import fit_into_figure
+from keepmap.drawing.parts.marks import Marks, layer_index, name_of, positions_of
+from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.style import curve_style, figure_style
 from keepmap.errors import InputError
 
 __all__ = ["attention_lines"]

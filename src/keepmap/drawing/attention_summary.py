@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from keepmap.drawing.fitting import fit_into_figure
-from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
-from keepmap.drawing.style import figure_style
+from keepmap.core.bootstrap import bootstrap_means
+from keepmap.drawing.parts.fitting import fit_into_figure
+from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError
-from keepmap.evaluation.bootstrap import bootstrap_means
 
 __all__ = ["attention_summary"]
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from keepmap.drawing.page import Heading, blank_figure, panel, swatch, width_in_points
-from keepmap.drawing.style import PROTECTED, figure_style
+from keepmap.drawing.parts.page import Heading, blank_figure, panel, swatch, width_in_points
+from keepmap.drawing.parts.style import PROTECTED, figure_style
 from keepmap.errors import InputError
 
 __all__ = ["kept_transitions"]

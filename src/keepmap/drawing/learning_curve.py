@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from keepmap.drawing.page import Heading, blank_figure, panel, width_in_points
-from keepmap.drawing.style import curve_style, figure_style
+from keepmap.agents.evaluation.returns import Evaluation, curve
+from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.style import curve_style, figure_style
 from keepmap.errors import InputError
-from keepmap.evaluation.returns import Evaluation, curve
 
 __all__ = ["Curve", "learning_curve", "points"]
 

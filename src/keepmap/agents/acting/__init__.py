@@ -1,0 +1,1 @@
+"""An agent that acts: its rolling window, its fast forward pass, its context."""

@@ -1,0 +1,191 @@
+"""A trained agent: load it, let it act, see what it attends to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.agents.acting.looking import as_context, landmarks_of, layers_of
+from keepmap.agents.acting.rollout import attended, play
+from keepmap.agents.checkpoints import Checkpoint, find_checkpoint, load_tensors, read_checkpoint
+from keepmap.agents.compressor import Compressor
+from keepmap.agents.config import Config
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.room import Room
+from keepmap.agents.history import History
+from keepmap.agents.transformer import DecisionTransformer
+from keepmap.attention.landmarks import Landmarks
+from keepmap.attention.layer import AttentionLayer
+from keepmap.errors import InputError, ModelError
+
+__all__ = ["EMBEDDED", "Agent", "load_agent"]
+
+EMBEDDED = "tiny"
+"""The agent that the package ships."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent that learns in its context, with what is known of its training.
+
+    Attributes:
+        name: "tiny", or the checkpoint's folder.
+        model: its transformer, in eval mode.
+        config: of its training.
+        step: updates that it was trained for.
+        train, held_out: the goals of either side; nothing of a held-out goal was in its training.
+    """
+
+    name: str
+    model: DecisionTransformer
+    config: Config
+    step: int
+    train: tuple[Goal, ...]
+    held_out: tuple[Goal, ...]
+
+    @property
+    def room(self) -> Room:
+        """The environment that it was trained in."""
+        return self.config.room()
+
+    @property
+    def compressor(self) -> Compressor | None:
+        """What shortened its histories in training."""
+        return self.config.make_compressor()
+
+    def play(
+        self,
+        envs: "VectorEnv[Any, Any, Any]",
+        episodes: int,
+        *,
+        seed: int = 0,
+        compressor: Compressor | None = None,
+        tell: Callable[[int], None] = lambda steps: None,
+    ) -> Float[np.ndarray, "n_envs episodes"]:
+        """The return of each episode, from an empty history on in every environment; actions are sampled.
+
+        Args:
+            envs: any Gymnasium vector of environments with the agent's spaces; copies with a goal each, for example.
+            seed: of the environments and of the actions; the same seed gives the same returns.
+            compressor: what shortens the history before each action; None for the whole window, also where the agent
+                was trained with one (`agent.compressor`).
+            tell: called with the number of steps taken since the last time, summed over the environments.
+
+        Raises:
+            InputError: other spaces than the agent's, or no episodes.
+            ImpossibleResultError: rewards or logits that are no numbers.
+        """
+        return play(
+            self.model,
+            envs,
+            episodes,
+            size=self.config.n_transit,
+            slide=self.config.slide(),
+            seed=seed,
+            compressor=compressor,
+            tell=tell,
+        )
+
+    def attention(self, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:
+        """How much the query state attends to each transition of this history: a mean over layers and heads.
+
+        A row sums to 1 less what the query gives to itself. The query's time is that of the step after the last one.
+
+        Raises:
+            InputError: the history or the states do not fit the agent.
+        """
+        self._check(history, query_states)
+        with torch.inference_mode():
+            return attended(self.model, history, query_states)
+
+    def attention_layers(self, inputs: object) -> list[AttentionLayer]:
+        """What each layer attends with in one history; `keepmap.profile_attention(agent, history)` asks for it.
+
+        Args:
+            inputs: a history of one row, (history, query_states [1, S]), or (history, query_states, now [1]). By
+                default the query's state is where the last transition led, and its time, `now`, the step after it.
+                Transitions that are not valid are left out; the query is the last position.
+
+        Raises:
+            InputError: it does not fit the agent, or the last transition ended an episode and no state was given.
+        """
+        looked = as_context(inputs, self.room.horizon)
+        self._check(looked.history, looked.query_states)
+        return layers_of(self.model, looked)
+
+    def landmarks(self, inputs: object) -> Landmarks:
+        """Episodes, steps and rewards of the same positions."""
+        return landmarks_of(as_context(inputs, self.room.horizon), self.room.horizon)
+
+    def _check(self, history: History, query_states: Int[Tensor, "B S"]) -> None:
+        sizes = self.model.shape.observation_sizes
+        if history.states.shape[-1] != len(sizes):
+            raise InputError(
+                f"states of {history.states.shape[-1]} coordinates were given; the agent's have {len(sizes)}"
+            )
+        if history.states.is_floating_point() or history.actions.is_floating_point():
+            raise InputError("states and actions of an agent are whole numbers; found others")
+        if query_states.is_floating_point() or query_states.shape != (len(history.valid), len(sizes)):
+            raise InputError(
+                f"query states of shape {tuple(query_states.shape)} ({query_states.dtype}) were given for "
+                f"{len(history.valid)} histories; give whole numbers, [{len(history.valid)}, {len(sizes)}]"
+            )
+        if not history.rewards[history.valid].isfinite().all():
+            raise InputError("the history has rewards that are no numbers; an agent cannot read it")
+        limits = torch.tensor(sizes, device=history.states.device)
+        for name, found, most in (
+            ("states", history.states, limits),
+            ("next_states", history.next_states, limits),
+            ("actions", history.actions, torch.tensor(self.model.shape.n_actions)),
+            ("query states", query_states, limits),
+        ):
+            known = found if name == "query states" else found[history.valid]
+            if known.numel() and bool(((known < 0) | (known >= most)).any()):
+                raise InputError(
+                    f"{name} hold {int(known.min())} to {int(known.max())}; the agent knows 0 to {int(most.max()) - 1}"
+                )
+
+
+def load_agent(path: str | Path = EMBEDDED) -> Agent:
+    """Load an agent: "tiny", the one that the package ships, or a folder (a run's, or one of its checkpoints).
+
+    Raises:
+        ModelError: there is none, or it is damaged or does not fit its own configuration.
+    """
+    if str(path) == EMBEDDED and not Path(path).exists():
+        with as_file(files("keepmap.embedded") / "agent") as folder:
+            return _loaded(read_checkpoint(folder), EMBEDDED)
+    folder = find_checkpoint(path)
+    return _loaded(read_checkpoint(folder), str(folder))
+
+
+def _loaded(checkpoint: Checkpoint, name: str) -> Agent:
+    try:
+        config = Config.from_dict(checkpoint.config)
+    except InputError as error:
+        raise ModelError(f"{checkpoint.folder}: {error}") from error
+    model = DecisionTransformer(config.shape())
+    tensors = load_tensors(checkpoint)
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    if wanted != found:
+        key = next(key for key in [*wanted, *found] if wanted.get(key) != found.get(key))
+        raise ModelError(
+            f"{checkpoint.folder} does not fit its configuration: {key} is {found.get(key, 'not there')}, "
+            f"and {wanted.get(key, 'unknown')} was needed; train the agent again"
+        )
+    model.load_state_dict(tensors)
+    split = config.goal_split()
+    for side, goals in (("train", split.train), ("held_out", split.held_out)):
+        if checkpoint.facts[side] != [list(goal) for goal in goals]:
+            raise ModelError(
+                f"{checkpoint.folder} names other goals as {side} than its configuration does; train the agent again"
+            )
+    return Agent(name, model.eval(), config, checkpoint.step, split.train, split.held_out)

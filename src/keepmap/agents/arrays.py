@@ -1,0 +1,141 @@
+"""From the arrays that users hold to a `History`, and from a `Selection` back to such arrays."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+from keepmap.agents.history import History, Selection, nothing
+from keepmap.errors import InputError
+
+__all__ = ["Array", "Compressed", "as_history", "taken"]
+
+Array = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."]
+
+NAMES = ("states", "actions", "rewards", "next_states")
+
+
+class Compressed(tuple[Array, Array, Array, Array]):
+    """(states, actions, rewards, next_states) of the kept transitions.
+
+    Attributes:
+        mask: [B, m], False where there is no transition.
+        indices: [B, m], where each came from; 0 where `mask` is False.
+    """
+
+    mask: Array
+    indices: Array
+
+    def __new__(cls, arrays: tuple[Array, Array, Array, Array], mask: Array, indices: Array) -> "Compressed":
+        """Four arrays that unpack, and two that tell where they come from."""
+        made = super().__new__(cls, arrays)
+        made.mask, made.indices = mask, indices
+        return made
+
+
+def as_history(
+    states: Array, actions: Array, rewards: Array, next_states: Array, attention: Array | None, mask: Array | None
+) -> History:
+    """Check four arrays of a batch, and see them as a history whose times count from its first transition.
+
+    Raises:
+        InputError: not all tensors or all numpy arrays, not numbers, or shapes that disagree.
+    """
+    given = dict(zip(NAMES, (states, actions, rewards, next_states), strict=True))
+    given |= {name: value for name, value in (("attention", attention), ("mask", mask)) if value is not None}
+    kinds = {name: "tensor" if isinstance(value, Tensor) else "array" for name, value in given.items()}
+    for name, value in given.items():
+        if not isinstance(value, Tensor | np.ndarray):
+            raise InputError(f"{name} are a {type(value).__name__}; give torch tensors or numpy arrays")
+        if kinds[name] != kinds["states"]:
+            raise InputError(f"states are a torch or numpy {kinds['states']} and {name} a {kinds[name]}; give one kind")
+    if states.ndim != 3 or not states.shape[2]:
+        raise InputError(f"states have the shape {tuple(states.shape)}; give (batch, transitions, state)")
+    for name, value in given.items():
+        fits = value.shape == states.shape if name == "next_states" else value.shape[:2] == states.shape[:2]
+        deepest = 2 if name in ("attention", "mask") else 3
+        if not fits or not 2 <= value.ndim <= deepest or (name == "rewards" and value.shape[2:] not in ((), (1,))):
+            raise InputError(
+                f"{name} have the shape {tuple(value.shape)} and states {tuple(states.shape)}; they must fit"
+            )
+    numbers = {name: _numbers(name, value) for name, value in given.items()}
+    if mask is not None and not ((numbers["mask"] == 0) | (numbers["mask"] == 1)).all():
+        raise InputError("the mask holds other values than True and False; give a boolean array")
+    valid = numbers["mask"] if mask is not None else numbers["states"].new_ones(states.shape[:2], dtype=torch.bool)
+    times = torch.arange(states.shape[1], device=valid.device).expand(states.shape[:2])
+    return History(
+        numbers["states"],
+        _one_number(numbers["actions"]),
+        numbers["rewards"].reshape(states.shape[:2]),
+        numbers["next_states"],
+        times,
+        valid.bool(),
+        _floats(numbers["attention"]) if attention is not None else None,
+    )
+
+
+def taken(arrays: tuple[Array, Array, Array, Array], selection: Selection) -> Compressed:
+    """What a selection keeps of four arrays, cut to the longest row.
+
+    Raises:
+        InputError: something must be filled up in an array of booleans.
+    """
+    longest = int(selection.mask.sum(dim=1).max()) if selection.mask.numel() else 0
+    indices, mask = selection.indices[:, :longest], selection.mask[:, :longest]
+    states, actions, rewards, next_states = (_gathered(value, indices, mask) for value in arrays)
+    kept = (states, actions, rewards, next_states)
+    if isinstance(states, Tensor):
+        return Compressed(kept, mask, indices)
+    return Compressed(kept, mask.numpy(), indices.numpy())
+
+
+def _numbers(name: str, value: Array) -> Tensor:
+    """As a tensor; numpy's small and unsigned types become those for which torch can do everything."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            raise InputError(f"{name} are of type {value.dtype}; give numbers")
+        kind: Any = {"b": np.bool_, "f": np.float64}.get(value.dtype.kind, np.int64)
+        return torch.from_numpy(np.array(value, dtype=kind))
+    if value.is_complex():
+        raise InputError(f"{name} are of type {value.dtype}; give real numbers")
+    return value.detach()
+
+
+def _floats(attention: Tensor) -> Tensor:
+    return attention if attention.is_floating_point() else attention.float()
+
+
+def _one_number(actions: Tensor) -> Int[Tensor, "B n"]:
+    """Whole numbers as they are and one-hot vectors as their place; of others, equal ones get equal numbers."""
+    actions = actions.squeeze(2) if actions.shape[2:] == (1,) else actions
+    if actions.dim() == 2 and bool((actions == actions.round()).all() if actions.is_floating_point() else True):
+        return actions.to(torch.int64)
+    if actions.dim() == 3 and ((actions == 0) | (actions == 1)).all() and (actions.sum(dim=2) == 1).all():
+        return actions.to(torch.int64).argmax(dim=2)
+    flat = actions.reshape(actions.shape[0] * actions.shape[1], -1)
+    return flat.unique(dim=0, return_inverse=True)[1].reshape(actions.shape[:2])
+
+
+def _gathered(value: Array, indices: Int[Tensor, "B m"], mask: Bool[Tensor, "B m"]) -> Array:
+    there = mask.reshape(*mask.shape, *[1] * (value.ndim - 2))
+    if isinstance(value, Tensor):
+        rows = torch.arange(len(value), device=value.device)[:, None]
+        kept = value[rows, indices]
+        if mask.all():
+            return kept
+        _fillable(value.dtype != torch.bool)
+        return kept.masked_fill(~there, math.nan if value.is_floating_point() else nothing(value.dtype))
+    array = np.take_along_axis(value, indices.numpy().reshape(there.shape), axis=1)
+    if mask.all():
+        return array
+    _fillable(value.dtype.kind != "b")
+    number = math.nan if value.dtype.kind == "f" else -1 if value.dtype.kind == "i" else np.iinfo(value.dtype).max
+    return np.where(there.numpy(), array, np.array(number, dtype=value.dtype))
+
+
+def _fillable(fillable: bool) -> None:
+    if not fillable:
+        raise InputError("rows keep different numbers of transitions, which booleans cannot show; give numbers")

@@ -1,0 +1,140 @@
+"""Checkpoints of agents: a folder with the weights as safetensors and everything else as JSON."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from keepmap.core.files import folder_written_whole
+from keepmap.errors import ModelError, OutputError
+
+__all__ = [
+    "FACTS",
+    "MODEL",
+    "TRAINING",
+    "Checkpoint",
+    "find_checkpoint",
+    "load_tensors",
+    "newest_checkpoint",
+    "read_checkpoint",
+    "write_checkpoint",
+]
+
+FORMAT = "keepmap-agent"
+SCHEMA_VERSION = 1
+MODEL, TRAINING, FACTS = "model.safetensors", "training.safetensors", "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder and what its JSON says.
+
+    Attributes:
+        step: updates of training that made it.
+        config: of the training, as JSON.
+        facts: everything else: goals, versions, what a training needs to go on.
+    """
+
+    folder: Path
+    step: int
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+def write_checkpoint(
+    folder: Path,
+    step: int,
+    config: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    model: Mapping[str, Tensor],
+    training: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a checkpoint, whole or not at all; `training` holds what is needed to go on (an optimizer's moments).
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    said = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "step": step, "config": config, **facts}
+    with folder_written_whole(folder) as part:
+        (part / FACTS).write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        try:
+            _save(part / MODEL, model)
+            if training is not None:
+                _save(part / TRAINING, training)
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {folder}: {' '.join(str(error).split())}") from error
+        # Safetensors are made for their owner alone; who can read the facts can read them.
+        for file in part.glob("*.safetensors"):
+            file.chmod((part / FACTS).stat().st_mode)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """What a checkpoint's JSON says.
+
+    Raises:
+        ModelError: it is missing, damaged, of another kind or a newer version.
+    """
+    path = folder / FACTS
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise ModelError(f"{path} is not of an agent's checkpoint; give a folder that keepmap train has made")
+    whole = {"schema_version": int, "step": int, "config": dict, "train": list, "held_out": list, "seconds": float}
+    for key, kind in whole.items():
+        if not isinstance(said.get(key), kind):
+            raise ModelError(f'{path} has no usable "{key}" (found: {said.get(key)!r:.60}); train the agent again')
+    if said["schema_version"] > SCHEMA_VERSION:
+        raise ModelError(f"{path} has version {said['schema_version']}, this keepmap reads {SCHEMA_VERSION}; update it")
+    facts = {key: value for key, value in said.items() if key not in ("format", "schema_version", "step", "config")}
+    return Checkpoint(folder, said["step"], said["config"], facts)
+
+
+def load_tensors(checkpoint: Checkpoint, file: str = MODEL) -> dict[str, Tensor]:
+    """The weights, or with `TRAINING` what a training needs to go on.
+
+    Raises:
+        ModelError: missing, damaged, or with values that are no numbers.
+    """
+    path = checkpoint.folder / file
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
+    for name, value in tensors.items():
+        if not value.is_floating_point() or not value.isfinite().all():
+            raise ModelError(f"{path}: {name} holds values that are no finite floats; train the agent again")
+    return tensors
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """The checkpoint of a run with the most updates; None where there is none."""
+    found = {int(match[1]): path for path in run.glob("ckpt-*") if (match := re.fullmatch(r"ckpt-(\d+)", path.name))}
+    return found[max(found)] if found else None
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint folder that a path names: itself, or the newest of a run.
+
+    Raises:
+        ModelError: there is none.
+    """
+    path = Path(path)
+    if (path / FACTS).is_file():
+        return path
+    newest = newest_checkpoint(path) if path.is_dir() else None
+    if newest is None:
+        found = "no checkpoint in it" if path.is_dir() else "a file" if path.exists() else "no such folder"
+        raise ModelError(f"no agent at {path}: {found}; train one with keepmap train, or use the embedded one, tiny")
+    return newest
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    save_file({name: value.detach().contiguous() for name, value in tensors.items()}, path)

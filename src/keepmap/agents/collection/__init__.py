@@ -1,0 +1,1 @@
+"""Learning histories: their sources, their collection, their files."""

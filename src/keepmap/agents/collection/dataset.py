@@ -1,0 +1,276 @@
+"""Learning histories on disk: one HDF5 group per goal, written whole, read in slices."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from keepmap.agents.environments import room_named
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.room import N_ACTIONS, Room
+from keepmap.core.files import written_whole
+from keepmap.errors import InputError, KeepmapError
+
+__all__ = ["Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
+
+FORMAT = "keepmap-histories"
+SCHEMA_VERSION = 1
+EVERYTHING = slice(None)
+CHUNK = (256, 32)  # steps, learners
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What n learners saw, step after step, over T steps of consecutive episodes.
+
+    `next_states` holds what a step led to, at an episode's end too: never the first state of the next episode. `dones`
+    is true at an episode's last step, time limits included.
+    """
+
+    states: UInt8[np.ndarray, "T n 2"]
+    actions: UInt8[np.ndarray, "T n"]
+    rewards: UInt8[np.ndarray, "T n"]
+    next_states: UInt8[np.ndarray, "T n 2"]
+    dones: Bool[np.ndarray, "T n"]
+
+    def learners(self, which: slice) -> "Streams":
+        """The same steps of some of the learners."""
+        return Streams(**{one.name: getattr(self, one.name)[:, which] for one in fields(self)})
+
+
+NAMES = tuple(one.name for one in fields(Streams))
+PAIRS = ("states", "next_states")
+
+
+class HistoryWriter:
+    """Adds one goal after the other to a file that is being written; see `writing_histories`."""
+
+    def __init__(self, file: h5py.File, room: Room) -> None:
+        self._file = file
+        self._room = room
+        self._goals: list[Goal] = []
+
+    def add(self, goal: Goal, streams: Streams) -> None:
+        """Write the learners of one goal as the group of the goal's number.
+
+        Raises:
+            InputError: the room has no such goal.
+        """
+        group = self._file.create_group(str(self._room.index(goal)))
+        for name in NAMES:
+            values = getattr(streams, name)
+            group.create_dataset(
+                name,
+                data=values,
+                chunks=tuple(min(most, size) for most, size in zip(CHUNK, values.shape, strict=False))
+                + values.shape[2:],
+                compression="gzip",
+                compression_opts=4,
+                shuffle=False,
+                track_times=False,
+            )
+        self._goals.append(goal)
+
+    def close(self) -> None:
+        """Write which goals there are, in the order of their numbers."""
+        goals = sorted(self._goals, key=self._room.index)
+        self._file.attrs["goals"] = np.array(goals, dtype=np.uint8)
+
+
+@contextmanager
+def writing_histories(
+    path: Path, room: Room, *, source: str, seed: int, options: Mapping[str, Any], split: str, split_seed: int
+) -> Iterator[HistoryWriter]:
+    """Write a file of histories whole or not at all; the same content gives the same bytes.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    # HDF5 crashes the process when the disk is full: the (small) file is made in memory, and only then written. Its
+    # format of 1.10 holds many small groups in an eighth of the space.
+    with h5py.File(
+        path.name, "w", driver="core", backing_store=False, libver=("v110", "v110"), track_order=False
+    ) as file:
+        facts: dict[str, str | int] = {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "environment": room.gymnasium_id,
+            "size": room.size,
+            "horizon": room.horizon,
+            "source": source,
+            "seed": seed,
+            "options": json.dumps(dict(options), sort_keys=True),
+            "split": split,
+            "split_seed": split_seed,
+        }
+        for name, value in facts.items():
+            file.attrs[name] = value
+        writer = HistoryWriter(file, room)
+        yield writer
+        writer.close()
+        file.flush()
+        image = file.id.get_file_image()
+    with written_whole(path) as temporary:
+        temporary.write_bytes(image)
+
+
+@dataclass(frozen=True)
+class Histories:
+    """A file of histories: what is in it, and slices of it on demand. Nothing is kept open or in memory.
+
+    Attributes:
+        goals: in the order of their numbers; `histories[i]` and `read(i)` are the learners of goals[i].
+        n_steps: T, of every goal.
+        n_learners: of each goal.
+        source, seed, options, split, split_seed: how it was made; None or empty where the file does not say.
+    """
+
+    path: Path
+    room: Room
+    goals: tuple[Goal, ...]
+    n_steps: int
+    n_learners: int
+    source: str | None
+    seed: int | None
+    options: Mapping[str, Any]
+    split: str | None
+    split_seed: int | None
+
+    def __len__(self) -> int:
+        return len(self.goals)
+
+    def __getitem__(self, position: int) -> Streams:
+        return self.read(position)
+
+    def __iter__(self) -> Iterator[Streams]:
+        return (self.read(position) for position in range(len(self)))
+
+    def read(self, position: int, steps: slice = EVERYTHING, learners: slice = EVERYTHING) -> Streams:
+        """The learners of goals[position], or some of them, over some of the steps; only these are read.
+
+        Raises:
+            IndexError: there is no goal at that position.
+            InputError: the file has changed or is damaged.
+        """
+        group = str(self.room.index(self.goals[position]))
+        with _readable(self.path) as file:
+            found = {name: file[group][name][steps, learners] for name in NAMES}
+        return Streams(**{name: self._small(name, group, values) for name, values in found.items()})
+
+    def _small(self, name: str, group: str, values: np.ndarray) -> np.ndarray:
+        if name == "dones":
+            return values.astype(np.bool_)
+        largest = {"actions": N_ACTIONS, "rewards": 256}.get(name, self.room.size) - 1
+        if values.size and (values.min() < 0 or values.max() > largest):
+            raise InputError(
+                f"{self.path}: {name} of group {group} hold {values.min()} to {values.max()}; they must lie in 0 to "
+                f"{largest}; name the environment that the file was made in"
+            )
+        if not np.array_equal(small := values.astype(np.uint8), values):
+            raise InputError(f"{self.path}: {name} of group {group} are no whole numbers; collect the file again")
+        return small
+
+
+def open_histories(path: str | Path, environment: str | None = None) -> Histories:
+    """What a file of histories holds; its arrays are read when they are asked for.
+
+    In files of the seed repository an episode's last next state is the first state of the next episode.
+
+    Args:
+        environment: for files that do not say theirs (the seed repository's own): "darkroom" by default.
+
+    Raises:
+        InputError: there is no such file, or it is truncated, damaged, of another kind or a newer version.
+    """
+    path = Path(path)
+    with _readable(path) as file:
+        if "format" in file.attrs and file.attrs["format"] != FORMAT:
+            raise InputError(f"{path} is no file of learning histories: its format is {file.attrs['format']!r}")
+        ours = "format" in file.attrs
+        facts = dict(file.attrs) if ours else {}
+        if ours and facts["schema_version"] > SCHEMA_VERSION:
+            raise InputError(
+                f"{path} has version {facts['schema_version']} of its format, this keepmap reads {SCHEMA_VERSION}; "
+                "update keepmap"
+            )
+        room = _room(path, facts, environment)
+        keys = sorted(file, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0, key))
+        if not keys:
+            raise InputError(f"{path} holds no histories; collect them with keepmap collect")
+        for key in keys:
+            if not key.isdecimal() or int(key) >= len(room.goals):
+                raise InputError(
+                    f'{path} has the group "{key}"; {room.name} of size {room.size} numbers its goals 0 to '
+                    f"{len(room.goals) - 1}"
+                )
+        lengths = {_shape(path, file, key) for key in keys}
+        if len(lengths) > 1:
+            raise InputError(f"{path} has groups of different shapes {sorted(lengths)}; collect them in one run")
+        n_steps, n_learners = lengths.pop()
+        goals = tuple(room.goals[int(key)] for key in keys)
+        if ours and goals != tuple(tuple(goal) for goal in np.asarray(facts["goals"]).tolist()):
+            raise InputError(f"{path} lacks groups of goals that it names; collect it again")
+        return Histories(
+            path,
+            room,
+            goals,
+            n_steps,
+            n_learners,
+            str(facts["source"]) if ours else None,
+            int(facts["seed"]) if ours else None,
+            json.loads(facts["options"]) if ours else {},
+            str(facts["split"]) if ours else None,
+            int(facts["split_seed"]) if ours else None,
+        )
+
+
+def _room(path: Path, facts: Mapping[str, Any], environment: str | None) -> Room:
+    if not facts:
+        return room_named(environment or "darkroom")
+    room = room_named(str(facts["environment"]), int(facts["size"]), int(facts["horizon"]))
+    if environment is not None and type(room_named(environment)) is not type(room):
+        raise InputError(f"{path} holds histories of {room.name}, and {environment} was asked for")
+    return room
+
+
+def _shape(path: Path, file: h5py.File, key: str) -> tuple[int, int]:
+    """T and n of a group, whose five arrays must agree on them."""
+    group = file[key]
+    if not isinstance(group, h5py.Group):
+        raise InputError(f'{path}: "{key}" is no group; a file of learning histories has one for each goal')
+    missing = [name for name in NAMES if not isinstance(group.get(name), h5py.Dataset)]
+    if missing:
+        raise InputError(f"{path}: group {key} lacks {', '.join(missing)}; it must hold {', '.join(NAMES)}")
+    shape = group["actions"].shape
+    for name in NAMES:
+        wanted = (*shape, 2) if name in PAIRS else shape
+        if len(shape) != 2 or min(shape) < 1 or group[name].shape != wanted:
+            raise InputError(
+                f"{path}: {name} of group {key} have the shape {group[name].shape}; "
+                "actions are (steps, learners), states (steps, learners, 2)"
+            )
+    return shape
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[h5py.File]:
+    """The file, open for reading; whatever h5py finds wrong with it is one line."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise InputError(f"no histories at {path}: {found}; make them with keepmap collect")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except KeepmapError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(
+            f"cannot read {path} as HDF5 ({said}); it is truncated, damaged or another kind of file: collect it again"
+        ) from error

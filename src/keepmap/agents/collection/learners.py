@@ -1,0 +1,89 @@
+"""Many learners that walk through a room together: the loop that the array sources share."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float32, Integer
+
+from keepmap.agents.collection.dataset import Streams
+from keepmap.agents.collection.source import Tell
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.room import Room
+
+__all__ = ["Draws", "Learner", "play"]
+
+
+class Draws:
+    """Random numbers of which each goal has a stream of its own, so that no goal changes what another one sees."""
+
+    def __init__(self, room: Room, goals: Sequence[Goal], learners: int, seed: int) -> None:
+        self._generators = [np.random.default_rng([seed, room.index(goal)]) for goal in goals]
+        self._learners = learners
+
+    def uniform(self, steps: int, width: int) -> Float32[np.ndarray, "steps n width"]:
+        """Uniform in [0, 1)."""
+        shape = (steps, self._learners, width)
+        return np.concatenate([one.random(shape, dtype=np.float32) for one in self._generators], axis=1)
+
+
+class Learner(Protocol):
+    """What acts and learns, on arrays with one entry per learner; it never sees a goal."""
+
+    def act(
+        self,
+        cells: Integer[np.ndarray, " n"],
+        progress: Integer[np.ndarray, " n"],
+        share: float,
+        draws: Float32[np.ndarray, "n width"],
+    ) -> Integer[np.ndarray, " n"]:
+        """Actions; `share` of the episodes lie behind."""
+
+    def see(
+        self,
+        cells: Integer[np.ndarray, " n"],
+        progress: Integer[np.ndarray, " n"],
+        actions: Integer[np.ndarray, " n"],
+        rewarded: Bool[np.ndarray, " n"],
+        cells_after: Integer[np.ndarray, " n"],
+        progress_after: Integer[np.ndarray, " n"],
+    ) -> None:
+        """Learn from one step."""
+
+
+def play(
+    room: Room,
+    goals: Sequence[Goal],
+    learners: int,
+    episodes: int,
+    seed: int,
+    tell: Tell,
+    width: int,
+    make: Callable[[int], Learner],
+) -> Streams:
+    """Play the episodes and keep everything; `make(n)` makes the learners, who get `width` draws each per step."""
+    horizon = room.horizon
+    draws = Draws(room, goals, learners, seed)
+    hidden = np.repeat(np.array(goals, dtype=np.int64), learners, axis=0)
+    n, steps = len(hidden), episodes * horizon
+    learner = make(n)
+    states, after = (np.empty((steps, n, 2), dtype=np.uint8) for _ in range(2))
+    actions, rewards = (np.empty((steps, n), dtype=np.uint8) for _ in range(2))
+    dones = np.zeros((steps, n), dtype=np.bool_)
+    dones[horizon - 1 :: horizon] = True
+    for episode in range(episodes):
+        cells = room.starts(draws.uniform(1, 2)[0])
+        progress = np.zeros(n, dtype=np.int64)
+        noise = draws.uniform(horizon, width)
+        for step in range(horizon):
+            row = episode * horizon + step
+            here = cells[:, 0] * room.size + cells[:, 1]
+            taken = learner.act(here, progress, episode / episodes, noise[step])
+            cells_after, rewarded = room.step(hidden, cells, progress, taken)
+            progress_after = room.advance(progress, rewarded)
+            there = cells_after[:, 0] * room.size + cells_after[:, 1]
+            learner.see(here, progress, taken, rewarded, there, progress_after)
+            states[row], actions[row], rewards[row], after[row] = cells, taken, rewarded, cells_after
+            cells, progress = cells_after, progress_after
+        tell(horizon * n)
+    return Streams(states, actions, rewards, after, dones)

@@ -1,0 +1,125 @@
+"""PPO through stable-baselines3, as the seed repository collects its histories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+
+from keepmap.agents.collection.dataset import Streams
+from keepmap.agents.collection.source import Source, Tell
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.single import RoomEnv
+from keepmap.errors import InputError
+
+__all__ = ["PPO"]
+
+
+@dataclass(frozen=True)
+class PPO(Source):
+    """One PPO policy per goal, which all learners of the goal share and improve together.
+
+    The policy sees the cell alone, and is the same over `n_steps` steps: progress comes in jumps.
+
+    Attributes:
+        n_steps: steps of each learner between two updates.
+        batch_size: transitions in a gradient step.
+        n_epochs: passes over the collected transitions in an update.
+        learning_rate: of Adam.
+        discount: of the next step's value.
+
+    Reference: Schulman et al., Proximal Policy Optimization Algorithms, arXiv 1707.06347.
+    """
+
+    n_steps: int = 80
+    batch_size: int = 40
+    n_epochs: int = 20
+    learning_rate: float = 3e-4
+    discount: float = 0.99
+
+    name: ClassVar[str] = "ppo"
+    usual_episodes: ClassVar[int] = 50
+
+    def __post_init__(self) -> None:
+        for option, least in (("n_steps", 2), ("batch_size", 2), ("n_epochs", 1)):
+            if getattr(self, option) < least:
+                raise InputError(f"{option} {getattr(self, option)} was asked for; ppo's must be {least} or more")
+        if not (0 < self.learning_rate < float("inf") and 0 <= self.discount <= 1):
+            raise InputError(
+                f"learning_rate {self.learning_rate:g} and discount {self.discount:g} were asked for; ppo's "
+                "learning_rate must be positive and its discount lie in [0, 1]"
+            )
+
+    def check(self) -> None:
+        """See `Source.check`."""
+        _stable_baselines3()
+
+    def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
+        """See `Source.learn`."""
+        sb3 = _stable_baselines3()
+        steps = episodes * room.horizon
+        per_goal = []
+        for goal in goals:
+            recorders = [Recorder(RoomEnv(room, goal), tell) for _ in range(learners)]
+            policy = sb3.PPO(
+                "MlpPolicy",
+                sb3.common.vec_env.DummyVecEnv([lambda one=one: one for one in recorders]),
+                n_steps=self.n_steps,
+                batch_size=self.batch_size,
+                n_epochs=self.n_epochs,
+                learning_rate=self.learning_rate,
+                gamma=self.discount,
+                seed=int(np.random.SeedSequence([seed, room.index(goal)]).generate_state(1)[0] >> 1),
+                device="cpu",
+                verbose=0,
+            )
+            policy.learn(steps * learners)
+            per_goal.append([one.recorded(steps) for one in recorders])
+        return stacked([one for recorded in per_goal for one in recorded])
+
+
+class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Keeps every transition of one environment, with the state that each step truly led to."""
+
+    def __init__(self, env: RoomEnv, tell: Tell) -> None:
+        super().__init__(env)
+        self._tell = tell
+        self._cell = np.zeros(2, dtype=np.int64)
+        self._rows: list[tuple[int, ...]] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode."""
+        self._cell, info = self.env.reset(seed=seed, options=options)
+        return self._cell, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Take an action and keep what it led to."""
+        after, reward, terminated, truncated, info = self.env.step(action)
+        row = (*self._cell, action, reward, *after, terminated or truncated)
+        self._rows.append(tuple(int(value) for value in row))
+        self._cell = after
+        self._tell(1)
+        return after, reward, terminated, truncated, info
+
+    def recorded(self, steps: int) -> np.ndarray:
+        """The first `steps` transitions, [T, 7]: state, action, reward, next state, done."""
+        return np.array(self._rows[:steps], dtype=np.uint8)
+
+
+def stacked(recorded: Sequence[np.ndarray]) -> Streams:
+    """The transitions of n recorders as streams of n learners."""
+    rows = np.stack(recorded, axis=1)
+    return Streams(rows[..., 0:2], rows[..., 2], rows[..., 3], rows[..., 4:6], rows[..., 6].astype(np.bool_))
+
+
+def _stable_baselines3() -> Any:
+    try:
+        import stable_baselines3
+        import stable_baselines3.common.vec_env
+    except ImportError as error:
+        raise InputError(
+            f"the source ppo needs stable-baselines3 ({error}); install it: pip install 'keepmap[sb3]'"
+        ) from error
+    return stable_baselines3

@@ -1,0 +1,143 @@
+"""What a history compressor is: frozen data and one pure function. Adding one is adding one file to this folder."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from keepmap.agents.arrays import Array, Compressed, as_history, taken
+from keepmap.agents.history import History, Selection
+from keepmap.errors import InputError
+
+__all__ = ["Compressed", "Compressor", "History", "Selection", "at_least", "positive", "yes_or_no"]
+
+
+@dataclass(frozen=True)
+class Compressor(ABC):
+    """A way to choose which transitions of a history an agent keeps; its fields are its options.
+
+    What a row keeps depends on that row alone: not on the rest of the batch, on padding, device or order.
+
+    Class variables, declared by the final class:
+        name: what users type and configurations hold.
+        length_option: the option that says how many it keeps.
+        needs_attention: whether `History.attention` decides.
+        keeps_newest: whether the most recent transition is always kept.
+    """
+
+    name: ClassVar[str]
+    length_option: ClassVar[str] = "target_length"
+    needs_attention: ClassVar[bool] = False
+    keeps_newest: ClassVar[bool] = False
+
+    @classmethod
+    def of_length(cls, length: int) -> "Compressor":
+        """One that keeps `length` transitions at most, and is as usual otherwise.
+
+        Raises:
+            InputError: a length below 1.
+        """
+        return cls(**{cls.length_option: length})
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """The most transitions that it can keep."""
+
+    @abstractmethod
+    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+        """Which transitions are kept: at most `max_length` of each row, and valid ones only."""
+
+    def select(self, history: History) -> Selection:
+        """Choose: the one function that training and rollout share.
+
+        Returns:
+            m = min(max_length, n) places per row.
+
+        Raises:
+            InputError: attention decides and the history has none, or one that is negative or not finite.
+        """
+        if self.needs_attention:
+            self._check(history)
+        kept = self._kept(history) & history.valid
+        places = min(self.max_length, kept.shape[1])
+        first = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :places]
+        mask = kept.gather(1, first)
+        return Selection(first.masked_fill(~mask, 0), mask)
+
+    def compress(
+        self,
+        states: Array,
+        actions: Array,
+        rewards: Array,
+        next_states: Array,
+        *,
+        attention: Array | None = None,
+        mask: Array | None = None,
+    ) -> Compressed:
+        """The kept transitions of a batch, in chronological order; torch tensors or numpy arrays, as given.
+
+        Args:
+            states, next_states: [B, n, S].
+            actions: [B, n], [B, n, 1] or one-hot [B, n, A].
+            rewards: [B, n] or [B, n, 1].
+            attention: [B, n], of the query state to each transition; needed where `needs_attention`.
+            mask: [B, n], False where there is no transition; by default all are there.
+
+        Returns:
+            Four arrays of at most `max_length` transitions, as a tuple with `.mask` and `.indices` [B, m]. Where rows
+            keep different numbers, the shorter end in NaN (floats), -1 or the type's largest value (unsigned), and
+            `mask` is False there.
+
+        Raises:
+            InputError: shapes that disagree, or attention that is missing, negative or not finite.
+        """
+        history = as_history(states, actions, rewards, next_states, attention, mask)
+        return taken((states, actions, rewards, next_states), self.select(history))
+
+    def _check(self, history: History) -> None:
+        attention = history.attention
+        if attention is None:
+            raise InputError(f"{type(self).__name__} decides by attention and none was given; pass attention=...")
+        bad = history.valid & ~((attention >= 0) & attention.isfinite())
+        if bad.any():
+            raise InputError(
+                f"{int(bad.sum())} values of the attention are negative or not finite; pass softmax weights"
+            )
+
+
+def at_least(least: int, **options: object) -> None:
+    """Check options that count transitions.
+
+    Raises:
+        InputError: one is below `least`, or no whole number.
+    """
+    for name, value in options.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"{name} {value!r} was asked for; it must be a whole number of {least} or more")
+
+
+def yes_or_no(**options: bool) -> None:
+    """Check options that are true or false.
+
+    Raises:
+        InputError: one is neither.
+    """
+    for name, value in options.items():
+        if not isinstance(value, bool):
+            raise InputError(f"{name} {value!r} was asked for; it must be True or False")
+
+
+def positive(**options: float) -> None:
+    """Check options that must be above 0.
+
+    Raises:
+        InputError: one is not, or is not finite.
+    """
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise InputError(f"{name} {value!r} was asked for; it must be above 0")

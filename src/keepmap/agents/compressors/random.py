@@ -1,0 +1,47 @@
+"""Drawn transitions: the control that every compressor has to beat."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from keepmap.agents.choosing import draws, top
+from keepmap.agents.compressor import Compressor, History, at_least
+
+__all__ = ["RandomCompressor"]
+
+
+@dataclass(frozen=True)
+class RandomCompressor(Compressor):
+    """Keeps transitions drawn evenly: the control that every compressor has to beat.
+
+    Each transition has a draw of its own, from (seed, time) alone, and the highest draws are kept: as the history
+    grows, the kept ones stay unless a new one pushes them out, and what was dropped never comes back. The newest
+    transition is kept with the same probability as any other.
+
+    Attributes:
+        target_length: how many, 1 or more.
+        seed: of the draws.
+
+    Reference: the draw is SplitMix64 (Steele, Lea and Flood 2014, OOPSLA, figure 16).
+
+    Differs from the seed: the seed has no controls.
+    """
+
+    target_length: int = 10
+    seed: int = 0
+
+    name: ClassVar[str] = "random"
+
+    def __post_init__(self) -> None:
+        at_least(1, target_length=self.target_length)
+        at_least(0, seed=self.seed)
+
+    @property
+    def max_length(self) -> int:
+        """See `Compressor`."""
+        return self.target_length
+
+    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+        return top(history.valid, draws(self.seed, history.times), self.target_length)

@@ -1,0 +1,109 @@
+"""Which values of a configuration go together."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from keepmap.agents.environments.room import MOVES, N_ACTIONS, Room
+from keepmap.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from keepmap.agents.config.schema import Config
+
+__all__ = ["check_together"]
+
+
+def check_together(config: "Config", sources: Mapping[str, Mapping[str, str | None]]) -> None:
+    """Whether the values go together, and every one of them can act.
+
+    Args:
+        sources: algorithm -> the keys that it alone understands.
+
+    Raises:
+        InputError: they do not; one line says which.
+    """
+    _check_room(config, config.room())
+    _check_split(config)
+    _check_source(config, sources)
+    _check_model(config)
+    _check_compressor(config)
+
+
+def _check_room(config: "Config", room: Room) -> None:
+    facts = {"dim_states": MOVES.shape[1], "dim_actions": 1, "num_actions": N_ACTIONS}
+    for name, fact in facts.items():
+        if getattr(config, name) != fact:
+            raise InputError(f"{name} is {getattr(config, name)}; {room.name} has {fact}: correct it or leave it out")
+    best = most_return(room)
+    if config.max_reward < best:
+        raise InputError(
+            f"max_reward is {config.max_reward:g}; {room.name} with a horizon of {room.horizon} has returns of up to "
+            f"{best:g}: set max_reward={best:g} or more"
+        )
+
+
+def most_return(room: Room) -> float:
+    """A return that nothing in the room exceeds: its optimum where each step rewards, else one for each target."""
+    if room.every_step:
+        return max(map(room.optimum, room.goals))
+    return float(min(room.n_targets, room.horizon))
+
+
+def _check_split(config: "Config") -> None:
+    if config.split != "seed" and config.train_env_ratio != type(config).train_env_ratio:
+        raise InputError(
+            f'train_env_ratio is {config.train_env_ratio:g}, which the split "{config.split}" does not use: '
+            "leave it out"
+        )
+    if config.split == "all" and config.env_split_seed:
+        raise InputError(f'env_split_seed is {config.env_split_seed}, which the split "all" does not use: leave it out')
+    if not config.goal_split().train:
+        raise InputError(f"train_env_ratio {config.train_env_ratio:g} leaves no goal for training; raise it")
+
+
+def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | None]]) -> None:
+    if config.alg not in sources:
+        raise InputError(f'unknown source "{config.alg}" as alg, {did_you_mean(config.alg, sources)}')
+    for name in dict.fromkeys(name for keys in sources.values() for name in keys):
+        if getattr(config, name) is not None and name not in sources[config.alg]:
+            users = " or ".join(alg for alg, keys in sources.items() if name in keys)
+            raise InputError(
+                f"{name} is given, which the source {config.alg} does not use: leave it out, or alg={users}"
+            )
+    total, one = config.total_source_timesteps, config.n_stream * config.horizon
+    if total is None:
+        return
+    if config.n_episodes is not None:
+        raise InputError(
+            f"n_episodes {config.n_episodes} and total_source_timesteps {total} are both given; leave one of them out"
+        )
+    if total % one:
+        raise InputError(
+            f"total_source_timesteps is {total}; {config.n_stream} learners with episodes of {config.horizon} steps "
+            f"need a multiple of {one}"
+        )
+
+
+def _check_model(config: "Config") -> None:
+    width, heads = config.tf_n_embd, config.tf_n_head
+    if width % (2 * heads):
+        raise InputError(
+            f"tf_n_embd is {width} and tf_n_head {heads}; the width must be a multiple of {2 * heads}, so that heads "
+            "have an even one"
+        )
+    if config.n_slide is not None and config.n_slide > config.n_transit:
+        raise InputError(f"n_slide is {config.n_slide}, more than the {config.n_transit} transitions of n_transit")
+
+
+def _check_compressor(config: "Config") -> None:
+    if config.compressor is None:
+        if config.compress_labels != type(config).compress_labels:
+            raise InputError(
+                f"compress_labels is {config.compress_labels}, which nothing uses without a compressor: leave it out"
+            )
+        return
+    if not isinstance(config.compressor.get("name"), str):
+        raise InputError("compressor has no name; write for example {name: recency, keep_recent: 10}")
+    try:
+        config.make_compressor()
+    except InputError as error:
+        raise InputError(f"compressor: {error}") from error

@@ -1,0 +1,224 @@
+"""The configuration: every key with its type, its default, and what it means."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keepmap.agents.collection.naming import default_histories, size_suffix, split_suffix
+from keepmap.agents.config.check import check_together
+from keepmap.agents.config.keys import Kind, key, read_value, unknown_key
+from keepmap.agents.config.retired import check_not_retired
+from keepmap.agents.environments import room_named
+from keepmap.agents.environments.goals import Split, seed_split, split_named
+from keepmap.agents.environments.room import Room
+
+if TYPE_CHECKING:
+    from keepmap.agents.compressor import Compressor
+    from keepmap.agents.transformer import DecisionShape
+
+__all__ = ["KEYS", "SOURCE_OPTIONS", "Config"]
+
+HISTORIES = "datasets"
+
+SOURCE_OPTIONS: dict[str, dict[str, str | None]] = {
+    "optimistic": {},
+    "q_learning": {"source_lr": "learning_rate"},
+    "ppo": {
+        "n_steps": "n_steps",
+        "batch_size": "batch_size",
+        "n_epochs": "n_epochs",
+        "source_lr": "learning_rate",
+        "policy": None,
+    },
+}
+"""Source algorithm -> the keys that it alone understands -> the option that each of them is (None: a fact of it)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is learned, from what, by what: the seed's keys, all of them checked, each of them acting.
+
+    Raises:
+        InputError: a value of the wrong type or out of range, values that do not go together, or a key that cannot act.
+    """
+
+    # The room and its goals.
+    env: str = key("darkroom", str, "the room")
+    grid_size: int = key(9, int, "cells along a side", least=2, most=255)
+    horizon: int = key(20, int, "steps of an episode", least=1)
+    dim_states: int = key(2, int, "a fact of the room, to be checked: numbers of a state", least=1)
+    dim_actions: int = key(1, int, "a fact of the room, to be checked: numbers of an action", least=1)
+    num_actions: int = key(5, int, "a fact of the room, to be checked: how many actions there are", least=1)
+    max_reward: float = key(20.0, float, "a fact of the room, to be checked: no return is above it")
+    split: str = key("seed", str, 'goals held out: "seed", "all" (none), or "k/n" for fold k, from 0, of n')
+    env_split_seed: int = key(0, int, "what orders the goals before some are held out", least=0)
+    train_env_ratio: float = key(0.9, float, 'share of the goals that trains, of the split "seed"', above=0, most=1)
+
+    # The algorithm whose learning is distilled.
+    alg: str = key("optimistic", str, "the source of the histories")
+    alg_seed: int = key(0, int, "what the learners draw from", least=0)
+    n_stream: int = key(100, int, "learners of each goal", least=1)
+    n_episodes: int | None = key(None, int, "of each learner; null: the source's usual number", least=1, optional=True)
+    total_source_timesteps: int | None = key(
+        None, int, "steps of all learners of a goal, in place of n_episodes", least=1, optional=True
+    )
+    policy: str | None = key(None, str, "of PPO", among=("MlpPolicy",), optional=True)
+    n_steps: int | None = key(None, int, "of PPO: steps of a learner between updates", least=2, optional=True)
+    batch_size: int | None = key(None, int, "of PPO: transitions in a gradient step", least=2, optional=True)
+    n_epochs: int | None = key(None, int, "of PPO: passes over the data in an update", least=1, optional=True)
+    source_lr: float | None = key(None, float, "of PPO and Q-learning: the learning rate", above=0, optional=True)
+
+    # The transformer.
+    model: str = key("AD", str, "the kind of agent", among=("AD",))
+    tf_n_embd: int = key(64, int, "width of the tokens", least=1)
+    tf_n_layer: int = key(4, int, "layers", least=1)
+    tf_n_head: int = key(4, int, "attention heads", least=1)
+    tf_n_inner: int = key(256, int, "width inside the feed-forward part", least=1)
+    tf_dones: bool = key(False, bool, "transitions say that they ended an episode: for rooms whose state it resets")
+    tf_dropout: float = key(0.0, float, "of the residual branches, in training", least=0, below=1)
+    tf_attn_dropout: float = key(0.0, float, "of the attention weights, in training", least=0, below=1)
+    n_transit: int = key(120, int, "most transitions in the context", least=1)
+    n_slide: int | None = key(
+        None, int, "how many of the oldest go at once when the context is full; null: an eighth", least=1, optional=True
+    )
+    flash_attn: bool = key(True, bool, "train with the fused kernel; false: an explicit softmax")
+    mixed_precision: str = key("bf16", str, "arithmetic in training", among=("bf16", "fp32"))
+
+    # Its training.
+    train_timesteps: int = key(1500, int, "updates", least=1)
+    train_batch_size: int = key(64, int, "histories in an update", least=1)
+    lr: float = key(4e-3, float, "learning rate, at its highest", above=0)
+    num_warmup_steps: int = key(150, int, "updates until then", least=0)
+    beta1: float = key(0.9, float, "of AdamW", least=0, below=1)
+    beta2: float = key(0.99, float, "of AdamW", least=0, below=1)
+    weight_decay: float = key(0.01, float, "of AdamW", least=0)
+    label_smoothing: float = key(0.0, float, "probability given to all actions alike in the target", least=0, below=1)
+    train_seed: int = key(0, int, "what the weights and batches are drawn from", least=0)
+    init: str | None = key(None, str, 'checkpoint whose weights training starts from, or "tiny"', optional=True)
+
+    # Which data it sees.
+    traj_dir: str | None = key(
+        None, str, "the folder of the histories; null: datasets/, where missing ones are collected first", optional=True
+    )
+    train_n_stream: int | None = key(
+        None, int, "learners of each goal that train, the rest validates; null: all but one", least=1, optional=True
+    )
+    train_source_timesteps: int | None = key(
+        None, int, "steps used of each history, from its beginning; null: all", least=1, optional=True
+    )
+    last_episodes: int | None = key(
+        None, int, "only the last so many episodes of each history: expert distillation", least=1, optional=True
+    )
+    from_start: float = key(0.5, float, "share of windows that begin at a learner's first step", least=0, most=1)
+    compressor: dict[str, Any] | None = key(None, dict, "what shortens the histories, in training too", optional=True)
+    compress_labels: int = key(8, int, "actions supervised in a window, with a compressor", least=1)
+
+    # What is written and when.
+    log_dir: str | None = key(None, str, "the folder of the run; null: named after its keys, in runs/", optional=True)
+    summary_interval: int = key(10, int, "updates between lines of the log", least=1)
+    eval_interval: int = key(250, int, "updates between losses on the other learners; 0: never", least=0)
+    gen_interval: int = key(0, int, "updates between returns on training goals; 0: never", least=0)
+    ckpt_interval: int = key(100, int, "updates between checkpoints", least=1)
+    test_batch_size: int = key(256, int, "histories in an evaluation", least=1)
+
+    def __post_init__(self) -> None:
+        for name, kind in KEYS.items():
+            object.__setattr__(self, name, read_value(name, kind, getattr(self, name)))
+        # One spelling each, so that names of files and folders follow from the values.
+        object.__setattr__(self, "alg", self.alg.lower())
+        object.__setattr__(self, "env", self.room().name)
+        object.__setattr__(self, "split", self.goal_split().name)
+        check_together(self, SOURCE_OPTIONS)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object], origin: str = "the configuration") -> "Config":
+        """The configuration with these keys, and the defaults of the others.
+
+        Raises:
+            InputError: as `Config`, or an unknown key.
+        """
+        for name in values:
+            check_not_retired(str(name), origin)
+            if name not in KEYS:
+                raise unknown_key(name, KEYS, origin)
+        return cls(**{name: read_value(name, KEYS[name], value, origin) for name, value in values.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every key and its value, ready for JSON; `from_dict` is the way back."""
+        return asdict(self)
+
+    def room(self) -> Room:
+        """The rules of the room."""
+        return room_named(self.env, self.grid_size, self.horizon)
+
+    def goal_split(self) -> Split:
+        """Which goals train and which are held out."""
+        goals = self.room().goals
+        if self.split == "seed":
+            return seed_split(goals, self.env_split_seed, self.train_env_ratio)
+        return split_named(self.split, goals, self.env_split_seed)
+
+    def source_episodes(self) -> int | None:
+        """Episodes of each learner; None for the source's usual number."""
+        if self.total_source_timesteps is None:
+            return self.n_episodes
+        return self.total_source_timesteps // (self.n_stream * self.horizon)
+
+    def source_options(self) -> dict[str, int | float]:
+        """The source's own options that were given, under the source's names for them."""
+        given = {option: getattr(self, name) for name, option in SOURCE_OPTIONS[self.alg].items() if option}
+        return {option: value for option, value in given.items() if value is not None}
+
+    def slide(self) -> int:
+        """How many of the oldest transitions go at once when the context is full."""
+        return max(1, self.n_transit // 8) if self.n_slide is None else self.n_slide
+
+    def histories_path(self) -> Path:
+        """Where the histories lie: where `keepmap collect` puts those of this room, source and split."""
+        name = default_histories(self.room(), self.alg, self.alg_seed, self.goal_split(), self.train_env_ratio)
+        return Path(self.traj_dir or HISTORIES) / name
+
+    def run_folder(self) -> Path:
+        """Where checkpoints and the log go: `log_dir`, or a folder in `runs/` named after what sets this run apart."""
+        if self.log_dir is not None:
+            return Path(self.log_dir)
+        room = self.room()
+        parts = [f"{self.model}-{room.name}{size_suffix(room)}-seed{self.env_split_seed}"]
+        if split_suffix(self.split):
+            parts.append(split_suffix(self.split))
+        compressor = self.make_compressor()
+        if compressor is not None:
+            parts.append(f"{compressor.name}-{compressor.max_length}")
+        if self.train_seed:
+            parts.append(f"train{self.train_seed}")
+        return Path("runs") / "-".join(parts)
+
+    def shape(self) -> "DecisionShape":
+        """The sizes of the model."""
+        from keepmap.agents.transformer import DecisionShape  # loads torch, which a configuration alone does not need
+
+        return DecisionShape(
+            observation_sizes=(self.grid_size,) * self.dim_states,
+            n_actions=self.num_actions,
+            n_embd=self.tf_n_embd,
+            n_layer=self.tf_n_layer,
+            n_head=self.tf_n_head,
+            n_inner=self.tf_n_inner,
+            dones=self.tf_dones,
+            dropout=self.tf_dropout,
+            attn_dropout=self.tf_attn_dropout,
+        )
+
+    def make_compressor(self) -> "Compressor | None":
+        """What shortens the histories, or None."""
+        if self.compressor is None:
+            return None
+        from keepmap.agents.compressor_registry import make_compressor  # loads torch
+
+        options = dict(self.compressor)
+        return make_compressor(options.pop("name"), options)
+
+
+KEYS: dict[str, Kind] = {one.name: one.metadata["kind"] for one in fields(Config)}
+"""Every key, and what it may hold."""

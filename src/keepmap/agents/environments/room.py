@@ -1,0 +1,139 @@
+"""The rules that all dark rooms share, on arrays of any number of copies: where a step leads and what it earns."""
+
+import functools
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from keepmap.agents.environments.goals import Goal
+from keepmap.errors import InputError
+
+__all__ = ["MOVES", "N_ACTIONS", "Room"]
+
+MOVES: Integer[np.ndarray, "5 2"] = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (0, 0)])
+MOVES.flags.writeable = False
+N_ACTIONS = len(MOVES)
+LARGEST = 255  # coordinates are stored in one byte
+
+
+@dataclass(frozen=True)
+class Room(ABC):
+    """A dark room: the agent sees its own cell, never the goal, and its targets reward it one after the other.
+
+    Attributes:
+        size: cells along a side.
+        horizon: steps of an episode, which ends by this time limit alone.
+
+    Raises:
+        InputError: a size or a horizon that cannot be played.
+    """
+
+    size: int
+    horizon: int
+
+    name: ClassVar[str]
+    """For options and file names."""
+    gymnasium_id: ClassVar[str]
+    every_step: ClassVar[bool]
+    """Whether the (only) target rewards every step on it; otherwise each target rewards once, in order."""
+    n_targets: ClassVar[int] = 1
+    moves_vary: ClassVar[bool] = False
+    """Whether the goal changes what the actions do."""
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.size <= LARGEST:
+            raise InputError(f"a room of size {self.size} was asked for; it must be 2 to {LARGEST} cells wide")
+        if self.horizon < 1:
+            raise InputError(f"episodes of {self.horizon} steps were asked for; there must be 1 or more")
+
+    @property
+    def memory(self) -> int:
+        """How many values `progress` takes: the rewards so far in this episode, as far as they change what follows."""
+        return 1 if self.every_step else self.n_targets + 1
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the room; cell x * size + y is (x, y)."""
+        return self.size * self.size
+
+    @functools.cached_property
+    def goals(self) -> tuple[Goal, ...]:
+        """Every goal, in the order that numbers them."""
+        return self._goals()
+
+    @functools.cached_property
+    def _goal_index(self) -> dict[Goal, int]:
+        return {goal: index for index, goal in enumerate(self.goals)}
+
+    def index(self, goal: Goal) -> int:
+        """The number of a goal.
+
+        Raises:
+            InputError: the room has no such goal.
+        """
+        found = self._goal_index.get(tuple(goal))
+        if found is None:
+            span = f"{self.goals[0]} to {self.goals[-1]}"
+            raise InputError(f"the goal {tuple(goal)} was asked for; {self.name} of size {self.size} has {span}")
+        return found
+
+    @abstractmethod
+    def _goals(self) -> tuple[Goal, ...]: ...
+
+    @abstractmethod
+    def targets(self, goals: Integer[np.ndarray, "N g"]) -> Integer[np.ndarray, "N targets 2"]:
+        """The rewarded cells of each copy, in the order in which they reward."""
+
+    @abstractmethod
+    def starts(self, draws: Float[np.ndarray, "N 2"]) -> Integer[np.ndarray, "N 2"]:
+        """Starting cells, from two draws in [0, 1) for each copy."""
+
+    @abstractmethod
+    def all_starts(self) -> tuple[tuple[int, int], ...]:
+        """Every starting cell, all equally likely."""
+
+    def moves(
+        self, goals: Integer[np.ndarray, "N g"], actions: Integer[np.ndarray, " N"]
+    ) -> Integer[np.ndarray, "N 2"]:
+        """What the actions would add to (x, y) if there were no walls."""
+        return MOVES[actions]
+
+    def step(
+        self,
+        goals: Integer[np.ndarray, "N g"],
+        cells: Integer[np.ndarray, "N 2"],
+        progress: Integer[np.ndarray, " N"],
+        actions: Integer[np.ndarray, " N"],
+    ) -> tuple[Integer[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
+        """The next cells, and which copies are rewarded (with 1)."""
+        after = np.clip(cells + self.moves(goals, actions), 0, self.size - 1)
+        wanted = np.minimum(progress, self.n_targets - 1)
+        target = self.targets(goals)[np.arange(len(cells)), wanted]
+        return after, (after == target).all(axis=1) & (progress < self.n_targets)
+
+    def advance(
+        self, progress: Integer[np.ndarray, " N"], rewarded: Bool[np.ndarray, " N"]
+    ) -> Integer[np.ndarray, " N"]:
+        """`progress` after these rewards: what an agent can work out from the rewards alone."""
+        return np.minimum(progress + rewarded, self.memory - 1)
+
+    def optimum(self, goal: Goal) -> float:
+        """The return of an agent that knows the goal, a mean over the starting cells.
+
+        A target at distance d is reached, and rewards, at step max(d, 1): standing still is a step too. Where each
+        step on it is rewarded, that makes horizon - max(d, 1) + 1.
+        """
+        self.index(goal)
+        targets = self.targets(np.array([goal]))[0].tolist()
+        total = 0
+        for start in self.all_starts():
+            here, step = list(start), 0
+            for target in targets:
+                step += max(1, abs(here[0] - target[0]) + abs(here[1] - target[1]))
+                here = target
+                if step <= self.horizon:
+                    total += self.horizon - step + 1 if self.every_step else 1
+        return total / len(self.all_starts())

@@ -1,0 +1,244 @@
+"""What an evaluation of an agent gives: the return of each episode on each goal, what they come to, and their file."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from keepmap.core.bootstrap import bootstrap_means
+from keepmap.core.files import written_whole
+from keepmap.errors import ImpossibleResultError, InputError
+
+__all__ = ["EARLY", "LAST", "SOLVED", "Estimate", "Evaluation", "curve", "read_evaluation", "write_evaluation"]
+
+FORMAT = "keepmap-evaluation/1"
+LAST = 20
+"""Success is judged by so many episodes at the end."""
+SOLVED = 0.9
+"""A goal is solved by this share of its optimum."""
+EARLY = (21, 40)
+"""The first and the last episode, counted from 1, of the mean that the k-fold protocol reports: indices 20 to 39."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over n goals, and its 95 % bootstrap interval over them (None for one goal)."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+    def __str__(self) -> str:
+        between = "" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.mean:.2f}{between}"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The returns of an agent that learns in its context: G goals, C copies of each, E episodes from an empty history.
+
+    Attributes:
+        goals: as tuples.
+        optimum: of each goal, the return of an agent that knows it.
+        all_returns: [G, C, E].
+        options, versions: what decided them, as JSON values.
+
+    Raises:
+        ImpossibleResultError: a return that is negative or no number.
+    """
+
+    goals: tuple[tuple[int, ...], ...]
+    optimum: tuple[float, ...]
+    all_returns: Float[np.ndarray, "G C E"]
+    options: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        assert len(self.goals) == len(self.optimum) == len(self.all_returns) and self.all_returns.size
+        # A return that is no number fails the comparison too.
+        for goal, returns in zip(self.goals, self.all_returns, strict=True):
+            if not ((returns >= 0) & (returns < math.inf)).all():
+                raise ImpossibleResultError(
+                    f"the returns on the goal {goal} go from {returns.min()} to {returns.max()}"
+                )
+
+    @property
+    def copies(self) -> int:
+        """C: how many agents learned each goal."""
+        return self.all_returns.shape[1]
+
+    @property
+    def episodes(self) -> int:
+        """E: how many episodes each of them had."""
+        return self.all_returns.shape[2]
+
+    @cached_property
+    def returns(self) -> Float[np.ndarray, "G E"]:
+        """Of each goal and episode, a mean over copies."""
+        return self.all_returns.mean(axis=1)
+
+    @property
+    def mean(self) -> float:
+        """Over goals and episodes."""
+        return float(self.returns.mean())
+
+    @property
+    def standard_deviation(self) -> float:
+        """Over goals, copies and episodes: how far one episode's return is from the mean, not how sure the mean is."""
+        return float(self.all_returns.std())
+
+    @property
+    def last(self) -> tuple[float, ...]:
+        """Of each goal, the mean of the last 20 episodes (of all, where there are fewer)."""
+        return tuple(self.returns[:, -LAST:].mean(axis=1).tolist())
+
+    @property
+    def success(self) -> tuple[bool, ...]:
+        """Of each goal, whether the last 20 episodes have 90 % of its optimum."""
+        return tuple(last >= SOLVED * best for last, best in zip(self.last, self.optimum, strict=True))
+
+    @property
+    def success_rate(self) -> float:
+        """The share of goals that are solved."""
+        return sum(self.success) / len(self.goals)
+
+    def estimate(self, first: int = 1, last: int | None = None) -> Estimate:
+        """The mean over goals of episodes `first` to `last`, counted from 1, both included; by default of all.
+
+        Raises:
+            InputError: there are no such episodes.
+        """
+        last = self.episodes if last is None else last
+        if not 1 <= first <= last <= self.episodes:
+            raise InputError(f"the mean of episodes {first} to {last} was asked for; there are 1 to {self.episodes}")
+        means = self.returns[:, first - 1 : last].mean(axis=1)
+        low, high = bootstrap_means(means[None, :, None], self._seed)
+        if low is None or high is None:
+            return Estimate(float(means[0]), None, None, 1)
+        return Estimate(float(means.mean()), float(low[0]), float(high[0]), len(means))
+
+    @property
+    def early(self) -> Estimate | None:
+        """The mean of episodes 21 to 40; None where there are fewer."""
+        return self.estimate(*EARLY) if self.episodes >= EARLY[1] else None
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON values; `all_returns` is None where each goal has one copy."""
+        whole, early = self.estimate(), self.early
+        return {
+            "format": FORMAT,
+            "goals": [list(goal) for goal in self.goals],
+            "optimum": list(self.optimum),
+            "returns": self.returns.tolist(),
+            "copies": self.copies,
+            "all_returns": self.all_returns.tolist() if self.copies > 1 else None,
+            "mean": self.mean,
+            "interval": _interval(whole),
+            "standard_deviation": self.standard_deviation,
+            "mean_of_episodes_21_to_40": None if early is None else {"mean": early.mean, "interval": _interval(early)},
+            "last_20_episodes": list(self.last),
+            "success": list(self.success),
+            "success_rate": self.success_rate,
+            "options": dict(self.options),
+            "versions": dict(self.versions),
+        }
+
+    @property
+    def _seed(self) -> int:
+        return int(self.options.get("seed", 0))
+
+
+def curve(
+    evaluations: Sequence[Evaluation], edges: Integer[np.ndarray, " edges"]
+) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"] | None, Float[np.ndarray, " bins"] | None]:
+    """The mean return over bins of episodes, goals and evaluations (of several training seeds), and its 95 % interval.
+
+    Args:
+        edges: the first episode of each bin, counted from 0, and the end of the last one.
+
+    Raises:
+        InputError: other goals or numbers of episodes.
+    """
+    first = evaluations[0]
+    for other in evaluations:
+        if (other.goals, other.episodes) != (first.goals, first.episodes):
+            raise InputError(
+                f"evaluations on {len(first.goals)} goals of {first.episodes} episodes and on {len(other.goals)} goals "
+                f"of {other.episodes} were to make one curve; their goals and episodes must be the same"
+            )
+    values = np.stack([one.returns for one in evaluations])
+    values = np.add.reduceat(values, edges[:-1], axis=2) / np.diff(edges)
+    return values.mean((0, 1)), *bootstrap_means(values, first._seed)
+
+
+def write_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write `evaluation.json` whole or not at all: a goal's returns on a line, the same bytes for the same values.
+
+    Raises:
+        OutputError: the path cannot be written.
+    """
+    lines = [f"{json.dumps(key)}: {_text(value)}" for key, value in evaluation.document().items()]
+    with written_whole(path) as temporary:
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
+
+
+def read_evaluation(path: str | Path) -> Evaluation:
+    """Read what `write_evaluation` wrote, to the last bit.
+
+    Raises:
+        InputError: no such file, not an evaluation, or one whose numbers do not agree.
+    """
+    path = Path(path)
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(said, dict) or said.get("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        returns = said["returns"] if said["all_returns"] is None else said["all_returns"]
+        values = np.array(returns, dtype=np.float64)
+        values = values[:, None] if said["all_returns"] is None else values
+        goals = tuple(tuple(int(part) for part in goal) for goal in said["goals"])
+        optimum = tuple(float(one) for one in said["optimum"])
+        if values.ndim != 3 or not values.size or not len(goals) == len(optimum) == len(values):
+            raise ValueError(f"{len(goals)} goals, {len(optimum)} optima and returns of the shape {values.shape}")
+        for name in ("options", "versions"):
+            if not isinstance(said[name], dict):
+                raise ValueError(f"its {name} are no mapping")
+        evaluation = Evaluation(goals, optimum, values, said["options"], said["versions"])
+        document = evaluation.document()
+        wrong = [key for key in document.keys() | said.keys() if not _agree(document.get(key), said.get(key))]
+        if wrong:
+            raise ValueError(f"its {min(wrong)} does not agree with its returns")
+    except FileNotFoundError:
+        raise InputError(f"no evaluation at {path}: no such file; keepmap evaluate writes one") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ImpossibleResultError) as error:
+        raise InputError(f"{path} is no evaluation: {' '.join(str(error).split())}") from None
+    return evaluation
+
+
+def _interval(estimate: Estimate) -> list[float] | None:
+    return None if estimate.low is None or estimate.high is None else [estimate.low, estimate.high]
+
+
+def _text(value: object) -> str:
+    """JSON on one line; of lists of lists, an inner list on a line."""
+    if isinstance(value, list) and value and isinstance(value[0], list) and len(value[0]) > 5:
+        return "[\n" + ",\n".join(f"  {_text(row)}" for row in value) + "\n]"
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def _agree(made: object, said: object) -> bool:
+    """Equal but for the last digits of numbers, which another processor may add up in another order."""
+    if isinstance(made, float) and isinstance(said, float):
+        return math.isclose(made, said, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(made, list) and isinstance(said, list):
+        return len(made) == len(said) and all(map(_agree, made, said))
+    if isinstance(made, dict) and isinstance(said, dict):
+        return made.keys() == said.keys() and all(_agree(made[key], said[key]) for key in made)
+    return type(made) is type(said) and made == said

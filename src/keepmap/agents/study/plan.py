@@ -1,0 +1,91 @@
+"""Which runs a study has: compressors at budgets from training seeds, and the baselines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keepmap.agents.compressor import Compressor
+from keepmap.agents.compressor_registry import compressor_class, compressors
+from keepmap.agents.study.results import BASELINE
+from keepmap.errors import InputError
+
+__all__ = ["BUDGETS", "Planned", "plan_study"]
+
+BUDGETS = (50.0, 80.0, 95.0)
+TWICE = 80.0
+"""The budget that has two training seeds by default."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run: a compressor (or "baseline"), how many per cent shorter, how many are kept at most, a training seed.
+
+    Attributes:
+        trained: whether the agent is trained under the compressor; else the baseline's weights act under it.
+    """
+
+    compressor: str
+    percent: float
+    length: int
+    seed: int
+    trained: bool
+
+    def __str__(self) -> str:
+        budget = "" if self.compressor == BASELINE else f"-{self.percent:g}"
+        return f"{self.compressor}{budget}{'' if self.trained else '-rollout'}-seed{self.seed}"
+
+    def make(self) -> Compressor | None:
+        """The compressor; None for the baseline."""
+        return None if self.compressor == BASELINE else compressor_class(self.compressor).of_length(self.length)
+
+
+def plan_study(
+    names: str | Sequence[str], budgets: Sequence[float], seeds: int | None, n_transit: int, checkpoints: int
+) -> tuple[Planned, ...]:
+    """Every compressor at every budget and the baseline, trained, and without training for each baseline that there is.
+
+    Args:
+        names: of compressors, or "all".
+        budgets: how many per cent shorter.
+        seeds: of training, from 0; by default two at 80 % and one at the others.
+        checkpoints: how many baselines there are: one for all seeds, or one for each.
+
+    Raises:
+        InputError: an unknown compressor, a budget that is not in 0 to 100 or given twice or nearly so, no seed, or
+            more checkpoints than seeds or fewer.
+    """
+    words = names.replace(",", " ").split() if isinstance(names, str) else " ".join(names).replace(",", " ").split()
+    chosen = list(compressors()) if words == ["all"] else list(dict.fromkeys(words))
+    if not chosen or not budgets:
+        raise InputError("a study of nothing was asked for; name compressors (or all) and budgets, as 50 80 95")
+    for name in chosen:
+        compressor_class(name)
+    for percent in budgets:
+        if not 0 <= percent <= 100:
+            raise InputError(f"a budget of {percent:g} % shorter was asked for; it must lie in 0 to 100")
+        if list(budgets).count(percent) > 1:
+            raise InputError(f"the budget {percent:g} was given twice; give it once")
+        near = next((other for other in budgets if other != percent and f"{other:g}" == f"{percent:g}"), None)
+        if near is not None:
+            raise InputError(
+                f"the budgets {percent!r} and {near!r} were given, which would share the folder {percent:g}; give one"
+            )
+    if seeds is not None and seeds < 1:
+        raise InputError(f"{seeds} training seeds were asked for; there must be 1 or more")
+    of_budget = {percent: seeds or (2 if percent == TWICE else 1) for percent in budgets}
+    most = max(of_budget.values())
+    if checkpoints not in (1, most):
+        raise InputError(
+            f"{checkpoints} checkpoints were given for {most} training seeds; give one for all, or one for each seed"
+        )
+    plan = []
+    for trained in (True, False):
+        agents = most if trained else checkpoints
+        plan += [Planned(BASELINE, 0.0, n_transit, seed, trained) for seed in range(agents)]
+        for percent in budgets:
+            length = max(1, round(n_transit * (1 - percent / 100)))
+            plan += [
+                Planned(name, percent, length, seed, trained)
+                for name in chosen
+                for seed in range(min(of_budget[percent], agents))
+            ]
+    return tuple(plan)

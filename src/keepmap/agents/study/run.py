@@ -1,0 +1,110 @@
+"""One run of a study: train, evaluate, measure, write."""
+
+from dataclasses import asdict, dataclass
+from functools import cache
+
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.compressor import Compressor
+from keepmap.agents.config import Config
+from keepmap.agents.evaluation.evaluate import evaluate
+from keepmap.agents.evaluation.returns import Evaluation
+from keepmap.agents.study.attention_change import Moment, attention_change, moments
+from keepmap.agents.study.cost import cached_cost, shortened_cost, whole_window_cost, window_steps
+from keepmap.agents.study.job import EPISODES, Job, baseline_agent, write_result
+from keepmap.agents.study.results import Run
+from keepmap.agents.study.tally import Tally, watched
+from keepmap.agents.training.loop import train
+from keepmap.core.files import make_folder
+from keepmap.core.processes import Tell
+
+__all__ = ["do_job"]
+
+TRAINED, PLAYED = 0.8, 0.98
+"""How much of a run is done after its training, and after its evaluation; without training it begins at 0."""
+
+
+def do_job(job: Job, tell: Tell) -> None:
+    """Train where that is asked for, evaluate, measure, and write the result whole.
+
+    Raises:
+        KeepmapError: what training and evaluation raise; a training that was stopped goes on the next time.
+    """
+    baseline = baseline_agent(job.checkpoint)
+    make_folder(job.folder)
+    agent = baseline if job.config is None else _trained(job.config, tell)
+    compressor = job.planned.make()
+    evaluation, tally = _evaluated(agent, compressor, job, TRAINED if job.config else 0.0, tell)
+    use = _use(agent, compressor, tally)
+    change = attention_change(agent, baseline, compressor, _moments(job.checkpoint))
+    run = Run(
+        **asdict(job.planned),
+        optimum=evaluation.optimum,
+        returns=evaluation.all_returns,
+        **vars(use),
+        distance=tuple(change.distance.tolist()),
+        entropy=tuple(change.entropy.tolist()),
+        baseline_entropy=tuple(change.baseline_entropy.tolist()),
+        nats=tuple(change.nats.tolist()),
+        recent_distant=tuple(change.recent_distant.tolist()),
+    )
+    write_result(job, run)
+
+
+def _trained(config: Config, tell: Tell) -> Agent:
+    train(config, lambda step, figures: tell(TRAINED * step / config.train_timesteps))
+    return load_agent(config.run_folder())
+
+
+def _evaluated(
+    agent: Agent, compressor: Compressor | None, job: Job, begun: float, tell: Tell
+) -> tuple[Evaluation, Tally]:
+    """The returns, and how many transitions were kept."""
+    total = EPISODES * agent.room.horizon * len(agent.held_out) * job.copies
+    done, tally = 0, Tally()
+
+    def stepped(steps: int) -> None:
+        nonlocal done
+        done += steps
+        tell(begun + (PLAYED - begun) * done / total)
+
+    evaluation = evaluate(
+        agent,
+        agent.held_out,
+        episodes=EPISODES,
+        copies=job.copies,
+        compressor=None if compressor is None else watched(compressor, tally.see),
+        tell=stepped,
+    )
+    return evaluation, tally
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What acting took; see `Run`."""
+
+    kept: float
+    most_kept: int
+    length_mean: float
+    flops: float
+    bytes: int
+    again_flops: float | None
+
+
+def _use(agent: Agent, compressor: Compressor | None, tally: Tally) -> _Use:
+    shape, actions = agent.model.shape, EPISODES * agent.room.horizon
+    size, slide = agent.config.n_transit, agent.config.slide()
+    if compressor is None:
+        lengths = [n for n, _ in window_steps(actions, size, slide)]
+        cost, again = cached_cost(shape, actions, size, slide), whole_window_cost(shape, actions, size, slide)
+        mean = sum(lengths) / actions
+        return _Use(mean, max(lengths), mean, cost.flops, cost.bytes, again.flops)
+    times = sum(tally.kept.values())
+    cost = shortened_cost(shape, compressor, tally.computed, actions, size, slide)
+    kept = sum(m * count for m, count in tally.kept.items()) / times
+    return _Use(kept, max(tally.kept), tally.length / times, cost.flops, cost.bytes, None)
+
+
+@cache
+def _moments(name: str) -> tuple[Moment, ...]:
+    """The fixed histories of a baseline's goals, made once in a process."""
+    return moments(baseline_agent(name))

@@ -1,0 +1,80 @@
+"""Histories as a configuration asks for them: collecting them, and checking that a file holds them."""
+
+from dataclasses import asdict
+
+from keepmap.agents.collection.collect import Collected, collect_histories
+from keepmap.agents.collection.dataset import Histories
+from keepmap.agents.collection.source import Source, Tell
+from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.config import Config
+from keepmap.core.files import make_folder
+from keepmap.errors import InputError
+
+__all__ = ["check_histories", "collect_configured", "configured_source"]
+
+
+def configured_source(config: Config) -> Source:
+    """The source algorithm with the options that the configuration gives it.
+
+    Raises:
+        InputError: a value that the source cannot take.
+    """
+    return make_source(config.alg, config.source_options())
+
+
+def collect_configured(config: Config, tell: Tell = lambda steps: None) -> Collected:
+    """Collect the histories that the configuration asks for, into `config.histories_path()`.
+
+    Raises:
+        InputError: nothing to collect, or an option that the source cannot use, or a package that it lacks.
+        OutputError: the file cannot be written.
+    """
+    source = configured_source(config)
+    source.check()
+    path = config.histories_path()
+    make_folder(path.parent)
+    episodes = config.source_episodes()
+    return collect_histories(
+        config.room(),
+        source,
+        config.goal_split(),
+        path,
+        learners=config.n_stream,
+        episodes=source.usual_episodes if episodes is None else episodes,
+        seed=config.alg_seed,
+        tell=tell,
+    )
+
+
+def check_histories(config: Config, histories: Histories) -> None:
+    """Whether a file holds the histories that the configuration asks for: room, goals, learners, episodes, options.
+
+    What the file does not say (the seed repository's own do not say how they were made) is not compared.
+
+    Raises:
+        InputError: it holds others; says which, and what to do.
+    """
+    source, split = configured_source(config), config.goal_split()
+    asked: dict[str, object] = {"room": config.room(), "n_stream": config.n_stream}
+    found: dict[str, object] = {"room": histories.room, "n_stream": histories.n_learners}
+    if (episodes := config.source_episodes()) is not None:
+        asked["n_episodes"], found["n_episodes"] = episodes, histories.n_steps // histories.room.horizon
+    if histories.source is not None:
+        options = asdict(source)
+        asked |= {"alg": config.alg, "alg_seed": config.alg_seed}
+        found |= {"alg": histories.source, "alg_seed": histories.seed}
+        for option in config.source_options():
+            asked[option], found[option] = options[option], histories.options.get(option)
+    for name, value in asked.items():
+        if found[name] != value:
+            raise InputError(
+                f"{histories.path} holds histories with {name} {found[name]}, and the configuration asks for {value}; "
+                "collect them again, or change the configuration"
+            )
+    if strangers := set(histories.goals) - set(split.train):
+        raise InputError(
+            f"{histories.path} holds {len(strangers)} goals that the split {split.name} of seed {split.seed} does not "
+            "train on; collect them again"
+        )
+    if missing := len(set(split.train) - set(histories.goals)):
+        raise InputError(f"{histories.path} lacks {missing} goals that the split trains on; collect them again")

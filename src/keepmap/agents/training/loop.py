@@ -1,0 +1,222 @@
+"""The training loop of an agent: going on from the last checkpoint, as if it had never stopped."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from keepmap.agents.acting.rollout import play
+from keepmap.agents.checkpoints import read_checkpoint
+from keepmap.agents.collection.dataset import open_histories
+from keepmap.agents.compressor import Compressor
+from keepmap.agents.config import Config
+from keepmap.agents.environments.goals import Split
+from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.training.histories import check_histories
+from keepmap.agents.training.log import Board, Log
+from keepmap.agents.training.loss import Loss, every_step, shortened
+from keepmap.agents.training.state import alone_in, prepared, save
+from keepmap.agents.training.windows import Batch, Windows, load_windows
+from keepmap.agents.transformer import DecisionTransformer
+from keepmap.core.files import make_folder
+from keepmap.errors import ImpossibleResultError, InputError
+
+__all__ = ["MakeBoard", "Trained", "Watch", "train"]
+
+LOWEST = 0.02  # of the learning rate, at the end
+CLIP = 1.0
+TRAIN, VALIDATE = 0, 1  # which draws a random number belongs to
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training has made.
+
+    Attributes:
+        seconds: of training, over all the runs that it took.
+        began_at: the update that this run went on from.
+    """
+
+    checkpoint: Path
+    steps: int
+    began_at: int
+    seconds: float
+
+
+Watch = Callable[[int, Mapping[str, float]], None]
+"""Called after each update, with its number and what the log holds of it."""
+
+MakeBoard = Callable[[Path, int], Board]
+"""From the run's folder and the update that it goes on from to a board for the log's figures."""
+
+
+def train(config: Config, watch: Watch = lambda step, figures: None, make_board: MakeBoard | None = None) -> Trained:
+    """Train an agent as configured, in `config.run_folder()`; goes on from that folder's newest checkpoint.
+
+    A run that was killed and went on ends with the same weights as one that was not, on as many threads.
+
+    Args:
+        make_board: makes what shows the log's figures elsewhere (TensorBoard), once everything has been checked.
+
+    Raises:
+        InputError: no histories, other ones than the configuration needs, or a run of another configuration.
+        ImpossibleResultError: the loss is no number; the last good checkpoint stays.
+        OutputError: the run's folder cannot be written, or the disk is full; the last checkpoint stays.
+    """
+    split, compressor = config.goal_split(), config.make_compressor()
+    windows, validation = _histories(config, split)
+    run = make_folder(config.run_folder())
+    with alone_in(run):
+        return _train(config, watch, split, compressor, windows, validation, run, make_board)
+
+
+def _train(
+    config: Config,
+    watch: Watch,
+    split: Split,
+    compressor: Compressor | None,
+    windows: Windows,
+    validation: Windows,
+    run: Path,
+    make_board: MakeBoard | None,
+) -> Trained:
+    model, optimizer, begun = prepared(config, run)
+    seconds_before = float(begun.facts["seconds"]) if begun else 0.0
+    began_at = begun.step if begun else 0
+    last = begun.folder if begun else None
+    if began_at == config.train_timesteps:
+        make_board = None  # nothing is left that it would show
+    log = Log(run / "log.jsonl", began_at, None if make_board is None else make_board(run, began_at))
+    started = time.perf_counter()
+    for step in range(began_at + 1, config.train_timesteps + 1):
+        rate = _rate(config, step)
+        loss = _update(config, model, optimizer, windows, compressor, step, rate)
+        value = float(loss.value.detach())
+        if not math.isfinite(value):
+            kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+            raise ImpossibleResultError(
+                f"the loss of update {step} is {value}; {kept}; train with a lower learning rate (lr={config.lr:g})"
+            )
+        figures = {"loss": value, "accuracy": float(loss.accuracy), "lr": rate}
+        due = step == config.train_timesteps
+        if config.eval_interval and (due or step % config.eval_interval == 0):
+            found = _validated(config, model, validation, compressor)
+            figures |= {"validation_loss": float(found.value), "validation_accuracy": float(found.accuracy)}
+        if config.gen_interval and (due or step % config.gen_interval == 0):
+            figures["training_goals_return"] = _in_context(config, model, split, compressor)
+        if due or step % config.summary_interval == 0 or len(figures) > 3:
+            log.write(step, figures)
+        watch(step, figures)
+        if due or step % config.ckpt_interval == 0:
+            seconds = seconds_before + time.perf_counter() - started
+            last = save(config, split, run, model, optimizer, step, seconds)
+    log.close()
+    assert last is not None
+    return Trained(last, config.train_timesteps, began_at, float(read_checkpoint(last).facts["seconds"]))
+
+
+def _histories(config: Config, split: Split) -> tuple[Windows, Windows]:
+    """Those that train, and those of other learners of the same goals, that validate."""
+    histories = open_histories(config.histories_path())
+    check_histories(config, histories)
+    path = histories.path
+    used = histories.n_learners - 1 if config.train_n_stream is None else config.train_n_stream
+    if used >= histories.n_learners:
+        raise InputError(
+            f"{path} has {histories.n_learners} learners of each goal, and {used} are to train and 1 to validate; "
+            "collect more (n_stream), or lower train_n_stream"
+        )
+    steps = histories.n_steps if config.train_source_timesteps is None else config.train_source_timesteps
+    steps = min(steps, histories.n_steps)
+    steps = steps if config.last_episodes is None else min(steps, config.last_episodes * histories.room.horizon)
+    if config.n_transit > steps:
+        raise InputError(
+            f"n_transit is {config.n_transit}, and the histories that train have {steps} steps; lower n_transit, or "
+            "collect more episodes (n_episodes)"
+        )
+    limits = {"most_steps": config.train_source_timesteps, "last_episodes": config.last_episodes}
+    return (
+        load_windows(histories, slice(0, used), split.held_out, **limits),
+        load_windows(histories, slice(used, None), split.held_out, **limits),
+    )
+
+
+def _update(
+    config: Config,
+    model: DecisionTransformer,
+    optimizer: torch.optim.Optimizer,
+    windows: Windows,
+    compressor: Compressor | None,
+    step: int,
+    rate: float,
+) -> Loss:
+    """One update. All that is random in it comes from (seed, step), so that it does not matter what came before."""
+    draws = np.random.default_rng([config.train_seed, TRAIN, step])
+    torch.manual_seed(int(draws.integers(2**62)))
+    batch = windows.batch(draws, config.train_batch_size, config.n_transit, config.from_start)
+    loss = _loss(config, model, batch, compressor, draws)
+    if torch.isfinite(loss.value):
+        loss.value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss
+
+
+def _loss(
+    config: Config,
+    model: DecisionTransformer,
+    batch: Batch,
+    compressor: Compressor | None,
+    draws: np.random.Generator,
+) -> Loss:
+    fast = torch.autocast("cpu", torch.bfloat16) if config.mixed_precision == "bf16" else nullcontext()
+    with fast:
+        if compressor is None:
+            return every_step(model, batch, config.label_smoothing, fused=config.flash_attn)
+        return shortened(model, batch, compressor, config.compress_labels, draws, config.label_smoothing)
+
+
+def _validated(config: Config, model: DecisionTransformer, windows: Windows, compressor: Compressor | None) -> Loss:
+    """On windows of learners that did not train; the same ones each time."""
+    draws = np.random.default_rng([config.train_seed, VALIDATE])
+    batch = windows.batch(draws, config.test_batch_size, config.n_transit, config.from_start)
+    model.eval()
+    with torch.no_grad():
+        loss = _loss(config, model, batch, compressor, draws)
+    model.train()
+    return loss
+
+
+def _in_context(config: Config, model: DecisionTransformer, split: Split, compressor: Compressor | None) -> float:
+    """The mean return over some training goals and a window's worth of episodes; no held-out goal is looked at."""
+    room = config.room()
+    goals = split.train[:10]
+    episodes = max(1, config.n_transit // room.horizon)
+    model.eval()
+    returns = play(
+        model,
+        RoomVectorEnv(room, len(goals), goals),
+        episodes,
+        size=config.n_transit,
+        slide=config.slide(),
+        seed=config.train_seed,
+        compressor=compressor,
+    )
+    model.train()
+    return float(returns.mean())
+
+
+def _rate(config: Config, step: int) -> float:
+    """A linear rise, then a cosine down."""
+    rise = min(1.0, step / max(1, config.num_warmup_steps))
+    fall = 0.5 * (1 + math.cos(math.pi * step / config.train_timesteps))
+    return config.lr * rise * (LOWEST + (1 - LOWEST) * fall)

@@ -1,0 +1,163 @@
+"""A training's state: a fresh one, the newest checkpoint's, and the next checkpoint."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from keepmap.agents.acting.agent import load_agent
+from keepmap.agents.checkpoints import (
+    TRAINING,
+    Checkpoint,
+    load_tensors,
+    newest_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from keepmap.agents.config import Config
+from keepmap.agents.environments.goals import Split
+from keepmap.agents.transformer import DecisionTransformer
+from keepmap.errors import InputError, ModelError
+
+__all__ = ["MAY_CHANGE", "alone_in", "prepared", "save"]
+
+MAY_CHANGE = {
+    "log_dir",
+    "traj_dir",
+    "ckpt_interval",
+    "summary_interval",
+    "eval_interval",
+    "gen_interval",
+    "test_batch_size",
+}
+"""Keys that no weight depends on."""
+
+
+@contextmanager
+def alone_in(run: Path, what: str = "training", option: str = "log_dir (of a study: --output_dir)") -> Iterator[None]:
+    """Keep other trainings out of a run's folder, and clear away what a killed one left half-written.
+
+    Args:
+        what: is done there, and `option` is the one that names the folder.
+
+    Raises:
+        InputError: another training is going on there.
+    """
+    lock = FileLock(run / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"another {what} is going on in {run}; wait for it, or give another {option}") from None
+    try:
+        for part in run.glob(".ckpt-*.part"):
+            rmtree(part)
+        yield
+    finally:
+        lock.release()
+
+
+def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.optim.Optimizer, Checkpoint | None]:
+    """The model and its optimizer, fresh or as the run's newest checkpoint has them."""
+    torch.manual_seed(config.train_seed)
+    model = DecisionTransformer(config.shape()).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.lr, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay
+    )
+    newest = newest_checkpoint(run)
+    if newest is None:
+        if config.init is not None:
+            _start_from(model, config.init)
+        return model, optimizer, None
+    begun = read_checkpoint(newest)
+    known = config.as_dict()
+    for key, value in known.items():
+        found = begun.config.get(key)
+        same = found == value or key in MAY_CHANGE or (key == "init" and _same_start(found, value))
+        if not same:
+            raise InputError(
+                f"{run} holds a run with {key} {found!r}, and {value!r} was asked for; delete that folder, or give "
+                "another log_dir (of a study: --output_dir)"
+            )
+    _fill(model, load_tensors(begun), newest)
+    moments = load_tensors(begun, TRAINING)
+    names = [name for name, _ in model.named_parameters()]
+    for name, value in model.named_parameters():
+        for key in ("exp_avg", "exp_avg_sq"):
+            found = moments.get(f"{key}.{name}")
+            if found is None or found.shape != value.shape or f"step.{name}" not in moments:
+                raise ModelError(
+                    f"{newest / TRAINING} lacks {key}.{name}; delete the folder {newest} to go on before it"
+                )
+    optimizer.load_state_dict(
+        {
+            "state": {
+                index: {key: moments[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                for index, name in enumerate(names)
+            },
+            "param_groups": optimizer.state_dict()["param_groups"],
+        }
+    )
+    return model, optimizer, begun
+
+
+def _same_start(found: Any, init: Any) -> bool:
+    """Whether two names of checkpoints stand for the same weights."""
+    if found is None or init is None:
+        return False
+    try:
+        ours, theirs = (load_agent(name).model.state_dict() for name in (found, init))
+    except ModelError:
+        return False
+    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[key]) for key, value in ours.items())
+
+
+def _start_from(model: DecisionTransformer, init: str) -> None:
+    agent = load_agent(init)
+    _fill(model, agent.model.state_dict(), Path(agent.name))
+
+
+def _fill(model: DecisionTransformer, tensors: Mapping[str, Tensor], where: Path) -> None:
+    wanted = model.state_dict()
+    for key in [*wanted, *tensors]:
+        sizes = [tuple(found[key].shape) if key in found else None for found in (wanted, tensors)]
+        if sizes[0] != sizes[1]:
+            raise ModelError(f"{where} does not fit the configuration: {key} is {sizes[1]}, {sizes[0]} was needed")
+    model.load_state_dict(tensors)
+
+
+def save(
+    config: Config,
+    split: Split,
+    run: Path,
+    model: DecisionTransformer,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
+) -> Path:
+    """Write the checkpoint, then remove those before it."""
+    names = [name for name, _ in model.named_parameters()]
+    moments = {
+        f"{key}.{names[index]}": value
+        for index, found in optimizer.state_dict()["state"].items()
+        for key, value in found.items()
+    }
+    facts: dict[str, Any] = {
+        "train": [list(goal) for goal in split.train],
+        "held_out": [list(goal) for goal in split.held_out],
+        "seconds": seconds,
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "versions": {"python": platform.python_version(), "keepmap": version("keepmap"), "torch": torch.__version__},
+    }
+    folder = run / f"ckpt-{step}"
+    write_checkpoint(folder, step, config.as_dict(), facts, model.state_dict(), moments)
+    for other in run.glob("ckpt-*"):
+        if other != folder and other.name.removeprefix("ckpt-").isdecimal() and int(other.name[5:]) < step:
+            rmtree(other)
+    return folder

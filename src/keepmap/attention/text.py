@@ -1,0 +1,73 @@
+"""One text for a language model, however it was given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from keepmap.errors import InputError
+from keepmap.language_model import LanguageModel
+
+__all__ = ["one_text", "text_of"]
+
+
+def text_of(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
+    """The tokens of a text given as a string, as token ids, or as a tokenizer gives them; without padding.
+
+    Raises:
+        InputError: not one text, an empty one, a string for a model without tokenizer, or padding inside the text.
+    """
+    if isinstance(inputs, str):
+        if language_model.tokenizer is None:
+            raise InputError(
+                f'a string was given and model "{language_model.name}" has no tokenizer; give token ids, or load the '
+                "model with its tokenizer by keepmap.load_language_model"
+            )
+        return one_text(torch.tensor(language_model.tokenizer.encode(inputs), dtype=torch.int64), language_model)
+    if not isinstance(inputs, Mapping):
+        return one_text(inputs, language_model)
+    if "input_ids" not in inputs:
+        raise InputError(f"inputs without input_ids were given, with {', '.join(map(str, inputs)) or 'nothing'}")
+    tokens, mask = torch.as_tensor(inputs["input_ids"]), inputs.get("attention_mask")
+    if mask is None:
+        return one_text(tokens, language_model)
+    real = torch.as_tensor(mask).bool()
+    if real.shape != tokens.shape or (real.ndim == 2 and real.shape[0] != 1) or real.ndim > 2:
+        raise InputError(
+            f"input_ids of {tuple(tokens.shape)} and an attention_mask of {tuple(real.shape)} were given; give one text"
+        )
+    real, tokens = real.flatten(), tokens.flatten()
+    where = real.nonzero()[:, 0]
+    if len(where) and int(where[-1] - where[0]) + 1 != len(where):
+        raise InputError("the attention_mask hides tokens inside the text; only padding before or after it can be done")
+    return one_text(tokens[real], language_model)
+
+
+def one_text(input_ids: Any, language_model: LanguageModel) -> Int[Tensor, " N"]:
+    """The tokens of one text, [N] or [1, N], on the model's device.
+
+    Raises:
+        InputError: not one text, an empty one, one that is too long, or token ids that the model does not have.
+    """
+    try:
+        tokens = torch.as_tensor(input_ids)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"input_ids must be the tokens of one text, got a {type(input_ids).__name__}") from None
+    if tokens.ndim == 2 and tokens.shape[0] == 1:
+        tokens = tokens[0]
+    if tokens.ndim != 1 or tokens.shape[0] == 0 or tokens.is_floating_point():
+        raise InputError(f"input_ids must be the tokens of one text, [N] or [1, N], got {tuple(tokens.shape)}")
+    most = language_model.max_positions
+    if most is not None and tokens.shape[0] > most:
+        raise InputError(
+            f'a text of {tokens.shape[0]} tokens was given, model "{language_model.name}" takes {most}; '
+            f"--max_length {most} would cut it there"
+        )
+    if int(tokens.min()) < 0 or int(tokens.max()) >= language_model.vocab_size:
+        raise InputError(
+            f"token ids {int(tokens.min())}..{int(tokens.max())} were given, the model has "
+            f"0..{language_model.vocab_size - 1}"
+        )
+    return tokens.to(language_model.device)

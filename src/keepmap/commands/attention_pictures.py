@@ -1,0 +1,73 @@
+"""The figures of `keepmap attention`, in the document's folders under the document's names."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from keepmap.attention.profile import AttentionProfile
+from keepmap.drawing import attention_grid, attention_heatmap, attention_lines, attention_summary, save_figure
+from keepmap.kv.comparison.files import remove_files
+
+__all__ = ["Pictures"]
+
+GRIDS = ("entropy", "sink_mass", "effective_positions")
+OURS = re.compile(
+    r"(layer_\d+/attention_(heatmap|lines)_(sample|timestep)\d+_layer\d+"
+    r"|layer_\d+/attention_summary_layer\d+|attention_grid_sample\d+_[a-z_]+)\.(png|svg|pdf)"
+)
+
+
+@dataclass
+class Pictures:
+    """Draws and saves, and knows what it has written.
+
+    Attributes:
+        folder: where the figures go.
+        written: paths in it, with slashes.
+    """
+
+    folder: Path
+    formats: Sequence[str]
+    cmap: str
+    written: list[str] = field(default_factory=list)
+
+    def sample(self, stem: str, heading: str, profile: AttentionProfile, layer: int) -> None:
+        """A layer in one sample: the heatmap of each head, and the lines."""
+        title = f"{heading}, layer {layer}"
+        drawn = attention_heatmap(profile, layer=layer, cmap=self.cmap, title=f"Attention · {title}")
+        self._save(drawn, f"layer_{layer}", f"attention_heatmap_{stem}_layer{layer}")
+        drawn = attention_lines(profile, layer=layer, title=f"Attention patterns · {title}")
+        self._save(drawn, f"layer_{layer}", f"attention_lines_{stem}_layer{layer}")
+
+    def summary(self, layer: int, statistics: Sequence[Mapping[str, float]]) -> None:
+        """A layer over all samples: the four histograms."""
+        drawn = attention_summary(statistics, title=f"Attention statistics · layer {layer}")
+        self._save(drawn, f"layer_{layer}", f"attention_summary_layer{layer}")
+
+    def grids(self, stem: str, heading: str, profile: AttentionProfile) -> None:
+        """All layers and heads of one sample, by what tells heads apart."""
+        for what in GRIDS:
+            self._save(attention_grid(profile, what=what, title=heading), "", f"attention_grid_{stem}_{what}")
+
+    def remove_older(self, result: Path) -> None:
+        """Remove the figures of the run that `result` tells of, where this one has not written them again.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        try:
+            named = json.loads(result.read_text(encoding="utf-8"))["figures"]
+            older = [name for name in named if OURS.fullmatch(name)]
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # no earlier run, or none that says what it wrote: nothing of it is touched
+        remove_files(self.folder / name for name in older if name not in self.written)
+
+    def _save(self, drawn: Axes | tuple[Axes, ...], folder: str, stem: str) -> None:
+        figure = (drawn if isinstance(drawn, Axes) else drawn[0]).get_figure(root=True)
+        assert figure is not None
+        paths = save_figure(figure, self.folder / folder, stem, self.formats)
+        self.written += [path.relative_to(self.folder).as_posix() for path in paths]

@@ -1,0 +1,171 @@
+"""What `keepmap attention` looks at: histories of an agent's goals, or a user's texts."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from keepmap.agents.acting.agent import Agent
+from keepmap.agents.acting.context import Context, context_at
+from keepmap.agents.collection.dataset import Streams
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.history import History
+from keepmap.agents.shortening import shorten
+from keepmap.agents.training.histories import configured_source
+from keepmap.errors import InputError
+from keepmap.kv.data.texts import read_texts, tokenize_texts
+from keepmap.language_model import LanguageModel
+
+__all__ = ["Sample", "agent_samples", "text_samples", "trajectory_samples"]
+
+PHASES = ("Early Exploration", "Mid Exploration/Exploitation", "Late Exploitation")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One context.
+
+    Attributes:
+        heading: what the console calls it. stem: what its files are called after.
+        about: whose it is.
+        looked: what `profile_attention` takes.
+        context: an agent's, as it sees it; None for a text.
+    """
+
+    heading: str
+    stem: str
+    about: str
+    looked: Any
+    context: Context | None = None
+
+
+SHORTEST = 6
+"""Tokens: the four sinks always stay, and a verdict needs something to choose from."""
+
+
+def agent_samples(agent: Agent, goal: str | None, samples: int, episodes: int | None, seed: int) -> tuple[Sample, ...]:
+    """The held-out goals in turn (or one goal), each with a learner of its own, in the middle of an episode.
+
+    Args:
+        episodes: the history ends in that one, counted from 1; by default the last that fits whole into the context.
+
+    Raises:
+        InputError: a goal that the room does not have, no held-out goals, or an option out of range.
+    """
+    goals = _goals(agent, goal)
+    horizon, most = agent.room.horizon, agent.config.n_transit
+    if episodes is None:
+        step = min(most, max(1, most // horizon) * horizon - horizon + max(1, horizon // 2))
+    elif episodes < 1:
+        raise InputError(f"--episodes {episodes} was asked for; it must be 1 or more")
+    else:
+        step = (episodes - 1) * horizon + max(1, horizon // 2)
+    learners = -(-samples // len(goals))
+    lives = {one: _lives(agent, one, learners, step // horizon + 1, seed) for one in goals[:samples]}
+    made = []
+    for index in range(samples):
+        one, learner = goals[index % len(goals)], index // len(goals)
+        context = context_at(lives[one], learner, step, most, one)
+        made.append(_sample(agent, context, f"Sample {index + 1}", f"sample{index}"))
+    return tuple(made)
+
+
+def trajectory_samples(
+    agent: Agent, goal: str | None, moments: int, episodes: int | None, seed: int
+) -> tuple[Sample, ...]:
+    """Moments of one learner's life, evenly spaced: early, in the middle and late.
+
+    Args:
+        episodes: of the life; by default as many as its source algorithm usually needs.
+
+    Raises:
+        InputError: as `agent_samples`, or more moments than episodes.
+    """
+    one, horizon = _goals(agent, goal)[0], agent.room.horizon
+    life = configured_source(agent.config).usual_episodes if episodes is None else episodes
+    if life < moments:
+        raise InputError(f"{moments} moments of a life of {life} episodes were asked for; lower --samples")
+    lived = _lives(agent, one, 1, life, seed)
+    made = []
+    for index in range(moments):
+        step = int((index + 0.5) * life / moments) * horizon + max(1, horizon // 2)
+        phase = PHASES[3 * index // moments if moments > 1 else 0]
+        context = context_at(lived, 0, min(step, life * horizon - 1), agent.config.n_transit, one)
+        sample = _sample(agent, context, f"Timestep {context.step} ({phase})", f"timestep{context.step}")
+        made.append(replace(sample, about=sample.about.replace(f", after {context.step} steps", "")))
+    return tuple(made)
+
+
+def text_samples(
+    language_model: LanguageModel, data_path: str | Path, text_field: str, samples: int, max_length: int | None
+) -> tuple[tuple[Sample, ...], list[str]]:
+    """The first texts of a file, cut to `max_length` tokens, and lines that say which ones were left out.
+
+    Raises:
+        InputError: no such file, a line without a text, or no text of six tokens or more.
+    """
+    texts = read_texts(data_path, text_field, samples)
+    found = tokenize_texts(
+        texts,
+        language_model.tokenizer,
+        vocab_size=language_model.vocab_size,
+        max_length=max_length,
+        max_positions=language_model.max_positions,
+        model_name=language_model.name,
+    )
+    name = Path(data_path).name
+    long = [one for one in found.samples if len(one.ids) >= SHORTEST]
+    short = sorted({*found.skipped_lines, *(one.line for one in found.samples if one not in long)})
+    if not long:
+        raise InputError(
+            f"the {len(texts)} texts read from {data_path} have fewer than {SHORTEST} tokens each; give longer texts"
+        )
+    said = [f"  {len(texts)} texts were found, {samples} were asked for"] if len(texts) < samples else []
+    if short:
+        said.append(f"  Left out: texts of fewer than {SHORTEST} tokens (lines {', '.join(map(str, short))})")
+    return tuple(
+        Sample(f"Sample {index + 1}", f"sample{index}", f"line {one.line} of {name}", torch.tensor(one.ids))
+        for index, one in enumerate(long)
+    ), said
+
+
+def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:
+    about = f"goal {context.goal}, learner {context.learner}, after {context.step} steps"
+    compressor = agent.compressor
+    if compressor is not None:
+        # What this agent sees when it acts is what its compressor leaves.
+        history = context.history
+        if compressor.needs_attention:
+            history = replace(history, attention=agent.attention(history, context.query_states))
+        short = shorten(context.history, compressor.select(history))
+        context = replace(context, history=_known(short))
+        about += f", of which {compressor.name} keeps {int(short.valid.sum())}"
+    return Sample(heading, stem, about, context.looked, context)
+
+
+def _known(history: History) -> History:
+    """The valid transitions of its one row."""
+    real = history.valid[0]
+    return History(**{name: value[:, real] for name, value in vars(history).items() if value is not None})
+
+
+def _lives(agent: Agent, goal: Goal, learners: int, episodes: int, seed: int) -> Streams:
+    source = configured_source(agent.config)
+    source.check()
+    return source.learn(agent.room, [goal], learners, episodes, seed, lambda steps: None)
+
+
+def _goals(agent: Agent, goal: str | None) -> Sequence[Goal]:
+    if goal is None:
+        if not agent.held_out:
+            raise InputError(f"{agent.name} has no held-out goals; name one with --goal")
+        return agent.held_out
+    text = goal.strip().removeprefix("(").removesuffix(")")
+    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
+        raise InputError(f'the goal "{goal}" was asked for; write a cell as x,y, for example 7,2')
+    one = tuple(int(part) for part in text.split(","))
+    agent.room.index(one)
+    return [one]

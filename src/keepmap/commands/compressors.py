@@ -1,0 +1,124 @@
+"""Showing the history compressors at work on a real history: a table, and a picture of what each keeps."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from keepmap.agents.choosing import shares
+from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.compression_strategies import attention_to
+from keepmap.agents.compressor import Compressor, History, Selection
+from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.environments import room_named
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.room import Room
+from keepmap.drawing.kept_transitions import kept_transitions
+from keepmap.drawing.parts.files import picture_formats, save_figure
+from keepmap.errors import InputError
+from keepmap.printing.tables import Column, panels
+
+__all__ = ["show_compressors"]
+
+SOURCE = "optimistic"
+
+
+def show_compressors(
+    goal: str = "7,2",
+    n_transit: int = 120,
+    target_length: int = 10,
+    seed: int = 0,
+    output_dir: str | Path = "figs/compression",
+    format: str = "png",
+) -> list[Path]:
+    """Let a learner of Dark Room see `n_transit` steps, shorten that history by every compressor, and show the result.
+
+    The arguments are the options of `keepmap compressors`, which `keepmap compressors --help` describes.
+
+    Returns:
+        The pictures written.
+
+    Raises:
+        KeepmapError: of the kind that fits; its message is one line that says what to do.
+    """
+    room = room_named("darkroom")
+    for name, value, least in (("n_transit", n_transit, 1), ("target_length", target_length, 1), ("seed", seed, 0)):
+        if value < least:
+            raise InputError(f"{name} {value} was asked for; it must be {least} or more")
+    hidden = _goal(room, goal)
+    formats = picture_formats(format)
+    every = [made.of_length(target_length) for made in compressors().values()]
+    history = _history(room, hidden, n_transit, seed)
+    kept = {one: _mask(one.select(history), n_transit) for one in every}
+    assert history.attention is not None
+    share = shares(history.valid, history.attention)[0].numpy()
+    rewarded = history.rewards[0].numpy() != 0
+    print(f"{n_transit} transitions of {SOURCE} in {room.name} {room.size}x{room.size}, goal {hidden}, seed {seed}")
+    print(f"{rewarded.sum()} of them rewarded; the attention is that of the embedded agent\n")
+    print("\n".join(_table(kept, rewarded, share)))
+    (ax,) = kept_transitions(
+        {one.name: mask for one, mask in kept.items()},
+        rewards=history.rewards[0].double().numpy(),
+        episodes=np.arange(n_transit) // room.horizon + 1,
+        attention=share,
+        statistics=[f"{room.name} {room.size}x{room.size}", f"goal {hidden}", f"{n_transit} transitions of {SOURCE}"],
+    )
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    paths = save_figure(figure, output_dir, "kept_transitions", formats)
+    print("\n" + "\n".join(f"Saved what each keeps to: {path}" for path in paths), flush=True)
+    return paths
+
+
+def _goal(room: Room, text: str) -> Goal:
+    found = re.fullmatch(r"\s*\(?\s*(\d+)\s*,\s*(\d+)\s*\)?\s*", text)
+    if not found:
+        raise InputError(f'the goal "{text}" was asked for; write a cell as x,y, for example 7,2')
+    goal = (int(found[1]), int(found[2]))
+    room.index(goal)
+    return goal
+
+
+def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
+    """The first n steps of a learner, with the embedded agent's attention from the state that comes after them."""
+    learned = make_source(SOURCE).learn(room, [goal], 1, n // room.horizon + 1, seed, lambda steps: None)
+    rows = [np.moveaxis(one, 0, 1)[:, :n] for one in (learned.states, learned.actions, learned.next_states)]
+    states, actions, next_states = (torch.from_numpy(one.astype(np.int64)) for one in rows)
+    rewards = torch.from_numpy(learned.rewards.T[:, :n].astype(np.float32))
+    times = torch.arange(n)[None]
+    history = History(states, actions, rewards, next_states, times, torch.ones_like(times, dtype=torch.bool))
+    query = torch.from_numpy(learned.states[n].astype(np.int64))
+    return replace(history, attention=attention_to(history, query))
+
+
+def _mask(selection: Selection, n: int) -> Bool[np.ndarray, " n"]:
+    return np.isin(np.arange(n), selection.indices[selection.mask].numpy())
+
+
+def _table(
+    kept: Mapping[Compressor, Bool[np.ndarray, " n"]], rewarded: Bool[np.ndarray, " n"], share: Float[np.ndarray, " n"]
+) -> list[str]:
+    masks = list(kept.values())
+    n = len(rewarded)
+    rest = [
+        Column("arguments", tuple(map(_arguments, kept))),
+        Column("kept", tuple(str(mask.sum()) for mask in masks)),
+        Column("% shorter", tuple(f"{1 - mask.mean():.1%}" for mask in masks)),
+        Column("oldest age", tuple(str(n - 1 - np.flatnonzero(mask)[0]) if mask.any() else "-" for mask in masks)),
+        Column("rewarded", tuple(f"{(mask & rewarded).sum()}/{rewarded.sum()}" for mask in masks)),
+        Column("attention", tuple(f"{share[mask].sum():.1%}" for mask in masks)),
+    ]
+    return panels(Column("compressor", tuple(one.name for one in kept)), rest, 80)
+
+
+def _arguments(compressor: Compressor) -> str:
+    """The length, and what is not as usual."""
+    shown = {one.name: getattr(compressor, one.name) for one in fields(compressor)}
+    usual = {one.name: one.default for one in fields(compressor)}
+    return " ".join(
+        f"{name}={value}" for name, value in shown.items() if name == compressor.length_option or value != usual[name]
+    )

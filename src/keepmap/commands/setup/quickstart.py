@@ -1,0 +1,158 @@
+"""The quick start: is everything there, what is missing, and which command mends it. Asks nothing of the user.
+
+Until the dependencies are known to be there, this uses nothing but Python.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keepmap.commands.guard import guarded
+from keepmap.commands.setup.dependencies import dependencies, installed, repository
+from keepmap.commands.setup.install import described
+from keepmap.commands.setup.symbols import mark
+from keepmap.errors import InputError, KeepmapError
+
+__all__ = ["quickstart"]
+
+INCOMPLETE = 1
+HELP = """python quickstart.py
+
+Checks that the dependencies, a trained model and a dataset are there, and says which command makes what is missing.
+Exit code: 0 when all is there, 1 when something is missing."""
+
+NEXT = (
+    ("visualize_attention.py", "see what the model attends to"),
+    ("compression_strategies.py", "see what each compressor keeps"),
+    ("train.py", "train an agent; with a compressor: --set compressor.name=recency n_transit=80"),
+    ("evaluate.py", "play the held-out goals"),
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One of the three checks: what it is called, whether all is well, the findings, and the command that mends it."""
+
+    name: str
+    good: bool
+    findings: tuple[tuple[bool, str], ...]
+    mend: str = ""
+
+
+def quickstart(arguments: Sequence[str] | None = None) -> int:
+    """Run `quickstart.py`. Returns 0 when everything is there, 1 when something is missing, 2 after a wrong option."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return guarded(lambda: _quickstart(given))
+
+
+def _quickstart(arguments: Sequence[str]) -> int:
+    if arguments:
+        if arguments[0] in ("-h", "--help"):
+            print(HELP)
+            return 0
+        raise InputError(f'"{arguments[0]}" was given; quickstart.py takes no options')
+    root = repository()
+    print("keepmap: quick start\n")
+    checks = [_dependencies(root)]
+    _show(checks[0])
+    if checks[0].good:
+        for look in (_trained_model, _dataset):
+            checks.append(look(root))
+            _show(checks[-1])
+    missing = [check for check in checks if not check.good]
+    if missing:
+        print("\nTo mend it:")
+        for check in reversed(missing):  # a training needs a dataset
+            print(f"  {check.mend}")
+        if len(checks) == 1:
+            print("then run this again: the model and the dataset are looked at next.")
+        return INCOMPLETE
+    print("\nNext steps:")
+    steps = [(_command(root, door), why) for door, why in NEXT if root is None or (root / door).is_file()]
+    width = max(len(command) for command, _ in steps)
+    for command, why in steps:
+        print(f"  {command:<{width}}  {why}")
+    return 0
+
+
+def _show(check: Check) -> None:
+    print(f"{mark(check.good)} {check.name}", flush=True)
+    for good, finding in check.findings:
+        print(f"    {mark(good)} {finding}", flush=True)
+
+
+def _dependencies(root: Path | None) -> Check:
+    needed = dependencies(root)
+    findings = [(one.ready, described(one)) for one in needed]
+    if installed("keepmap") is None:
+        findings.append((False, "keepmap itself is not installed"))
+    good = all(ready for ready, _ in findings)
+    said = "All dependencies installed" if good else "Some dependencies are missing"
+    mend = _command(root, "setup_visualization.py") if root else "python -m pip install --upgrade keepmap"
+    return Check(said, good, tuple(findings), mend)
+
+
+def _trained_model(root: Path | None) -> Check:
+    """The newest checkpoint in runs/ or else the embedded agent, really loaded."""
+    folders = [path.parent for path in Path("runs").glob("*/ckpt-*/checkpoint.json")]
+    newest = max(folders, key=lambda folder: (folder / "checkpoint.json").stat().st_mtime, default=None)
+    mend = _command(root, "train.py")
+    try:
+        from keepmap.agents.acting.agent import load_agent
+
+        agent = load_agent("tiny" if newest is None else newest)
+    except KeepmapError as error:
+        if newest is not None:
+            mend += f"  # after deleting {newest.as_posix()}"
+        return Check("Trained model not usable", False, ((False, _one_line(error)),), mend)
+    except (ImportError, OSError) as error:
+        return Check("Trained model not usable", False, ((False, _one_line(error)),), _again("torch"))
+    where = "the embedded agent (there is no checkpoint in runs/)" if newest is None else newest.as_posix()
+    said = f"{where}: {agent.config.model} for {agent.config.env}, {agent.step:,} updates"
+    return Check("Trained model available", True, ((True, said),))
+
+
+def _dataset(root: Path | None) -> Check:
+    """Every file in datasets/, opened and read from."""
+    paths = sorted(Path("datasets").glob("*.hdf5"))
+    mend = _command(root, "collect.py")
+    if not paths:
+        return Check("Dataset missing", False, ((False, "there is no .hdf5 file in datasets/"),), mend)
+    try:
+        from keepmap.agents.collection.dataset import open_histories
+    except (ImportError, OSError) as error:
+        return Check("Dataset not readable", False, ((False, _one_line(error)),), _again("h5py"))
+    findings: list[tuple[bool, str]] = []
+    damaged = []
+    for path in paths:
+        try:
+            histories = open_histories(path)
+            histories.read(len(histories) - 1, learners=slice(0, 1))
+        except KeepmapError as error:
+            findings.append((False, _one_line(error)))
+            damaged.append(path.as_posix())
+        else:
+            size = f"{len(histories)} goals, {histories.n_learners} learners each, {histories.n_steps:,} steps"
+            findings.append((True, f"{path.as_posix()}: {histories.room.name}, {size}"))
+    if damaged:
+        mend += f"  # after deleting {' '.join(damaged)}"
+        return Check("Dataset damaged", False, tuple(findings), mend)
+    return Check("Dataset ready", True, tuple(findings))
+
+
+def _command(root: Path | None, door: str) -> str:
+    """How to start a front door from here: its file in a checkout, else the verb of the same name."""
+    if root is not None:
+        return f"python {os.path.relpath(root / door)}"
+    verb = {"compression_strategies.py": "compressors", "visualize_attention.py": "attention"}.get(door)
+    return f"keepmap {door.removesuffix('.py') if verb is None else verb}"
+
+
+def _again(package: str) -> str:
+    return f"python -m pip install --force-reinstall {package}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

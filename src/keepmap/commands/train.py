@@ -1,0 +1,86 @@
+"""Training an agent: read the configuration, train, say where the checkpoint is."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from keepmap.agents.config import DEFAULT, Config, load_config
+from keepmap.agents.training.histories import collect_configured
+from keepmap.agents.training.loop import MakeBoard, Trained
+from keepmap.agents.training.loop import train as run_training
+from keepmap.commands.progress import progress_bar
+from keepmap.errors import InputError
+
+__all__ = ["collect_missing", "train"]
+
+
+def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
+    """Train an agent as files and settings configure it, and print how it goes.
+
+    The arguments are the options of `keepmap train`, which `keepmap train --help` describes.
+
+    Raises:
+        KeepmapError: of the kind that fits; its message is one line that says what to do.
+    """
+    config = load_config(tuple(configs) or DEFAULT, settings)
+    run = config.run_folder()
+    make_board = _tensorboard() if tensorboard else None
+    collect_missing(config)
+    compressor = config.make_compressor()
+    print(
+        f"Training {config.model} on {config.room().name}, split {config.split} of seed {config.env_split_seed}\n"
+        f"  {config.train_timesteps:,} updates of {config.train_batch_size} histories, context {config.n_transit}"
+        + (f", compressor {compressor}" if compressor else "")
+        + f"\n  run folder {run}",
+        flush=True,
+    )
+    with progress_bar(Console(stderr=True, highlight=False)) as progress:
+        task = progress.add_task("Updates", total=config.train_timesteps)
+
+        def watch(step: int, figures: Mapping[str, float]) -> None:
+            progress.update(task, completed=step, description=f"loss {figures['loss']:.3f}")
+            if "validation_loss" in figures:
+                print(
+                    f"  update {step:,}: loss {figures['loss']:.4f}, on other learners "
+                    f"{figures['validation_loss']:.4f} ({100 * figures['validation_accuracy']:.1f}% of actions)"
+                    + (
+                        f", return on training goals {figures['training_goals_return']:.2f}"
+                        if "training_goals_return" in figures
+                        else ""
+                    ),
+                    flush=True,
+                )
+
+        trained = run_training(config, watch, make_board)
+    if trained.began_at == trained.steps:
+        print(f"Already trained: {trained.checkpoint}; give another log_dir, or delete it, to train again")
+    else:
+        since = f" (this time from update {trained.began_at:,})" if trained.began_at else ""
+        print(f"Trained {trained.steps:,} updates in {trained.seconds:.0f} s{since}: {trained.checkpoint}")
+    print(f"Next: keepmap evaluate --checkpoint {trained.checkpoint}")
+    return trained
+
+
+def collect_missing(config: Config) -> None:
+    """Collect histories that are not there yet, where no folder of them is named: a second's work for most sources."""
+    if config.traj_dir is not None or config.histories_path().exists():
+        return
+    print(f"Collecting histories into {config.histories_path()}", flush=True)
+    with progress_bar(Console(stderr=True, highlight=False)) as progress:
+        task = progress.add_task("Steps", total=None)
+        collected = collect_configured(config, lambda steps: progress.advance(task, steps))
+    print(
+        f"  {collected.steps:,} steps, mean return {collected.returns[0]:.2f} in the first episode, "
+        f"{collected.returns[-1]:.2f} in the last; optimum {collected.optimum:.2f}"
+    )
+
+
+def _tensorboard() -> MakeBoard:
+    """Writes TensorBoard's files into the run's folder; of updates that are done again, the later ones count."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError(
+            "--tensorboard needs the package tensorboard; install it: pip install 'keepmap[tensorboard]'"
+        ) from None
+    return lambda run, began_at: SummaryWriter(str(run), purge_step=began_at + 1)

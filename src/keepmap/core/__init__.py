@@ -1,0 +1,1 @@
+"""What knows no model: KeepMaps, densities, files, one registry, processes, intervals."""

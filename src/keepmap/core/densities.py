@@ -1,0 +1,121 @@
+"""Counting what a KeepMap kept of the first tokens of a text: in tokens, and in cache entries."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from keepmap.core.keep_map import KeepMap
+from keepmap.errors import InputError
+
+__all__ = ["EntryStatistics", "TokenStatistics", "entry_statistics", "token_statistics"]
+
+SHOWN_TOKENS = 1024
+"""How many of a text's first tokens the pictures and their statistics show."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStatistics:
+    """How many of the first `n_tokens` tokens the cache holds, once those tokens are processed.
+
+    Attributes:
+        n_tokens: tokens looked at. n_kept: of those, kept.
+        n_protected: sinks and window together, which may overlap. n_sink, window: their sizes within the tokens.
+        n_compressible, n_compressible_kept: the tokens that are not protected, and those of them that are kept.
+        kept, protected: bool [n_tokens].
+    """
+
+    n_tokens: int
+    n_kept: int
+    n_protected: int
+    n_sink: int
+    window: int
+    n_compressible: int
+    n_compressible_kept: int
+    kept: Bool[Tensor, " n_tokens"]
+    protected: Bool[Tensor, " n_tokens"]
+
+    def lines(self) -> list[str]:
+        """The four lines that stand below a picture."""
+        return [
+            f"Tokens visualized: {self.n_tokens}",
+            f"Overall density: {_share(self.n_kept, self.n_tokens)}",
+            f"Protected tokens: {self.n_protected} (sinks={self.n_sink}, window={self.window})",
+            f"Compressible region density: {_share(self.n_compressible_kept, self.n_compressible)}",
+        ]
+
+
+@dataclass(frozen=True)
+class EntryStatistics:
+    """The same counts over (layer, KV head, token): `n` entries, `n_kept` of them kept, and the compressible ones."""
+
+    n: int
+    n_kept: int
+    n_compressible: int
+    n_compressible_kept: int
+
+    def lines(self) -> list[str]:
+        """The counts in the manner of `TokenStatistics.lines`."""
+        return [
+            f"Entries (layer x KV head x token): {_share(self.n_kept, self.n)}",
+            f"Compressible entries: {_share(self.n_compressible_kept, self.n_compressible)}",
+        ]
+
+
+def token_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> TokenStatistics:
+    """Count tokens after the first `n_tokens` queries (all of a shorter text).
+
+    A token on which layers and heads disagree is kept under the threshold rule when its score, averaged over layers
+    and heads, reaches the threshold; under the budget rule when at least half of its entries are kept. Protected
+    tokens are always kept.
+
+    Raises:
+        InputError: fewer than one token, or an empty map.
+    """
+    n = _shown(keep_map, n_tokens)
+    protected = keep_map.protected(n - 1)[:n]
+    share = keep_map.kept(n - 1)[:, :, :n].double().mean((0, 1))
+    if keep_map.threshold is None:
+        chosen = share >= 0.5
+    else:
+        # Agreement decides first: scores were compared in float32 entry by entry, their mean is not, and a token
+        # that is still waiting for the end of its chunk is kept whatever its score.
+        mean = keep_map.scores[:, :, :n].double().mean((0, 1))
+        chosen = (share == 1) | ((share > 0) & (mean >= keep_map.threshold))
+    kept = chosen | protected
+    return TokenStatistics(
+        n_tokens=n,
+        n_kept=int(kept.sum()),
+        n_protected=int(protected.sum()),
+        n_sink=min(keep_map.n_sink, n),
+        window=min(keep_map.window, n),
+        n_compressible=int((~protected).sum()),
+        n_compressible_kept=int((kept & ~protected).sum()),
+        kept=kept,
+        protected=protected,
+    )
+
+
+def entry_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> EntryStatistics:
+    """Count cache entries after the first `n_tokens` queries (all of a shorter text).
+
+    Raises:
+        InputError: fewer than one token, or an empty map.
+    """
+    n = _shown(keep_map, n_tokens)
+    kept = keep_map.kept(n - 1)[:, :, :n]
+    compressible = kept[:, :, ~keep_map.protected(n - 1)[:n]]
+    return EntryStatistics(kept.numel(), int(kept.sum()), compressible.numel(), int(compressible.sum()))
+
+
+def _shown(keep_map: KeepMap, n_tokens: int) -> int:
+    n = min(n_tokens, keep_map.shape[2])
+    if n < 1:
+        raise InputError(
+            f"statistics of {n_tokens} tokens were asked for, of a map of {keep_map.shape[2]}; give 1 or more"
+        )
+    return n
+
+
+def _share(kept: int, total: int) -> str:
+    return f"{100 * kept / total if total else 100:.2f}% ({kept}/{total} kept)"

@@ -1,0 +1,224 @@
+"""The KeepMap: which positions of a context were kept, until when, and the scores that decided it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from keepmap.core.files import in_one_order, written_whole
+from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
+from keepmap.errors import ImpossibleResultError, InputError
+
+__all__ = ["KeepMap"]
+
+FORMAT = "keepmap/1"
+
+
+@dataclass(frozen=True, eq=False)
+class KeepMap:
+    """What one method kept of one context: an expiry, a score and a last word per layer, KV head and position.
+
+    `expires[l, g, j]` is the first query that no longer sees position j in layer l, KV head g; N when every query of
+    the pass saw it: `visible(i, j) = j <= i < expires[l, g, j]`. Everything below follows from it, but for one thing:
+    what was decided after the last query no query can show, so `held` says what the cache holds after the last step.
+
+    A layer's own sliding window (Gemma, Mistral) is the model's rule, not a decision, and is not recorded here.
+
+    Attributes:
+        expires: int64 [L, G, N], each in j+1..N.
+        scores: float32 [L, G, N], the score that decided each position; for positions never decided, its last value.
+        held: bool [L, G, N], what the cache holds after the last step. Default: what never expired.
+        n_sink: the first positions, protected.
+        window: the last positions, protected.
+        threshold: the threshold that decided, or None under the budget rule.
+        info: what made it: method, density or budget, chunk size, seed, ... (JSON values).
+
+    Raises:
+        InputError: shapes that do not agree.
+        ImpossibleResultError: a NaN score, an expiry outside j+1..N, or a position that expired and is held.
+    """
+
+    expires: Int[Tensor, "L G N"]
+    scores: Float[Tensor, "L G N"]
+    held: Bool[Tensor, "L G N"] | None = None
+    n_sink: int = 0
+    window: int = 0
+    threshold: float | None = None
+    info: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expires = self.expires.detach().to("cpu", torch.int64)
+        scores = self.scores.detach().to("cpu", torch.float32)
+        if expires.ndim != 3 or scores.shape != expires.shape:
+            raise InputError(
+                f"a KeepMap needs expires and scores of one shape [L, G, N], got {tuple(expires.shape)} and "
+                f"{tuple(scores.shape)}"
+            )
+        n = expires.shape[2]
+        held = expires >= n if self.held is None else self.held.detach().to("cpu", torch.bool)
+        if held.shape != expires.shape:
+            raise InputError(f"a KeepMap of shape {tuple(expires.shape)} got held of shape {tuple(held.shape)}")
+        if torch.isnan(scores).any():
+            raise ImpossibleResultError("a score is NaN: the model's weights or its inputs are damaged")
+        if n and not bool(((expires > torch.arange(n)) & (expires <= n)).all()):
+            raise ImpossibleResultError("an expiry lies outside j+1..N")
+        if bool((held & (expires < n)).any()):
+            raise ImpossibleResultError("a position expired and is held: eviction is final")
+        for name, value in {"expires": expires, "scores": scores, "held": held, "info": dict(self.info)}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(layers, KV heads, positions)."""
+        layers, heads, n = self.expires.shape
+        return layers, heads, n
+
+    def kept(self, step: int | None = None) -> Bool[Tensor, "L G N"]:
+        """What the cache holds after query `step` has been processed and decided on (the last one by default).
+
+        Raises:
+            InputError: a step that is not one of the N queries.
+        """
+        assert self.held is not None
+        n = self.shape[2]
+        last = n - 1
+        self._check(step)
+        if step is None or step == last:
+            return self.held.clone()
+        return (self.expires > step + 1) & (torch.arange(n) <= step)
+
+    def protected(self, step: int | None = None) -> Bool[Tensor, " N"]:
+        """Sinks and window after query `step` (the last one by default); positions after `step` are not.
+
+        Raises:
+            InputError: a step that is not one of the N queries.
+        """
+        n = self.shape[2]
+        self._check(step)
+        position = torch.arange(n)
+        end = n if step is None else step + 1
+        return ((position < self.n_sink) | (position >= end - self.window)) & (position < end)
+
+    def _check(self, step: int | None) -> None:
+        last = self.shape[2] - 1
+        if step is not None and not 0 <= step <= last:
+            raise InputError(f"step {step} was asked for, the map has steps 0..{last}; use one of those")
+
+    def density(self, step: int | None = None) -> float:
+        """kept / all, over (layer, KV head, position), after query `step` (the last one by default)."""
+        end = self.shape[2] if step is None else step + 1
+        return _fraction(self.kept(step)[:, :, :end])
+
+    def compressible_density(self, step: int | None = None) -> float:
+        """kept and not protected / not protected; 1.0 where nothing is compressible."""
+        end = self.shape[2] if step is None else step + 1
+        compressible = ~self.protected(step)[:end]
+        return _fraction(self.kept(step)[:, :, :end][:, :, compressible])
+
+    def footprint(self) -> float:
+        """Mean over queries i of the cache entries after i / the same without eviction: the memory held over time."""
+        layers, heads, n = self.shape
+        if n == 0:
+            return 1.0
+        assert self.held is not None
+        # Entry j is in the cache after the queries j .. expires-2, and after the last one too if it is held.
+        after = (self.expires.clamp(max=n) - 1 - torch.arange(n)).sum() + (self.held & (self.expires >= n)).sum()
+        return _checked(int(after) / (layers * heads * n * (n + 1) / 2))
+
+    def overlap(self, other: "KeepMap", step: int | None = None) -> float:
+        """|kept by both| / |kept by either| after query `step`: 1.0 for equal choices.
+
+        Raises:
+            InputError: maps of different shapes.
+        """
+        if self.shape != other.shape:
+            raise InputError(f"overlap needs maps of one shape, got {self.shape} and {other.shape}")
+        mine, theirs = self.kept(step), other.kept(step)
+        either = int((mine | theirs).sum())
+        return _checked(int((mine & theirs).sum()) / either) if either else 1.0
+
+    def __eq__(self, other: object) -> bool:
+        """Equal expiries, last words, scores, protection and threshold (`info` is provenance, and left out)."""
+        if not isinstance(other, KeepMap):
+            return NotImplemented
+        assert self.held is not None and other.held is not None
+        return (
+            self.shape == other.shape
+            and (self.n_sink, self.window, self.threshold) == (other.n_sink, other.window, other.threshold)
+            and torch.equal(self.expires, other.expires)
+            and torch.equal(self.held, other.held)
+            and torch.equal(self.scores, other.scores)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        layers, heads, n = self.shape
+        return (
+            f"KeepMap({self.info.get('method', 'unnamed')}: {layers} layers x {heads} KV heads x {n} positions, "
+            f"sinks={self.n_sink}, window={self.window}, density {self.density():.2%}, "
+            f"compressible {self.compressible_density():.2%}, footprint {self.footprint():.2%})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: `repr`, a row per layer, and what is kept of each layer as a picture."""
+        kept, free = self.kept(), ~self.protected()
+        rows = [(str(at), f"{_fraction(one):.1%}", f"{_fraction(one[:, free]):.1%}") for at, one in enumerate(kept)]
+        label = "kept after the last step: a row per layer, positions from left to right"
+        picture = strip(shares(kept.numpy()), label, EVICTED_TO_KEPT, ("evicted", "kept"))
+        return card(repr(self), ("layer", "kept", "compressible kept"), rows, [picture])
+
+    def save(self, path: str | Path) -> None:
+        """Write the map as one safetensors file, whole or not at all.
+
+        Raises:
+            OutputError: the path cannot be written.
+        """
+        assert self.held is not None
+        about = {"n_sink": self.n_sink, "window": self.window, "threshold": self.threshold, "info": dict(self.info)}
+        tensors = {
+            "expires": self.expires.to(torch.int32).contiguous(),
+            "scores": self.scores.contiguous(),
+            "held": self.held.to(torch.uint8).contiguous(),
+        }
+        metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True, allow_nan=True)}
+        with written_whole(Path(path)) as temporary:
+            temporary.write_bytes(in_one_order(save(tensors, metadata=metadata)))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "KeepMap":
+        """Read a map that `save` wrote.
+
+        Raises:
+            InputError: no such file, or not a KeepMap.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"no KeepMap at {path}: no such file")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
+                tensors = {name: file.get_tensor(name) for name in ("expires", "scores", "held")}
+            about = json.loads(metadata["about"])
+            parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}
+            return cls(tensors["expires"], tensors["scores"], tensors["held"].bool(), **parts)
+        except (SafetensorError, KeyError, TypeError, ValueError, ImpossibleResultError) as error:
+            raise InputError(f"{path} is not a KeepMap, or is damaged: {error}") from None
+
+
+def _fraction(kept: Tensor) -> float:
+    return _checked(float(kept.double().mean())) if kept.numel() else 1.0
+
+
+def _checked(density: float) -> float:
+    if not 0.0 <= density <= 1.0:
+        raise ImpossibleResultError(f"a density of {density} lies outside [0, 1]")
+    return density

@@ -1,1 +1,0 @@
-"""What dropping costs: likelihoods, densities, and the comparison of methods over samples."""

@@ -1,0 +1,92 @@
+"""The recommendation that the seed's document makes for a layer, by its four patterns and their thresholds."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keepmap.errors import InputError
+from keepmap.insight.suggestion import Suggestion, for_agent, for_language_model
+
+__all__ = ["SeedInsight", "seed_insight"]
+
+SEED_LENGTH = 10
+"""How much the document's lines of code keep."""
+
+RECENCY_ABOVE, SPREAD_BELOW = 2.0, 1.2
+UNIFORM_ABOVE, SPARSE_BELOW = 2.0, 1.5
+
+_SAID = {
+    "recency": ("Strong recency bias detected!", "Consider compressing or removing distant history."),
+    "uniform": ("High attention entropy (uniform distribution)!", "Sample evenly across history."),
+    "sparse": ("Low attention entropy (focused attention)!", "Keep only high-attention positions."),
+    "mixed": ("Complex/mixed pattern (moderate entropy)!", "Adapt to each history's attention."),
+}
+_SPREAD = ("Attention is spread across history!", "No part of it stands out by its age alone.")
+
+
+@dataclass(frozen=True)
+class SeedInsight:
+    """The seed's recommendation for one layer.
+
+    Attributes:
+        pattern: "recency", "uniform", "sparse" or "mixed".
+        ratio, entropy: means over the samples; the ratio is NaN where no sample has one.
+        n, n_ratios: samples, and those that have a ratio.
+        lines: for the console.
+        made: the compressor (of a language model, the KV method), of the document's length, 10.
+    """
+
+    pattern: str
+    ratio: float
+    entropy: float
+    n: int
+    n_ratios: int
+    lines: tuple[str, ...]
+    made: Suggestion
+
+    @property
+    def suggestion(self) -> str:
+        """One line of code; of an agent, as the document has it."""
+        return self.made.line
+
+
+def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = None, n_sink: int = 4) -> SeedInsight:
+    """The document's four patterns, in its order; the first that holds decides.
+
+    1. recency: the mean recent/distant ratio is above 2.0. 2. uniform: the mean entropy is above 2.0 nats. 3. sparse:
+    it is below 1.5. 4. mixed: else, 1.5 to 2.0. A mean ratio below 1.2 ("uniform temporal attention") is an indicator
+    of no pattern there: it adds a line, and decides nothing. Ratios that are NaN (two positions or fewer) are left out.
+
+    Args:
+        statistics: `profile.seed_statistics(layer)` of each sample of one layer.
+        of: of a language model, how many positions there are beside the `n_sink` sinks: what is made is then the KV
+            method of that pattern, which keeps as many as the compressor would.
+
+    Raises:
+        InputError: no samples.
+
+    Differs from the seed: one recommendation, where the seed printed one line for the ratio and one for the entropy,
+        whether they agreed or not; patterns 3 and 4, which its document has and its program had not.
+    """
+    if not statistics:
+        raise InputError("an insight into no samples was asked for; give the statistics of one or more")
+    ratios = [one["recent_distant_ratio"] for one in statistics if not math.isnan(one["recent_distant_ratio"])]
+    ratio = math.fsum(ratios) / len(ratios) if ratios else math.nan
+    entropy = math.fsum(one["entropy"] for one in statistics) / len(statistics)
+    if ratio > RECENCY_ABOVE:
+        pattern = "recency"
+    elif entropy > UNIFORM_ABOVE:
+        pattern = "uniform"
+    elif entropy < SPARSE_BELOW:
+        pattern = "sparse"
+    else:
+        pattern = "mixed"
+    said = [_SPREAD] if ratio < SPREAD_BELOW else []
+    lines = [line for head, body in [*said, _SAID[pattern]] for line in (f"💡 INSIGHT: {head}", f"   {body}")]
+    if not ratios:
+        lines.append("   No sample is long enough for a recent/distant ratio (3 positions).")
+    if of is None:
+        made = for_agent(pattern, SEED_LENGTH, SEED_LENGTH)
+    else:
+        made = for_language_model(pattern, min(SEED_LENGTH, of), of, n_sink)
+    return SeedInsight(pattern, ratio, entropy, len(statistics), len(ratios), tuple(lines), made)

@@ -1,0 +1,1 @@
+"""Every method on every text: plan, sessions, workers, results, rows, files."""

@@ -1,0 +1,142 @@
+"""From finished results to the comparison, and to its files."""
+
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from safetensors import SafetensorError, safe_open
+
+from keepmap import __version__
+from keepmap.core.keep_map import FORMAT as KEEP_MAP_FORMAT
+from keepmap.errors import OutputError
+from keepmap.kv.comparison.plan import BASELINE, validates
+from keepmap.kv.comparison.results import Comparison, SampleResult, is_sample_result, write_json
+from keepmap.kv.comparison.rows import summarise
+from keepmap.kv.comparison.session import NO_CHUNKING, Facts, keep_map_path
+from keepmap.kv.method_registry import methods
+
+__all__ = [
+    "ResultKey",
+    "build_comparison",
+    "clear_results",
+    "complete_samples",
+    "remove_files",
+    "versions",
+    "write_comparison",
+]
+
+ResultKey = tuple[int, str]
+"""(sample, method)."""
+
+LABELS = {NO_CHUNKING: "Baseline (No Chunking)", BASELINE: "Baseline (Chunked)"}
+DETAILED, SUMMARY, TIMINGS = "detailed_results.json", "comparison_summary.json", "timings.json"
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part in a number."""
+    import transformers
+
+    return {
+        "keepmap": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) -> list[int]:
+    """The samples that every method is done with."""
+    keys = [NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans)]
+    return [sample for sample in range(facts.n_samples) if all((sample, key) in results for key in keys)]
+
+
+def build_comparison(
+    results: Mapping[ResultKey, SampleResult], facts: Facts, configuration: Mapping[str, Any], seed: int
+) -> Comparison | None:
+    """A row per method over the samples that all of them are done with; None where there is no such sample.
+
+    The order in which results came in does not matter.
+    """
+    samples = complete_samples(results, facts)
+    if not samples:
+        return None
+    by_method = {
+        key: [results[sample, key] for sample in samples]
+        for key in (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
+    }
+    baseline = by_method[BASELINE]
+    rows = [summarise(plan.label, by_method[plan.key], baseline, plan, seed) for plan in facts.plans]
+    return Comparison(
+        configuration,
+        summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None, seed),
+        summarise(LABELS[BASELINE], baseline, baseline, None, seed),
+        tuple(sorted(rows, key=lambda row: row.avg_nll)),
+        tuple(result for sample in samples for result in (by_method[key][samples.index(sample)] for key in by_method)),
+        len(samples) == facts.n_samples,
+        len(samples) if validates(facts.plans) else None,
+    )
+
+
+def clear_results(output_dir: Path) -> None:
+    """Remove the results of an earlier run, which would be mistaken for this one's if it were interrupted.
+
+    Beside the three files that a run replaces, only samples and KeepMaps that say of themselves that they are ours.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    samples = [path for path in (output_dir / "samples").glob("sample_*.json") if is_sample_result(path)]
+    maps = [keep_map_path(output_dir, method.label) for method in methods().values()]
+    remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *filter(_is_keep_map, maps)])
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove those of them that are files.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for path in paths:
+        try:
+            if path.is_file():
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"cannot remove {path} of an earlier run: {error.strerror or error}; name another folder with "
+                "--output_dir"
+            ) from error
+
+
+def _is_keep_map(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return bool((file.metadata() or {}).get("format") == KEEP_MAP_FORMAT)
+    except (OSError, SafetensorError):
+        return False
+
+
+def write_comparison(
+    comparison: Comparison,
+    seconds: Mapping[ResultKey, float],
+    devices: tuple[str, ...],
+    output_dir: Path,
+) -> tuple[Path, Path]:
+    """Write the two result files, and the seconds into a third, so that the first two are the same on every run.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    detailed, summary = output_dir / DETAILED, output_dir / SUMMARY
+    write_json(detailed, comparison.document())
+    write_json(summary, comparison.summary())
+    keys = dict.fromkeys(result.method for result in comparison.samples)
+    timings = {
+        method: {str(sample): taken for (sample, key), taken in sorted(seconds.items()) if key == method}
+        for method in keys
+    }
+    write_json(output_dir / TIMINGS, {"processes": list(devices), "seconds_by_method_and_sample": timings})
+    return detailed, summary

@@ -1,0 +1,243 @@
+"""The values that an evaluation gives: one per method and sample, one per method, one for the whole comparison."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keepmap.core.files import written_whole
+from keepmap.errors import ImpossibleResultError, InputError
+
+__all__ = [
+    "Comparison",
+    "Counts",
+    "MethodResult",
+    "SampleResult",
+    "is_sample_result",
+    "read_sample_result",
+    "write_json",
+    "write_sample_result",
+]
+
+FORMAT = "keepmap-sample/1"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many there are, how many of them are kept; and the same for the ones that are not protected."""
+
+    n: int
+    n_kept: int
+    n_compressible: int
+    n_compressible_kept: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.n_compressible_kept <= self.n_compressible and self.n_kept <= self.n):
+            raise ImpossibleResultError(f"more was kept than there is: {self}")
+        if not self.n_compressible_kept <= self.n_kept <= self.n - self.n_compressible + self.n_compressible_kept:
+            raise ImpossibleResultError(f"the parts of a count do not agree: {self}")
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.n + other.n,
+            self.n_kept + other.n_kept,
+            self.n_compressible + other.n_compressible,
+            self.n_compressible_kept + other.n_compressible_kept,
+        )
+
+    def density(self) -> float:
+        """kept / all; 1.0 of nothing."""
+        return self.n_kept / self.n if self.n else 1.0
+
+    def compressible_density(self) -> float:
+        """kept and not protected / not protected; 1.0 where nothing is compressible."""
+        return self.n_compressible_kept / self.n_compressible if self.n_compressible else 1.0
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """What one method did to one sample.
+
+    Attributes:
+        method: its key. sample, line: which sample, and the line of the data file that it is.
+        n_tokens: N. n_predicted: N - 1, what the sums go over.
+        nll, kl: sums in nats, KL of the full cache's predictions to these. n_agreed: equal likeliest tokens.
+        entries: over (layer, KV head, position). tokens: over positions, as `token_statistics` counts. Both after the
+            last step.
+        footprint: mean cache size over the steps / the same without eviction.
+    """
+
+    method: str
+    sample: int
+    line: int
+    n_tokens: int
+    n_predicted: int
+    nll: float
+    kl: float
+    n_agreed: int
+    entries: Counts
+    tokens: Counts
+    footprint: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.nll) and math.isfinite(self.kl) and 0.0 <= self.footprint <= 1.0):
+            raise ImpossibleResultError(
+                f"{self.method} on sample {self.sample} gave NLL {self.nll}, KL {self.kl}, footprint {self.footprint}"
+            )
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One method over all samples: a row of the table, with the keys of `comparison_summary.json`.
+
+    Attributes:
+        nll_delta, ppl_delta: against Baseline (Chunked); `_pct` in per cent of it.
+        nll_delta_low, nll_delta_high: paired bootstrap 95 % interval over samples; None for one sample.
+        density_overall, density_compressible, footprint: of cache entries; token_density...: of tokens. In [0, 1].
+        kl: mean nats per token. top1_agreement: share of tokens.
+        threshold, density: what decided. A threshold of ±inf is written as a string.
+    """
+
+    method: str
+    method_key: str
+    perplexity: float
+    avg_nll: float
+    nll_delta: float
+    nll_delta_pct: float
+    nll_delta_low: float | None
+    nll_delta_high: float | None
+    n_samples: int
+    total_tokens: int
+    ppl_delta: float
+    ppl_delta_pct: float
+    density_overall: float
+    density_compressible: float
+    token_density_overall: float
+    token_density_compressible: float
+    footprint: float
+    kl: float
+    top1_agreement: float
+    threshold: float | str | None
+    density: float | None
+    n_sink: int | None
+    window: int | None
+
+    def __post_init__(self) -> None:
+        for name in (
+            "density_overall",
+            "density_compressible",
+            "token_density_overall",
+            "token_density_compressible",
+            "footprint",
+            "top1_agreement",
+        ):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ImpossibleResultError(f"the {name} of {self.method} is {value}; it must lie in [0, 1]")
+
+
+@dataclass(frozen=True)
+class Comparison(Mapping[str, Any]):
+    """A finished (or interrupted) comparison. As a mapping, it is what `detailed_results.json` holds.
+
+    Attributes:
+        configuration: options, versions and seeds (JSON values).
+        baseline_no_chunking, baseline: the model's own forward pass, and the evicting attention without eviction.
+        methods: from the lowest NLL to the highest.
+        samples: every result the rows were made of, by sample and then in the order the methods ran.
+        complete: whether all methods ran on all samples.
+        validated: on how many samples StreamingLLM was checked to equal Random(threshold=1.0); None if not both ran.
+    """
+
+    configuration: Mapping[str, Any]
+    baseline_no_chunking: MethodResult
+    baseline: MethodResult
+    methods: tuple[MethodResult, ...]
+    samples: tuple[SampleResult, ...]
+    complete: bool
+    validated: int | None
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        rows = (self.baseline_no_chunking, self.baseline, *self.methods)
+        return {
+            "complete": self.complete,
+            "configuration": dict(self.configuration),
+            "baseline": asdict(self.baseline),
+            "methods": {
+                row.method_key: asdict(row)
+                | {"samples": [asdict(one) for one in self.samples if one.method == row.method_key]}
+                for row in rows
+            },
+            "comparison": [asdict(row) for row in self.methods],
+            "validation": {"streaming_llm_equals_random_validation_on_samples": self.validated},
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """The rows without the samples, as JSON values: what `comparison_summary.json` holds."""
+        return {
+            "complete": self.complete,
+            "baseline_no_chunking_nll": self.baseline_no_chunking.avg_nll,
+            "baseline_no_chunking_perplexity": self.baseline_no_chunking.perplexity,
+            "baseline_nll": self.baseline.avg_nll,
+            "baseline_perplexity": self.baseline.perplexity,
+            "comparisons": [asdict(row) for row in self.methods],
+            "configuration": dict(self.configuration),
+        }
+
+    def __getitem__(self, key: str) -> Any:
+        return self.document()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.document())
+
+    def __len__(self) -> int:
+        return len(self.document())
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all, the same bytes for the same values.
+
+    Raises:
+        OutputError: the path cannot be written.
+    """
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_sample_result(path: Path, result: SampleResult) -> None:
+    """Write one result whole or not at all.
+
+    Raises:
+        OutputError: the path cannot be written.
+    """
+    write_json(path, {"format": FORMAT, **asdict(result)})
+
+
+def read_sample_result(path: Path) -> SampleResult:
+    """Read what `write_sample_result` wrote, to the last bit.
+
+    Raises:
+        InputError: no such file, or not a sample's result.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields.pop("format") != FORMAT:
+            raise ValueError("another format")
+        return SampleResult(**fields | {name: Counts(**fields[name]) for name in ("entries", "tokens")})
+    except FileNotFoundError:
+        raise InputError(f"no sample's result at {path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no sample's result: {error}") from None
+
+
+def is_sample_result(path: Path) -> bool:
+    """Whether `write_sample_result` wrote the file: it says so in its format."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and fields.get("format") == FORMAT

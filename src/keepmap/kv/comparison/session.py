@@ -1,0 +1,281 @@
+"""Every method on every sample: what a worker does, sample by sample, each result on disk as soon as it is there."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.core.densities import entry_statistics, token_statistics
+from keepmap.core.keep_map import KeepMap
+from keepmap.errors import ImpossibleResultError, ModelError
+from keepmap.kv.comparison.likelihood import measure_likelihood
+from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
+from keepmap.kv.comparison.results import Counts, SampleResult, write_sample_result
+from keepmap.kv.data.texts import Sample, Samples, read_texts, tokenize_texts
+from keepmap.kv.eviction.dense import dense
+from keepmap.kv.eviction.evict import evict
+from keepmap.kv.eviction.resolve import resolve_method
+from keepmap.kv.method import Method
+from keepmap.language_model import LanguageModel, load_language_model
+
+__all__ = [
+    "NO_CHUNKING",
+    "Facts",
+    "Finished",
+    "Job",
+    "Session",
+    "evaluate_sample",
+    "keep_map_path",
+    "label_stem",
+    "open_session",
+    "sample_result_path",
+]
+
+NO_CHUNKING = "baseline_no_chunking"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process has to know to evaluate samples; plain values, so that it can be sent to one."""
+
+    data_path: str
+    text_field: str
+    max_samples: int | None
+    max_length: int | None
+    model_name: str
+    dtype: str
+    kvzap_scorer_model: str | None
+    kvzap_model_type: str
+    plan: Plan
+    chunk_size: int
+    seed: int
+    output_dir: Path
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known once the model is loaded; the same in every process of a run."""
+
+    plans: tuple[MethodPlan, ...]
+    left_out: tuple[str, ...]
+    n_samples: int
+    skipped_lines: tuple[int, ...]
+    n_layers: int
+    n_kv_heads: int
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A process that is ready: the model, the samples, and the methods in the order of the plans."""
+
+    job: Job
+    facts: Facts
+    language_model: LanguageModel
+    samples: tuple[Sample, ...]
+    methods: Mapping[str, Method]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One method is done with one sample, and its result is on disk."""
+
+    result: SampleResult
+    seconds: float
+
+
+def open_session(job: Job, device: str) -> Session:
+    """Read the texts, load the model and whatever its methods need.
+
+    Raises:
+        InputError, ModelError: the data, the model or a surrogate cannot be used.
+    """
+    texts = read_texts(job.data_path, job.text_field, job.max_samples)
+    language_model = load_language_model(job.model_name, device=device, dtype=job.dtype)
+    samples = tokenize_texts(
+        texts,
+        language_model.tokenizer,
+        vocab_size=language_model.vocab_size,
+        max_length=job.max_length,
+        max_positions=language_model.max_positions,
+        model_name=language_model.name,
+    )
+    methods: dict[str, Method] = {}
+    left_out = list(job.plan.left_out)
+    for plan in job.plan.methods:
+        try:
+            methods[plan.key] = resolve_method(
+                plan.key,
+                language_model,
+                kvzap_scorer_model=job.kvzap_scorer_model,
+                kvzap_model_type=job.kvzap_model_type,
+            )
+        except ModelError as error:
+            # Who asked for all methods did not ask for a surrogate that may not exist.
+            if not job.plan.asked_for_all or job.kvzap_scorer_model is not None:
+                raise
+            left_out.append(f"{plan.key} ({error})")
+    plans = tuple(plan for plan in job.plan.methods if plan.key in methods)
+    facts = _facts(language_model, samples, plans, tuple(left_out))
+    return Session(job, facts, language_model, samples.samples, methods)
+
+
+def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
+    """The dense forward pass, the evicting attention without eviction, then each method; in this order.
+
+    Raises:
+        ImpossibleResultError: a value that is not finite, an eviction that changed nothing, or StreamingLLM and
+            Random(threshold=1.0) disagree.
+        ModelError: the device's memory is too small.
+    """
+    job, language_model, sample = session.job, session.language_model, session.samples[index]
+    ids = torch.tensor(sample.ids, device=language_model.device)
+    running = "the dense model"
+    validation: dict[str, tuple[SampleResult, KeepMap]] = {}
+    try:
+        started = time.perf_counter()
+        full = dense(language_model, ids)
+        n_entries = language_model.n_layers * language_model.n_kv_heads
+        yield _finished(session, sample, NO_CHUNKING, _everything(n_entries, len(ids)), ids, full, full, started)
+
+        running = BASELINE
+        started = time.perf_counter()
+        kept_all = evict(language_model, ids, BASELINE, chunk_size=job.chunk_size, seed=job.seed)
+        baseline = kept_all.hidden_states
+        yield _finished(session, sample, BASELINE, _everything(n_entries, len(ids)), ids, baseline, full, started)
+
+        for plan in session.facts.plans:
+            running = plan.key
+            started = time.perf_counter()
+            eviction = evict(
+                language_model,
+                ids,
+                session.methods[plan.key],
+                threshold=plan.threshold,
+                density=plan.density,
+                n_sink=plan.n_sink,
+                window=plan.window,
+                chunk_size=job.chunk_size,
+                seed=job.seed,
+            )
+            keep_map, hidden_states = eviction.keep_map, eviction.hidden_states
+            if eviction.felt and torch.equal(hidden_states, baseline):
+                raise ImpossibleResultError(
+                    f"{plan.label} evicted entries of sample {index} (line {sample.line}) whose loss the last query "
+                    "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
+                )
+            done = _finished(session, sample, plan.key, _counted(keep_map), ids, hidden_states, full, started)
+            if index == 0:
+                keep_map.save(keep_map_path(job.output_dir, plan.label))
+            if plan.key in (STREAMING, VALIDATION) and validates(session.facts.plans):
+                validation[plan.key] = (done.result, keep_map)
+                _validate(validation)
+            yield done
+    except torch.OutOfMemoryError:
+        raise ModelError(
+            f"sample {index} (line {sample.line}, {len(ids)} tokens) with {running} does not fit into the memory of "
+            f"{language_model.device}; a smaller --max_length cuts the texts"
+        ) from None
+
+
+def label_stem(label: str) -> str:
+    """A method's label as the beginning of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", label)
+
+
+def keep_map_path(output_dir: Path, label: str) -> Path:
+    """Where the KeepMap of a method's first sample is."""
+    return output_dir / f"{label_stem(label)}_keepmap.safetensors"
+
+
+def sample_result_path(output_dir: Path, sample: int, method: str) -> Path:
+    """Where one method's result on one sample is."""
+    return output_dir / "samples" / f"sample_{sample:05d}_{method}.json"
+
+
+def _facts(
+    language_model: LanguageModel, samples: Samples, plans: tuple[MethodPlan, ...], left_out: tuple[str, ...]
+) -> Facts:
+    return Facts(
+        plans,
+        left_out,
+        len(samples.samples),
+        samples.skipped_lines,
+        language_model.n_layers,
+        language_model.n_kv_heads,
+        str(language_model.dtype).removeprefix("torch."),
+        language_model.device.type,
+    )
+
+
+@dataclass(frozen=True)
+class _Kept:
+    entries: Counts
+    tokens: Counts
+    footprint: float
+
+
+def _everything(n_entries: int, n: int) -> _Kept:
+    """Without eviction all is kept, and all is compressible."""
+    return _Kept(Counts(n_entries * n, n_entries * n, n_entries * n, n_entries * n), Counts(n, n, n, n), 1.0)
+
+
+def _counted(keep_map: KeepMap) -> _Kept:
+    n = keep_map.shape[2]
+    entries, tokens = entry_statistics(keep_map, n), token_statistics(keep_map, n)
+    return _Kept(
+        Counts(entries.n, entries.n_kept, entries.n_compressible, entries.n_compressible_kept),
+        Counts(tokens.n_tokens, tokens.n_kept, tokens.n_compressible, tokens.n_compressible_kept),
+        keep_map.footprint(),
+    )
+
+
+def _finished(
+    session: Session,
+    sample: Sample,
+    method: str,
+    kept: _Kept,
+    ids: Int[Tensor, " N"],
+    hidden_states: Float[Tensor, "N d"],
+    full: Float[Tensor, "N d"],
+    started: float,
+) -> Finished:
+    what = f"{method} on sample {sample.index} (line {sample.line})"
+    language_model = session.language_model
+    likelihood = measure_likelihood(language_model.head, language_model.vocab_size, ids, hidden_states, full, what)
+    result = SampleResult(
+        method,
+        sample.index,
+        sample.line,
+        len(ids),
+        likelihood.n_predicted,
+        likelihood.nll,
+        likelihood.kl,
+        likelihood.n_agreed,
+        kept.entries,
+        kept.tokens,
+        kept.footprint,
+    )
+    write_sample_result(sample_result_path(session.job.output_dir, sample.index, method), result)
+    return Finished(result, time.perf_counter() - started)
+
+
+def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]]) -> None:
+    if len(validation) < 2:
+        return
+    (streaming, streaming_map), (random, random_map) = validation[STREAMING], validation[VALIDATION]
+    same_maps = torch.equal(streaming_map.expires, random_map.expires) and torch.equal(
+        streaming_map.kept(), random_map.kept()
+    )
+    if not same_maps or streaming.nll != random.nll:
+        raise ImpossibleResultError(
+            f"StreamingLLM and Random(threshold=1.0) disagree on sample {streaming.sample} (line {streaming.line}): "
+            f"NLL {streaming.nll!r} and {random.nll!r}, {'equal' if same_maps else 'different'} expiries; "
+            "they must be equal to the last bit"
+        )

@@ -1,0 +1,1 @@
+"""What a language model reads: texts of a file, facts to recall, prose that every CPython carries."""

@@ -1,0 +1,23 @@
+"""The model's own forward pass, for the baseline."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.attention.forward import in_eval_mode
+from keepmap.kv.eviction.support import check_supported
+from keepmap.language_model import LanguageModel
+
+__all__ = ["dense"]
+
+
+def dense(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[Tensor, "N hidden"]:
+    """Last hidden states of one text, with the attention that the model came with.
+
+    Raises:
+        ModelError: the model cannot be done.
+    """
+    check_supported(language_model)
+    with torch.no_grad(), in_eval_mode(language_model.model):
+        output = language_model.body(input_ids=input_ids.to(language_model.device)[None], use_cache=False)
+    return output.last_hidden_state[0]

@@ -1,0 +1,64 @@
+"""Run a model while it forgets what it is told to forget: any expiries, whoever decided them.
+
+L layer · G KV head · N positions.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.attention.forward import LayerCall, run
+from keepmap.attention.text import one_text
+from keepmap.errors import InputError
+from keepmap.kv.eviction.attention import evicting_attention
+from keepmap.kv.eviction.checks import last_query_felt
+from keepmap.kv.eviction.support import check_supported
+from keepmap.language_model import LanguageModel
+
+__all__ = ["hidden_states_under"]
+
+
+def hidden_states_under(
+    language_model: LanguageModel, input_ids: Int[Tensor, "*batch N"], expires: Int[Tensor, "layers heads positions"]
+) -> Float[Tensor, "N hidden"]:
+    """The last hidden states of one text when query i sees position j of (layer, KV head) iff j <= i < expires.
+
+    With the expiries of a KeepMap that `evict` made of the same text, what `evict` computed.
+
+    Args:
+        input_ids: the tokens of one text, [N] or [1, N].
+        expires: the first query that no longer sees each position, in j+1..N.
+
+    Raises:
+        InputError: no text or one that is too long; expiries of another shape, or out of range.
+        ModelError: the model cannot be done.
+        ImpossibleResultError: an attention that is not over what `expires` says.
+    """
+    tokens = one_text(input_ids, language_model)
+    n = tokens.shape[0]
+    shape = (language_model.n_layers, language_model.n_kv_heads, n)
+    if expires.shape != shape:
+        raise InputError(
+            f"expiries of shape {tuple(expires.shape)} were given for a model and a text of {shape} (layers, KV heads, "
+            "tokens); give one for each"
+        )
+    if not bool(((expires.cpu() > torch.arange(n)) & (expires.cpu() <= n)).all()):
+        raise InputError(f"an expiry lies outside of j+1..{n}; a query sees itself, and {n} is never")
+    check_supported(language_model)
+
+    def attend(call: LayerCall) -> Tensor:
+        own = expires[call.layer].to(call.keys.device)
+        output = evicting_attention(
+            call.queries,
+            call.keys,
+            call.values,
+            own,
+            call.sees_from,
+            scaling=call.scaling,
+            softcap=call.softcap,
+            sinks=call.sinks,
+        )
+        last_query_felt(call, own, output)
+        return output
+
+    return run(language_model.model, language_model.body, tokens, attend)

@@ -1,0 +1,99 @@
+"""What a KV method is: frozen data and one pure function. Adding a method is adding one file to `kv/methods/`.
+
+L layer · H query head · G KV head · N positions · D head dimension.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+__all__ = ["LayerInput", "Method", "Received", "Rotation", "Scored"]
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A layer's rotary embedding: position p turns the pair f of a query or key by the angle p * frequency[f].
+
+    The first 2F of the D dimensions are rotated; `interleaved` pairs (0, 1), (2, 3), ..., otherwise (0, F), (1, F+1).
+    """
+
+    frequency: Float[Tensor, " F"]
+    scale: float
+    interleaved: bool
+
+
+@dataclass(frozen=True)
+class LayerInput:
+    """What a score may look at in one layer, before its attention runs.
+
+    Attributes:
+        layer: the layer's index.
+        hidden_states: [N, hidden], the input of the layer's attention (after its norm).
+        queries: [H, N, D], keys: [G, N, D], values: [G, N, Dv], as the layer attends with them (rotated).
+        rotation: the layer's rotary embedding, None where it has none; only set for methods with `needs_rotation`.
+        decided_at: [N], the first query after each position's decision; scores may look at what came before it.
+        scaling: the factor on query-key products.
+        n_sink: how many first positions are protected.
+        seed: for methods that draw.
+    """
+
+    layer: int
+    hidden_states: Float[Tensor, "N hidden"]
+    queries: Float[Tensor, "H N D"]
+    keys: Float[Tensor, "G N D"]
+    values: Float[Tensor, "G N Dv"]
+    rotation: Rotation | None
+    decided_at: Int[Tensor, " N"]
+    scaling: float
+    n_sink: int
+    seed: int
+
+
+class Method(ABC):
+    """A way to tell which positions can go.
+
+    Class variables, all declared by the final class:
+        name: what users type. label: what tables and file names print.
+        n_sink, window: the protection unless the user gives another.
+        threshold: the default threshold; None where the budget rule is the default.
+        density: the default density, where the budget rule is the default.
+        needs: what the score looks at: "position" (its own layer input), "prefix" or "received" (attention so far).
+        needs_rotation, needs_surrogate: whether it wants `LayerInput.rotation`; whether it wants a trained scorer.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    needs: ClassVar[str]
+    n_sink: ClassVar[int] = 4
+    window: ClassVar[int] = 128
+    threshold: ClassVar[float | None] = None
+    density: ClassVar[float | None] = None
+    needs_rotation: ClassVar[bool] = False
+    needs_surrogate: ClassVar[bool] = False
+
+
+class Scored(Method):
+    """A method whose scores are known before the layer's attention runs."""
+
+    @abstractmethod
+    def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
+        """One score per KV head and position; higher is kept longer."""
+
+
+class Received(Method):
+    """A method that scores a position by the attention it has received so far in the evicting model."""
+
+    needs: ClassVar[str] = "received"
+
+    @abstractmethod
+    def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
+        """Scores from `total`, the summed attention (mean over the group's query heads), and the number of `queries`
+        that could see each position."""
+
+
+SurrogateScorer = Callable[[int, Tensor], Tensor]
+"""(layer, hidden states [N, hidden]) -> scores [N, G]: what a surrogate has to be."""

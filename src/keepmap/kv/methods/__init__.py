@@ -1,0 +1,1 @@
+"""KV-cache methods, one per file; the registry finds them."""

@@ -1,1 +1,0 @@
-"""KV-cache methods, one per file; `keepmap.registry` finds them."""

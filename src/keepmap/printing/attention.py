@@ -1,0 +1,105 @@
+"""What `keepmap attention` prints: the document's block of each sample, and what several samples say together."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from keepmap.attention.profile import AttentionProfile
+from keepmap.core.bootstrap import bootstrap_means
+from keepmap.insight.suggestion import Suggestion
+from keepmap.insight.verdicts import SeedInsight, Verdict
+
+__all__ = ["insight_lines", "layer_heading", "overall", "sample_block", "suggestion_lines", "verdict_lines"]
+
+
+def layer_heading(layer: int) -> list[str]:
+    """Of everything about a layer."""
+    return ["", f"ANALYZING LAYER {layer}", "=" * 16]
+
+
+def sample_block(heading: str, profile: AttentionProfile, statistics: Mapping[str, float]) -> list[str]:
+    """A layer's five figures in one sample, as the document prints them."""
+    n = profile.shape[2]
+    ratio = statistics["recent_distant_ratio"]
+    return [
+        "",
+        f"{heading}:",
+        f"  Sequence length: {n}",
+        f"  Context tokens: {n - 1}",
+        f"  Mean context attention: {statistics['mean']:.4f}",
+        f"  Attention std dev: {statistics['std']:.4f}",
+        f"  Max attention position: {statistics['max_position']}",
+        f"  Recent/Distant ratio: {'-' if math.isnan(ratio) else f'{ratio:.2f}'}",
+        f"  Attention entropy: {statistics['entropy']:.2f}",
+    ]
+
+
+def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
+    """The means over two or more samples, with 95 % intervals."""
+    if len(statistics) < 2:
+        return []
+    lines = ["", f"Over {len(statistics)} samples, means and their 95 % intervals:"]
+    for key, label, places in (
+        ("mean", "Mean context attention", 4),
+        ("std", "Attention std dev", 4),
+        ("recent_distant_ratio", "Recent/Distant ratio", 2),
+        ("entropy", "Attention entropy", 2),
+    ):
+        values = np.array([one[key] for one in statistics])
+        values = values[~np.isnan(values)]
+        if len(values):
+            low, high = bootstrap_means(values[None, :, None], seed)
+            between = "" if low is None or high is None else f" [{low[0]:.{places}f}, {high[0]:.{places}f}]"
+            lines.append(f"  {label}: {values.mean():.{places}f}{between}")
+    return lines
+
+
+def insight_lines(insight: SeedInsight) -> list[str]:
+    """The document's insight into a layer, and the line of code that it recommends."""
+    return ["", *insight.lines, "", *insight.made.code]
+
+
+def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
+    """The verdict on each head of a layer, whatever the length: the most frequent one over the samples.
+
+    Args:
+        by_sample: the layer's verdicts in each sample, head by head.
+    """
+    share = by_sample[0][0].numbers.share
+    lines = ["", f"By head, whatever the length: what holds {100 * share:.0f} % of the attention to the context"]
+    for of_head in zip(*by_sample, strict=True):
+        pattern, times = Counter(one.pattern for one in of_head).most_common(1)[0]
+        same = [one for one in of_head if one.pattern == pattern]
+        agreeing = f" in {times} of {len(of_head)} samples" if len(of_head) > 1 else ""
+        seen = [one.numbers for one in same]
+        # The one of median length stands for all of them: the line of code says what the text says.
+        typical = sorted((one.suggestion for one in same), key=lambda one: one.keep)[len(same) // 2]
+        percent = 100 * typical.keep / typical.of
+        lines += [
+            f"  Head {of_head[0].head}: {pattern}{agreeing}: {typical.keep} of {typical.of} positions "
+            f"({percent:.0f} %)",
+            f"    enough: top {_mean([one.top for one in seen]):.0f}, most recent "
+            f"{_mean([one.recent for one in seen]):.0f}, evenly {_mean([one.even for one in seen]):.0f}; entropy "
+            f"{_mean([one.normalised_entropy for one in seen]):.2f} of ln n",
+            *typical.code,
+        ]
+    return lines
+
+
+def suggestion_lines(suggestion: Suggestion) -> list[str]:
+    """What all layers and heads together suggest."""
+    percent = 100 * suggestion.keep / suggestion.of
+    return [
+        "",
+        "OVERALL",
+        "=======",
+        f"{suggestion.pattern}: keep {suggestion.keep} of {suggestion.of} positions ({percent:.0f} %)",
+        *suggestion.code,
+    ]
+
+
+def _mean(values: Sequence[int | float]) -> float:
+    found = [value for value in values if not math.isnan(value)]
+    return math.fsum(found) / len(found) if found else math.nan

@@ -1,0 +1,178 @@
+"""What the commands print: lists of lines, plain text, without a look at any model."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
+from keepmap.kv.comparison.results import Comparison, MethodResult
+from keepmap.kv.comparison.session import Facts
+from keepmap.kv.method import Method
+from keepmap.kv.method_registry import methods
+from keepmap.printing.tables import Column, panels, terminal_width
+
+__all__ = [
+    "advice_lines",
+    "comparison_table",
+    "evaluation_block",
+    "facts_lines",
+    "header",
+    "methods_table",
+    "result_lines",
+]
+
+RULE = "=" * 80
+
+
+def header(model: str, dataset: str, chunk_size: int, plans: Sequence[MethodPlan], devices: Sequence[str]) -> list[str]:
+    """The first block: what is going to be run."""
+    exact = " (exact decoding)" if chunk_size == 1 else ""
+    return [
+        RULE,
+        "KV CACHE COMPRESSION METHODS COMPARISON",
+        RULE,
+        "",
+        "Configuration:",
+        f"  Model: {model}",
+        f"  Dataset: {dataset}",
+        f"  Chunk size: {chunk_size}{exact}",
+        "  Thresholds/Densities:",
+        *(f"    - {plan.key}: {plan.rule()} (sinks={plan.n_sink}, window={plan.window})" for plan in plans),
+        *textwrap.wrap(
+            f"Methods: {', '.join(plan.key for plan in plans) or 'the baselines alone'}",
+            width=80,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        ),
+        f"  Processes: {len(devices)} (device {', '.join(dict.fromkeys(devices))})",
+    ]
+
+
+def facts_lines(facts: Facts) -> list[str]:
+    """What loading has shown: sizes, skipped texts, methods left out."""
+    lines = [
+        f"  Layers x KV heads: {facts.n_layers} x {facts.n_kv_heads} ({facts.dtype} on {facts.device})",
+        f"  Samples: {facts.n_samples}",
+    ]
+    if facts.skipped_lines:
+        shown = ", ".join(map(str, facts.skipped_lines[:5])) + (", ..." if len(facts.skipped_lines) > 5 else "")
+        lines.append(f"  Skipped: {len(facts.skipped_lines)} texts of fewer than 2 tokens (lines {shown})")
+    return lines + [f"  Left out: {reason}" for reason in facts.left_out]
+
+
+def evaluation_block(name: str) -> list[str]:
+    """The heading of one method."""
+    return ["", RULE, f"Evaluating: {name}", RULE]
+
+
+def result_lines(row: MethodResult, *, compressed: bool) -> list[str]:
+    """One method's figures, `compressed` with its densities."""
+    lines = [
+        "",
+        f"{row.method} Results:",
+        f"  Perplexity: {row.perplexity:.4f}",
+        f"  Avg NLL: {row.avg_nll:.4f}",
+        f"  Total tokens: {row.total_tokens:,}",
+    ]
+    if compressed:
+        lines += [
+            "  Compression Statistics:",
+            f"    Overall Density (w/ window): {row.density_overall:.2%}",
+            f"    Compressible Region Density (w/o window): {row.density_compressible:.2%}",
+        ]
+    return lines
+
+
+def advice_lines(row: MethodResult, plan: MethodPlan, n_compressible: int) -> list[str]:
+    """One line where a method that has scores selected nothing: it evicted all that it could, or none of it."""
+    if plan.key in (BASELINE, STREAMING, VALIDATION) or row.density_compressible not in (0.0, 1.0):
+        return []
+    if n_compressible == 0:
+        return ["    The texts have nothing compressible: try a smaller --sliding_window_size"]
+    what, density, threshold = (
+        ("Nothing", "lower", "higher") if row.density_compressible == 1.0 else ("Everything", "higher", "lower")
+    )
+    if plan.threshold is None:
+        return [f"    {what} compressible was evicted: try a {density} --density"]
+    return [f"    {what} compressible was evicted: try --density 0.2 or a {threshold} threshold"]
+
+
+def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> list[str]:
+    """The last block: both baselines, the chunking artifact, and every method in the order of NLL."""
+    whole, chunked = comparison.baseline_no_chunking, comparison.baseline
+    artifact = chunked.avg_nll - whole.avg_nll
+    rows = [whole, chunked, *comparison.methods]
+    n = chunked.n_samples
+    return [
+        "",
+        RULE,
+        "COMPARISON SUMMARY",
+        RULE,
+        "",
+        f"Baseline (No Chunking) NLL: {whole.avg_nll:.6f} | PPL: {whole.perplexity:.4f}",
+        f"Baseline (Chunked)     NLL: {chunked.avg_nll:.6f} | PPL: {chunked.perplexity:.4f}",
+        f"Chunking Artifact:     ΔNLL: {_signed(artifact, 6)} ({_signed(100 * artifact / whole.avg_nll, 2)}%)",
+        "",
+        *panels(
+            Column("Method", tuple(row.method for row in rows)),
+            [
+                Column("NLL", tuple(f"{row.avg_nll:.6f}" for row in rows)),
+                Column("ΔNLL", tuple(_signed(row.nll_delta, 6) for row in rows)),
+                Column(f"95% interval (n={n})", tuple(_interval(row) for row in rows)),
+                Column("ΔNLL %", tuple(f"{_signed(row.nll_delta_pct, 2)}%" for row in rows)),
+                Column("PPL", tuple(f"{row.perplexity:.4f}" for row in rows)),
+                Column("Dens(all)", tuple(f"{row.density_overall:.2%}" for row in rows)),
+                Column("Dens(comp)", tuple(f"{row.density_compressible:.2%}" for row in rows)),
+                Column("Footprint", tuple(f"{row.footprint:.2%}" for row in rows)),
+                Column("KL", tuple(f"{row.kl:.6f}" for row in rows)),
+                Column("Top-1", tuple(f"{row.top1_agreement:.2%}" for row in rows)),
+                Column("Seconds", tuple(f"{seconds[row.method_key]:.2f}" for row in rows)),
+            ],
+            terminal_width(),
+        ),
+        "",
+        "Note: ΔNLL is relative to Baseline (Chunked), per token; the interval is a",
+        f"      paired bootstrap over samples (n={n}{', too few for one' if n == 1 else ''})",
+        "      Dens(all) = cache entries kept at the end, of all",
+        "      Dens(comp) = the same without sinks and window",
+        "      Footprint = cache entries held on average while reading",
+        "      KL, Top-1 = against the full cache: nats per token, same likeliest token",
+    ]
+
+
+def methods_table() -> list[str]:
+    """Every method with its default rule, its protection and what its score needs."""
+    rows = methods().values()
+    return [
+        *panels(
+            Column("Method", tuple(row.name for row in rows)),
+            [
+                Column("Label", tuple(row.label for row in rows)),
+                Column("Rule", tuple(_default_rule(row) for row in rows)),
+                Column("Sinks", tuple(str(row.n_sink) for row in rows)),
+                Column("Window", tuple(str(row.window) for row in rows)),
+                Column("Needs", tuple(f"{row.needs}{'*' if row.needs_surrogate else ''}" for row in rows)),
+            ],
+            terminal_width(),
+        ),
+        "",
+        "Rule: t, dropped below that threshold; d, that density is held (budget rule)",
+        "Needs: what a score looks at: its own position, the prefix so far, or the",
+        "       attention received so far; * and a trained surrogate",
+    ]
+
+
+def _default_rule(method: type[Method]) -> str:
+    return f"d {method.density:g}" if method.threshold is None else f"t {method.threshold:g}"
+
+
+def _interval(row: MethodResult) -> str:
+    if row.nll_delta_low is None or row.nll_delta_high is None:
+        return f"n={row.n_samples}"
+    return f"{_signed(row.nll_delta_low, 4)} .. {_signed(row.nll_delta_high, 4)}"
+
+
+def _signed(value: float, digits: int) -> str:
+    """With its sign; a value that rounds to nothing is +0, not -0."""
+    rounded = round(value, digits)
+    return f"{rounded if rounded else 0.0:+.{digits}f}" if math.isfinite(value) else f"{value:+}"

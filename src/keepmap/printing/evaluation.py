@@ -1,0 +1,93 @@
+"""What an evaluation prints: the goals, a table of them, and the means with their intervals."""
+
+import textwrap
+from collections.abc import Sequence
+
+from keepmap.agents.acting.agent import Agent
+from keepmap.agents.compressor import Compressor
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.evaluation.returns import EARLY, LAST, SOLVED, Estimate, Evaluation
+from keepmap.printing.tables import Column, panels
+
+__all__ = ["header", "summary", "table"]
+
+MOST_ROWS = 100
+
+
+def header(
+    agent: Agent,
+    goals: Sequence[Goal],
+    compressors: Sequence[Compressor | None],
+    episodes: int,
+    copies: int,
+    seed: int,
+) -> list[str]:
+    """What is going to be played."""
+    room = agent.room
+    kinds = list(dict.fromkeys(_told(agent, one) for one in compressors))
+    shown = " ".join(_short(goal) for goal in goals[:MOST_ROWS])
+    more = f" and {len(goals) - MOST_ROWS:,} more" if len(goals) > MOST_ROWS else ""
+    return [
+        *textwrap.wrap(f"Evaluation goals: {shown}{more}", 80, subsequent_indent="  "),
+        f"  {room.name} {room.size}x{room.size}, {episodes:,} episodes of {room.horizon} steps, "
+        f"{copies:,} {'copy' if copies == 1 else 'copies'} of each goal, seed {seed}",
+        *textwrap.wrap(f"  Context: {', '.join(kinds)}", 80, subsequent_indent="    "),
+        "",
+    ]
+
+
+def _told(agent: Agent, compressor: Compressor | None) -> str:
+    whole = f"the last {agent.config.n_transit} transitions"
+    trained = agent.compressor
+    note = "" if compressor == trained else " (trained with " + ("whole windows)" if trained is None else f"{trained})")
+    return (whole if compressor is None else f"{compressor} of {whole}") + note
+
+
+def _short(goal: Goal) -> str:
+    return f"({','.join(map(str, goal))})"
+
+
+def table(evaluation: Evaluation) -> list[str]:
+    """A line for each goal, of the first hundred."""
+    rows = list(zip(evaluation.goals, evaluation.returns.mean(1), evaluation.optimum, strict=True))[:MOST_ROWS]
+    last, solved = evaluation.last[:MOST_ROWS], evaluation.success[:MOST_ROWS]
+    names = tuple(f"Env {index} (goal={goal})" for index, (goal, _, _) in enumerate(rows))
+    columns = [
+        Column("mean reward", tuple(f"{mean:.2f}" for _, mean, _ in rows)),
+        Column("optimum", tuple(f"{best:.2f}" for _, _, best in rows)),
+        Column("share", tuple(f"{_share(mean, best)}" for _, mean, best in rows)),
+        Column(f"last {min(LAST, evaluation.episodes)}", tuple(f"{value:.2f}" for value in last)),
+        Column("solved", tuple("yes" if one else "no" for one in solved)),
+    ]
+    left = len(evaluation.goals) - len(rows)
+    return [*panels(Column("", names), columns, 80), *([f"and {left:,} more, in evaluation.json"] if left else []), ""]
+
+
+def summary(evaluation: Evaluation) -> list[str]:
+    """The means over goals, with their intervals, and how many goals are solved."""
+    n = len(evaluation.goals)
+    optimum = sum(evaluation.optimum) / n
+    early = evaluation.early
+    lines = [f"Overall mean reward: {_estimate(evaluation.estimate(), optimum)}"]
+    if early is not None:
+        lines.append(f"  of episodes {EARLY[0]} to {EARLY[1]}: {_estimate(early, optimum)}")
+    lines += [
+        f"Std deviation: {evaluation.standard_deviation:.2f} (of an episode, over goals and episodes)",
+        f"Solved: {sum(evaluation.success)} of {n} goals "
+        f"(last {min(LAST, evaluation.episodes)} episodes at {100 * SOLVED:.0f} % of the optimum or more)",
+    ]
+    trained_on = len(evaluation.options["trained_on"])
+    if trained_on:
+        lines.append(f"Note: {trained_on} of these goals were in the training")
+    if n > 1:
+        lines.append("[...]: 95 % bootstrap interval over goals")
+    return lines
+
+
+def _estimate(estimate: Estimate, optimum: float) -> str:
+    share = _share(estimate.mean, optimum)
+    return f"{estimate}, n={estimate.n} ({share} of the optimum {optimum:.2f})"
+
+
+def _share(mean: float, best: float) -> str:
+    return f"{mean / best:.1%}" if best else "-"

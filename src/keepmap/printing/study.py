@@ -1,0 +1,225 @@
+"""What a study prints and writes: its plan, its tables, and what was promised against what was measured."""
+
+import csv
+import io
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from keepmap.agents.acting.agent import Agent
+from keepmap.agents.evaluation.returns import EARLY, Estimate
+from keepmap.agents.study.job import Job
+from keepmap.agents.study.promises import near_budget
+from keepmap.agents.study.results import BASELINE, Row, Study
+from keepmap.printing.tables import Column, panels
+
+__all__ = ["header", "label", "legend", "markdown", "notes", "pattern_line", "promise_lines", "study_csv", "table"]
+
+WIDTH = 80
+VERDICTS = {True: "yes", False: "no", None: "not shown"}
+Timings = Mapping[str, Mapping[str, float]]
+"""Compressor and budget, as `label` says them -> training_seconds, and action_seconds at 1 and at 64 environments."""
+
+
+def label(row: Row) -> str:
+    """`recency 80%`, or `baseline`."""
+    return BASELINE if row.compressor == BASELINE else f"{row.compressor} {row.percent:g}%"
+
+
+def header(agents: Sequence[Agent], jobs: Sequence[Job], left: int, workers: int, from_scratch: bool) -> list[str]:
+    """What is going to be run."""
+    agent, trained = agents[0], [job for job in jobs if job.config is not None]
+    room, updates = agent.room, trained[0].config.train_timesteps if trained[0].config else 0
+    names = ", ".join(one.name for one in agents)
+    text = [
+        f"Baseline: {names}; {room.name} {room.size}x{room.size}, {len(agent.held_out)} held-out goals, window of "
+        f"{agent.config.n_transit} transitions",
+        f"{len(trained)} trainings of {updates:,} updates and {len(jobs) - len(trained)} runs without, {left} of them "
+        f"left to do, in {workers} process{'es' * (workers > 1)}",
+        *notes(len(agents), updates, from_scratch, max(job.planned.seed for job in jobs) + 1),
+    ]
+    return [line for one in text for line in textwrap.wrap(one, WIDTH, subsequent_indent="  ")]
+
+
+def notes(agents: int, updates: int, from_scratch: bool, seeds: int) -> list[str]:
+    """How agents were trained: sentences that belong to every table."""
+    if from_scratch:
+        said = [f"Every agent, the baseline too, was trained from random weights for {updates:,} updates."]
+    else:
+        said = [
+            f"Retraining: every agent starts from the baseline's weights and is trained for {updates:,} more updates "
+            "with its compressor; the baseline goes on for as many with its whole window, so that nobody has more "
+            "training."
+        ]
+    said.append("In rollout only: the baseline's weights as they were, with the compressor on while it acts.")
+    if agents == 1 and seeds > 1:
+        said.append("One checkpoint was given: training seeds differ in what is drawn after it, not in its weights.")
+    return said
+
+
+def table(study: Study, timings: Timings) -> list[str]:
+    """A line for each compressor and budget; what was measured in rollout only stands beside what was trained."""
+    rows = [row for row in study.rows if row.trained]
+    others = {(row.compressor, row.percent): row for row in study.rows if not row.trained}
+    first = Column("", tuple(label(row) for row in rows))
+    columns = [Column(title, tuple(cell(row) for row in rows)) for title, cell in _cells(others, timings)]
+    return panels(first, columns, WIDTH)
+
+
+def _cells(others: Mapping[tuple[str, float], Row], timings: Timings) -> list[tuple[str, Callable[[Row], str]]]:
+    def other(row: Row, tell: Callable[[Row], str]) -> str:
+        found = others.get((row.compressor, row.percent))
+        return "-" if found is None else tell(found)
+
+    def timed(row: Row, name: str, scale: float = 1.0, digits: int = 1) -> str:
+        found = timings.get(label(row), {}).get(name)
+        return "-" if found is None else f"{found * scale:.{digits}f}"
+
+    return [
+        ("seeds", lambda row: str(row.n_seeds)),
+        ("return", lambda row: f"{row.early.mean:.2f}"),
+        ("95 % interval", lambda row: _ends(row.early)),
+        ("of baseline", lambda row: _percent(row.share)),
+        ("95 % interval ", lambda row: _ends(row.share, 100.0, 1)),
+        ("solved", lambda row: f"{row.solved:.0%}"),
+        ("rollout only", lambda row: other(row, lambda found: f"{found.early.mean:.2f}")),
+        ("of baseline ", lambda row: other(row, lambda found: _percent(found.share))),
+        ("95 % interval  ", lambda row: other(row, lambda found: _ends(found.share, 100.0, 1))),
+        ("all 40 episodes", lambda row: f"{row.whole.mean:.2f}"),
+        ("kept", lambda row: f"{row.kept:.1f}"),
+        ("of", lambda row: f"{row.kept / row.ratio:.1f}" if row.ratio else "-"),
+        ("ratio", lambda row: f"{row.ratio:.1%}"),
+        ("at most", lambda row: str(row.most_kept)),
+        ("kFLOP/action", lambda row: f"{row.flops / 1e3:,.0f}"),
+        ("saved", lambda row: f"{row.saved_flops:.1%}"),
+        ("saved, cached", lambda row: f"{row.saved_cached_flops:.1%}"),
+        ("KiB held", lambda row: f"{row.bytes / 1024:,.0f}"),
+        ("saved ", lambda row: f"{row.saved_bytes:.1%}"),
+        ("moved", lambda row: f"{row.distance.mean:.3f}"),
+        ("95 % interval   ", lambda row: _ends(row.distance, 1.0, 3)),
+        ("entropy", lambda row: _number(row.entropy)),
+        ("baseline's", lambda row: _number(row.baseline_entropy)),
+        ("training s", lambda row: timed(row, "training_seconds", digits=0)),
+        ("ms/action", lambda row: timed(row, "1", 1e3)),
+        ("ms/64 actions", lambda row: timed(row, "64", 1e3)),
+    ]
+
+
+def legend(study: Study) -> list[str]:
+    """What the columns mean, in lines that fit a terminal."""
+    return [line for one in _meanings(study) for line in textwrap.wrap(one, WIDTH, subsequent_indent="  ")]
+
+
+def _meanings(study: Study) -> list[str]:
+    base = study.row(BASELINE, 0.0, True)
+    assert base is not None
+    return [
+        f"return: mean of episodes {EARLY[0]} to {EARLY[1]}; of baseline: paired over goals; intervals: 95 % bootstrap "
+        "over goals and training seeds; solved: goals with 90 % of their optimum.",
+        "kept, of, ratio: transitions per action. FLOPs by formula; agents that act together are computed as wide as "
+        "the one that keeps most. The baseline's are those of its key/value cache, which a look at the whole window "
+        f"also uses where attention decides; without it, each of the two takes {base.again_flops / 1e3:,.0f} k. saved: "
+        "nobody has the cache; saved, cached: the baseline and the look have it. KiB held: keys and values, of the "
+        "whole window too where attention decides.",
+        "moved: total variation between the agent's attention over what is kept and the baseline's over the same "
+        "transitions; entropy: of either, over ln n.",
+        "training s: on the clock, while other runs shared the machine, so that it compares nothing; ms/action: "
+        "measured after all runs.",
+    ]
+
+
+def pattern_line(study: Study) -> str:
+    """The attention pattern that decides which compressor is matched to it."""
+    pattern = study.pattern
+    return (
+        f"The baseline's attention has an entropy of {pattern['nats']:.2f} nats and a recent/distant ratio of "
+        f"{pattern['recent_distant']:.2f}: the guide matches {pattern['matched']} to it."
+    )
+
+
+def promise_lines(study: Study) -> list[str]:
+    """What was promised against what was measured."""
+    said = study.promises
+    columns = [
+        Column("of", tuple(str(one["of"]) for one in said)),
+        Column("measured", tuple(str(one["measured"]) for one in said)),
+        Column("holds", tuple(VERDICTS[one["holds"]] for one in said)),
+    ]
+    first = Column("promised", tuple(str(one["promised"]) for one in said))
+    lines = [line for one in (pattern_line(study), *_rules(study)) for line in textwrap.wrap(one, WIDTH)]
+    return [*lines, "", *panels(first, columns, WIDTH)]
+
+
+def _rules(study: Study) -> list[str]:
+    """How promises are judged."""
+    said = [
+        "What is saved holds from 5 points below what was promised; a loss holds, or not, where its whole 95 % "
+        'interval does, and is "not shown" else.'
+    ]
+    out = [row for row in study.rows if row.trained and row.compressor != BASELINE and not near_budget(row)]
+    if out:
+        names = ", ".join(f"{label(row)} ({row.ratio:.1%} kept)" for row in out)
+        said.append(f"Left out, since they keep another share than their budget's: {names}.")
+    return said
+
+
+def markdown(study: Study, timings: Timings, figure: str) -> str:
+    """The study as a page: notes, the figure, tables."""
+    rows = [row for row in study.rows if row.trained]
+    others = {(row.compressor, row.percent): row for row in study.rows if not row.trained}
+    cells = _cells(others, timings)
+    text = [
+        "# Compressors: what they cost",
+        f"Written by `{study.options['command']}`.",
+        "\n".join(f"- {note}" for note in study.options["notes"]),
+        f"![Share of the baseline's return against how much shorter histories are]({figure})",
+    ]
+    for group in (cells[:10], cells[10:19], cells[19:]):
+        titles = ["", *(title.strip() for title, _ in group)]
+        lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+        lines += [f"| {' | '.join([label(row), *(cell(row) for _, cell in group)])} |" for row in rows]
+        text.append("\n".join(lines))
+    text.append("\n".join(f"- {one}" for one in _meanings(study)))
+    text.append("## What was promised")
+    text += [pattern_line(study), *_rules(study)]
+    lines = ["| promised | of | measured | holds |", "|---|---|---|---|"]
+    lines += [
+        f"| {one['promised']} | {one['of']} | {one['measured']} | {VERDICTS[one['holds']]} |" for one in study.promises
+    ]
+    return "\n\n".join([*text, "\n".join(lines)]) + "\n"
+
+
+def study_csv(study: Study) -> str:
+    """The rows as CSV; an estimate is three columns."""
+    flat = [_flat(asdict(row)) for row in study.rows]
+    names = list(dict.fromkeys(name for one in flat for name in one))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= {name if key == "mean" else f"{name}_{key}": one for key, one in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _percent(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else f"{estimate.mean:.1%}"
+
+
+def _ends(estimate: Estimate | None, scale: float = 1.0, digits: int = 2) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "-"
+    return f"{scale * estimate.low:.{digits}f} .. {scale * estimate.high:.{digits}f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,1 @@
+"""The recipe of the embedded model `tiny`; `python -m keepmap.recipes.tiny --help` says what it does."""

@@ -1,1 +1,0 @@
-"""How the embedded models and their surrogates are trained, and where learning histories come from."""

@@ -1,0 +1,259 @@
+"""Acting: the cache equals re-running the window, also after it slides; any vector of environments can be played."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from torch import Tensor
+
+from keepmap.agents.acting.memory import Step
+from keepmap.agents.acting.rollout import Player, attended, decide, play
+from keepmap.agents.compressor_registry import compressors, make_compressor
+from keepmap.agents.environments.dark_room import DarkRoom
+from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.shortening import shorten
+from keepmap.agents.transformer import DecisionShape, DecisionTransformer
+from keepmap.errors import ImpossibleResultError, InputError
+
+ROOM = DarkRoom(5, 6)
+SHAPE = DecisionShape((5, 5), 5, 16, 2, 2, 32)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["", "dones"])
+def model(request: pytest.FixtureRequest) -> DecisionTransformer:
+    torch.manual_seed(3)
+    return DecisionTransformer(replace(SHAPE, dones=request.param)).eval()
+
+
+def step(draw: torch.Generator, agents: int, valid: Tensor | None = None) -> Step:
+    return Step(
+        torch.randint(0, 5, (agents, 2), generator=draw),
+        torch.randint(0, 5, (agents,), generator=draw),
+        torch.randint(0, 2, (agents,), generator=draw).float(),
+        torch.randint(0, 5, (agents, 2), generator=draw),
+        torch.randint(0, 2, (agents,), generator=draw).bool(),
+        torch.ones(agents, dtype=torch.bool) if valid is None else valid,
+    )
+
+
+@pytest.mark.parametrize(("size", "slide"), [(8, 1), (8, 3), (8, 8), (1, 1), (100, 10)])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_cache_equals_running_the_whole_window_again(
+    model: DecisionTransformer, size: int, slide: int, gaps: bool
+) -> None:
+    draw = torch.Generator().manual_seed(size)
+    player = Player(model, 3, size, slide)
+    lengths = []
+    with torch.inference_mode():
+        for number in range(30):
+            states = torch.randint(0, 5, (3, 2), generator=draw)
+            fast = player.logits(states)
+            history = player.window.history()
+            slow = decide(model, history, states, player.window.times_now, see=lambda weights: None)
+            assert (fast - slow).abs().max() < 1e-5
+            lengths.append(history.valid.shape[1])
+            valid = torch.tensor([number % 4 != row for row in range(3)]) if gaps else None
+            player.add(step(draw, 3, valid))
+    assert max(lengths) == min(size, 29)
+    assert lengths[: size + 1] == list(range(min(size, 29) + 1))[: len(lengths)]
+
+
+def test_the_window_holds_the_last_transitions_with_their_times(model: DecisionTransformer) -> None:
+    draw = torch.Generator().manual_seed(0)
+    player = Player(model, 1, 4, 2, make_compressor("recency", {"keep_recent": 2}))
+    steps = [step(draw, 1) for _ in range(7)]
+    for one in steps:
+        player.add(one)
+    history = player.window.history()
+    assert history.dones is not None
+    assert history.dones[0].tolist() == [bool(one.dones[0]) for one in steps[4:]]
+    assert {bool(one.dones[0]) for one in steps[4:]} == {True, False}
+    assert history.times.tolist() == [[4, 5, 6]]
+    assert history.states[0].tolist() == [one.states[0].tolist() for one in steps[4:]]
+    assert player.window.times_now.tolist() == [7]
+
+
+def test_an_agent_that_made_no_step_grows_no_older(model: DecisionTransformer) -> None:
+    draw = torch.Generator().manual_seed(0)
+    player = Player(model, 2, 8, 2)
+    for valid in ([True, True], [False, True], [True, False], [True, True]):
+        player.add(step(draw, 2, torch.tensor(valid)))
+    history = player.window.history()
+    assert player.window.times_now.tolist() == [3, 3]
+    assert [history.times[row, history.valid[row]].tolist() for row in range(2)] == [[0, 1, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("name", sorted(compressors()))
+def test_a_compressed_history_is_all_that_the_agent_sees(model: DecisionTransformer, name: str) -> None:
+    draw = torch.Generator().manual_seed(1)
+    compressor = make_compressor(name, {"max_keep" if name == "threshold" else _budget(name): 3})
+    player = Player(model, 2, 12, 3, compressor)
+    with torch.inference_mode():
+        for _ in range(20):
+            states = torch.randint(0, 5, (2, 2), generator=draw)
+            fast = player.logits(states)
+            history = player.window.history()
+            if compressor.needs_attention:
+                attention = attended(model, history, states)
+                history = player.window.history(attention)
+            kept = shorten(history, compressor.select(history))
+            assert kept.valid.sum(1).max() <= 3
+            slow = decide(model, kept, states, player.window.times_now)
+            assert (fast - slow).abs().max() < 1e-4
+            player.add(step(draw, 2))
+
+
+def _budget(name: str) -> str:
+    return "keep_recent" if name == "recency" else "target_length"
+
+
+def test_the_same_seed_gives_the_same_returns_and_another_one_others(model: DecisionTransformer) -> None:
+    envs = RoomVectorEnv(ROOM, 6, [(2, 2)] * 6)
+
+    def played(seed: int) -> Any:
+        return play(model, envs, 8, size=12, slide=6, seed=seed)
+
+    assert played(0).shape == (6, 8)
+    assert np.array_equal(played(0), played(0))
+    assert not np.array_equal(played(0), played(1))
+
+
+def test_gymnasiums_own_vectors_are_played_in_every_way_to_reset(model: DecisionTransformer) -> None:
+    """The transitions are the same ones, so the returns are those of our own vector."""
+    goals = [(2, 2), (0, 4), (2, 3)]
+    ours = play(model, RoomVectorEnv(ROOM, 3, goals), 5, size=12, slide=6)
+    for mode in AutoresetMode:
+        makers = [
+            lambda goal=goal: gymnasium.make("keepmap/DarkRoom-9x9-v0", goal=goal, size=5, horizon=6) for goal in goals
+        ]
+        envs = SyncVectorEnv(makers, autoreset_mode=mode)
+        returns = play(model, envs, 5, size=12, slide=6)
+        envs.close()
+        assert returns.shape == (3, 5)
+        assert np.array_equal(returns, ours), mode
+
+
+class Counted(gymnasium.Env[Any, Any]):
+    """Rewards each step, and ends after as many as its number says: episodes of different lengths."""
+
+    def __init__(self, length: int) -> None:
+        self.observation_space, self.action_space = MultiDiscrete([5, 5]), Discrete(5)
+        self.length, self.steps = length, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.array([0, 0]), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return np.array([4, 4]), 1.0, self.steps >= self.length, False, {}
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_episodes_of_different_lengths_are_counted_each_by_itself(
+    model: DecisionTransformer, mode: AutoresetMode
+) -> None:
+    lengths = [2, 5, 3]
+    envs = SyncVectorEnv([lambda length=length: Counted(length) for length in lengths], autoreset_mode=mode)
+    assert play(model, envs, 4, size=10, slide=2).tolist() == [[length] * 4 for length in map(float, lengths)]
+
+
+def test_the_last_observation_of_an_episode_is_remembered_not_the_next_first_one(model: DecisionTransformer) -> None:
+    seen: list[list[int]] = []
+
+    class Noting(Player):
+        def add(self, step: Step) -> None:
+            seen.extend(step.next_states[step.valid].tolist())
+            super().add(step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keepmap.agents.acting.rollout.Player", Noting)
+        for mode in AutoresetMode:
+            play(model, SyncVectorEnv([lambda: Counted(3)], autoreset_mode=mode), 3, size=10, slide=2)
+    assert seen
+    assert all(state == [4, 4] for state in seen)
+
+
+def test_other_spaces_are_refused(model: DecisionTransformer) -> None:
+    with pytest.raises(InputError, match=r"trained on MultiDiscrete\(\[5, 5\]\) and Discrete\(5\)"):
+        play(model, RoomVectorEnv(DarkRoom(9, 6), 2), 1, size=4, slide=1)
+
+    class Other(Counted):
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.observation_space = Box(0, 1, (2,))
+
+    with pytest.raises(InputError, match="Box"):
+        play(model, SyncVectorEnv([Other]), 1, size=4, slide=1)
+    with pytest.raises(InputError, match="episodes 0 was asked for"):
+        play(model, RoomVectorEnv(ROOM, 2), 0, size=4, slide=1)
+
+
+MISTAKES = """
+import gymnasium
+import keepmap
+from keepmap.errors import InputError
+from keepmap.agents.compressors.random import RandomCompressor
+
+agent = keepmap.load_agent()
+one = gymnasium.make("keepmap/DarkRoom-9x9-v0")
+envs = gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=2)
+for given in (
+    {"envs": one}, {"envs": None}, {"episodes": 1.5}, {"seed": -1}, {"compressor": "recency"},
+    {"compressor": RandomCompressor},
+):
+    try:
+        agent.play(**{"envs": envs, "episodes": 1, **given})
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_what_cannot_be_played_is_one_line() -> None:
+    """In a process of its own: here, the types of arguments are checked before they are looked at."""
+    done = subprocess.run([sys.executable, "-c", MISTAKES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == 6
+    starts = ("OrderEnforcing was given", "NoneType was given", "episodes 1.5", "seed -1", *["the compressor"] * 2)
+    for line, start in zip(said, starts, strict=True):
+        assert line.startswith(start)
+
+
+def test_environments_that_break_their_word_are_named(model: DecisionTransformer) -> None:
+    class Outside(Counted):
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            return np.array([9, 9]), 1.0, False, False, {}
+
+    class Silent(RoomVectorEnv):
+        def step(self, actions: Any) -> Any:
+            *rest, _ = super().step(actions)
+            return *rest, {}
+
+    with pytest.raises(InputError, match="outside of its space"):
+        play(model, SyncVectorEnv([lambda: Outside(2)]), 1, size=4, slide=1)
+
+    class Last(Counted):
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            return np.array([9, 9]), 1.0, True, False, {}
+
+    for mode in AutoresetMode:
+        with pytest.raises(InputError, match="outside of its space"):
+            play(model, SyncVectorEnv([lambda: Last(1)], autoreset_mode=mode), 2, size=4, slide=1)
+    with pytest.raises(InputError, match="final_obs"):
+        play(model, Silent(ROOM, 2), 2, size=4, slide=1)
+
+
+def test_weights_that_are_no_numbers_are_an_error() -> None:
+    broken = DecisionTransformer(SHAPE).eval()
+    torch.nn.init.constant_(broken.head.bias, float("nan"))
+    with pytest.raises(ImpossibleResultError, match="logits are no numbers"):
+        play(broken, RoomVectorEnv(ROOM, 2), 1, size=4, slide=1)

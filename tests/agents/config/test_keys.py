@@ -1,0 +1,238 @@
+"""Every key of the configuration: what it may hold, and that something reads it."""
+
+import ast
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keepmap
+from keepmap.agents.collection.source_registry import source_class, sources
+from keepmap.agents.config import KEYS, Config
+from keepmap.agents.config.check import most_return
+from keepmap.agents.config.schema import SOURCE_OPTIONS
+from keepmap.agents.environments import ROOMS, room_named
+from keepmap.errors import InputError
+
+SOURCE = Path(keepmap.__file__).parent
+
+# A value of each key that is not its default, and what else it takes for it to act.
+OTHER = {
+    "env": "darkroom_hard",
+    "grid_size": 5,
+    "horizon": 7,
+    "max_reward": 99.0,
+    "split": "0/9",
+    "env_split_seed": 3,
+    "train_env_ratio": 0.5,
+    "alg": "q_learning",
+    "alg_seed": 4,
+    "n_stream": 3,
+    "n_episodes": 5,
+    "total_source_timesteps": 4000,
+    "policy": ("MlpPolicy", {"alg": "ppo"}),
+    "n_steps": (4, {"alg": "ppo"}),
+    "batch_size": (4, {"alg": "ppo"}),
+    "n_epochs": (4, {"alg": "ppo"}),
+    "source_lr": (0.1, {"alg": "ppo"}),
+    "tf_n_embd": 32,
+    "tf_n_layer": 2,
+    "tf_n_head": 2,
+    "tf_n_inner": 32,
+    "tf_dones": True,
+    "tf_dropout": 0.1,
+    "tf_attn_dropout": 0.1,
+    "n_transit": 10,
+    "n_slide": 5,
+    "flash_attn": False,
+    "mixed_precision": "fp32",
+    "train_timesteps": 5,
+    "train_batch_size": 2,
+    "lr": 0.1,
+    "num_warmup_steps": 0,
+    "beta1": 0.5,
+    "beta2": 0.5,
+    "weight_decay": 0.5,
+    "label_smoothing": 0.1,
+    "train_seed": 9,
+    "init": "tiny",
+    "traj_dir": "elsewhere",
+    "train_n_stream": 2,
+    "train_source_timesteps": 100,
+    "last_episodes": 2,
+    "from_start": 0.1,
+    "compressor": {"name": "recency", "keep_recent": 4},
+    "compress_labels": (2, {"compressor": {"name": "uniform"}}),
+    "log_dir": "runs/mine",
+    "summary_interval": 3,
+    "eval_interval": 0,
+    "gen_interval": 7,
+    "ckpt_interval": 8,
+    "test_batch_size": 4,
+}
+ONE_VALUE = ("dim_states", "dim_actions", "num_actions", "model")  # facts that are checked
+
+
+def other(name: str) -> tuple[object, dict[str, object]]:
+    value = OTHER[name]
+    return value if isinstance(value, tuple) else (value, {})
+
+
+def test_every_key_is_tried_here():
+    assert set(KEYS) == {*OTHER, *ONE_VALUE} == {one.name for one in fields(Config)}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_another_value_makes_another_configuration(name):
+    value, needs = other(name)
+    config = Config.from_dict({name: value, **needs})
+    assert getattr(config, name) == value != getattr(Config(), name)
+    assert config != Config.from_dict(needs)
+
+
+def test_every_key_is_read_where_it_acts():
+    read = {name for keys in SOURCE_OPTIONS.values() for name, option in keys.items() if option}
+    for path in SOURCE.rglob("*.py"):
+        reader = path.parent.name != "config" or path.name in ("schema.py", "check.py")
+        for node in ast.walk(ast.parse(path.read_text())) if reader else ():
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                where = ("config",) if path.name != "schema.py" else ("self",)
+                read |= {node.attr} if node.value.id in where else set()
+    # Checked one and all, in a loop over their names.
+    read |= {"dim_states", "dim_actions", "num_actions"}
+    unread = set(KEYS) - read - {"policy"}
+    assert not unread, f"keys that nothing reads: {sorted(unread)}"
+
+
+def test_what_the_folders_and_files_are_called():
+    def run(**values):
+        return Config(**values).run_folder().as_posix()
+
+    assert run() == "runs/AD-darkroom-seed0"
+    assert run(split="0/9", train_seed=2) == "runs/AD-darkroom-seed0-0of9-train2"
+    assert run(compressor={"name": "recency", "keep_recent": 4}) == "runs/AD-darkroom-seed0-recency-4"
+    assert run(grid_size=5) == "runs/AD-darkroom-5x5-seed0"
+    assert run(log_dir="here") == "here"
+    assert Config().histories_path().as_posix() == "datasets/history_darkroom_optimistic_alg-seed0.hdf5"
+    names = {
+        Config(**values).histories_path().name
+        for values in (
+            {},
+            {"grid_size": 5},
+            {"horizon": 10},
+            {"env": "darkroom_permuted", "horizon": 50, "max_reward": 50.0},
+            {"split": "0/9"},
+            {"split": "1/9"},
+            {"split": "all"},
+            {"env_split_seed": 1},
+            {"train_env_ratio": 0.5},
+            {"alg_seed": 1},
+            {"alg": "q_learning"},
+        )
+    }
+    assert len(names) == 11
+
+
+def test_equal_meanings_have_one_spelling():
+    spelled = Config(alg="PPO", env="keepmap/DarkRoom-9x9-v0", split="00/09")
+    assert (spelled.alg, spelled.env, spelled.split) == ("ppo", "darkroom", "0/9")
+
+
+def test_the_keys_of_the_sources_are_options_of_theirs():
+    assert set(SOURCE_OPTIONS) == set(sources())
+    for alg, keys in SOURCE_OPTIONS.items():
+        options = {one.name for one in fields(source_class(alg))}
+        assert {option for option in keys.values() if option} <= options
+
+
+def test_the_derived_sizes():
+    config = Config(n_transit=10, tf_n_embd=32, tf_n_head=2)
+    assert (config.slide(), Config().slide(), replace(config, n_slide=3).slide()) == (1, 15, 3)
+    assert replace(config, n_transit=1).slide() == 1
+    shape = config.shape()
+    assert (shape.observation_sizes, shape.n_actions, shape.n_embd, shape.n_head) == ((9, 9), 5, 32, 2)
+    assert Config(total_source_timesteps=20000).source_episodes() == 10
+    assert Config(alg="ppo", source_lr=0.1, n_steps=8).source_options() == {"learning_rate": 0.1, "n_steps": 8}
+    assert Config(train_env_ratio=0.5).goal_split().train == Config().goal_split().train[:40]
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_no_return_is_above_the_most_return(name):
+    for horizon in (1, 3, 8, 60):
+        room = room_named(name, 3, horizon)
+        returns = [room.optimum(goal) for goal in room.goals]
+        assert max(returns) <= most_return(room) <= horizon
+        assert not room.every_step or max(returns) == most_return(room)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "lr": st.floats(1e-9, 10),
+            "n_transit": st.integers(1, 10**6),
+            "weight_decay": st.integers(0, 3),
+            "split": st.sampled_from(["seed", "all", "3/9"]),
+            "n_episodes": st.none() | st.integers(1, 99),
+            "compressor": st.none() | st.just({"name": "threshold", "threshold": 0.2}),
+        },
+    )
+)
+def test_a_configuration_survives_json(values):
+    config = Config.from_dict(values)
+    assert Config.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    assert hash(config) == hash(Config.from_dict(values))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"n_transits": 10}, 'unknown key "n_transits", did you mean "n_transit"?'),
+        ({"n_transit": 0}, "n_transit is 0; it must be a whole number from 1"),
+        ({"n_transit": 1.5}, "n_transit is 1.5; it must be a whole number from 1"),
+        ({"n_transit": True}, "n_transit is True; it must be a whole number"),
+        ({"n_transit": 2**70}, "it must be a whole number from 1"),
+        ({"n_transit": float("nan")}, "n_transit is nan"),
+        ({"n_transit": None}, "n_transit is nothing"),
+        ({"lr": float("inf")}, "lr is inf; it must be a number above 0"),
+        ({"lr": [1]}, "lr is [1]"),
+        ({"beta1": 1}, "beta1 is 1; it must be a number from 0 below 1"),
+        ({"flash_attn": 1}, "flash_attn is 1; it must be true or false"),
+        ({"mixed_precision": "fp16"}, 'mixed_precision is "fp16"; it must be "bf16" or "fp32"'),
+        ({"model": "DPT"}, 'model is "DPT"; it must be "AD"'),
+        ({"traj_dir": ""}, 'traj_dir is ""; it must be text'),
+        ({"dynamics": False}, 'the key "dynamics" has no meaning here'),
+        ({"tf_dim_feedforward": 4}, "write tf_n_inner"),
+        ({"env": "darkrom"}, 'unknown environment "darkrom", did you mean "darkroom"?'),
+        ({"num_actions": 4}, "num_actions is 4; darkroom has 5"),
+        ({"dim_states": 3}, "dim_states is 3; darkroom has 2"),
+        ({"dim_actions": 2}, "dim_actions is 2; darkroom has 1"),
+        ({"max_reward": 19}, "returns of up to 20: set max_reward=20 or more"),
+        ({"split": "9/9"}, "fold 9 of 9"),
+        ({"split": "0/9", "train_env_ratio": 0.5}, 'which the split "0/9" does not use'),
+        ({"split": "all", "env_split_seed": 1}, 'which the split "all" does not use'),
+        ({"train_env_ratio": 0.001}, "leaves no goal for training"),
+        ({"alg": "qlearning"}, 'unknown source "qlearning" as alg, did you mean "q_learning"?'),
+        ({"n_steps": 8}, "n_steps is given, which the source optimistic does not use: leave it out, or alg=ppo"),
+        ({"source_lr": 0.1}, "leave it out, or alg=q_learning or ppo"),
+        ({"n_episodes": 2, "total_source_timesteps": 1000}, "are both given"),
+        ({"total_source_timesteps": 501}, "need a multiple of 2000"),
+        ({"tf_n_head": 5}, "the width must be a multiple of 10"),
+        ({"tf_n_head": 64}, "the width must be a multiple of 128"),
+        ({"n_transit": 4, "n_slide": 5}, "n_slide is 5, more than the 4 transitions"),
+        ({"compress_labels": 4}, "which nothing uses without a compressor"),
+        ({"compressor": "recency"}, "it must be a mapping such as {name: recency, keep_recent: 10}, or null"),
+        ({"compressor": {"keep_recent": 3}}, "compressor has no name"),
+        ({"compressor": {"name": "recencey"}}, 'unknown compressor "recencey", did you mean "recency"?'),
+        ({"compressor": {"name": "recency", "keep": 3}}, 'unknown option "keep"'),
+        ({"compressor": {"name": "recency", "keep_recent": 0}}, "keep_recent 0"),
+    ],
+)
+def test_what_is_refused(values, said):
+    with pytest.raises(InputError) as refused:
+        Config.from_dict(values)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,203 @@
+"""Evaluations: what they say about returns against slow sums, their file, and numbers that cannot be."""
+
+import json
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keepmap.agents.evaluation import bootstrap
+from keepmap.agents.evaluation.returns import Evaluation, curve, read_evaluation, write_evaluation
+from keepmap.core.bootstrap import bootstrap_interval, bootstrap_means
+from keepmap.errors import ImpossibleResultError, InputError
+
+GOALS = ((4, 2), (5, 6), (0, 0))
+OPTIMUM = (19.0, 18.0, 13.0)
+
+
+def evaluation(returns: object, goals: tuple[tuple[int, ...], ...] = GOALS, seed: int = 0) -> Evaluation:
+    return Evaluation(goals, OPTIMUM[: len(goals)], np.array(returns, dtype=float), {"seed": seed}, {"keepmap": "0"})
+
+
+def learning(episodes: int = 60, copies: int = 2) -> Evaluation:
+    """Goal 0 is solved, goal 1 misses by a little, goal 2 is never found; copies differ."""
+    returns = np.zeros((3, copies, episodes))
+    returns[0, :, 3:] = 19
+    returns[0, 0, 5] = 7
+    returns[1, :, 10:] = 16
+    returns[1, :, -1] = 18
+    return evaluation(returns)
+
+
+def test_means_are_over_copies_then_goals() -> None:
+    one = learning()
+    assert one.returns.shape == (3, 60)
+    assert (one.copies, one.episodes) == (2, 60)
+    assert one.returns[0, 5] == 13
+    flat = [one.all_returns[g, c, e] for g in range(3) for c in range(2) for e in range(60)]
+    assert one.mean == pytest.approx(sum(flat) / len(flat))
+    assert one.standard_deviation == pytest.approx(np.std(flat))
+
+
+def test_a_goal_is_solved_by_its_last_twenty_episodes() -> None:
+    one = learning()
+    assert one.last == pytest.approx((19, (19 * 16 + 18) / 20, 0))
+    assert one.success == (True, False, False)
+    assert one.success_rate == pytest.approx(1 / 3)
+    returns = np.zeros((3, 1, 60))
+    returns[1, 0, -20:] = [16] * 16 + [17, 17, 17, 17]  # 16.2, which is 90 % of 18
+    returns[2, 0, :40] = 13
+    assert evaluation(returns).success == (False, True, False)
+    assert evaluation(returns[:, :, -5:]).last[1] == pytest.approx((16 + 4 * 17) / 5), "fewer than 20: all of them"
+
+
+def test_early_means_episodes_21_to_40_counted_from_1() -> None:
+    returns = np.zeros((3, 1, 41))
+    returns[:, 0, 20:40] = 5
+    returns[:, 0, [19, 40]] = 12
+    early = evaluation(returns).early
+    assert early is not None and (early.mean, early.low, early.high, early.n) == (5, 5, 5, 3)
+    assert evaluation(returns[:, :, :39]).early is None
+    assert evaluation(returns).estimate(20, 20).mean == 12
+    assert str(early) == "5.00 [5.00, 5.00]"
+    for first, last in ((0, 3), (4, 3), (1, 42)):
+        with pytest.raises(InputError, match=f"episodes {first} to {last} was asked for; there are 1 to 41"):
+            evaluation(returns).estimate(first, last)
+
+
+def test_one_goal_has_no_interval() -> None:
+    one = evaluation(np.ones((1, 4, 3)), GOALS[:1])
+    whole = one.estimate()
+    assert (whole.mean, whole.low, whole.high, str(whole)) == (1, None, None, "1.00")
+    assert one.document()["interval"] is None
+
+
+def test_the_bootstrap_over_goals_is_that_of_the_comparison() -> None:
+    """Same statistic, other draws: 10,000 resamples agree to 2 % of the interval's width."""
+    means = np.array([3.0, 8.0, 1.0, 4.0, 9.0, 2.0])
+    low, high = bootstrap_means(means[None, :, None], seed=1)
+    assert low is not None and high is not None
+    other = bootstrap_interval(means.tolist(), [1] * 6, seed=2)
+    assert other[0] is not None and other[1] is not None
+    width = other[1] - other[0]
+    assert (low[0], high[0]) == (pytest.approx(other[0], abs=0.04 * width), pytest.approx(other[1], abs=0.04 * width))
+
+
+def test_seeds_and_goals_are_drawn_apart() -> None:
+    """Against pairs drawn one by one. Pairs drawn as if independent would give less than half the width."""
+    rng = random.Random(3)
+    values = np.add.outer(10.0 * np.arange(3), np.arange(4.0))  # a seed shifts all of its goals
+    means = []
+    for _ in range(10_000):
+        seeds, goals = [rng.randrange(3) for _ in range(3)], [rng.randrange(4) for _ in range(4)]
+        means.append(sum(values[s, g] for s in seeds for g in goals) / 12)
+    slow = np.quantile(means, [0.025, 0.975])
+    low, high = bootstrap_means(values[:, :, None], seed=0)
+    assert low is not None and high is not None
+    assert [low[0], high[0]] == pytest.approx(slow, abs=0.05 * (slow[1] - slow[0]))
+    drawn = values.ravel()[np.random.default_rng(0).integers(12, size=(10_000, 12))].mean(1)
+    assert np.ptp(np.quantile(drawn, [0.025, 0.975])) < 0.75 * (slow[1] - slow[0])
+
+
+def test_few_resamples_at_once_are_as_good_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random((2, 5, 3))
+    many = bootstrap_means(values, 7)
+    monkeypatch.setattr(bootstrap, "AT_ONCE", 25)
+    few = bootstrap_means(values, 7)
+    for a, b in zip(many, few, strict=True):
+        np.testing.assert_allclose(a, b, atol=0.03)
+    again = bootstrap_means(values, 7)
+    assert all((a == b).all() for a, b in zip(few, again, strict=True))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**70))
+def test_an_interval_holds_a_constant_and_lies_within_the_values(seeds: int, goals: int, seed: int) -> None:
+    values = np.random.default_rng(seeds).random((seeds, goals, 2))
+    low, high = bootstrap_means(values, seed)
+    if seeds * goals == 1:
+        assert low is None and high is None
+        return
+    assert low is not None and high is not None
+    assert (low <= high).all() and (values.min() <= low + 1e-12).all() and (high <= values.max() + 1e-12).all()
+    same, _ = bootstrap_means(np.full((seeds, goals, 2), 3.0), seed)
+    assert same is not None and (same == 3).all()
+
+
+def test_a_curve_is_the_mean_over_bins_goals_and_seeds() -> None:
+    some = [evaluation(np.random.default_rng(seed).random((3, 2, 7))) for seed in range(2)]
+    mean, low, high = curve(some, np.array([0, 1, 3, 7]))
+    values = np.stack([one.all_returns for one in some])
+    assert mean == pytest.approx([values[..., 0].mean(), values[..., 1:3].mean(), values[..., 3:].mean()])
+    assert low is not None and high is not None and (low < mean).all() and (mean < high).all()
+    with pytest.raises(InputError, match="their goals and episodes must be the same"):
+        curve([some[0], evaluation(np.zeros((3, 1, 8)))], np.array([0, 7]))
+    with pytest.raises(InputError, match="3 goals of 7 episodes and on 2 goals"):
+        curve([some[0], evaluation(np.zeros((2, 1, 7)), GOALS[:2])], np.array([0, 7]))
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_impossible_returns_are_errors(value: float) -> None:
+    returns = np.zeros((3, 1, 4))
+    returns[1, 0, 2] = value
+    with pytest.raises(ImpossibleResultError, match=r"on the goal \(5, 6\)"):
+        evaluation(returns)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
+    one = learning(copies=copies)
+    one = replace(one, all_returns=one.all_returns / 3)
+    path = tmp_path / "evaluation.json"
+    write_evaluation(path, one)
+    again = read_evaluation(path)
+    assert again.document() == one.document()
+    assert (again.all_returns == one.all_returns).all()
+    content = path.read_bytes()
+    write_evaluation(path, again)
+    assert path.read_bytes() == content
+    said = json.loads(content)
+    assert [*said] == [*one.document()]
+    assert said["goals"] == [[4, 2], [5, 6], [0, 0]]
+    assert np.shape(said["returns"]) == (3, 60) and said["copies"] == copies
+    assert (said["all_returns"] is None) == (copies == 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
+    assert len(content.splitlines()) < 40, "a goal's returns stand on one line"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mean": 3.0}, "its mean does not agree with its returns"),
+        ({"success": [True, True, True]}, "its success does not agree"),
+        ({"copies": 3}, "its copies does not agree"),
+        ({"interval": None}, "its interval does not agree"),
+        ({"extra": 1}, "its extra does not agree"),
+        ({"optimum": [1.0]}, "3 goals, 1 optima"),
+        ({"returns": [[1.0], [2.0, 3.0], [1.0]], "all_returns": None}, "inhomogeneous"),
+        ({"all_returns": [[[-1.0]], [[0.0]], [[0.0]]]}, "the returns on the goal"),
+        ({"goals": 3}, "not iterable"),
+        ({"options": 3}, "its options are no mapping"),
+        ({"format": "keepmap-sample/1"}, "its format is not keepmap-evaluation/1"),
+    ],
+)
+def test_a_file_that_is_no_evaluation_is_one_line(tmp_path, change: dict[str, object], message: str) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(learning().document() | change))
+    with pytest.raises(InputError, match=message) as caught:
+        read_evaluation(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "keepmap-evaluation/1"}', "[" * 100_000])
+def test_other_files_are_refused(tmp_path, content: str) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match="is no evaluation"):
+        read_evaluation(path)
+    with pytest.raises(InputError, match="no such file; keepmap evaluate writes one"):
+        read_evaluation(tmp_path / "none.json")

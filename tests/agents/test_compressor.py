@@ -1,0 +1,245 @@
+"""`compress` on arrays as users hold them, the registry, and what both refuse."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from keepmap.agents.compressor import Compressor, History
+from keepmap.agents.compressor_registry import compressors, make_compressor
+from keepmap.agents.compressors.adaptive import AdaptiveCompressor
+from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
+from keepmap.agents.compressors.random import RandomCompressor
+from keepmap.agents.compressors.recency import RecencyCompressor
+from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
+from keepmap.agents.compressors.threshold import ThresholdCompressor
+from keepmap.agents.compressors.uniform import UniformCompressor
+from keepmap.errors import InputError
+
+
+def batch(size: int = 3, n: int = 20) -> tuple[torch.Tensor, ...]:
+    """States, actions (one-hot), rewards and next states; no two transitions of a row are equal."""
+    generator = torch.Generator().manual_seed(0)
+    states = torch.stack([torch.arange(n).expand(size, n), torch.randint(9, (size, n), generator=generator)], 2)
+    actions = torch.nn.functional.one_hot(torch.randint(5, (size, n), generator=generator), 5)
+    rewards = torch.rand(size, n, 1, generator=generator).round()
+    return states, actions, rewards, states + 1
+
+
+def test_the_documents_constructors() -> None:
+    assert RecencyCompressor(keep_recent=10) == RecencyCompressor(10) == RecencyCompressor()
+    assert UniformCompressor(target_length=10) == UniformCompressor(10) == UniformCompressor()
+    assert AttentionBasedCompressor(target_length=10, temperature=1.0) == AttentionBasedCompressor(10, 1.0)
+    assert AdaptiveCompressor(target_length=10) == AdaptiveCompressor(10)
+    assert ThresholdCompressor(threshold=0.1, min_keep=3, max_keep=20) == ThresholdCompressor(0.1, 3, 20)
+    assert ThresholdCompressor() == ThresholdCompressor(0.1, 3, 20)
+    assert ExponentialDecayCompressor(target_length=10, decay_rate=0.5) == ExponentialDecayCompressor(10, 0.5)
+    assert RandomCompressor(target_length=10, seed=0) == RandomCompressor(10, 0)
+    assert RewardAwareCompressor(target_length=10) == RewardAwareCompressor(10)
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy"])
+@pytest.mark.parametrize("name", sorted(compressors()))
+def test_what_is_kept_stands_in_the_arrays(name: str, kind: str) -> None:
+    arrays: tuple = batch()
+    attention = torch.rand(3, 20, generator=torch.Generator().manual_seed(1))
+    if kind == "numpy":
+        arrays, attention = tuple(one.numpy() for one in arrays), attention.numpy()
+    before = [one.copy() if kind == "numpy" else one.clone() for one in arrays]
+    found = make_compressor(name).compress(*arrays, attention=attention)
+    states, actions, rewards, next_states = found
+    assert len(found) == 4 and isinstance(found, tuple)
+    m = found.indices.shape[1]
+    assert 3 <= m <= 10 and found.mask.shape == (3, m)
+    for old, kept, untouched in zip(arrays, (states, actions, rewards, next_states), before, strict=True):
+        assert type(kept) is type(old) and kept.dtype == old.dtype and kept.shape == (3, m, *old.shape[2:])
+        assert (old == untouched).all()
+        for row in range(3):
+            assert (kept[row][found.mask[row]] == old[row][found.indices[row][found.mask[row]]]).all()
+
+
+def test_short_rows_end_in_what_cannot_be_data() -> None:
+    states, actions, rewards, next_states = batch(2, 6)
+    mask = torch.tensor([[False, True, False, True, False, False], [True] * 6])
+    found = RecencyCompressor(4).compress(states.to(torch.uint8), actions.float(), rewards, next_states, mask=mask)
+    assert found.indices.tolist() == [[1, 3, 0, 0], [2, 3, 4, 5]]
+    assert found.mask.tolist() == [[True, True, False, False], [True] * 4]
+    assert (found[0][0, 2:] == 255).all() and (found[3][0, 2:] == -1).all()
+    assert found[1][0, 2:].isnan().all() and found[2][0, 2:].isnan().all()
+    assert not found[1][found.mask].isnan().any()
+    as_numpy = RecencyCompressor(4).compress(
+        *(one.numpy() for one in (states.to(torch.uint16), actions.half(), rewards, next_states.short())),
+        mask=mask.numpy(),
+    )
+    assert (as_numpy[0][0, 2:] == 65535).all() and (as_numpy[3][0, 2:] == -1).all()
+    assert np.isnan(as_numpy[1][0, 2:]).all() and as_numpy[1].dtype == np.float16
+    with pytest.raises(InputError, match="booleans"):
+        RecencyCompressor(4).compress(states, actions, rewards.bool(), next_states, mask=mask)
+
+
+def test_all_rows_are_cut_to_the_longest() -> None:
+    attention = torch.full((3, 20), 1e-3)
+    attention[0, [2, 5, 7, 11]] = 1.0
+    found = ThresholdCompressor().compress(*batch(), attention=attention)
+    assert found.indices[0].tolist() == [2, 5, 7, 11]
+    assert found.mask.sum(1).tolist() == [4, 3, 3]
+    assert found.indices[1][:3].tolist() == [17, 18, 19], "of equal ones the most recent"
+
+
+@pytest.mark.parametrize("name", sorted(compressors()))
+def test_an_empty_history_and_one_transition(name: str) -> None:
+    compressor = make_compressor(name)
+    for n in (0, 1):
+        arrays = tuple(one[:, :n] for one in batch())
+        found = compressor.compress(*arrays, attention=torch.ones(3, n))
+        assert [one.shape for one in found] == [one.shape for one in arrays]
+        assert found.mask.shape == (3, n) and found.mask.all()
+
+
+def test_the_documents_threshold_counts_shares_of_the_history() -> None:
+    attention = torch.full((1, 10), 0.05)
+    arrays = batch(1, 10)
+    assert ThresholdCompressor(0.1).compress(*arrays, attention=attention).mask.sum() == 10
+    assert ThresholdCompressor(0.11).compress(*arrays, attention=attention).mask.sum() == 3
+    inexact = torch.full((1, 10), 17 / 97, dtype=torch.float64)
+    assert inexact[0, 0] / inexact.sum() < 0.1, "by the last bit of the sum"
+    assert ThresholdCompressor(0.1).compress(*arrays, attention=inexact).mask.sum() == 10
+
+
+def test_ages_of_exponential_decay_are_those_of_its_docstring() -> None:
+    found = ExponentialDecayCompressor().compress(*batch(1, 160))
+    assert (159 - found.indices[0]).tolist() == [159, 95, 57, 34, 19, 11, 6, 3, 1, 0]
+
+
+def test_adaptive_follows_the_documents_patterns() -> None:
+    n, arrays = 40, batch(1, 40)
+
+    def kept(attention: torch.Tensor) -> list[int]:
+        return AdaptiveCompressor(4).compress(*arrays, attention=attention[None]).indices[0].tolist()
+
+    assert kept(torch.linspace(0, 1, n) ** 2) == [36, 37, 38, 39]
+    assert kept(torch.ones(n)) == [0, 13, 26, 39]
+    peaks = torch.zeros(n)
+    peaks[[3, 8, 15]] = 0.3
+    assert kept(peaks) == [3, 8, 15, 39]
+    # Six equal weights have an entropy of 1.79: half by attention, half evenly.
+    peaks[[20, 21, 22]] = 0.3
+    assert kept(peaks) == [0, 21, 22, 39]
+    # The newest decides here: without it the attention would be flat.
+    late = torch.full((n,), 0.01)
+    late[-1] = 1.0
+    assert kept(late) == [36, 37, 38, 39]
+
+
+def test_reward_aware_prefers_rewards_then_what_is_distinct() -> None:
+    cell = torch.tensor([0, 1, 1, 2, 3, 3, 3, 4])
+    reward = torch.tensor([0.0, 1, 1, 0, 0, 0, 0, 0])
+    arrays = (cell[None, :, None], torch.zeros(1, 8), reward[None], cell[None, :, None])
+    kept = [RewardAwareCompressor(k).compress(*arrays).indices[0].tolist() for k in (1, 2, 3, 6, 7)]
+    assert kept == [[2], [2, 7], [2, 6, 7], [0, 2, 3, 5, 6, 7], [0, 2, 3, 4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize("name", ["random", "attention", "exponential_decay"])
+def test_draws_are_fair(name: str) -> None:
+    """Over many seeds each transition is kept as often as its weight says; ages count through the weights alone."""
+    valid = torch.ones(1, 8, dtype=torch.bool)
+    flat = torch.zeros(1, 8, dtype=torch.int64)
+    weights = torch.arange(1.0, 9.0)[None]
+    history = History(flat[..., None], flat, flat.float(), flat[..., None], torch.arange(8)[None], valid, weights)
+    options: dict = {"random": {}, "attention": {"sample": True, "temperature": 2.0}}.get(name, {"sample": True})
+    length = 2 if name == "exponential_decay" else 1
+    counts = torch.zeros(8)
+    for seed in range(2000):
+        counts[make_compressor(name, {"target_length": length, "seed": seed, **options}).select(history).indices] += 1
+    expected = {
+        "random": torch.ones(8),
+        "attention": weights[0] ** 0.5,
+        "exponential_decay": torch.exp(-0.5 * 2 * (7 - torch.arange(8.0)) / 8),
+    }[name]
+    if name == "exponential_decay":
+        assert counts[7] == 2000
+        counts, expected = counts[:7], expected[:7]
+    expected = expected / expected.sum() * 2000
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert chi_square < 30, "one in 10,000 for seven degrees of freedom"
+
+
+@pytest.mark.parametrize("name", sorted(compressors()))
+def test_a_length_for_each(name: str) -> None:
+    made = compressors()[name]
+    for length in (1, 2, 32):
+        compressor = made.of_length(length)
+        assert compressor.max_length == length == getattr(compressor, made.length_option)
+    with pytest.raises(InputError, match=f"{made.length_option} 0 was asked for; it must be a whole number of 1"):
+        made.of_length(0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RecencyCompressor(0), "keep_recent 0 was asked for"),
+        (lambda: AttentionBasedCompressor(10, 0.0, True), "temperature 0.0 was asked for; it must be above 0"),
+        (lambda: AttentionBasedCompressor(10, 0.5), "a temperature of 0.5 was asked for; .* sample=True"),
+        (lambda: ThresholdCompressor(1.5), "threshold 1.5"),
+        (lambda: ThresholdCompressor(math.nan), "threshold nan"),
+        (lambda: ThresholdCompressor(0.1, 5, 4), "min_keep 5 is above max_keep 4"),
+        (lambda: ThresholdCompressor(0.1, -1), "min_keep -1 was asked for; it must be a whole number of 0"),
+        (lambda: ExponentialDecayCompressor(10, 0.0), "decay_rate 0.0 was asked for; it must be above 0"),
+        (lambda: ExponentialDecayCompressor(10, math.inf), "decay_rate inf"),
+        (lambda: make_compressor("recensy"), 'unknown compressor "recensy", did you mean "recency"'),
+        (lambda: make_compressor("recency", {"target_length": 3}), 'unknown option "target_length".*known: keep_rec'),
+        (lambda: make_compressor("recency", {"keep_recent": "3.5"}), '"3.5" was given for keep_recent .* type int'),
+        (lambda: make_compressor("attention", {"sample": "maybe"}), "must be true or false"),
+        (lambda: make_compressor("uniform", {"target_length": True}), '"True" was given .* type int'),
+    ],
+)
+def test_values_out_of_range(make, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_types_are_one_line_where_no_test_checks_them() -> None:
+    code = """
+from keepmap.agents.compressors.recency import RecencyCompressor
+for call in (lambda: RecencyCompressor(2.5), lambda: RecencyCompressor().compress([[[1]]], [[1]], [[1]], [[[1]]])):
+    try:
+        call()
+    except ValueError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "keep_recent 2.5 was asked for; it must be a whole number of 1 or more",
+        "states are a list; give torch tensors or numpy arrays",
+    ]
+
+
+def test_values_may_be_text() -> None:
+    made = make_compressor("attention", {"target_length": "5", "temperature": "2", "sample": "true", "seed": 4})
+    assert made == AttentionBasedCompressor(5, 2.0, True, 4)
+
+
+def test_shapes_that_disagree() -> None:
+    states, actions, rewards, next_states = batch()
+    compressor: Compressor = RecencyCompressor()
+    for arrays, message in [
+        ((states[0], actions[0], rewards[0], next_states[0]), r"states have the shape \(20, 2\); give \(batch"),
+        ((states, actions[:, 1:], rewards, next_states), r"actions have the shape \(3, 19, 5\)"),
+        ((states, actions, rewards.expand(3, 20, 2), next_states), r"rewards have the shape \(3, 20, 2\)"),
+        ((states, actions, rewards, next_states[..., :1]), r"next_states have the shape \(3, 20, 1\)"),
+        ((states.numpy(), actions, rewards, next_states), "states are .* numpy array and actions a tensor"),
+        ((states.to(torch.complex64), actions, rewards, next_states), "states are of type torch.complex64"),
+        (tuple(one.numpy().astype("U") for one in batch()), "states are of type <U"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            compressor.compress(*arrays)
+    with pytest.raises(InputError, match=r"attention have the shape \(3, 19\)"):
+        compressor.compress(*batch(), attention=torch.ones(3, 19))
+    with pytest.raises(InputError, match="actions of a history have the shape"):
+        History(states, actions, rewards[..., 0], next_states, actions[..., 0], actions[..., 0] > -1)

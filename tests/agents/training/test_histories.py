@@ -1,0 +1,42 @@
+"""Histories as a configuration asks for them."""
+
+from dataclasses import replace
+
+import pytest
+
+from keepmap.agents.collection.dataset import open_histories
+from keepmap.agents.config import Config
+from keepmap.agents.training.histories import check_histories, collect_configured
+from keepmap.errors import InputError
+
+SMALL = {"grid_size": 3, "horizon": 6, "n_stream": 2, "n_episodes": 3, "alg": "q_learning", "source_lr": 0.25}
+
+
+def test_what_is_collected_is_what_was_asked_for(tmp_path):
+    config = Config.from_dict({**SMALL, "traj_dir": str(tmp_path / "data"), "split": "1/3", "alg_seed": 5})
+    collected = collect_configured(config)
+    assert collected.path == config.histories_path() and collected.steps == 6 * 2 * 3 * 6
+    histories = open_histories(collected.path)
+    check_histories(config, histories)
+    assert (histories.source, histories.seed, histories.n_learners, histories.n_steps) == ("q_learning", 5, 2, 18)
+    assert histories.options["learning_rate"] == 0.25
+    assert set(histories.goals) == set(config.goal_split().train)
+    check_histories(replace(config, n_episodes=None, source_lr=None, lr=0.1), histories)
+    for change, said in (
+        ({"n_stream": 3}, "with n_stream 2, and the configuration asks for 3"),
+        ({"n_episodes": 4}, "with n_episodes 3, and"),
+        ({"alg_seed": 6}, "with alg_seed 5, and"),
+        ({"source_lr": 0.5}, "with learning_rate 0.25, and the configuration asks for 0.5"),
+        ({"alg": "optimistic", "source_lr": None}, "with alg q_learning, and"),
+        ({"horizon": 7}, "with room DarkRoom(size=3, horizon=6)"),
+        ({"split": "0/3"}, "goals that the split 0/3 of seed 0 does not train on"),
+        ({"split": "all"}, "lacks 3 goals"),
+    ):
+        with pytest.raises(InputError) as refused:
+            check_histories(replace(config, **change), histories)
+        assert said in str(refused.value)
+
+
+def test_the_sources_usual_episodes(tmp_path):
+    config = Config.from_dict({"grid_size": 2, "n_stream": 1, "traj_dir": str(tmp_path)})
+    assert len(collect_configured(config).returns) == 16

@@ -1,0 +1,150 @@
+"""`keepmap collect` as users type it: what it writes, what it says, and what it refuses."""
+
+import inspect
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from keepmap.agents.collection.dataset import NAMES, open_histories
+from keepmap.agents.environments import room_named
+from keepmap.agents.environments.goals import split_named
+from keepmap.cli import main
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def collect(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-W", "error", str(REPOSITORY / "collect.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, encoding="utf-8", timeout=60)
+
+
+def test_the_command_as_it_stands(tmp_path):
+    done = collect(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    path = tmp_path / "datasets" / "history_darkroom_optimistic_alg-seed0.hdf5"
+    lines = done.stdout.splitlines()
+    assert lines.pop(0) == "Collecting darkroom 9x9 with optimistic"
+    assert lines[0] == "  73 goals, 100 learners each, 16 episodes of 20 steps"
+    assert lines.pop(1) == f"Wrote {path.relative_to(tmp_path)}"
+    assert lines[1].startswith("  Size: ") and lines[1].endswith(" MB, 2,336,000 steps")
+    assert lines[2] == "  Goals: 73 for training, 8 held out (nothing of them is in the file)"
+    assert lines[3].startswith("  Mean return: 2.") and lines[3].endswith("16.47 in the last; optimum 16.47")
+    assert lines[4].startswith("  Time: ") and len(lines) == 5
+    assert max(map(len, lines)) <= 80
+    histories = open_histories(path)
+    assert (len(histories), histories.n_steps, histories.n_learners) == (73, 320, 100)
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("split", ["seed", "0/9", "8/9"])
+def test_nothing_of_a_held_out_goal_is_in_the_file(tmp_path, monkeypatch, capsys, split):
+    monkeypatch.chdir(tmp_path)
+    assert main(["collect", "--split", split, "--split_seed", "3", "--learners", "4", "--out", "h.hdf5"]) == 0
+    room = room_named("darkroom")
+    parts = split_named(split, room.goals, 3)
+    histories = open_histories("h.hdf5")
+    assert set(histories.goals) == set(parts.train)
+    assert split_named(histories.split, room.goals, histories.split_seed) == parts
+    with h5py.File("h.hdf5") as file:
+        assert {int(key) for key in file} == {room.index(goal) for goal in parts.train}
+        assert {tuple(goal) for goal in file.attrs["goals"].tolist()} == set(parts.train)
+        for key in file:
+            # Every reward was given on the group's own goal, so that none was given on a held-out one.
+            group = {name: file[key][name][:] for name in NAMES}
+            rewarded = {tuple(cell) for cell in group["next_states"][group["rewards"] == 1].tolist()}
+            assert rewarded == {room.goals[int(key)]}
+            assert not rewarded & set(parts.held_out)
+            np.testing.assert_array_equal(
+                group["rewards"] == 1, (group["next_states"] == room.goals[int(key)]).all(axis=2)
+            )
+
+
+def test_the_same_command_gives_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for environment in ("darkroom", "keepmap/DarkKeyToDoor-9x9-v0"):
+        small = ("--environment", environment, "--size", "3", "--horizon", "6", "--learners", "2", "--episodes", "3")
+        for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+            assert main(["collect", *small, "--seed", seed, "--out", name]) == 0
+        content = {name: Path(name).read_bytes() for name in "abc"}
+        assert content["a"] == content["b"] != content["c"]
+
+
+def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = ("--size", "4", "--learners", "2", "--episodes", "5", "--split", "all", "--source", "q_learning")
+    assert main(["collect", *small, "--set", "epsilon=0.5", "discount=0.8"]) == 0
+    histories = open_histories("datasets/history_darkroom-4x4_q_learning_alg-seed0_all.hdf5")
+    assert histories.options["epsilon"] == 0.5 and histories.options["discount"] == 0.8
+    assert (histories.source, histories.split, len(histories), histories.n_steps) == ("q_learning", "all", 16, 100)
+    assert "  Goals: 16 for training, 0 held out\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--environment dark_rom", 'unknown environment "dark_rom", did you mean'),
+        ("--source dqn", 'unknown source "dqn", known: optimistic, ppo, q_learning'),
+        ("--source q_learning --set epsilom=1", 'did you mean "epsilon"?'),
+        ("--set know_moves", 'the setting "know_moves" was given; write name=value'),
+        ("--split 9/9", "fold 9 of 9 was asked for; they are counted from 0 to 8"),
+        ("--split test", 'the split "test" was asked for; use seed, all, or 0/9'),
+        ("--learners 0", "a number of learners of 0 was asked for; it must be 1 or more"),
+        ("--episodes 0", "a number of episodes of 0 was asked for"),
+        ("--seed -1", "a seed of -1 was asked for; it must be 0 or more"),
+        (f"--seed {2**63}", "it must be below 2 ** 63"),
+        (f"--split_seed {2**70}", "it must be below 2 ** 63"),
+        ("--size 1", "a room of size 1 was asked for"),
+        ("--horizon 0", "episodes of 0 steps were asked for"),
+        ("--learner 3", 'unknown option "--learner" of collect, did you mean "--learners"?'),
+        ("--out .", "--out . is a folder; name a file in it"),
+        ("--out file/x.hdf5", "cannot write into the folder file"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    assert main(["collect", *arguments.split()]) == 2
+    out, error = capfd.readouterr()
+    assert out == ""
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
+    assert os.listdir() == ["file"]
+
+
+def test_an_error_in_a_process_is_one_line_and_exit_code_2(tmp_path):
+    done = collect(tmp_path, "--environment", "maze")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith('error: unknown environment "maze", known: ')
+    assert done.stderr.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on file sizes")
+def test_a_full_disk_leaves_the_earlier_file(tmp_path):
+    """A limit on the size of files stands for the full disk; HDF5 itself would crash at it."""
+    (tmp_path / "h.hdf5").write_text("the earlier file")
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "from keepmap.cli import main; sys.exit(main(['collect', '--learners', '2', '--out', 'h.hdf5']))"
+    )
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: cannot write h.hdf5: File too large\n")
+    assert (tmp_path / "h.hdf5").read_text() == "the earlier file"
+    assert os.listdir(tmp_path) == ["h.hdf5"]
+
+
+def test_the_function_takes_the_commands_options():
+    from keepmap.cli.options import Collect
+    from keepmap.commands.collect import collect as function
+
+    options = {field.name.replace("set", "settings"): field.default for field in fields(Collect)}
+    parameters = {name: one.default for name, one in inspect.signature(function).parameters.items()}
+    assert options == parameters

@@ -1,0 +1,137 @@
+"""What a run leaves behind: after an error in mid-run, and of an earlier run; what it advises."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from keepmap.agents.evaluation import build, compare
+from keepmap.cli import main
+from keepmap.commands.compare_pictures import clear_pictures
+from keepmap.drawing.parts.files import FORMATS
+from keepmap.errors import OutputError
+from keepmap.kv.comparison.plan import plan_methods
+from keepmap.kv.comparison.results import Counts, SampleResult
+from keepmap.kv.comparison.rows import summarise
+from keepmap.kv.eviction.evict import evict
+from keepmap.printing.comparison import advice_lines
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def comparing(model_folder, data_file, tmp_path, monkeypatch) -> Callable[..., int]:
+    """Run a comparison in this process, in a folder of its own; the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def comparing(*options: str) -> int:
+        command = ("compare", "--data_path", str(data_file), "--model_name", str(model_folder), "--device", "cpu")
+        return main([*command, "--sliding_window_size", "16", "--output_dir", "out", *options])
+
+    return comparing
+
+
+def fails_after(n: int, error: Exception) -> Callable[..., object]:
+    calls = []
+
+    def fails(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) > n:
+            raise error
+        return evict(*arguments, **options)
+
+    return fails
+
+
+def test_an_error_in_mid_run_leaves_a_summary_of_what_is_finished(comparing, capfd, tmp_path, monkeypatch):
+    # Two samples with the baseline and one method each, and the baseline of a third.
+    monkeypatch.setattr(compare, "evict", fails_after(5, torch.OutOfMemoryError("CUDA out of memory")))
+    assert comparing("--methods", "random", "--no_visualize") == 2
+    out, error = capfd.readouterr()
+    lines = error.splitlines()
+    assert [line.split(",")[0] for line in lines[:-1]] == ["1 of 4 samples evaluated", "2 of 4 samples evaluated"]
+    assert lines[-1].startswith("error: sample 2 (line 3, ") and "does not fit" in lines[-1]
+    assert "Stopped: 2 of 4 samples are finished\n  with every method: samples 0, 1 (in the result files too)" in out
+    assert "  sample 2 with baseline_no_chunking, baseline\n" in out
+    summary = json.loads((tmp_path / "out" / "comparison_summary.json").read_text())
+    assert (summary["complete"], summary["comparisons"][0]["n_samples"]) == (False, 2)
+
+
+def test_where_no_summary_can_be_written_the_first_error_is_told(comparing, capfd, tmp_path, monkeypatch):
+    def is_full(path, document):
+        raise OutputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(compare, "evict", fails_after(3, torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(build, "write_json", is_full)
+    assert comparing("--methods", "random", "--no_visualize") == 2
+    out, error = capfd.readouterr()
+    assert error.count("error: ") == 1 and "does not fit" in error
+    assert "  with every method: samples 0\n" in out
+    assert not list((tmp_path / "out").glob("*.json"))
+
+
+def test_pictures_of_an_earlier_run_are_cleared_and_no_others(comparing, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    stems = ("Random_threshold_1.0_", "H2O", "KVzap_no_sink_")
+    figures = ("compression_heatmap", "keepmap_layers")
+    old = [f"{stem}_{figure}.{name}" for stem in stems for figure in figures for name in ("png", "svg", "pdf")]
+    theirs = ["mine_compression_heatmap.png", "H2O_compression_heatmap.gif", "H2O_compression_heatmap.png.bak", "a.png"]
+    for name in (*old, *theirs):
+        (folder / name).touch()
+    assert comparing("--methods", "streaming_llm", "--max_samples", "1", "--format", "SVG") == 0
+    drawn = [f"StreamingLLM_{figure}.svg" for figure in figures]
+    found = sorted(path.name for path in folder.iterdir() if any(f".{name}" in path.name for name in (*FORMATS, "gif")))
+    assert found == sorted([*theirs, *drawn])
+    clear_pictures(folder / "nothing")
+
+
+def advice(methods: str, density: float, n_compressible: int = 9, **options: object) -> list[str]:
+    (plan,) = plan_methods(methods, **options).methods
+    kept = Counts(9, round(9 * density), 9, round(9 * density))
+    results = [SampleResult(plan.key, 0, 1, 9, 8, 9.0, 0.0, 0, kept, kept, 1.0)]
+    row = replace(summarise(plan.label, results, results, plan, 0), density_compressible=density)
+    lines = advice_lines(row, plan, n_compressible)
+    assert all(len(line) <= 80 for line in lines)
+    return lines
+
+
+def test_a_method_that_selects_nothing_comes_with_advice():
+    assert advice("kvzap", 1.0) == ["    Nothing compressible was evicted: try --density 0.2 or a higher threshold"]
+    assert advice("kvzap", 0.0) == ["    Everything compressible was evicted: try --density 0.2 or a lower threshold"]
+    assert advice("h2o", 1.0) == ["    Nothing compressible was evicted: try a lower --density"]
+    assert advice("h2o", 0.0) == ["    Everything compressible was evicted: try a higher --density"]
+    assert advice("h2o", 1.0, 0) == ["    The texts have nothing compressible: try a smaller --sliding_window_size"]
+    assert advice("kvzap", 0.999) == advice("streaming_llm", 0.0) == advice("random_validation", 0.0) == []
+
+
+def test_the_advice_stands_below_the_statistics(comparing, capfd):
+    assert comparing("--methods", "random", "--thresholds", '{"random": 2}', "--no_visualize") == 0
+    assert (
+        "    Compressible Region Density (w/o window): 0.00%\n"
+        "    Everything compressible was evicted: try --density 0.2 or a lower threshold\n"
+    ) in capfd.readouterr().out
+
+
+SCRIPT = """
+import keepmap
+from compare_compression_methods import compare_compression_methods
+assert compare_compression_methods is keepmap.compare_compression_methods
+try:
+    compare_compression_methods("none.jsonl", model_name=object())
+except keepmap.InputError as error:
+    print(error)
+"""
+
+
+def test_the_script_can_be_imported_as_old_code_does_and_loads_models_itself():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert done.stdout == (
+        "model_name is a loaded object; a comparison loads its model by a name or from a folder (keepmap.evict takes "
+        "loaded models)\n"
+    )

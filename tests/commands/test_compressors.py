@@ -1,0 +1,97 @@
+"""`keepmap compressors`: the table, the picture and what it refuses, with an agent that attends to rewards."""
+
+import inspect
+import os
+import re
+from dataclasses import fields
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from keepmap.agents.compressor import History
+from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.evaluation import strategies
+from keepmap.cli import main
+from keepmap.cli.options import Compressors
+from keepmap.commands.compressors import show_compressors
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[History, torch.Tensor]]:
+    """What the agent was asked."""
+    questions: list[tuple[History, torch.Tensor]] = []
+
+    def attention(history: History, query_states: torch.Tensor) -> torch.Tensor:
+        questions.append((history, query_states))
+        return 0.01 + history.rewards
+
+    agent = SimpleNamespace(
+        model=SimpleNamespace(shape=SimpleNamespace(observation_sizes=(9, 9), n_actions=5)), attention=attention
+    )
+    monkeypatch.setattr(strategies, "embedded_agent", lambda: agent)
+    return questions
+
+
+def test_the_command_as_it_stands(tmp_path, monkeypatch, capsys, asked) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compressors"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "120 transitions of optimistic in darkroom 9x9, goal (7, 2), seed 0"
+    assert max(map(len, lines)) <= 80
+    rows = {line.split()[0]: line.split() for line in lines if re.search(r"\d%", line)}
+    assert set(rows) == set(compressors())
+    rewarded = int(lines[1].split()[0])
+    assert 20 < rewarded < 140
+    assert rows["recency"][1:6] == ["keep_recent=10", "10", "91.7%", "9", f"10/{rewarded}"]
+    assert rows["uniform"][2:5] == ["10", "91.7%", "119"]
+    assert rows["threshold"][1:4] == ["max_keep=10", "3", "97.5%"]
+    share = 10 * 1.01 / (1.2 + rewarded)
+    assert rows["attention"][-2:] == [f"10/{rewarded}", f"{share:.1%}"]
+    assert lines[-1] == f"Saved what each keeps to: {os.path.join('figs', 'compression', 'kept_transitions.png')}"
+    assert os.listdir("figs/compression") == ["kept_transitions.png"]
+    ((history, query),) = asked
+    assert history.valid.shape == (1, 120)
+    assert query.tolist() == [[4, 4]], "after eight episodes the agent stands in the centre again"
+
+
+def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsys, asked) -> None:
+    arguments = ["--goal", "(0, 1)", "--n_transit", "33", "--target_length", "40", "--format", "svg", "--seed", "2"]
+    assert main(["compressors", *arguments, "--output_dir", str(tmp_path)]) == 0
+    assert os.listdir(tmp_path) == ["kept_transitions.svg"]
+    assert main(["compressors", *arguments, "--n-transit", "33", "--output_dir", str(tmp_path)]) == 2
+    ((history, query),) = asked
+    assert torch.equal(query[0], history.next_states[0, -1]), "no episode has just ended"
+    assert torch.equal(history.states[0, 1:20], history.next_states[0, :19])
+    on_goal = (history.next_states[0] == torch.tensor([0, 1])).all(1)
+    assert torch.equal(history.rewards[0] != 0, on_goal)
+    kept = [line.split()[2] for line in capsys.readouterr().out.splitlines() if "target_length=40" in line]
+    assert set(kept) == {"33"}, "a length above the history's keeps all"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--goal 9,9", "the goal (9, 9) was asked for"),
+        ("--goal here", 'the goal "here" was asked for; write a cell as x,y'),
+        ("--n_transit 0", "n_transit 0 was asked for; it must be 1 or more"),
+        ("--target_length 0", "target_length 0 was asked for"),
+        ("--seed -1", "seed -1 was asked for; it must be 0 or more"),
+        ("--format jpeg", '"jpeg", which is not a format'),
+        ("--output_dir file", "cannot write into the folder file"),
+        ("--target 3", 'did you mean "--target_length"'),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, asked, arguments, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    assert main(["compressors", *arguments.split()]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
+    assert os.listdir() == ["file"]
+
+
+def test_the_function_takes_the_commands_options() -> None:
+    options = {field.name: field.default for field in fields(Compressors)}
+    assert options == {name: one.default for name, one in inspect.signature(show_compressors).parameters.items()}

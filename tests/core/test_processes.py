@@ -1,0 +1,54 @@
+"""Jobs spread over processes: what dies is done again, what fails is said, nothing is left behind."""
+
+import multiprocessing
+import signal
+from pathlib import Path
+
+import pytest
+
+from keepmap.core.processes import run_jobs
+from keepmap.errors import InputError, WorkerError
+from tests.core.file_jobs import write
+
+
+def test_processes_do_every_job_and_replace_the_dead(tmp_path: Path) -> None:
+    jobs = [tmp_path / name for name in ("a", "dies-once", "b", "c")]
+    told: list[tuple[int, float]] = []
+    died: list[tuple[int, int | None]] = []
+    run_jobs(jobs, write, 2, tmp_path, lambda *what: told.append(what), lambda *what: died.append(what))
+    assert [job.read_text() for job in jobs] == ["done"] * 4
+    assert died == [(1, -signal.SIGKILL)]
+    assert sorted(index for index, share in told if share == 1.0) == [0, 1, 2, 3]
+    assert not list(tmp_path.glob(".*.part")) and not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("dies-always", WorkerError, "two workers died on .*dies-always .the last with exit code -9."),
+        ("fails", InputError, "what is wrong"),
+    ],
+)
+def test_a_job_that_cannot_be_done_ends_the_run(
+    tmp_path: Path, name: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run_jobs([tmp_path / name], write, 2, tmp_path, lambda *what: None, lambda *what: None)
+    assert not list(tmp_path.glob(".*.part")) and not multiprocessing.active_children()
+
+
+def test_interrupts_are_for_the_parent(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(index: int, share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([tmp_path / "a", tmp_path / "b"], write, 2, tmp_path, interrupt, lambda *what: None)
+    assert not multiprocessing.active_children() and signal.getsignal(signal.SIGINT) is before
+
+
+def test_one_worker_is_this_process(tmp_path: Path) -> None:
+    told: list[tuple[int, float]] = []
+    run_jobs([tmp_path / "a"], write, 1, tmp_path, lambda *what: told.append(what), lambda *what: None)
+    assert told == [(0, 0.5), (0, 1.0)]

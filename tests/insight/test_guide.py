@@ -1,0 +1,167 @@
+"""Verdicts at their very limits: on which side of a threshold each number falls, and what is counted at all."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from keepmap.attention.landmarks import Landmarks
+from keepmap.attention.layer import AttentionLayer, causal
+from keepmap.attention.profile import AttentionProfile
+from keepmap.attention.profiling import profile_attention
+from keepmap.insight.coverage import coverage, pattern_of
+from keepmap.insight.suggestion import for_agent, for_language_model
+from keepmap.insight.verdicts import attention_rows, seed_insight, suggest, verdicts
+from keepmap.language_model import load_language_model
+from tests.drawing.profiles import profile_of
+from tests.families import build, tokens
+
+COVERED = dataclasses.replace(coverage(torch.ones(100), 0.7), top=10, recent=90, even=90)
+
+
+@dataclasses.dataclass
+class Agent:
+    """Layers of heads whose query, the last position, attends as the rows [L, H, N] say."""
+
+    rows: Tensor
+    name: str = "agent"
+
+    def attention_layers(self, _: object) -> Iterator[AttentionLayer]:
+        heads, n = self.rows.shape[1:]
+        for layer, rows in enumerate(self.rows):
+            bias = torch.zeros(heads, n, n)
+            bias[:, -1] = rows.log()
+            zero = torch.zeros(heads, n, 2)
+            yield AttentionLayer(layer, zero, zero, 1.0, *causal(n), bias=bias)
+
+    def landmarks(self, _: object) -> Landmarks:
+        n = self.rows.shape[2]
+        return Landmarks((1,) * n, tuple(range(1, n + 1)), (*(0.0,) * (n - 1), None))
+
+
+def attending(*heads: dict[int, float], n: int = 40, layers: int = 1) -> AttentionProfile:
+    """A profile of an agent whose heads have these weights at these positions, and next to nothing elsewhere."""
+    rows = torch.full((1, len(heads), n), 1e-7)
+    for number, weights in enumerate(heads):
+        for place, weight in weights.items():
+            rows[0, number, place] = weight
+    return profile_attention(Agent(rows.expand(layers, -1, -1)), None)
+
+
+OLD, NEW = {3: 0.5, 7: 0.5}, {37: 0.5, 38: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("top", "recent", "even", "given", "expected"),
+    [
+        (40, 90, 50, 0.0, ("uniform", 50)),
+        (39, 90, 50, 0.0, ("sparse", 39)),
+        (79, 95, 100, 0.0, ("recency", 95)),
+        (10, 20, 90, 0.0, ("recency", 20)),
+        (10, 21, 90, 0.0, ("sparse", 10)),
+        (10, 12, 90, 0.55, ("sinks", 12)),
+        (10, 12, 90, 0.5, ("recency", 12)),
+        (10, 21, 90, 0.55, ("sparse", 10)),
+        (1, 5, 1, 0.9, ("uniform", 1)),
+        (0, 5, 9, 0.1, ("sinks", 0)),
+    ],
+)
+def test_each_limit_lies_where_the_document_says(
+    top: int, recent: int, even: int, given: float, expected: tuple[str, int]
+) -> None:
+    assert pattern_of(dataclasses.replace(COVERED, top=top, recent=recent, even=even, given=given)) == expected
+
+
+@pytest.mark.parametrize(("n", "k"), [(10, 8), (10, 9), (12, 5), (12, 10)])
+def test_rounding_asks_for_no_position_more(n: int, k: int) -> None:
+    found = coverage(torch.full((n,), 0.1, dtype=torch.float64), k / n)
+    assert (found.top, found.recent, found.even) == (k, k, k)
+
+
+def test_the_quarters_of_a_row_are_its_first_and_its_last() -> None:
+    found = coverage(torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]), given=1.0)
+    assert found.recent_quarter == pytest.approx(384 / 512)
+    assert found.recent_distant == pytest.approx(384 / 3)
+    assert found.given == pytest.approx(1 / 512)
+    assert coverage(torch.tensor([0.0, 1.0])).recent_distant == math.inf
+    assert math.isnan(coverage(torch.tensor([1.0])).recent_distant)
+
+
+def test_an_agents_query_is_not_in_its_own_row() -> None:
+    profile = attending({3: 0.2, 39: 0.8})
+    row, given, first = attention_rows(profile, 0, [0])
+    assert (len(row), given, first) == (39, 0.0, 0)
+    assert float(row[3]) == pytest.approx(0.2, abs=1e-4) and float(row.sum()) < 0.21
+    (verdict,) = verdicts(profile)
+    assert verdict.numbers.n == 39 and verdict.numbers.top == 1
+
+
+def test_half_of_the_verdicts_is_no_majority() -> None:
+    assert [one.pattern for one in verdicts(attending(OLD, NEW))] == ["sparse", "recency"]
+    tied = suggest(attending(OLD, NEW))
+    assert tied.pattern == "mixed" and tied.name == "adaptive"
+    assert suggest(attending(OLD, OLD, NEW)).pattern == "sparse"
+    assert suggest(attending(NEW, OLD, NEW)).pattern == "recency"
+
+
+def test_several_profiles_vote_together_and_the_length_is_their_mean_rounded_up() -> None:
+    short, long = attending({38: 1.0}), attending(dict.fromkeys(range(35, 39), 0.25))
+    assert [suggest(one).keep for one in (short, long)] == [1, 3]
+    assert suggest([short, long]).keep == 2
+    assert suggest([short, short, long]).keep == 2
+    assert suggest([short, attending(OLD), attending(OLD)]).pattern == "sparse"
+
+
+def test_an_agents_length_is_that_of_the_mean_over_heads() -> None:
+    heads = [{38 - number: 1.0} for number in range(4)]
+    assert suggest(attending(*heads)).keep == 3
+    assert suggest(attending(*heads, layers=2)).keep == 3
+
+
+@pytest.mark.parametrize(("of", "keep"), [(6, 6), (10, 10), (11, 10), (1, 1)])
+def test_the_documents_length_is_cut_to_what_there_is(of: int, keep: int) -> None:
+    seen = {"recent_distant_ratio": 3.0, "entropy": 1.0}
+    made = seed_insight([seen], of=of).made
+    assert (made.keep, made.of) == (keep, of)
+    assert made == for_language_model("recency", keep, of, 4)
+    assert seed_insight([seen]).made == for_agent("recency", 10, 10)
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(1.2, False), (1.19, True)])
+def test_spread_is_said_below_its_limit_only(ratio: float, said: bool) -> None:
+    lines = seed_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}]).lines
+    assert any("spread across history" in line for line in lines) == said
+
+
+def test_a_density_that_is_whole_hundredths_is_not_rounded_up() -> None:
+    made = for_language_model("sparse", 15, 107, 4)
+    assert (made.options["window"], made.options["density"]) == (8, 0.08)
+    assert for_language_model("sparse", 14, 107, 4).options == {"density": 0.07, "n_sink": 4, "window": 7}
+
+
+def test_query_heads_know_their_kv_head() -> None:
+    model = load_language_model(build("llama"))
+    assert (model.n_heads, model.n_kv_heads) == (4, 2)
+    assert profile_attention(model, tokens(12)).kv_heads == (0, 0, 1, 1)
+    assert profile_attention(model, tokens(12), heads=[1, 2]).kv_heads == (0, 1)
+    assert profile_of(heads=4).kv_heads == (0, 1, 2, 3)
+
+
+def test_query_heads_of_other_layers_know_theirs_too() -> None:
+    @dataclasses.dataclass
+    class Grouped:
+        name: str = "grouped"
+
+        def attention_layers(self, _: object) -> Iterator[AttentionLayer]:
+            yield AttentionLayer(0, torch.zeros(6, 5, 2), torch.zeros(2, 5, 2), 1.0, *causal(5))
+
+    assert profile_attention(Grouped(), None).kv_heads == (0, 0, 0, 1, 1, 1)
+
+
+def test_labels_say_episode_and_step_in_that_order() -> None:
+    assert Landmarks((1, 2), (6, 1), (0.0, None)).labels == ("(1, 6)", "(2, 1)")
+    profile = attending(OLD, n=40)
+    assert profile.labels is not None and profile.labels[39] == "(1, 40)"

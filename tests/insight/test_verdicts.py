@@ -1,0 +1,213 @@
+"""What a profile says can be dropped: counted, named, put into words, and as code that runs."""
+
+import ast
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import compression_strategies
+import keepmap
+from keepmap.attention.profile import AttentionProfile
+from keepmap.errors import InputError
+from keepmap.insight.coverage import NO_GAIN, SIMPLER, coverage, pattern_of
+from keepmap.insight.suggestion import PATTERNS, Suggestion, for_agent, for_language_model
+from keepmap.insight.verdicts import attention_rows, seed_insight, suggest, verdicts
+from keepmap.language_model import LanguageModel, load_language_model
+from tests.families import build, tokens
+
+ROWS = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).filter(lambda row: sum(row) > 1e-3)
+SHARES = st.floats(0.05, 0.95)
+
+
+@given(ROWS, SHARES, st.floats(0, 1, width=32))
+@example([1.0, 1.0, 1.1920928955078125e-07], 1 / 3, 1.0)
+@example([1.0] * 10, 0.3, 0.0)
+def test_what_covers_is_the_least_that_covers(weights: list[float], share: float, given: float) -> None:
+    row = torch.tensor(weights, dtype=torch.float64)
+    found = coverage(row, share, given)
+    wanted, slack = share * (float(row.sum()) + given), 1e-5 * (float(row.sum()) + given)
+    for needed, ordered in ((found.top, row.sort(descending=True).values), (found.recent, row.flip(0))):
+        assert float(ordered[:needed].sum()) + given >= wanted - slack
+        if needed:
+            assert float(ordered[: needed - 1].sum()) + given < wanted + slack
+    assert 0 <= found.top <= found.recent <= found.n == len(weights)
+    # The top k of n hold k / n at least.
+    assert found.top <= found.even <= found.n
+    pattern, keep = pattern_of(found)
+    assert keep in {"sinks": (0, found.recent), "recency": (found.recent,)}.get(pattern, (found.even, found.top))
+
+
+@pytest.mark.parametrize("n", [20, 200, 2000])
+def test_patterns_do_not_depend_on_the_length(n: int) -> None:
+    age = torch.arange(n).flip(0) / n
+    noise = 1 + 0.05 * torch.rand(n, generator=torch.Generator().manual_seed(0))
+    rows = {"uniform": noise, "recency": torch.exp(-8 * age) * noise, "sparse": 1e-3 * noise}
+    rows["sparse"][: n // 10] = 1.0
+    for pattern, row in rows.items():
+        found = coverage(row, 0.9)
+        assert pattern_of(found)[0] == pattern
+        assert pattern_of(found)[1] / n == pytest.approx(
+            {"uniform": 0.9, "recency": 0.29, "sparse": 0.09}[pattern], abs=0.06
+        )
+    assert coverage(rows["uniform"]).normalised_entropy == pytest.approx(1, abs=1e-3)
+
+
+def test_the_sinks_may_be_all_that_is_needed() -> None:
+    rest = torch.full((50,), 0.1 / 50)
+    assert pattern_of(coverage(rest, 0.9, given=0.95)) == ("sinks", 0)
+    recent = torch.zeros(50)
+    recent[-5:] = 0.06
+    assert pattern_of(coverage(recent, 0.9, given=0.7)) == ("sinks", 4)
+    assert pattern_of(coverage(recent, 0.9, given=0.2)) == ("recency", 5)
+
+
+def test_a_simpler_rule_is_taken_up_to_its_limit() -> None:
+    found = coverage(torch.ones(100), 0.5)
+    for recent, pattern in ((10 * SIMPLER, "recency"), (10 * SIMPLER + 1, "sparse")):
+        assert pattern_of(replace(found, top=10, recent=recent, even=90))[0] == pattern
+    for top, pattern in ((math.ceil(NO_GAIN * 50), "uniform"), (math.ceil(NO_GAIN * 50) - 1, "recency")):
+        assert pattern_of(replace(found, top=top, recent=60, even=50))[0] == pattern
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
+def test_no_share_is_an_error(share: float) -> None:
+    with pytest.raises(InputError, match="share of"):
+        coverage(torch.ones(4), share)
+
+
+def _seen(ratio: float, entropy: float) -> dict[str, float]:
+    return {"recent_distant_ratio": ratio, "entropy": entropy, "mean": 0.1, "std": 0.1, "max_position": 3}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "entropy", "pattern"),
+    [
+        (2.01, 3.0, "recency"),
+        (4.23, 1.0, "recency"),
+        (2.0, 2.01, "uniform"),
+        (2.0, 2.0, "mixed"),
+        (1.5, 1.5, "mixed"),
+        (1.5, 1.49, "sparse"),
+        (1.1, 1.0, "sparse"),
+        (math.nan, 1.7, "mixed"),
+    ],
+)
+def test_the_first_of_the_documents_patterns_decides(ratio: float, entropy: float, pattern: str) -> None:
+    found = seed_insight([_seen(ratio, entropy)])
+    assert found.pattern == pattern
+    assert found.lines[-2 if not math.isnan(ratio) else -3].startswith("💡 INSIGHT: ")
+    assert ("Attention is spread across history!" in found.lines[0]) == (ratio < 1.2)
+    _, made, option = PATTERNS[pattern]
+    assert found.suggestion == f"from compression_strategies import {made}; compressor = {made}({option}=10)"
+    assert _made(found.made) == getattr(compression_strategies, made)(**{option: 10})
+
+
+def test_recency_is_said_in_the_documents_words() -> None:
+    assert seed_insight([_seen(4.23, 1.89)]).lines == (
+        "💡 INSIGHT: Strong recency bias detected!",
+        "   Consider compressing or removing distant history.",
+    )
+
+
+def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:
+    found = seed_insight([_seen(1.0, 1.0), _seen(5.0, 3.0), _seen(math.nan, 2.0)])
+    assert (found.ratio, found.entropy, found.n, found.n_ratios) == (3.0, 2.0, 3, 2)
+    none = seed_insight([_seen(math.nan, 0.5)])
+    assert none.n_ratios == 0 and math.isnan(none.ratio) and "long enough" in none.lines[-1]
+    with pytest.raises(InputError, match="no samples"):
+        seed_insight([])
+
+
+def _made(suggestion: Suggestion) -> object:
+    """What the line of code makes."""
+    *_, assignment = ast.parse(suggestion.line).body
+    assert isinstance(assignment, ast.Assign) and isinstance(assignment.value, ast.Call)
+    options = {one.arg: ast.literal_eval(one.value) for one in assignment.value.keywords}
+    assert options == suggestion.options
+    return getattr(compression_strategies, assignment.value.func.id)(**options)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("pattern", [*PATTERNS, "sinks"])
+def test_an_agents_suggestion_is_code(pattern: str) -> None:
+    assert _made(for_agent(pattern, 7, 100)).max_length == 7  # type: ignore[attr-defined]
+    assert for_agent(pattern, 0, 100).keep == 1
+
+
+@pytest.fixture(scope="module")
+def language_model() -> LanguageModel:
+    return load_language_model(build("llama"))
+
+
+@pytest.fixture(scope="module")
+def profile(language_model: LanguageModel) -> AttentionProfile:
+    return keepmap.profile_attention(language_model, tokens(60))
+
+
+@pytest.mark.parametrize("pattern", ["recency", "sinks", "uniform", "sparse", "mixed"])
+@pytest.mark.parametrize("keep", [1, 12, 39])
+def test_a_language_models_suggestion_is_code_that_keeps_so_many(
+    language_model: LanguageModel, pattern: str, keep: int
+) -> None:
+    made = for_language_model(pattern, keep, 56, n_sink=4)
+    call = ast.parse(made.line, mode="eval").body
+    assert isinstance(call, ast.Call) and ast.unparse(call.func) == "keepmap.evict"
+    assert ast.literal_eval(call.args[2]) == made.name
+    options = {one.arg: ast.literal_eval(one.value) for one in call.keywords}
+    assert options == made.options
+    kept = keepmap.evict(language_model, tokens(60), made.name, **options).keep_map.kept()
+    assert made.options["window"] == (keep + 1) // 2
+    # A density is typed in hundredths.
+    assert (kept.sum(2) - 4 >= keep).all() and (kept.sum(2) - 4 <= keep + 1).all()
+
+
+def test_a_verdict_for_every_layer_and_head(profile: AttentionProfile) -> None:
+    found = verdicts(profile, share=0.8)
+    assert [(one.layer, one.head) for one in found] == [(layer, head) for layer in (0, 1) for head in range(4)]
+    for one in found:
+        row, given, first = attention_rows(profile, one.layer, [one.head])
+        assert first == 4 and len(row) == one.numbers.n == 56
+        assert one.numbers == coverage(profile.received[one.layer, one.head, 4:].double(), 0.8, given)
+        assert str(one).startswith(f"layer {one.layer} head {one.head}: {one.pattern}: 80 % of the attention is in ")
+        assert all(len(line) <= 80 for line in one.lines[:-1])
+        assert one.lines[-1].strip() == one.suggestion.line
+
+
+def test_one_query_alone_can_decide(profile: AttentionProfile, language_model: LanguageModel) -> None:
+    last = keepmap.profile_attention(language_model, tokens(60), queries="last")
+    for one, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
+        assert one.pattern == same.pattern and one.numbers.top == same.numbers.top
+    row, given, _ = attention_rows(profile, 1, [2], 59)
+    assert float(row.sum()) + given == pytest.approx(1)
+    torch.testing.assert_close(row, profile.rows[1, 2, 0, 4:])
+
+
+def test_only_what_a_layers_own_window_shows_is_chosen_from() -> None:
+    profile = keepmap.profile_attention(load_language_model(build("mistral")), tokens(60))
+    row, given, first = attention_rows(profile, 0, [0])
+    assert (len(row), given, first) == (24, 0.0, 36)
+
+
+def test_the_suggestion_for_all_is_what_most_need(profile: AttentionProfile) -> None:
+    one = suggest(profile)
+    assert one == suggest([profile, profile])
+    assert one.name in {verdict.suggestion.name for verdict in verdicts(profile)} | {"observed_attention"}
+    more = suggest(profile, share=0.95)
+    assert more.keep > one.keep
+    with pytest.raises(InputError, match="no profiles"):
+        suggest([])
+
+
+def test_what_cannot_be_judged(profile: AttentionProfile, language_model: LanguageModel) -> None:
+    with pytest.raises(InputError, match=r"query 3 .* queries=\[3\]"):
+        verdicts(profile, 3)
+    eviction = keepmap.evict(language_model, tokens(60), "random", density=0.5, window=8)
+    evicted = keepmap.profile_attention(language_model, tokens(60), keep_map=eviction.keep_map)
+    with pytest.raises(InputError, match="under eviction"):
+        verdicts(evicted)
+    short = keepmap.profile_attention(language_model, tokens(4))
+    with pytest.raises(InputError, match="n_sink=0"):
+        verdicts(short)

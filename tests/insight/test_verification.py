@@ -1,0 +1,162 @@
+"""From trials to what is said: when an insight holds, how often, and in words."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keepmap.core.intervals import t_interval
+from keepmap.insight.coverage import coverage
+from keepmap.insight.deletions import at_random, by_pattern, by_share
+from keepmap.insight.suggestion import for_agent
+from keepmap.insight.verification import RULES, LeftOut, Trial, Verification, compared, rate_of
+from keepmap.printing.verification import verification_lines
+
+
+def _trial(rule: str, layer: int, sample: int, cost: float, random: float) -> Trial:
+    costs = [{"kl": value, "log_likelihood": -value} for value in (cost, random)]
+    return Trial(layer, sample, sample, rule, "recency", 5, 20, *costs)
+
+
+def _verification(*trials: Trial, n_samples: int = 20) -> Verification:
+    low = np.linspace(1, 2, 8)
+    overall = compared("ours", for_agent("recency", 7, 20), "return", low + 2, low + 1, low, np.ones(8))
+    lost = compared("seed", for_agent("uniform", 10, 20), "return", low, low, low, low - 1.5)
+    return Verification(
+        "agent",
+        ("kl", "log_likelihood"),
+        trials,
+        ("layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",),
+        for_agent("recency", 7, 20),
+        (overall, lost),
+        n_samples,
+        8,
+        0,
+    )
+
+
+@pytest.fixture(scope="module")
+def verification() -> Verification:
+    drawn = np.random.default_rng(0).normal(0, 0.1, 20)
+    return _verification(
+        *(_trial("seed", 0, sample, 1.0, 1.0 + noise) for sample, noise in enumerate(drawn - drawn.mean())),
+        *(_trial("ours", 0, sample, 1.0, 2.0 + noise) for sample, noise in enumerate(drawn)),
+        *(_trial("seed", 1, sample, 2.0 + noise, 1.0) for sample, noise in enumerate(drawn)),
+    )
+
+
+def test_an_insight_holds_where_it_beats_random(verification: Verification) -> None:
+    words = {(one.rule, one.layer): one.word for one in verification.insights}
+    assert words == {
+        ("seed", 0): "refuted: not distinguishable from random",
+        ("ours", 0): "held",
+        ("seed", 1): "refuted: random is better",
+    }
+    for one in verification.insights:
+        assert one.n == 20 and one.kept == 0.25 and one.saved == pytest.approx(one.random - one.cost)
+        assert one.low is not None and one.high is not None and one.low < one.saved < one.high
+    # The other cost says the opposite here.
+    assert [one.held for one in verification.insights_by("log_likelihood")] == [False, False, True]
+
+
+def test_one_sample_proves_nothing() -> None:
+    (one,) = _verification(_trial("ours", 0, 0, 0.0, 5.0), n_samples=1).insights
+    assert (one.low, one.high, one.held) == (None, None, False)
+    assert one.word == "refuted: not distinguishable from random"
+
+
+def test_samples_of_one_group_count_once() -> None:
+    noise = np.random.default_rng(1).normal(1, 0.5, 12)
+    alone = [_trial("ours", 0, sample, 0.0, value) for sample, value in enumerate(noise)]
+    (apart,) = _verification(*alone).insights
+    (paired,) = _verification(*(replace(one, group=one.sample // 2) for one in alone)).insights
+    assert (apart.n, apart.groups, paired.n, paired.groups) == (12, 12, 12, 6)
+    low, high = t_interval(noise.reshape(6, 2).mean(1))
+    assert (paired.low, paired.high) == (pytest.approx(low), pytest.approx(high))
+    (one,) = _verification(*(replace(trial, group=0) for trial in alone)).insights
+    assert (one.low, one.high, one.held) == (None, None, False)
+
+
+def test_noise_seldom_holds() -> None:
+    drawn = np.random.default_rng(2)
+    for n in (2, 3, 5):
+        held = sum(
+            _verification(*(_trial("ours", 0, sample, 0.0, value) for sample, value in enumerate(drawn.normal(size=n))))
+            .insights[0]
+            .held
+            for _ in range(400)
+        )
+        assert held < 24, f"{held} of 400 held with {n} samples, where 10 are expected"
+
+
+def test_how_often_a_rule_is_cheaper(verification: Verification) -> None:
+    seed, ours = (verification.rate(rule) for rule in RULES)
+    assert (ours.wins, ours.n, ours.groups) == (20, 20, 20)
+    assert ours.low == pytest.approx(0.8389, abs=1e-4) and ours.high == 1
+    assert seed.n == 40 and seed.groups == 20 and 0 < seed.wins < 20
+    assert seed.low is not None and seed.high is not None and seed.low < seed.wins / 40 < seed.high
+    both = rate_of([verification, verification], "seed")
+    assert (both.wins, both.n, both.groups) == (2 * seed.wins, 80, 40)
+    tie = _verification(_trial("ours", 0, 0, 1.0, 1.0), _trial("ours", 0, 1, 1.0, 1.5)).rate("ours")
+    assert (tie.wins, tie.n) == (1, 2)
+    none = _verification().rate("ours")
+    assert (none.wins, none.n, none.low) == (0, 0, None)
+
+
+def test_the_lines_fit_and_say_it_plainly(verification: Verification) -> None:
+    lines = verification_lines(verification)
+    assert all(len(line) <= 80 for line in lines if "compressor = " not in line)
+    text = "\n".join(lines)
+    for said in (
+        "TESTED BY DELETION: agent, 20 contexts, 8 random draws each",
+        "refuted*: not distinguishable from random",
+        "ours: 20 of 20 trials (100% [84%, 100%]); 1 of 1 insights held",
+        "layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",
+        "return: whole 3.500, suggested 2.500, random 1.500 (8 goals)",
+        "better than random by +1.000 [+1.000, +1.000]\n   held",
+        "refuted: not distinguishable from random",
+    ):
+        assert said in text
+    assert "ours: no trials" in "\n".join(verification_lines(_verification()))
+
+
+def test_where_nothing_is_dropped_there_is_no_trial() -> None:
+    left_out = LeftOut()
+    assert [left_out.notes(2, "ours", kept, 9) for kept in (9, 5, 0, 9)] == [True, False, True, True]
+    assert left_out.lines(6) == (
+        "layer 2, ours: no trial in 1 of 6 samples: it keeps only what stays in any case",
+        "layer 2, ours: no trial in 2 of 6 samples: nothing is dropped",
+    )
+
+
+@given(
+    st.integers(2, 30),
+    st.integers(0, 40),
+    st.sampled_from(["recency", "uniform", "sparse", "mixed", "sinks"]),
+    st.data(),
+)
+def test_both_arms_keep_as_many_beside_what_stays(n: int, length: int, pattern: str, data: st.DataObject) -> None:
+    row = torch.tensor(data.draw(st.lists(st.floats(0.125, 1, width=32), min_size=n, max_size=n)))
+    stays = torch.zeros(n, dtype=torch.bool)
+    stays[-1] = stays[: data.draw(st.integers(0, n - 1))] = True
+    choice = by_pattern(pattern, length, row, stays)
+    assert not (choice.kept & stays).any() and int(choice.kept.sum()) <= min(length, int((~stays).sum()))
+    if length >= n:
+        assert (choice.kept | stays).all()
+    kept = torch.stack([choice.kept, ~stays])
+    drawn = at_random(kept, stays, np.random.default_rng(0))
+    assert torch.equal(drawn.sum(1), kept.sum(1)) and not (drawn & stays).any() and torch.equal(drawn[1], ~stays)
+
+
+def test_patterns_keep_what_their_compressors_keep() -> None:
+    row, stays = torch.tensor([0.3, 0.01, 0.2, 0.01, 0.02, 0.03, 0.1, 0.0]), torch.zeros(8, dtype=torch.bool)
+    kept = {
+        name: by_pattern(name, 3, row, stays).kept.nonzero()[:, 0].tolist() for name in ("recency", "uniform", "sparse")
+    }
+    assert kept == {"recency": [5, 6, 7], "uniform": [0, 3, 7], "sparse": [0, 2, 6]}
+    found = by_share(row, 0.0, 0.8, stays)
+    assert found.pattern == "sparse" and int(found.kept.sum()) == coverage(row, 0.8).top == 3
+    assert by_share(row, 9.0, 0.7, stays).pattern == "sinks" and not by_share(row, 9.0, 0.7, stays).kept.any()

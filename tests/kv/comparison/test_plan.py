@@ -1,0 +1,115 @@
+"""Options to plans: rules, protection, and what is refused."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from keepmap.errors import InputError
+from keepmap.kv.comparison.plan import plan_methods, validates
+from keepmap.kv.method_registry import method_class, method_names
+
+
+def by_key(*arguments, **options):
+    return {plan.key: plan for plan in plan_methods(*arguments, **options).methods}
+
+
+@pytest.mark.parametrize(
+    "methods", ["random kvzap", "random,kvzap", "random, kvzap", ["random", "kvzap"], ("random,kvzap",)]
+)
+def test_names_in_every_form(methods):
+    assert [plan.key for plan in plan_methods(methods).methods] == ["random", "kvzap"]
+
+
+def test_all_is_every_method_but_the_baseline_which_always_runs():
+    assert [plan.key for plan in plan_methods("all").methods] == [name for name in method_names() if name != "baseline"]
+    assert plan_methods("baseline").methods == ()
+    assert [plan.key for plan in plan_methods("h2o random h2o baseline").methods] == ["h2o", "random"]
+
+
+def test_defaults_are_the_methods_own():
+    for key, plan in by_key("all").items():
+        method = method_class(key)
+        assert (plan.threshold, plan.n_sink, plan.window) == (method.threshold, method.n_sink, method.window)
+        assert plan.density == (None if method.threshold is not None else method.density)
+    assert by_key("h2o")["h2o"].rule() == "density=0.15"
+    assert by_key("kvzap")["kvzap"].rule() == "threshold=-5"
+
+
+def test_a_density_puts_all_under_the_budget_rule_and_leaves_the_validation_out():
+    plan = plan_methods("all", density=0.2)
+    assert {(one.threshold, one.density) for one in plan.methods} == {(None, 0.2)}
+    assert "random_validation" not in {one.key for one in plan.methods}
+    assert plan.left_out == ("random_validation (--density puts every method under the budget rule)",)
+    with pytest.raises(InputError, match="random_validation is Random with threshold 1.0, it has no budget rule"):
+        plan_methods("random_validation", density=0.2)
+
+
+@pytest.mark.parametrize("thresholds", ['{"kvzap": -7, "h2o": 3}', {"kvzap": -7.0, "h2o": 3.0}])
+def test_thresholds_override_and_switch_the_rule(thresholds):
+    plans = by_key("all", thresholds=thresholds)
+    assert (plans["kvzap"].threshold, plans["h2o"].threshold, plans["h2o"].density) == (-7.0, 3.0, None)
+    assert plans["kvzap_no_sink"].threshold == -5.0
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
+def test_a_threshold_may_be_any_real_number(value):
+    threshold = by_key("random", thresholds={"random": value})["random"].threshold
+    assert (type(threshold), threshold) == (float, 0.5)
+
+
+def test_sinks_and_windows():
+    plans = by_key("all", n_sink=8, sliding_window_size=64, h2o_local_window_size=256)
+    assert {plan.n_sink for plan in plans.values()} == {0, 8}
+    assert plans["kvzap_no_sink"].n_sink == plans["h2o"].n_sink == plans["observed_attention"].n_sink == 0
+    assert {key: plan.window for key, plan in plans.items() if plan.window != 64} == {"h2o": 256}
+    assert by_key("h2o", sliding_window_size=64)["h2o"].window == 512
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"methods": "stream_llm"}, 'unknown method "stream_llm", did you mean "streaming_llm"'),
+        ({"methods": "xyzzy"}, "known: all, baseline"),
+        ({"methods": " , "}, "no method was asked for"),
+        ({"thresholds": '{"kvzapp": 1}'}, 'unknown method "kvzapp", did you mean "kvzap"'),
+        ({"methods": "random", "thresholds": '{"kvzap": 1}'}, "names kvzap, which is not run"),
+        ({"thresholds": '{"kvzap": NaN}'}, "the threshold of kvzap is NaN"),
+        ({"thresholds": {"kvzap": math.nan}}, "the threshold of kvzap is NaN"),
+        ({"thresholds": '{"kvzap": "low"}'}, 'the threshold of kvzap is "low"; give a number'),
+        ({"thresholds": '{"kvzap": true}'}, "the threshold of kvzap is true; give a number"),
+        ({"thresholds": '{"kvzap": null}'}, "the threshold of kvzap is null; give a number"),
+        ({"thresholds": '{"kvzap": 1' + "0" * 400 + "}"}, "the threshold of kvzap is a number too large"),
+        ({"thresholds": {"kvzap": np.float32("nan")}}, "the threshold of kvzap is NaN"),
+        ({"thresholds": "kvzap=-7"}, "--thresholds is not JSON"),
+        ({"thresholds": "[1]"}, "--thresholds must name methods"),
+        ({"thresholds": '{"baseline": 1}'}, "the baseline keeps everything and has no threshold; leave it out"),
+        ({"density": 1.5}, r"a density of 1.5 was asked for; it must lie in \[0, 1\]"),
+        ({"density": -0.1}, "a density of -0.1 was asked for"),
+        ({"density": math.nan}, "a density of nan was asked for"),
+        ({"density": 0.2, "thresholds": '{"kvzap": -7}'}, "leave one of them out"),
+        ({"sliding_window_size": -1}, "a window of -1 was asked for"),
+        ({"h2o_local_window_size": -5}, "a window of -5 was asked for"),
+        ({"n_sink": -1}, "a number of sinks of -1 was asked for"),
+    ],
+)
+def test_what_is_refused_is_one_line(options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        plan_methods(options.pop("methods", "all"), **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("methods", "options", "expected"),
+    [
+        ("all", {}, True),
+        ("streaming_llm random_validation", {"n_sink": 2, "sliding_window_size": 5}, True),
+        ("streaming_llm", {}, False),
+        ("all", {"density": 0.2}, False),
+        ("all", {"thresholds": {"random_validation": 0.5}}, False),
+        ("all", {"thresholds": {"streaming_llm": -1.0}}, False),
+    ],
+)
+def test_when_streaming_must_equal_random(methods, options, expected):
+    assert validates(plan_methods(methods, **options).methods) is expected

@@ -1,0 +1,139 @@
+"""Rows from samples: token-weighted sums, the bootstrap against a slow reference, and the run-time checks."""
+
+import json
+import math
+import random
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from keepmap.agents.evaluation import bootstrap
+from keepmap.core.bootstrap import bootstrap_interval
+from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.kv.comparison.plan import MethodPlan
+from keepmap.kv.comparison.results import (
+    Comparison,
+    Counts,
+    SampleResult,
+    read_sample_result,
+    write_json,
+    write_sample_result,
+)
+from keepmap.kv.comparison.rows import summarise
+
+PLAN = MethodPlan("random", "Random", 0.85, None, 4, 128)
+
+
+def sample(
+    index: int, n: int, nll: float, method: str = "random", kept: int = 10, footprint: float = 0.5
+) -> SampleResult:
+    counts = Counts(8 * n, 8 * kept, 8 * (n - 4), 8 * (kept - 4))
+    tokens = Counts(n, kept, n - 4, kept - 4)
+    return SampleResult(method, index, index + 1, n, n - 1, nll, 0.1 * n, n // 2, counts, tokens, footprint)
+
+
+BASELINE = [sample(0, 21, 60.0, "baseline"), sample(1, 101, 200.0, "baseline"), sample(2, 11, 40.0, "baseline")]
+RANDOM = [sample(0, 21, 62.0), sample(1, 101, 210.0, kept=60, footprint=0.25), sample(2, 11, 39.0)]
+
+
+def test_a_row_weighs_samples_by_their_tokens():
+    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    assert row.total_tokens == 130
+    assert row.avg_nll == pytest.approx(311 / 130)
+    assert row.nll_delta == pytest.approx(11 / 130)
+    assert row.nll_delta_pct == pytest.approx(100 * 11 / 300)
+    assert row.perplexity == pytest.approx(math.exp(311 / 130))
+    assert row.ppl_delta == pytest.approx(math.exp(311 / 130) - math.exp(300 / 130))
+    assert row.density_overall == pytest.approx(80 / 133)
+    assert row.density_compressible == pytest.approx(68 / 121)
+    assert row.token_density_overall == pytest.approx(80 / 133)
+    assert row.top1_agreement == pytest.approx((10 + 50 + 5) / 130)
+    assert row.kl == pytest.approx(13.3 / 130)
+    sizes = [21 * 22 / 2, 101 * 102 / 2, 11 * 12 / 2]
+    assert row.footprint == pytest.approx((0.5 * sizes[0] + 0.25 * sizes[1] + 0.5 * sizes[2]) / sum(sizes))
+    assert (row.threshold, row.density, row.n_samples) == (0.85, None, 3)
+
+
+def test_the_bootstrap_is_the_slow_one():
+    """Sampling noise of 10,000 resamples is about 2 % of the interval's width at its ends."""
+    differences, tokens = [one.nll - base.nll for one, base in zip(RANDOM, BASELINE, strict=True)], [20, 100, 10]
+    differences, tokens = [*differences, 5.0, -3.0], [*tokens, 40, 60]
+    low, high = bootstrap_interval(differences, tokens, seed=1)
+    rng = random.Random(7)
+    ratios = []
+    for _ in range(10_000):
+        drawn = [rng.randrange(5) for _ in range(5)]
+        ratios.append(sum(differences[i] for i in drawn) / sum(tokens[i] for i in drawn))
+    ratios.sort()
+    width = ratios[9750] - ratios[250]
+    assert low == pytest.approx(ratios[250], abs=0.05 * width)
+    assert high == pytest.approx(ratios[9750], abs=0.05 * width)
+    assert low < sum(differences) / sum(tokens) < high
+
+
+def test_the_bootstrap_is_seeded_and_paired():
+    many = [math.sin(index) for index in range(20)], list(range(10, 30))
+    assert bootstrap_interval(*many, 3) == bootstrap_interval(*many, 3)
+    assert bootstrap_interval(*many, 3) != bootstrap_interval(*many, 4)
+    assert bootstrap_interval([1.0, 2.0, 3.0], [10, 20, 30], -1) == (pytest.approx(0.1), pytest.approx(0.1))
+
+
+def test_the_resamples_are_drawn_as_said(monkeypatch):
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 3)
+    rng = np.random.default_rng(5)
+    d, t = np.array([1.0, 5.0, -2.0]), np.array([3, 4, 5])
+    ratios = [d[i].sum() / t[i].sum() for i in (rng.integers(3, size=3) for _ in range(3))]
+    assert bootstrap_interval([1.0, 5.0, -2.0], [3, 4, 5], 5) == tuple(np.quantile(ratios, [0.025, 0.975]))
+
+
+def test_one_sample_has_no_interval():
+    row = summarise("Random", RANDOM[:1], BASELINE[:1], PLAN, seed=0)
+    assert (row.nll_delta_low, row.nll_delta_high, row.n_samples) == (None, None, 1)
+
+
+def test_impossible_numbers_are_errors_and_no_rows():
+    with pytest.raises(ImpossibleResultError, match="more was kept than there is"):
+        Counts(10, 11, 5, 5)
+    with pytest.raises(ImpossibleResultError, match="the parts of a count"):
+        Counts(10, 8, 9, 2)
+    with pytest.raises(ImpossibleResultError, match="footprint 1.5"):
+        sample(0, 20, 1.0, footprint=1.5)
+    with pytest.raises(ImpossibleResultError, match="NLL nan"):
+        sample(0, 20, math.nan)
+    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    with pytest.raises(ImpossibleResultError, match="density_overall of Random is -4.36"):
+        replace(row, density_overall=-4.36)
+    with pytest.raises(ImpossibleResultError, match="perplexity of Random overflows"):
+        summarise("Random", [sample(0, 21, 1e6)], BASELINE[:1], PLAN, seed=0)
+    with pytest.raises(ImpossibleResultError, match="the baseline's NLL is 0"):
+        summarise("Random", RANDOM[:1], [sample(0, 21, 0.0, "baseline")], PLAN, seed=0)
+
+
+def test_a_sample_survives_its_file_to_the_last_bit(tmp_path):
+    result = sample(3, 21, 0.1 + 0.2)
+    write_sample_result(tmp_path / "a.json", result)
+    assert read_sample_result(tmp_path / "a.json") == result
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no", '{"format": "keepmap-sample/1"}', '{"format": "x"}'])
+def test_what_is_no_sample_is_said_to_be_none(tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match="is no sample's result"):
+        read_sample_result(tmp_path / "a.json")
+    with pytest.raises(InputError, match="no such file"):
+        read_sample_result(tmp_path / "b.json")
+
+
+def test_a_comparison_is_its_json(tmp_path):
+    row = summarise("Random", RANDOM, BASELINE, replace(PLAN, threshold=-math.inf), seed=0)
+    base = summarise("Baseline", BASELINE, BASELINE, None, seed=0)
+    comparison = Comparison({"seed": 0}, base, base, (row,), tuple(BASELINE + RANDOM), True, None)
+    write_json(tmp_path / "a.json", comparison.document())
+    assert json.loads((tmp_path / "a.json").read_text()) == dict(comparison)
+    assert comparison["comparison"] == [asdict(row)]
+    assert comparison["methods"]["random"]["samples"] == [asdict(one) for one in RANDOM]
+    assert comparison["comparison"][0]["threshold"] == "-inf"
+    assert comparison.summary()["baseline_nll"] == base.avg_nll
+    assert (base.nll_delta, base.nll_delta_pct) == (0.0, 0.0)
