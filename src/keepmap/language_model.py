@@ -14,7 +14,7 @@ from keepmap.errors import InputError, ModelError, did_you_mean
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["EMBEDDED", "LanguageModel", "load_language_model"]
+__all__ = ["EMBEDDED", "LanguageModel", "as_language_model", "load_language_model"]
 
 EMBEDDED = {"tiny": Path(__file__).parent / "embedded" / "tiny"}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
@@ -117,6 +117,15 @@ def load_language_model(
         int(config.vocab_size),
         _longest(config),
     )
+
+
+def as_language_model(model: "LanguageModel | str | Path | PreTrainedModel") -> LanguageModel:
+    """A LanguageModel as it is; anything else as `load_language_model` loads it.
+
+    Raises:
+        ModelError: it cannot be loaded, or is not supported; says which and why.
+    """
+    return model if isinstance(model, LanguageModel) else load_language_model(model)
 
 
 def _longest(config: "PretrainedConfig") -> int | None:

@@ -19,7 +19,7 @@ from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.request import Indices, Queries, Rows, indices, require_some_context, rows
 from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics
-from keepmap.attention.text import text_of
+from keepmap.attention.text import as_tokens
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError, ModelError
 from keepmap.language_model import LanguageModel, load_language_model
@@ -203,7 +203,7 @@ def _of_layers(
 
 
 def _of_text(language_model: LanguageModel, inputs: Any, keep_map: KeepMap | None, asked: _Asked) -> AttentionProfile:
-    tokens = text_of(language_model, inputs)
+    tokens = as_tokens(language_model, inputs)
     shape = (language_model.n_layers, language_model.n_kv_heads, len(tokens))
     asked.settle(len(tokens), language_model.n_layers, language_model.n_heads)
     if keep_map is not None and keep_map.shape != shape:

@@ -10,10 +10,10 @@ from torch import Tensor
 from keepmap.errors import InputError
 from keepmap.language_model import LanguageModel
 
-__all__ = ["one_text", "text_of"]
+__all__ = ["as_tokens", "one_text"]
 
 
-def text_of(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
+def as_tokens(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
     """The tokens of a text given as a string, as token ids, or as a tokenizer gives them; without padding.
 
     Raises:

@@ -1,0 +1,110 @@
+"""What every result with rows can do: plain dictionaries, pandas, CSV, LaTeX, and a table in a notebook."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keepmap.core.files import written_whole
+from keepmap.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["ResultTable"]
+
+_LATEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "Δ": r"$\Delta$",
+}
+
+
+class ResultTable:
+    """A result that has `rows`: one dictionary of plain values each, all with the same keys in the same order.
+
+    A notebook shows `columns` of them, or all.
+    """
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """One dictionary of plain values (str, int, float, bool, None) per row."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that a notebook, a terminal and LaTeX show, in this order; all by default."""
+        return tuple(self.rows[0]) if self.rows else ()
+
+    @property
+    def caption(self) -> str:
+        """What the table shows, in one line."""
+        return type(self).__name__
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """The rows as a DataFrame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise InputError("to_pandas needs pandas, which is not installed: pip install 'keepmap[pandas]'") from None
+        return pandas.DataFrame([dict(row) for row in self.rows])
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """The rows as CSV with a header; written whole to `path` where one is given.
+
+        Raises:
+            OutputError: the path cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if self.rows:
+            writer.writerow(self.rows[0])
+            writer.writerows([row.values() for row in self.rows])
+        if path is not None:
+            with written_whole(Path(path)) as temporary:
+                temporary.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+        return text.getvalue()
+
+    def to_latex(self) -> str:
+        """The shown columns as a LaTeX tabular (booktabs), numbers to four significant digits."""
+        shown = list(self.columns)
+        numeric = {name for name in shown if all(isinstance(row[name], int | float | None) for row in self.rows)}
+        lines = [
+            f"\\begin{{tabular}}{{{''.join('r' if name in numeric else 'l' for name in shown)}}}",
+            "\\toprule",
+            " & ".join(map(_latex, shown)) + r" \\",
+            "\\midrule",
+            *(" & ".join(_latex(_short(row[name])) for name in shown) + r" \\" for row in self.rows),
+            "\\bottomrule",
+            "\\end{tabular}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(_short(row[name]))}</td>" for name in self.columns) + "</tr>"
+            for row in self.rows
+        )
+        caption = f"<caption>{escape(self.caption)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _short(value: object) -> str:
+    """A value as a cell shows it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in text)
