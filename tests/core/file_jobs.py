@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from keepmap.core.progress import Progress
@@ -21,3 +22,28 @@ def write(job: Path, tell: Progress) -> None:
         raise InputError("what is wrong")
     part.rmdir()
     job.write_text("done")
+
+
+def begin(folder: Path) -> None:
+    """What a process does first: it leaves a file that says so."""
+    (folder / f"begun-{os.getpid()}").touch()
+
+
+def open_tools(argument: tuple[Path, int]) -> tuple[int, int]:
+    """A number to add to, and that there are five jobs; after `begin`."""
+    folder, number = argument
+    assert (folder / f"begun-{os.getpid()}").exists()
+    if (folder / "dies").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number, 5
+
+
+def add(number: int, job: int, send: Callable[[int], None]) -> None:
+    """Two messages."""
+    send(number + job)
+    send(-1)
+
+
+def place(job: int | None) -> str:
+    """Where a worker died."""
+    return "in setting up" if job is None else f"on {job}"

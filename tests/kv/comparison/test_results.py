@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
     Comparison,
     Counts,
+    MethodResult,
     SampleResult,
     read_sample_result,
     write_json,
@@ -157,3 +159,36 @@ def test_a_comparison_is_its_json(tmp_path):
     assert comparison["comparison"][0]["threshold"] == "-inf"
     assert comparison.summary()["baseline_nll"] == base.avg_nll
     assert (base.nll_delta, base.nll_delta_pct) == (0.0, 0.0)
+
+
+def comparison_of(*rows: MethodResult, configuration: Mapping[str, object] | None = None) -> Comparison:
+    base = summarise("Baseline", BASELINE, BASELINE, None, seed=0)
+    return Comparison(
+        configuration={"model_name": "tiny"} if configuration is None else configuration,
+        baseline_no_chunking=base,
+        baseline=base,
+        methods=rows,
+        samples=tuple(BASELINE),
+        complete=True,
+        validated=None,
+    )
+
+
+def test_a_comparison_is_a_table_of_all_its_rows():
+    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    comparison = comparison_of(row)
+    assert [cells["method"] for cells in comparison.rows] == ["Baseline", "Baseline", "Random"]
+    assert comparison.rows[-1] == asdict(row)
+    assert set(comparison.columns) < set(comparison.rows[0])
+    assert comparison.to_csv().splitlines()[0].startswith("method,method_key,perplexity,avg_nll")
+    assert "tiny: 3 samples, 130 predicted tokens; costs against Baseline" in comparison._repr_html_()
+
+
+def test_its_repr_begins_with_the_answer_in_four_lines_at_most():
+    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    assert repr(comparison_of(row)) == (
+        "Comparison: Random costs least: +0.0846 nats of NLL per token at density 60.15%, of 1 method\n"
+        "  tiny: 3 samples, 130 predicted tokens; costs against Baseline"
+    )
+    assert repr(comparison_of()).startswith("Comparison: no method beside the baseline, whose NLL is 2.3077 per token")
+    assert "\x1b" not in repr(comparison_of(row, configuration={"model_name": "\x1b[2J"}))

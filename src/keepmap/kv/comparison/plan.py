@@ -5,6 +5,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 from keepmap.errors import InputError, did_you_mean
 from keepmap.kv.choosing import Budget, Protection
@@ -50,7 +51,7 @@ class Plan:
 
 
 def plan_methods(
-    methods: str | Method | Sequence[str | Method] = "all",
+    methods: Any = "all",
     *,
     thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
@@ -148,7 +149,7 @@ def _plan(
     )
 
 
-def _chosen(methods: object) -> tuple[dict[str, Method | type[Method]], bool]:
+def _chosen(methods: Any) -> tuple[dict[str, Method | type[Method]], bool]:
     """Key -> method without the baseline, which always runs, each name once; and whether `all` are among them."""
     if isinstance(methods, str | Method | type) or not isinstance(methods, Iterable):
         methods = [methods]

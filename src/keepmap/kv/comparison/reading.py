@@ -65,7 +65,7 @@ def comparison_from(document: Any, folder: Path) -> Comparison:
         if rows[key].n_samples != len(results[key]):
             raise ValueError(f"{key} has {len(results[key])} samples and a row of {rows[key].n_samples}")
     if rows.keys() != set(keys):
-        raise ValueError(f"its configuration names the methods {', '.join(map(str, configuration['methods']))}")
+        raise ValueError(f"expected the methods {', '.join(map(str, keys))}, got {', '.join(rows)}")
     order = [sample.sample for sample in results[BASELINE]]
     for key in keys:
         if [(sample.method, sample.sample) for sample in results[key]] != [(key, number) for number in order]:
@@ -91,7 +91,7 @@ def _record(kind: type[Record], values: Any) -> Record:
     if not isinstance(values, Mapping):
         raise ValueError(f"expected the fields of a {kind.__name__}, got {type(values).__name__}")
     hints = get_type_hints(kind)
-    typed = {
+    typed: dict[str, Any] = {
         field.name: _record(Counts, values[field.name])
         if hints[field.name] is Counts
         else _typed(values[field.name], hints[field.name], field.name)

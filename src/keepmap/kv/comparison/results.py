@@ -190,9 +190,10 @@ class Comparison(ResultTable, Mapping[str, Any]):
     @property
     def caption(self) -> str:
         """The model, the samples, and what the costs are against."""
+        n, name = self.baseline.n_samples, str(self.configuration.get("model_name", "the model"))
         return (
-            f"{self._model()}: {self.baseline.n_samples} samples, {self.baseline.total_tokens:,} predicted tokens; "
-            f"costs against {self.baseline.method}"
+            f"{name if name.isprintable() else ascii(name)}: {n} sample{'s' * (n > 1)}, "
+            f"{self.baseline.total_tokens:,} predicted tokens; costs against {self.baseline.method}"
         )
 
     def __repr__(self) -> str:
@@ -206,10 +207,6 @@ class Comparison(ResultTable, Mapping[str, Any]):
             answer = f"no method beside the baseline, whose NLL is {self.baseline.avg_nll:.4f} per token"
         unfinished = "" if self.complete else "; it was stopped before its end"
         return f"Comparison: {answer}\n  {self.caption}{unfinished}"
-
-    def _model(self) -> str:
-        name = str(self.configuration.get("model_name", "a model"))
-        return name if name.isprintable() else ascii(name)
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON values."""

@@ -72,9 +72,9 @@ def each_text(texts: Any) -> list[Any]:
 
 def _rows_of(batch: Mapping[str, Any]) -> list[Any]:
     """The texts of what a tokenizer gave for one text or for several."""
-    ids = batch.get("input_ids")
+    ids: Any = batch.get("input_ids")
     is_batch = ids is not None and len(ids) > 0 and not isinstance(ids[0], Integral) and numpy.ndim(ids[0]) == 1
     if not is_batch or len(ids) == 1:
         return [batch]
-    masks = batch.get("attention_mask")
+    masks: Any = batch.get("attention_mask")
     return [{"input_ids": row} | ({} if masks is None else {"attention_mask": masks[i]}) for i, row in enumerate(ids)]
