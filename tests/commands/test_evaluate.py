@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.checkpoints import newest_run, run_of
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.evaluation.evaluate import evaluate, evaluate_folds
 from keepmap.agents.evaluation.returns import read_evaluation
-from keepmap.agents.runs import newest_run, run_of
 from keepmap.cli import main
 from tests.agents.checkpoint_folders import write_agent
 

@@ -14,9 +14,9 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.acting.context import Context
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
-from keepmap.agents.evaluation import deletion_agent
 from keepmap.agents.history import History
 from keepmap.errors import InputError
+from keepmap.insight import verify_agent as deletion_agent
 from keepmap.insight.deletion_control import NewestAndRandom
 from keepmap.insight.deletions import at_random, by_pattern
 from keepmap.insight.suggestion import for_agent

@@ -17,7 +17,7 @@ from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import shorten
 from tests.reference.compressors import KEPT, Row
 
 FIELDS = ("states", "actions", "rewards", "next_states", "times", "valid", "attention")

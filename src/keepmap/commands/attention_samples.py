@@ -12,8 +12,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, context_at
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
-from keepmap.agents.history import History
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, shorten
 from keepmap.agents.training.histories import configured_source
 from keepmap.errors import InputError
 from keepmap.kv.data.texts import read_texts, tokenize_texts

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from keepmap.agents.acting.agent import EMBEDDED, Agent, load_agent
-from keepmap.agents.checkpoints import find_checkpoint, read_checkpoint
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.checkpoints import EMBEDDED, find_checkpoint, read_checkpoint
 from keepmap.agents.compressor_registry import compressors as known_compressors
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.config import Config, load_config

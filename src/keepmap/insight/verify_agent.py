@@ -14,8 +14,7 @@ from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressor_registry import make_compressor
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.history import History, Selection
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, Selection, shorten
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from keepmap.agents.acting import decoder as decoding
+from keepmap.agents.acting import memory
 from keepmap.agents.acting.memory import Cache, Step, Window
 from keepmap.agents.acting.rollout import attended, decide
-from keepmap.agents.evaluation import decoding, memory
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 
 AGREE = 1e-5

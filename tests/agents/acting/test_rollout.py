@@ -18,7 +18,7 @@ from keepmap.agents.acting.rollout import Player, attended, decide, play
 from keepmap.agents.compressor_registry import compressors, make_compressor
 from keepmap.agents.environments.dark_room import DarkRoom
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import shorten
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 from keepmap.errors import ImpossibleResultError, InputError
 

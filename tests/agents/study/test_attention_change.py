@@ -13,8 +13,7 @@ from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.history import History
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, shorten
 from keepmap.agents.study.attention_change import COPIES, attention_change, moments
 from keepmap.agents.study.tally import Tally, watched
 from tests.agents.checkpoint_folders import write_agent

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from keepmap.agents.acting import agent
 from keepmap.agents.config import Config
-from keepmap.agents.evaluation import agent
 from keepmap.agents.training.histories import collect_configured
-from keepmap.cli import quickstart as module
 from keepmap.cli.options import VERBS
+from keepmap.commands.setup import quickstart as module
 from keepmap.commands.setup.dependencies import Dependency
 from keepmap.commands.setup.quickstart import quickstart
 from keepmap.errors import ModelError
@@ -42,7 +42,7 @@ def checkpoint(name: str, age: int) -> Path:
     folder = Path("runs") / name
     folder.mkdir(parents=True)
     (folder / "checkpoint.json").write_text("{}")
-    os.utime(folder / "checkpoint.json", (10**9 - age, 10**9 - age))
+    os.utime(folder, (10**9 - age, 10**9 - age))
     return folder
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from keepmap.agents.acting.looking import as_context, landmarks_of, layers_of
 from keepmap.agents.acting.rollout import attended, play
-from keepmap.agents.checkpoints import Checkpoint, find_checkpoint, load_tensors, read_checkpoint
+from keepmap.agents.checkpoints import EMBEDDED, Checkpoint, find_checkpoint, load_tensors, read_checkpoint
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.config import Config
 from keepmap.agents.environments.goals import Goal
@@ -25,10 +25,7 @@ from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["EMBEDDED", "Agent", "load_agent"]
-
-EMBEDDED = "tiny"
-"""The agent that the package ships."""
+__all__ = ["Agent", "load_agent"]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from keepmap.agents.acting.memory import Cache, Step, Window
 from keepmap.agents.compressor import Compressor
-from keepmap.agents.history import History
-from keepmap.agents.shortening import narrowed, shorten
+from keepmap.agents.history import History, narrowed, shorten
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 from keepmap.errors import ImpossibleResultError, InputError
 

@@ -13,8 +13,7 @@ from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.history import History, Selection
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, Selection, shorten
 from keepmap.agents.study.tally import watched
 
 __all__ = ["AttentionChange", "Moment", "attention_change", "moments"]

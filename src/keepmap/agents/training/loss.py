@@ -10,8 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from keepmap.agents import kernels
 from keepmap.agents.compressor import Compressor
-from keepmap.agents.history import History
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, shorten
 from keepmap.agents.training.windows import Batch
 from keepmap.agents.transformer import DecisionTransformer
 

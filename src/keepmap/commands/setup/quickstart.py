@@ -96,13 +96,15 @@ def _dependencies(root: Path | None) -> Check:
 
 def _trained_model(root: Path | None) -> Check:
     """The newest checkpoint in runs/ or else the embedded agent, really loaded."""
-    folders = [path.parent for path in Path("runs").glob("*/ckpt-*/checkpoint.json")]
-    newest = max(folders, key=lambda folder: (folder / "checkpoint.json").stat().st_mtime, default=None)
+    newest: Path | None = None
     mend = _command(root, "train.py")
     try:
         from keepmap.agents.acting.agent import load_agent
+        from keepmap.agents.checkpoints import EMBEDDED, newest_checkpoint, newest_run
 
-        agent = load_agent("tiny" if newest is None else newest)
+        run = newest_run()
+        newest = None if run is None else newest_checkpoint(run)
+        agent = load_agent(EMBEDDED if newest is None else newest)
     except KeepmapError as error:
         if newest is not None:
             mend += f"  # after deleting {newest.as_posix()}"
