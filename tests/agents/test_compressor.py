@@ -149,7 +149,15 @@ def test_draws_are_fair(name: str) -> None:
     valid = torch.ones(1, 8, dtype=torch.bool)
     flat = torch.zeros(1, 8, dtype=torch.int64)
     weights = torch.arange(1.0, 9.0)[None]
-    history = History(flat[..., None], flat, flat.float(), flat[..., None], torch.arange(8)[None], valid, weights)
+    history = History(
+        states=flat[..., None],
+        actions=flat,
+        rewards=flat.float(),
+        next_states=flat[..., None],
+        times=torch.arange(8)[None],
+        valid=valid,
+        attention=weights,
+    )
     options: dict = {"random": {}, "attention": {"sample": True, "temperature": 2.0}}.get(name, {"sample": True})
     length = 2 if name == "exponential_decay" else 1
     counts = torch.zeros(8)
@@ -242,4 +250,11 @@ def test_shapes_that_disagree() -> None:
     with pytest.raises(InputError, match=r"attention have the shape \(3, 19\)"):
         compressor.compress(*batch(), attention=torch.ones(3, 19))
     with pytest.raises(InputError, match="actions of a history have the shape"):
-        History(states, actions, rewards[..., 0], next_states, actions[..., 0], actions[..., 0] > -1)
+        History(
+            states=states,
+            actions=actions,
+            rewards=rewards[..., 0],
+            next_states=next_states,
+            times=actions[..., 0],
+            valid=actions[..., 0] > -1,
+        )

@@ -67,13 +67,13 @@ def as_history(
     valid = numbers["mask"] if mask is not None else numbers["states"].new_ones(states.shape[:2], dtype=torch.bool)
     times = torch.arange(states.shape[1], device=valid.device).expand(states.shape[:2])
     return History(
-        numbers["states"],
-        _one_number(numbers["actions"]),
-        numbers["rewards"].reshape(states.shape[:2]),
-        numbers["next_states"],
-        times,
-        valid.bool(),
-        _floats(numbers["attention"]) if attention is not None else None,
+        states=numbers["states"],
+        actions=_one_number(numbers["actions"]),
+        rewards=numbers["rewards"].reshape(states.shape[:2]),
+        next_states=numbers["next_states"],
+        times=times,
+        valid=valid.bool(),
+        attention=_floats(numbers["attention"]) if attention is not None else None,
     )
 
 

@@ -1,5 +1,6 @@
 """What travels through a history compressor: a history, the choice of what it keeps, and the history that is left."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from keepmap.errors import InputError
 __all__ = ["History", "Selection", "narrowed", "nothing", "shorten"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class History:
     """What B agents have seen so far: B rows of up to n transitions (s, a, r, s'), the most recent last.
 
@@ -51,6 +52,10 @@ class History:
                 f"{tuple(shape)}; all must be (batch, transitions), states (batch, transitions, state)"
             )
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> "History":
+        """The history whose parts are what `change` makes of these: some rows, some transitions, copies."""
+        return History(**{name: change(part) for name, part in vars(self).items() if part is not None})
+
 
 @dataclass(frozen=True, eq=False)
 class Selection:
@@ -89,14 +94,14 @@ def shorten(history: History, selection: Selection) -> History:
         return kept.masked_fill(gone, nothing(values.dtype))
 
     return History(
-        gathered(history.states),
-        gathered(history.actions),
-        gathered(history.rewards),
-        gathered(history.next_states),
-        gathered(history.times),
-        selection.mask,
-        None if history.attention is None else gathered(history.attention),
-        None if history.dones is None else history.dones[rows, selection.indices] & selection.mask,
+        states=gathered(history.states),
+        actions=gathered(history.actions),
+        rewards=gathered(history.rewards),
+        next_states=gathered(history.next_states),
+        times=gathered(history.times),
+        valid=selection.mask,
+        attention=None if history.attention is None else gathered(history.attention),
+        dones=None if history.dones is None else history.dones[rows, selection.indices] & selection.mask,
     )
 
 

@@ -142,7 +142,7 @@ def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:
         short = shorten(context.history, compressor.select(history))
         context = replace(context, history=_known(short))
         about += f", of which {compressor.name} keeps {int(short.valid.sum())}"
-    return Sample(heading, stem, about, context.looked, context)
+    return Sample(heading, stem, about, context, context)
 
 
 def _known(history: History) -> History:

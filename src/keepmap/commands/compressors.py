@@ -90,7 +90,14 @@ def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
     states, actions, next_states = (torch.from_numpy(one.astype(np.int64)) for one in rows)
     rewards = torch.from_numpy(learned.rewards.T[:, :n].astype(np.float32))
     times = torch.arange(n)[None]
-    history = History(states, actions, rewards, next_states, times, torch.ones_like(times, dtype=torch.bool))
+    history = History(
+        states=states,
+        actions=actions,
+        rewards=rewards,
+        next_states=next_states,
+        times=times,
+        valid=torch.ones_like(times, dtype=torch.bool),
+    )
     query = torch.from_numpy(learned.states[n].astype(np.int64))
     return replace(history, attention=attention_to(history, query))
 

@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.agents.acting.looking import as_context, landmarks_of, layers_of
+from keepmap.agents.acting.context import as_context, landmarks_of, layers_of
 from keepmap.agents.acting.rollout import attended, play
 from keepmap.agents.checkpoints import EMBEDDED, Checkpoint, find_checkpoint, load_tensors, read_checkpoint
 from keepmap.agents.compressor import Compressor
@@ -106,16 +106,16 @@ class Agent:
         """What each layer attends with in one history; `keepmap.profile_attention(agent, history)` asks for it.
 
         Args:
-            inputs: a history of one row, (history, query_states [1, S]), or (history, query_states, now [1]). By
-                default the query's state is where the last transition led, and its time, `now`, the step after it.
-                Transitions that are not valid are left out; the query is the last position.
+            inputs: a Context or a History of one row, (history, query_states [1, S]), or (history, query_states, now
+                [1]). By default the query's state is where the last transition led, and its time, `now`, the step after
+                it. Transitions that are not valid are left out; the query is the last position.
 
         Raises:
             InputError: it does not fit the agent, or the last transition ended an episode and no state was given.
         """
-        looked = as_context(inputs, self.room.horizon)
-        self._check(looked.history, looked.query_states)
-        return layers_of(self.model, looked)
+        context = as_context(inputs, self.room.horizon)
+        self._check(context.history, context.query_states)
+        return layers_of(self.model, context)
 
     def landmarks(self, inputs: object) -> Landmarks:
         """Episodes, steps and rewards of the same positions."""

@@ -66,14 +66,14 @@ class Window:
         """What is remembered."""
         n = self.n
         return History(
-            self._states[:, :n],
-            self._actions[:, :n],
-            self._rewards[:, :n],
-            self._next[:, :n],
-            self._times[:, :n],
-            self._valid[:, :n],
-            attention,
-            self._dones[:, :n],
+            states=self._states[:, :n],
+            actions=self._actions[:, :n],
+            rewards=self._rewards[:, :n],
+            next_states=self._next[:, :n],
+            times=self._times[:, :n],
+            valid=self._valid[:, :n],
+            attention=attention,
+            dones=self._dones[:, :n],
         )
 
 

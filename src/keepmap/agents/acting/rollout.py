@@ -1,6 +1,7 @@
 """Let an agent act: episodes in any vector of environments, with its whole window or what a compressor keeps of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,20 +37,8 @@ def decide(
         see: called with each layer's attention weights, over the n transitions and, last, the query.
     """
     first = history.times[:, :1] if history.times.shape[1] else now[:, None]
-    # A place without a transition has no time.
-    times = (history.times - first).masked_fill(~history.valid, 0)
-    return model.decide(
-        history.states,
-        history.actions,
-        history.rewards,
-        history.next_states,
-        times,
-        history.valid,
-        query_states,
-        now - first[:, 0],
-        see,
-        history.dones,
-    )
+    # Ages alone matter, and the angles of small times are exact to more digits.
+    return model.decide(replace(history, times=history.times - first), query_states, now - first[:, 0], see)
 
 
 def attended(model: DecisionTransformer, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:

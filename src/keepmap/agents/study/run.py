@@ -4,11 +4,12 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.acting.context import Context
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.config import Config
 from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.evaluation.returns import Evaluation
-from keepmap.agents.study.attention_change import Moment, attention_change, moments
+from keepmap.agents.study.attention_change import attention_change, moments
 from keepmap.agents.study.cost import cached_cost, shortened_cost, whole_window_cost, window_steps
 from keepmap.agents.study.job import EPISODES, Job, baseline_agent, write_result
 from keepmap.agents.study.results import Run
@@ -105,6 +106,6 @@ def _use(agent: Agent, compressor: Compressor | None, tally: Tally) -> _Use:
 
 
 @cache
-def _moments(name: str) -> tuple[Moment, ...]:
+def _moments(name: str) -> tuple[Context, ...]:
     """The fixed histories of a baseline's goals, made once in a process."""
     return moments(baseline_agent(name))
