@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from keepmap.agents.evaluation import build, compare
 from keepmap.cli import main
 from keepmap.commands.compare_pictures import clear_pictures
 from keepmap.drawing.parts.files import FORMATS
 from keepmap.errors import OutputError
+from keepmap.kv.comparison import files as build
+from keepmap.kv.comparison import session as compare
 from keepmap.kv.comparison.plan import plan_methods
 from keepmap.kv.comparison.results import Counts, SampleResult
 from keepmap.kv.comparison.rows import summarise

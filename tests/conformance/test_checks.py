@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from keepmap.attention import capture
+from keepmap.attention import forward as capture
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.eviction import evict as evict_module
 from keepmap.kv.eviction.dense import dense

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keepmap.agents.evaluation import bootstrap
 from keepmap.agents.evaluation.returns import Evaluation, curve, read_evaluation, write_evaluation
+from keepmap.core import bootstrap
 from keepmap.core.bootstrap import bootstrap_interval, bootstrap_means
 from keepmap.errors import ImpossibleResultError, InputError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from keepmap.cli import dependencies as module
-from keepmap.cli import installing
+from keepmap.commands.setup import dependencies as module
+from keepmap.commands.setup import install as installing
 from keepmap.commands.setup.dependencies import dependencies, repository
 from keepmap.commands.setup.install import install_missing
 

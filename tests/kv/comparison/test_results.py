@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from keepmap.agents.evaluation import bootstrap
+from keepmap.core import bootstrap
 from keepmap.core.bootstrap import bootstrap_interval
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.plan import MethodPlan

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from keepmap.agents.evaluation import compare
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, ModelError, OutputError
+from keepmap.kv.comparison import session as compare
 from keepmap.kv.comparison.files import build_comparison, clear_results, complete_samples
 from keepmap.kv.comparison.plan import plan_methods
 from keepmap.kv.comparison.results import read_sample_result
