@@ -11,8 +11,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context
 from keepmap.agents.acting.looking import as_context
 from keepmap.agents.acting.rollout import decide
-from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressor_registry import make_compressor
+from keepmap.agents.compressor import Compressor, make_compressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import History, Selection
 from keepmap.agents.shortening import shorten
