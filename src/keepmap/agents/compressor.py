@@ -198,7 +198,7 @@ def make_compressor(name: str, options: Mapping[str, object] | None = None) -> C
     return _COMPRESSORS.make(name, options)
 
 
-def as_compressor(value: "str | Compressor | None", parameter: str = "compressor") -> Compressor | None:
+def as_compressor(value: object, parameter: str = "compressor") -> Compressor | None:
     """A compressor however it is given: a name (with its usual options), a compressor, or None for none.
 
     Args:
