@@ -20,7 +20,7 @@ from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.acting.rollout import play
 from keepmap.agents.checkpoints import newest_checkpoint
 from keepmap.agents.collection.collect import collect_histories
-from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.collection.source import make_source
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.evaluation.evaluate import evaluate

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from keepmap.agents.compressor import Compressor, History
-from keepmap.agents.compressor_registry import compressors, make_compressor
+from keepmap.agents.compressor import Compressor, History, as_compressor, compressors, make_compressor
 from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
@@ -258,3 +257,28 @@ def test_shapes_that_disagree() -> None:
             times=actions[..., 0],
             valid=actions[..., 0] > -1,
         )
+
+
+def test_a_compressor_is_given_by_name_or_as_it_is():
+    mine = RecencyCompressor(3)
+    assert as_compressor(None) is None and as_compressor(mine) is mine
+    assert as_compressor("recency") == RecencyCompressor()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            RecencyCompressor,
+            "`keep`: expected a compressor or the name of one, as RecencyCompressor(), got the class RecencyCompressor",
+        ),
+        (int, "`keep`: expected a compressor or the name of one, got the class int"),
+        (3, "`keep`: expected a compressor or the name of one, got 3"),
+        ({"name": "recency"}, "`keep`: expected a compressor or the name of one, got {'name': 'recency'}"),
+        ("recencey", 'unknown compressor "recencey", did you mean "recency"?'),
+    ],
+)
+def test_what_is_no_compressor(value, message):
+    with pytest.raises(InputError) as refused:
+        as_compressor(value, "keep")
+    assert str(refused.value) == message

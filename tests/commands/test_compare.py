@@ -222,7 +222,7 @@ def test_help_loads_no_torch_and_fits_80_columns(tmp_path):
 
 
 def test_methods_lists_them_all(tmp_path):
-    from keepmap.kv.method_registry import method_names
+    from keepmap.kv.method import method_names
 
     done = keepmap("methods", cwd=tmp_path)
     assert done.returncode == 0

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from keepmap.agents import compression_strategies as strategies
-from keepmap.agents.compressor import History
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import History, compressors
 from keepmap.cli import main
 from keepmap.cli.options import Compressors
 from keepmap.commands.compressors import show_compressors

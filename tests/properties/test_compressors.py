@@ -7,8 +7,7 @@ import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from keepmap.agents.compressor import Compressor, History
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import Compressor, History, compressors
 from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor

@@ -10,7 +10,7 @@ from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
 from keepmap.drawing.parts.files import FORMATS
 from keepmap.kv.comparison.files import remove_files
 from keepmap.kv.comparison.session import keep_map_path, label_stem
-from keepmap.kv.method_registry import methods
+from keepmap.kv.method import methods
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

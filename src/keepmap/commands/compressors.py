@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 
 from keepmap.agents.choosing import shares
-from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.collection.source import make_source
 from keepmap.agents.compression_strategies import attention_to
-from keepmap.agents.compressor import Compressor, History, Selection
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import Compressor, History, Selection, compressors
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room

@@ -9,14 +9,13 @@ from rich.console import Console
 
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run, run_of
-from keepmap.agents.collection.source_registry import read_options
-from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressor_registry import make_compressor
+from keepmap.agents.compressor import Compressor, make_compressor
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.evaluation.evaluate import check_evaluation, check_folds, evaluate, evaluate_folds
 from keepmap.agents.evaluation.returns import Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder
+from keepmap.core.registry import read_options
 from keepmap.drawing import learning_curve, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.checkpoints import EMBEDDED, find_checkpoint, read_checkpoint
-from keepmap.agents.compressor_registry import compressors as known_compressors
+from keepmap.agents.compressor import compressors as known_compressors
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.evaluation.evaluate import versions

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from keepmap.agents.compressor_registry import compressor_class
+from keepmap.agents.compressor import compressor_class
 from keepmap.agents.history import History
 from keepmap.insight.coverage import coverage, pattern_of
 from keepmap.insight.suggestion import PATTERNS

@@ -10,8 +10,7 @@ from torch import Tensor
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, as_context
 from keepmap.agents.acting.rollout import decide
-from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressor_registry import make_compressor
+from keepmap.agents.compressor import Compressor, make_compressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import Selection, shorten
 from keepmap.attention.profile import AttentionProfile

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from keepmap.agents.acting.memory import Step
 from keepmap.agents.acting.rollout import Player, attended, decide, play
-from keepmap.agents.compressor_registry import compressors, make_compressor
+from keepmap.agents.compressor import compressors, make_compressor
 from keepmap.agents.environments.dark_room import DarkRoom
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import shorten

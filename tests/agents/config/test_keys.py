@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keepmap
-from keepmap.agents.collection.source_registry import source_class, sources
+from keepmap.agents.collection.source import source_class, sources
 from keepmap.agents.config import KEYS, Config
 from keepmap.agents.config.check import most_return
 from keepmap.agents.config.schema import SOURCE_OPTIONS

@@ -1,15 +1,16 @@
 """What a source of learning histories is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.core.registry import Registry
 
-__all__ = ["Source", "Tell"]
+__all__ = ["Source", "Tell", "make_source", "source_class", "sources"]
 
 Tell = Callable[[int], None]
 """Called with the number of steps taken since the last time, summed over the learners."""
@@ -43,3 +44,38 @@ class Source(ABC):
         Returns:
             T = episodes * horizon steps of n = len(goals) * learners learners, those of goals[0] first.
         """
+
+
+_SOURCES: Registry[Source] = Registry(
+    "source",
+    Source,  # type: ignore[type-abstract]
+    "keepmap.agents.collection.sources",
+    declares=("usual_episodes",),
+)
+
+
+def sources() -> dict[str, type[Source]]:
+    """Every source by name, in alphabetical order.
+
+    >>> list(sources())
+    ['optimistic', 'ppo', 'q_learning']
+    """
+    return _SOURCES.classes()
+
+
+def source_class(name: str) -> type[Source]:
+    """The source called `name`.
+
+    Raises:
+        InputError: there is none; names the closest.
+    """
+    return _SOURCES.named(name)
+
+
+def make_source(name: str, options: Mapping[str, str | int | float | bool] | None = None) -> Source:
+    """The source called `name` with these options; values may be text, as they come from a command line.
+
+    Raises:
+        InputError: no such source or option, or a value that the option cannot take.
+    """
+    return _SOURCES.make(name, options)

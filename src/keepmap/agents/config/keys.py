@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keepmap.core.registry import one_line
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["Kind", "key", "one_line", "read_value", "unknown_key"]
+__all__ = ["Kind", "key", "read_value", "unknown_key"]
 
 LARGEST = 2**63 - 1  # what files and generators can hold
 
@@ -125,12 +126,6 @@ def _allowed(kind: Kind, value: Any) -> bool:
     if kind.of is str:
         return value in kind.among if kind.among else bool(value.strip())
     return bool(kind.least <= value <= kind.most and kind.above < value < kind.below)
-
-
-def one_line(text: str) -> str:
-    """The beginning of a user's text, fit for a message of one line."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:60])
-    return shown + "..." * (len(text) > 60)
 
 
 def unknown_key(name: object, known: Mapping[str, object], origin: str) -> InputError:

@@ -214,7 +214,7 @@ class Config:
         """What shortens the histories, or None."""
         if self.compressor is None:
             return None
-        from keepmap.agents.compressor_registry import make_compressor  # loads torch
+        from keepmap.agents.compressor import make_compressor  # loads torch
 
         options = dict(self.compressor)
         return make_compressor(options.pop("name"), options)

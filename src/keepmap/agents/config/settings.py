@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from keepmap.agents.config.keys import one_line, read_value, unknown_key
+from keepmap.agents.config.keys import read_value, unknown_key
 from keepmap.agents.config.retired import check_not_retired
 from keepmap.agents.config.schema import KEYS
 from keepmap.agents.config.yaml_files import parse_yaml
+from keepmap.core.registry import one_line, split_setting
 from keepmap.errors import InputError
 
 __all__ = ["apply_setting"]
@@ -18,11 +19,8 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
     Raises:
         InputError: it is not of that form, the key is unknown, or it cannot have that value.
     """
-    name, equals, text = setting.partition("=")
-    name, text = name.strip(), text.strip()
+    name, text = split_setting(setting, "n_transit=10")
     origin = f"--set {one_line(setting.strip())}"
-    if not equals or not name:
-        raise InputError(f'the setting "{one_line(setting)}" was given; write name=value, as n_transit=10')
     outer, dot, inner = name.partition(".")
     check_not_retired(outer, origin)
     if outer not in KEYS:

@@ -16,7 +16,7 @@ from keepmap.kv.comparison.plan import BASELINE, validates
 from keepmap.kv.comparison.results import Comparison, SampleResult, is_sample_result, write_json
 from keepmap.kv.comparison.rows import summarise
 from keepmap.kv.comparison.session import NO_CHUNKING, Facts, keep_map_path
-from keepmap.kv.method_registry import methods
+from keepmap.kv.method import methods
 
 __all__ = [
     "ResultKey",

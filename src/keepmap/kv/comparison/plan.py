@@ -8,8 +8,7 @@ from numbers import Real
 
 from keepmap.errors import InputError, did_you_mean
 from keepmap.kv.choosing import Budget, Protection
-from keepmap.kv.method import Method
-from keepmap.kv.method_registry import method_class, method_names
+from keepmap.kv.method import Method, method_class, method_names
 
 __all__ = ["BASELINE", "MethodPlan", "Plan", "plan_methods", "validates"]
 

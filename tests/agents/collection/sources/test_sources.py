@@ -7,10 +7,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from keepmap.agents.collection.source_registry import make_source, read_options, source_class, sources
+from keepmap.agents.collection.source import make_source, source_class, sources
 from keepmap.agents.collection.sources.ppo import PPO, Recorder, stacked
 from keepmap.agents.environments import ROOMS, room_named
 from keepmap.agents.environments.single import RoomEnv
+from keepmap.core.registry import read_options
 from keepmap.errors import InputError
 from tests.reference.rooms import walk
 
