@@ -139,7 +139,9 @@ def test_some_steps_are_every_steps_rows(model: DecisionTransformer) -> None:
 def test_dropout_acts_in_training_alone() -> None:
     torch.manual_seed(0)
     for options in ({"dropout": 0.5}, {"attn_dropout": 0.5}):
-        model = DecisionTransformer(DecisionShape((5, 5), 5, 16, 2, 2, 32, **options))
+        model = DecisionTransformer(
+            DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32, **options)
+        )
         steps = history(1, 8)
         with torch.no_grad():
             assert (every_step(model, steps) - every_step(model, steps)).abs().max() > 1e-3

@@ -31,9 +31,13 @@ class Compressed(tuple[Array, Array, Array, Array]):
 
     def __new__(cls, arrays: tuple[Array, Array, Array, Array], mask: Array, indices: Array) -> "Compressed":
         """Four arrays that unpack, and two that tell where they come from."""
-        made = super().__new__(cls, arrays)
-        made.mask, made.indices = mask, indices
-        return made
+        compressed = super().__new__(cls, arrays)
+        compressed.mask, compressed.indices = mask, indices
+        return compressed
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in zip(NAMES, self, strict=True))
+        return f"Compressed({int(self.mask.sum())} transitions in {len(self.mask)} rows: {shapes})"
 
 
 def as_history(

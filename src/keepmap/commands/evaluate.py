@@ -60,12 +60,12 @@ def evaluate_agents(
         total = len(wanted) * copies * episodes * agents[0].room.horizon
         task = progress.add_task("Steps", total=total)
 
-        def tell(steps: int) -> None:
-            progress.advance(task, steps)
+        def show(share: float) -> None:
+            progress.update(task, completed=round(share * total))
 
         if len(agents) > 1:
             evaluation = evaluate_folds(
-                agents, episodes=episodes, copies=copies, seed=seed, compressors=compressors, tell=tell
+                agents, episodes=episodes, copies=copies, seed=seed, compressors=compressors, progress=show
             )
         else:
             evaluation = evaluate(
@@ -75,7 +75,7 @@ def evaluate_agents(
                 copies=copies,
                 seed=seed,
                 compressor=compressors[0],
-                tell=tell,
+                progress=show,
             )
     seconds = time.perf_counter() - begun
     label = f"{len(agents)} folds" if len(agents) > 1 else agents[0].name

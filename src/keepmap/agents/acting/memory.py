@@ -17,7 +17,7 @@ HIDDEN = -1e30  # no infinity: a position before which nothing is to be seen wou
 TOKENS = 1200  # computed at once: what a layer makes of them stays in a core's own memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of B agents; where `valid` is False an agent made none."""
 

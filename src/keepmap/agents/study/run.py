@@ -60,21 +60,14 @@ def _evaluated(
     agent: Agent, compressor: Compressor | None, job: Job, begun: float, tell: Tell
 ) -> tuple[Evaluation, Tally]:
     """The returns, and how many transitions were kept."""
-    total = EPISODES * agent.room.horizon * len(agent.held_out) * job.copies
-    done, tally = 0, Tally()
-
-    def stepped(steps: int) -> None:
-        nonlocal done
-        done += steps
-        tell(begun + (PLAYED - begun) * done / total)
-
+    tally = Tally()
     evaluation = evaluate(
         agent,
         agent.held_out,
         episodes=EPISODES,
         copies=job.copies,
         compressor=None if compressor is None else watched(compressor, tally.see),
-        tell=stepped,
+        progress=lambda share: tell(begun + (PLAYED - begun) * share),
     )
     return evaluation, tally
 
