@@ -16,7 +16,7 @@ from torch import Tensor
 from keepmap.agents.acting.memory import Step
 from keepmap.agents.acting.rollout import Player, attended, decide, play
 from keepmap.agents.compressor import compressors, make_compressor
-from keepmap.agents.environments.dark_room import DarkRoom
+from keepmap.agents.environments.rooms.dark_room import DarkRoom
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.shortening import shorten
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer

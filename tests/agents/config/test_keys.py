@@ -14,7 +14,7 @@ from keepmap.agents.collection.source import source_class, sources
 from keepmap.agents.config import KEYS, Config
 from keepmap.agents.config.check import most_return
 from keepmap.agents.config.schema import SOURCE_OPTIONS
-from keepmap.agents.environments import ROOMS, room_named
+from keepmap.agents.environments import environments, room_named
 from keepmap.errors import InputError
 
 SOURCE = Path(keepmap.__file__).parent
@@ -159,7 +159,7 @@ def test_the_derived_sizes():
     assert Config(train_env_ratio=0.5).goal_split().train == Config().goal_split().train[:40]
 
 
-@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("name", environments())
 def test_no_return_is_above_the_most_return(name):
     for horizon in (1, 3, 8, 60):
         room = room_named(name, 3, horizon)
