@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keepmap.agents.collection.naming import default_histories, size_suffix, split_suffix
 from keepmap.agents.config.check import check_together
-from keepmap.agents.config.keys import Kind, key, read_value, unknown_key
-from keepmap.agents.config.retired import check_not_retired
+from keepmap.agents.config.keys import Kind, check_not_retired, key, read_value, unknown_key
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Split, seed_split, split_named
 from keepmap.agents.environments.room import Room
