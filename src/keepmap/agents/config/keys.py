@@ -2,7 +2,7 @@
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,7 +128,7 @@ def _allowed(kind: Kind, value: Any) -> bool:
     return bool(kind.least <= value <= kind.most and kind.above < value < kind.below)
 
 
-def unknown_key(name: object, known: Mapping[str, object], origin: str) -> InputError:
+def unknown_key(name: object, known: Iterable[str], origin: str) -> InputError:
     """The error for a key that does not exist."""
     asked = name if isinstance(name, str) else reprlib.repr(name)
     guess = did_you_mean(asked[:60], known)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.agents.config.keys import check_not_retired, read_value, unknown_key
-from keepmap.agents.config.schema import KEYS, Config
+from keepmap.agents.config.schema import KEYS, Config, own_keys
 from keepmap.agents.config.yaml_files import find_file, parse_yaml, read_file
 from keepmap.core.registry import one_line, split_setting
 from keepmap.errors import InputError
@@ -44,15 +44,16 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
     origin = f"--set {one_line(setting.strip())}"
     outer, dot, inner = name.partition(".")
     check_not_retired(outer, origin)
-    if outer not in KEYS:
-        raise unknown_key(outer, KEYS, origin)
+    if outer not in KEYS and outer not in own_keys():
+        raise unknown_key(outer, {*KEYS, *own_keys()}, origin)
+    kind = KEYS.get(outer)
     if not dot:
         value = parse_yaml(text, origin)
-        if KEYS[outer].of is str and value is not None and not isinstance(value, str):
+        if (kind is None or kind.of is str) and value is not None and not isinstance(value, str):
             value = text
-        values[outer] = read_value(outer, KEYS[outer], value, origin)
+        values[outer] = value if kind is None else read_value(outer, kind, value, origin)
         return
-    if KEYS[outer].of is not dict or not inner:
+    if kind is None or kind.of is not dict or not inner:
         raise InputError(f"{origin}: {outer} has no parts; write {outer}=value")
     before = values.get(outer)
     values[outer] = {**(before if isinstance(before, Mapping) else {}), inner: parse_yaml(text, origin)}
@@ -71,9 +72,9 @@ def _read(path: Path, shown: str, including: tuple[tuple[Path, str], ...]) -> di
         values |= _read(found, said, chain)
     for name, value in content.items():
         check_not_retired(str(name), shown)
-        if name not in KEYS:
-            raise unknown_key(name, KEYS, shown)
-        values[name] = read_value(name, KEYS[name], value, shown)
+        if name not in KEYS and name not in own_keys():
+            raise unknown_key(name, {*KEYS, *own_keys()}, shown)
+        values[str(name)] = read_value(name, KEYS[name], value, shown) if name in KEYS else value
     return values
 
 
