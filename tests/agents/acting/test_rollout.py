@@ -17,7 +17,7 @@ from keepmap.agents.acting.memory import Step
 from keepmap.agents.acting.rollout import Player, attended, decide, play
 from keepmap.agents.compressor import compressors, make_compressor
 from keepmap.agents.compressors.recency import RecencyCompressor
-from keepmap.agents.environments.dark_room import DarkRoom
+from keepmap.agents.environments.rooms.dark_room import DarkRoom
 from keepmap.agents.environments.single import RoomEnv
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import shorten

@@ -6,7 +6,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Text, Tuple
 
 from keepmap.agents.acting.spaces import check_spaces, read_observations, value_counts, whole_numbers
-from keepmap.agents.environments.dark_room import DarkRoom
+from keepmap.agents.environments.rooms.dark_room import DarkRoom
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.transformer import DecisionShape
 from keepmap.errors import InputError
