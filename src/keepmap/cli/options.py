@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import tyro
 
 __all__ = [
-    "VERBS",
     "Attention",
     "Collect",
     "Compare",
@@ -16,7 +15,6 @@ __all__ = [
     "SampleData",
     "Study",
     "Train",
-    "Verb",
 ]
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -268,17 +266,3 @@ class Study:
     """Where the results go, and each run in runs/."""
     format: str = "png"
     """Of the figure: png, svg, pdf, or several with commas."""
-
-
-Verb = Compare | SampleData | Methods | Collect | Train | Evaluate | Attention | Compressors | Study
-VERBS: dict[str, type[Verb]] = {
-    "compare": Compare,
-    "sample-data": SampleData,
-    "methods": Methods,
-    "collect": Collect,
-    "train": Train,
-    "evaluate": Evaluate,
-    "attention": Attention,
-    "compressors": Compressors,
-    "study": Study,
-}
