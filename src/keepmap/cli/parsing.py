@@ -6,7 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, make_dataclass
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -47,13 +48,10 @@ def _parsed(arguments: Sequence[str], edit: Callable[[str], str] | None) -> obje
         # The parser explains in a box as wide as the terminal; a wide one breaks no line that is taken out of it.
         out = contextlib.nullcontext() if edit is None else contextlib.redirect_stdout(help_text)
         with out, contextlib.redirect_stderr(complaint), _columns(None if _wants_help(arguments) else 1000):
-            return tyro.extras.subcommand_cli_from_dict(
-                {name: verb.record for name, verb in VERBS.items()},
-                prog="keepmap",
-                description=DESCRIPTION,
-                args=list(arguments),
-                use_underscores=True,
+            line = tyro.cli(
+                _line(), prog="keepmap", description=DESCRIPTION, args=list(arguments), use_underscores=True
             )
+            return line.verb
     except SystemExit as stop:
         if not stop.code:
             if edit is not None:
@@ -61,6 +59,16 @@ def _parsed(arguments: Sequence[str], edit: Callable[[str], str] | None) -> obje
                 print(edit(help_text.read()), end="")
             raise
         raise InputError(f"{_fault(complaint.getvalue())} (keepmap {arguments[0]} --help)") from None
+
+
+def _line() -> Any:
+    """What a command line is to the parser: a verb with its options.
+
+    A class of its own, for in the parser's own for a bare union it looks for documentation in all of Python's typing.
+    """
+    verbs = tuple(Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items())
+    any_verb = Union[verbs]  # noqa: UP007 - of as many as there are
+    return make_dataclass("Line", [("verb", Annotated[any_verb, tyro.conf.arg(name="")])])
 
 
 def _check(arguments: Sequence[str]) -> None:
