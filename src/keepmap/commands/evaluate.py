@@ -141,11 +141,9 @@ def _folder(agents: Sequence[Agent], asked: str | Path | None) -> Path:
 def _write(
     evaluation: Evaluation, folder: Path, formats: Sequence[str], label: str, timings: dict[str, float]
 ) -> list[Path]:
-    (ax,) = learning_curve({label: evaluation})
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    drawn = learning_curve({label: evaluation})
     # The result comes first, in the place of an earlier one; whatever fails after it leaves nothing of that one behind.
     write_evaluation(folder / RESULT, evaluation)
     remove_files([folder / TIMINGS, *(folder / f"{FIGURE}.{name}" for name in FORMATS)])
     write_json(folder / TIMINGS, timings)
-    return [folder / RESULT, *save_figure(figure, folder, FIGURE, formats)]
+    return [folder / RESULT, *save_figure(drawn, folder, FIGURE, formats)]
