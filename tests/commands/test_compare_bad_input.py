@@ -50,7 +50,7 @@ def refused(capfd, place: Path, *arguments: str) -> str:
             "no data file at none.jsonl: no such file; `keepmap sample-data --out none.jsonl` makes one",
         ),
         ("compare --data_path none.jsonl --methods stream", 'unknown method "stream", did you mean "streaming_llm"'),
-        ("compare --data_path none.jsonl --chunk_size 0", "a chunk size of 0 was asked for"),
+        ("compare --data_path none.jsonl --chunk_size 0", "or more (1 is exact decoding), got --chunk_size 0"),
         ("compare --data_path none.jsonl --density 1.2", "a density of 1.2 was asked for; it must lie in [0, 1]"),
         ("compare --data_path none.jsonl --sliding-window-size -1", "a window of -1 was asked for"),
         ("compare --data_path none.jsonl --n-sink -1", "a number of sinks of -1 was asked for"),
@@ -64,8 +64,8 @@ def refused(capfd, place: Path, *arguments: str) -> str:
         ("compare --data_path x --no_visualize --no-visualize", "--no_visualize was given twice"),
         (f'compare --data_path x --thresholds {{"kvzap":1{"0" * 400}}}', "kvzap is a number too large"),
         ('compare --data_path x --thresholds {"baseline":1}', "the baseline keeps everything and has no threshold"),
-        ("compare --data_path none.jsonl --num_gpus 99", "99 GPUs were asked for"),
-        ("compare --data_path none.jsonl --workers 0", "--workers 0 was asked for"),
+        ("compare --data_path none.jsonl --num_gpus 99", "expected 99 GPUs, found"),
+        ("compare --data_path none.jsonl --workers 0", "expected 1 worker or more, got --workers 0"),
     ],
 )
 def test_options(capfd, place, arguments, message):

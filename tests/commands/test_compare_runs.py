@@ -95,7 +95,21 @@ def test_pictures_of_an_earlier_run_are_cleared_and_no_others(comparing, tmp_pat
 def advice(methods: str, density: float, n_compressible: int = 9, **options: object) -> list[str]:
     (plan,) = plan_methods(methods, **options).methods
     kept = Counts(9, round(9 * density), 9, round(9 * density))
-    results = [SampleResult(plan.key, 0, 1, 9, 8, 9.0, 0.0, 0, kept, kept, 1.0)]
+    results = [
+        SampleResult(
+            method=plan.key,
+            sample=0,
+            line=1,
+            n_tokens=9,
+            n_predicted=8,
+            nll=9.0,
+            kl=0.0,
+            n_agreed=0,
+            entries=kept,
+            tokens=kept,
+            footprint=1.0,
+        )
+    ]
     row = replace(summarise(plan.label, results, results, plan, 0), density_compressible=density)
     lines = advice_lines(row, plan, n_compressible)
     assert all(len(line) <= 80 for line in lines)
@@ -133,6 +147,5 @@ except keepmap.InputError as error:
 def test_the_script_can_be_imported_as_old_code_does_and_loads_models_itself():
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout == (
-        "model_name is a loaded object; a comparison loads its model by a name or from a folder (keepmap.evict takes "
-        "loaded models)\n"
+        "expected a name or a folder, got model_name of type object; keepmap.compare takes loaded models\n"
     )

@@ -4,11 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-from keepmap.core.processes import Tell
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
 
-def write(job: Path, tell: Tell) -> None:
+def write(job: Path, tell: Progress) -> None:
     """A job that is its file: it dies, fails, or writes."""
     name = job.name
     part = job.with_name(f".{name}.{os.getpid()}.part")

@@ -7,8 +7,7 @@ from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
 from keepmap.drawing.parts.files import FORMATS
-from keepmap.kv.comparison.files import remove_files
-from keepmap.kv.comparison.session import keep_map_path, label_stem
+from keepmap.kv.comparison.files import label_stem, remove_files
 from keepmap.kv.method import methods
 
 __all__ = ["clear_pictures", "draw_method"]
@@ -30,13 +29,12 @@ def clear_pictures(output_dir: Path) -> None:
     )
 
 
-def draw_method(label: str, output_dir: Path, formats: Sequence[str]) -> list[str]:
-    """Draw both figures of one method from its saved KeepMap. Returns the lines to print about them.
+def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequence[str]) -> list[str]:
+    """Draw both figures of what one method kept. Returns the lines to print about them.
 
     Raises:
         OutputError: a picture cannot be written.
     """
-    keep_map = KeepMap.load(keep_map_path(output_dir, label))
     stem = label_stem(label)
     heatmaps = save_figure(compression_heatmap(keep_map), output_dir, f"{stem}_{HEATMAP}", formats)
     by_layer = save_figure(keep_map_by_layer(keep_map), output_dir, f"{stem}_{LAYERS}", formats)

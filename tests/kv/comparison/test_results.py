@@ -22,7 +22,7 @@ from keepmap.kv.comparison.results import (
 )
 from keepmap.kv.comparison.rows import summarise
 
-PLAN = MethodPlan("random", "Random", 0.85, None, 4, 128)
+PLAN = MethodPlan(key="random", label="Random", threshold=0.85, density=None, n_sink=4, window=128)
 
 
 def sample(
@@ -30,7 +30,19 @@ def sample(
 ) -> SampleResult:
     counts = Counts(8 * n, 8 * kept, 8 * (n - 4), 8 * (kept - 4))
     tokens = Counts(n, kept, n - 4, kept - 4)
-    return SampleResult(method, index, index + 1, n, n - 1, nll, 0.1 * n, n // 2, counts, tokens, footprint)
+    return SampleResult(
+        method=method,
+        sample=index,
+        line=index + 1,
+        n_tokens=n,
+        n_predicted=n - 1,
+        nll=nll,
+        kl=0.1 * n,
+        n_agreed=n // 2,
+        entries=counts,
+        tokens=tokens,
+        footprint=footprint,
+    )
 
 
 BASELINE = [sample(0, 21, 60.0, "baseline"), sample(1, 101, 200.0, "baseline"), sample(2, 11, 40.0, "baseline")]
@@ -129,7 +141,15 @@ def test_what_is_no_sample_is_said_to_be_none(tmp_path, content):
 def test_a_comparison_is_its_json(tmp_path):
     row = summarise("Random", RANDOM, BASELINE, replace(PLAN, threshold=-math.inf), seed=0)
     base = summarise("Baseline", BASELINE, BASELINE, None, seed=0)
-    comparison = Comparison({"seed": 0}, base, base, (row,), tuple(BASELINE + RANDOM), True, None)
+    comparison = Comparison(
+        configuration={"seed": 0},
+        baseline_no_chunking=base,
+        baseline=base,
+        methods=(row,),
+        samples=tuple(BASELINE + RANDOM),
+        complete=True,
+        validated=None,
+    )
     write_json(tmp_path / "a.json", comparison.document())
     assert json.loads((tmp_path / "a.json").read_text()) == dict(comparison)
     assert comparison["comparison"] == [asdict(row)]

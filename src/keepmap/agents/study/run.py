@@ -16,7 +16,7 @@ from keepmap.agents.study.results import Run
 from keepmap.agents.study.tally import Tally, watched
 from keepmap.agents.training.loop import train
 from keepmap.core.files import make_folder
-from keepmap.core.processes import Tell
+from keepmap.core.progress import Progress
 
 __all__ = ["do_job"]
 
@@ -24,7 +24,7 @@ TRAINED, PLAYED = 0.8, 0.98
 """How much of a run is done after its training, and after its evaluation; without training it begins at 0."""
 
 
-def do_job(job: Job, tell: Tell) -> None:
+def do_job(job: Job, tell: Progress) -> None:
     """Train where that is asked for, evaluate, measure, and write the result whole.
 
     Raises:
@@ -51,13 +51,13 @@ def do_job(job: Job, tell: Tell) -> None:
     write_result(job, run)
 
 
-def _trained(config: Config, tell: Tell) -> Agent:
+def _trained(config: Config, tell: Progress) -> Agent:
     train(config, lambda step, figures: tell(TRAINED * step / config.train_timesteps))
     return load_agent(config.run_folder())
 
 
 def _evaluated(
-    agent: Agent, compressor: Compressor | None, job: Job, begun: float, tell: Tell
+    agent: Agent, compressor: Compressor | None, job: Job, begun: float, tell: Progress
 ) -> tuple[Evaluation, Tally]:
     """The returns, and how many transitions were kept."""
     tally = Tally()

@@ -62,7 +62,7 @@ def measure_likelihood(
         if bad is not None:
             raise ImpossibleResultError(
                 f"the {name} of {what} is {values[bad - 1]} at token {bad}: "
-                "the model's weights are damaged, or its numbers overflow (try --dtype float32)"
+                "the model's weights are damaged, or its numbers overflow (try dtype=float32)"
             )
     return Likelihood(len(targets), math.fsum(nll), math.fsum(kl), agreed)
 

@@ -1,14 +1,21 @@
-"""From the samples' results to a row per method."""
+"""From the samples' results to a row per method, and to the comparison."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from keepmap.core.bootstrap import bootstrap_interval
 from keepmap.errors import ImpossibleResultError
-from keepmap.kv.comparison.plan import MethodPlan
-from keepmap.kv.comparison.results import MethodResult, SampleResult
+from keepmap.kv.comparison.plan import BASELINE, MethodPlan, validates
+from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
+from keepmap.kv.comparison.session import NO_CHUNKING, Facts
 
-__all__ = ["summarise"]
+__all__ = ["ResultKey", "build_comparison", "complete_samples", "summarise"]
+
+ResultKey = tuple[int, str]
+"""(sample, method)."""
+
+LABELS = {NO_CHUNKING: "Baseline (No Chunking)", BASELINE: "Baseline (Chunked)"}
 
 
 def summarise(
@@ -69,6 +76,39 @@ def summarise(
         density=None if plan is None else plan.density,
         n_sink=None if plan is None else plan.n_sink,
         window=None if plan is None else plan.window,
+    )
+
+
+def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) -> list[int]:
+    """The samples that every method is done with."""
+    keys = [NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans)]
+    return [sample for sample in range(facts.n_samples) if all((sample, key) in results for key in keys)]
+
+
+def build_comparison(
+    results: Mapping[ResultKey, SampleResult], facts: Facts, configuration: Mapping[str, Any], seed: int
+) -> Comparison | None:
+    """A row per method over the samples that all of them are done with; None where there is no such sample.
+
+    The order in which results came in does not matter.
+    """
+    samples = complete_samples(results, facts)
+    if not samples:
+        return None
+    by_method = {
+        key: [results[sample, key] for sample in samples]
+        for key in (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
+    }
+    baseline = by_method[BASELINE]
+    rows = [summarise(plan.label, by_method[plan.key], baseline, plan, seed) for plan in facts.plans]
+    return Comparison(
+        configuration=configuration,
+        baseline_no_chunking=summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None, seed),
+        baseline=summarise(LABELS[BASELINE], baseline, baseline, None, seed),
+        methods=tuple(sorted(rows, key=lambda row: row.avg_nll)),
+        samples=tuple(results[sample, key] for sample in samples for key in by_method),
+        complete=len(samples) == facts.n_samples,
+        validated=len(samples) if validates(facts.plans) else None,
     )
 
 
