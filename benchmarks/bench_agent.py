@@ -20,7 +20,7 @@ from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.acting.rollout import play
 from keepmap.agents.checkpoints import newest_checkpoint
 from keepmap.agents.collection.collect import collect_histories
-from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.collection.source import make_source
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.evaluation.evaluate import evaluate
@@ -80,7 +80,7 @@ def _our_acting(config: Config, n_transit: int, some: Sequence[tuple[int, ...]],
         episodes,
         size=config.n_transit,
         slide=config.slide(),
-        tell=lambda _: moments.append(time.perf_counter()),
+        progress=lambda share: moments.append(time.perf_counter()),
     )
     return len(some) * counted / (moments[config.n_transit + counted - 1] - moments[config.n_transit - 1])
 

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import Compressor, compressors
 from keepmap.agents.config import KEYS, Config
-from keepmap.kv.method import Method
-from keepmap.kv.method_registry import methods
+from keepmap.kv.method import Method, methods
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"

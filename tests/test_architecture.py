@@ -116,7 +116,7 @@ def test_drawing_loads_no_model_code() -> None:
 
 
 def test_methods_load_no_model_code() -> None:
-    loaded = loaded_after("from keepmap.kv.method_registry import methods; assert len(methods()) >= 10")
+    loaded = loaded_after("from keepmap.kv.method import methods; assert len(methods()) >= 10")
     assert "torch" in loaded
     assert loaded.isdisjoint({"transformers", "matplotlib"})
 

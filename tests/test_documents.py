@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from keepmap.agents.compressor_registry import compressors
-from keepmap.kv.method_registry import method_class, method_names
+from keepmap.agents.compressor import compressors
+from keepmap.kv.method import method_class, method_names
 from keepmap.language_model import EMBEDDED
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,7 @@ import keepmap
 import keepmap.kv.methods as kv
 
 kv.__path__.append({str(tmp_path)!r})
-from keepmap.kv.method_registry import method_names
+from keepmap.kv.method import method_names
 assert "value_norm" in method_names(), method_names()
 language_model = keepmap.load_language_model("tiny", device="cpu")
 ids = torch.arange(200) % language_model.vocab_size
@@ -80,7 +80,7 @@ assert found.keep_map.info["rule"] == "budget"
 spec = importlib.util.spec_from_file_location("docs_generate", {str(ROOT / "docs" / "generate.py")!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-print(module.page(keepmap.kv.method_registry.method_class("value_norm")))
+print(module.page(keepmap.kv.method.method_class("value_norm")))
 """
     page = run(code, tmp_path)
     assert "# ValueNorm" in page

@@ -12,8 +12,7 @@ import torch
 
 import compression_strategies as door
 from keepmap.agents import compression_strategies as strategies
-from keepmap.agents.compressor import History
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import History, compressors
 from keepmap.errors import InputError
 
 ROOT = Path(__file__).parents[2]

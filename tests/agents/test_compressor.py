@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from keepmap.agents.compressor import Compressor, History
-from keepmap.agents.compressor_registry import compressors, make_compressor
+from keepmap.agents.compressor import Compressor, History, as_compressor, compressors, make_compressor
 from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
@@ -149,7 +148,15 @@ def test_draws_are_fair(name: str) -> None:
     valid = torch.ones(1, 8, dtype=torch.bool)
     flat = torch.zeros(1, 8, dtype=torch.int64)
     weights = torch.arange(1.0, 9.0)[None]
-    history = History(flat[..., None], flat, flat.float(), flat[..., None], torch.arange(8)[None], valid, weights)
+    history = History(
+        states=flat[..., None],
+        actions=flat,
+        rewards=flat.float(),
+        next_states=flat[..., None],
+        times=torch.arange(8)[None],
+        valid=valid,
+        attention=weights,
+    )
     options: dict = {"random": {}, "attention": {"sample": True, "temperature": 2.0}}.get(name, {"sample": True})
     length = 2 if name == "exponential_decay" else 1
     counts = torch.zeros(8)
@@ -242,4 +249,36 @@ def test_shapes_that_disagree() -> None:
     with pytest.raises(InputError, match=r"attention have the shape \(3, 19\)"):
         compressor.compress(*batch(), attention=torch.ones(3, 19))
     with pytest.raises(InputError, match="actions of a history have the shape"):
-        History(states, actions, rewards[..., 0], next_states, actions[..., 0], actions[..., 0] > -1)
+        History(
+            states=states,
+            actions=actions,
+            rewards=rewards[..., 0],
+            next_states=next_states,
+            times=actions[..., 0],
+            valid=actions[..., 0] > -1,
+        )
+
+
+def test_a_compressor_is_given_by_name_or_as_it_is():
+    mine = RecencyCompressor(3)
+    assert as_compressor(None) is None and as_compressor(mine) is mine
+    assert as_compressor("recency") == RecencyCompressor()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            RecencyCompressor,
+            "`keep`: expected a compressor or the name of one, as RecencyCompressor(), got the class RecencyCompressor",
+        ),
+        (int, "`keep`: expected a compressor or the name of one, got the class int"),
+        (3, "`keep`: expected a compressor or the name of one, got 3"),
+        ({"name": "recency"}, "`keep`: expected a compressor or the name of one, got {'name': 'recency'}"),
+        ("recencey", 'unknown compressor "recencey", did you mean "recency"?'),
+    ],
+)
+def test_what_is_no_compressor(value, message):
+    with pytest.raises(InputError) as refused:
+        as_compressor(value, "keep")
+    assert str(refused.value) == message

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from keepmap.agents import kernels
+from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 from keepmap.errors import ModelError
 
@@ -22,29 +23,27 @@ def model() -> DecisionTransformer:
     return DecisionTransformer(SHAPE).eval()
 
 
-def history(batch: int, n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def history(batch: int, n: int, seed: int = 0) -> History:
     draw = torch.Generator().manual_seed(seed)
     states, next_states = (torch.randint(0, 5, (batch, n, 2), generator=draw) for _ in range(2))
-    actions = torch.randint(0, 5, (batch, n), generator=draw)
-    rewards = torch.randint(0, 2, (batch, n), generator=draw).float()
-    return states, actions, rewards, next_states
-
-
-def decided(model: DecisionTransformer, steps: tuple[Tensor, ...], at: int) -> Tensor:
-    """The logits at one step, from an explicit softmax over what came before it."""
-    states, actions, rewards, next_states = steps
-    batch = len(states)
-    return model.decide(
-        states[:, :at],
-        actions[:, :at],
-        rewards[:, :at],
-        next_states[:, :at],
-        torch.arange(at).expand(batch, at),
-        torch.ones(batch, at, dtype=torch.bool),
-        states[:, at],
-        torch.full((batch,), at),
-        see=lambda weights: None,
+    return History(
+        states=states,
+        actions=torch.randint(0, 5, (batch, n), generator=draw),
+        rewards=torch.randint(0, 2, (batch, n), generator=draw).float(),
+        next_states=next_states,
+        times=torch.arange(n).expand(batch, n),
+        valid=torch.ones(batch, n, dtype=torch.bool),
     )
+
+
+def every_step(model: DecisionTransformer, whole: History, fused: bool = True) -> Tensor:
+    return model(whole.states, whole.actions, whole.rewards, whole.next_states, fused, whole.dones)
+
+
+def decided(model: DecisionTransformer, whole: History, at: int) -> Tensor:
+    """The logits at one step, from an explicit softmax over what came before it."""
+    now = torch.full((len(whole.valid),), at)
+    return model.decide(whole.map(lambda part: part[:, :at]), whole.states[:, at], now, see=lambda weights: None)
 
 
 @settings(max_examples=12)
@@ -55,7 +54,7 @@ def test_every_step_equals_a_pass_for_that_step_alone(batch: int, n: int) -> Non
     steps = history(batch, n, seed=n)
     with torch.no_grad():
         for fused in (True, False):
-            together = model(*steps, fused)
+            together = every_step(model, steps, fused)
             alone = torch.stack([decided(model, steps, at) for at in range(n)], dim=1)
             assert (together - alone).abs().max() < AGREE
 
@@ -89,46 +88,31 @@ def test_nobody_sees_a_later_step_and_no_transition_sees_a_query() -> None:
 
 
 def test_what_is_not_valid_is_not_looked_at(model: DecisionTransformer) -> None:
-    states, actions, rewards, next_states = history(2, 6)
     valid = torch.tensor([[1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1]], dtype=torch.bool)
-    times = torch.arange(6).expand(2, 6)
+    whole = replace(history(2, 6), valid=valid)
     query, now = torch.tensor([[1, 2], [3, 4]]), torch.tensor([6, 6])
+    damaged = replace(
+        whole,
+        states=whole.states.masked_fill(~valid[..., None], -1),
+        actions=whole.actions.masked_fill(~valid, -1),
+        rewards=whole.rewards.masked_fill(~valid, -1.0),
+        next_states=whole.next_states.masked_fill(~valid[..., None], -1),
+        times=whole.times.masked_fill(~valid, -1),
+    )
     with torch.no_grad():
-        full = model.decide(states, actions, rewards, next_states, times, valid, query, now)
-        kept = valid[0]
-        alone = model.decide(
-            states[:1, kept],
-            actions[:1, kept],
-            rewards[:1, kept],
-            next_states[:1, kept],
-            times[:1, kept],
-            valid[:1, kept],
-            query[:1],
-            now[:1],
-        )
-        other = model.decide(
-            states.masked_fill(~valid[..., None], -1),
-            actions.masked_fill(~valid, -1),
-            rewards.masked_fill(~valid, -1.0),
-            next_states.masked_fill(~valid[..., None], -1),
-            times,
-            valid,
-            query,
-            now,
-        )
+        full = model.decide(whole, query, now)
+        alone = model.decide(whole.map(lambda part: part[:1, valid[0]]), query[:1], now[:1])
+        other = model.decide(damaged, query, now)
     assert (full[0] - alone[0]).abs().max() < AGREE
     assert (full - other).abs().max() == 0
 
 
 def test_only_ages_matter_and_they_do_matter(model: DecisionTransformer) -> None:
-    states, actions, rewards, next_states = history(1, 4)
-    valid, query = torch.ones(1, 4, dtype=torch.bool), torch.tensor([[2, 2]])
+    whole, query = history(1, 4), torch.tensor([[2, 2]])
 
     def at(times: list[int], now: int) -> Tensor:
         with torch.no_grad():
-            return model.decide(
-                states, actions, rewards, next_states, torch.tensor([times]), valid, query, torch.tensor([now])
-            )
+            return model.decide(replace(whole, times=torch.tensor([times])), query, torch.tensor([now]))
 
     assert (at([0, 1, 2, 3], 4) - at([70, 71, 72, 73], 74)).abs().max() < AGREE
     assert (at([0, 1, 2, 3], 4) - at([0, 1, 2, 3], 9)).abs().max() > 1e-4
@@ -136,15 +120,15 @@ def test_only_ages_matter_and_they_do_matter(model: DecisionTransformer) -> None
 
 def test_some_steps_are_every_steps_rows(model: DecisionTransformer) -> None:
     steps = history(2, 12)
-    states = steps[0]
     asked = torch.tensor([[0, 5, 11], [3, 3, 8]])
-    queries = states.gather(1, asked[..., None].expand(-1, -1, 2))
-    tokens = torch.cat([model.transition_tokens(*steps), model.query_tokens(queries)], dim=1)
+    queries = steps.states.gather(1, asked[..., None].expand(-1, -1, 2))
+    transitions = model.transition_tokens(steps.states, steps.actions, steps.rewards, steps.next_states)
+    tokens = torch.cat([transitions, model.query_tokens(queries)], dim=1)
     times = torch.cat([torch.arange(12).expand(2, 12), asked], dim=1)
     seen: list[Tensor] = []
     with torch.no_grad():
         found = model.answers(tokens, model.turns(times), kernels.some_steps(asked, seen.append), 3)
-        wanted = model(*steps)
+        wanted = every_step(model, steps)
     assert (found - wanted.gather(1, asked[..., None].expand(-1, -1, 5))).abs().max() < AGREE
     assert len(seen) == SHAPE.n_layer
     for weights in seen:
@@ -155,12 +139,14 @@ def test_some_steps_are_every_steps_rows(model: DecisionTransformer) -> None:
 def test_dropout_acts_in_training_alone() -> None:
     torch.manual_seed(0)
     for options in ({"dropout": 0.5}, {"attn_dropout": 0.5}):
-        model = DecisionTransformer(DecisionShape((5, 5), 5, 16, 2, 2, 32, **options))
+        model = DecisionTransformer(
+            DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32, **options)
+        )
         steps = history(1, 8)
         with torch.no_grad():
-            assert (model(*steps) - model(*steps)).abs().max() > 1e-3
+            assert (every_step(model, steps) - every_step(model, steps)).abs().max() > 1e-3
             model.eval()
-            assert (model(*steps) - model(*steps)).abs().max() == 0
+            assert (every_step(model, steps) - every_step(model, steps)).abs().max() == 0
 
 
 def test_where_episodes_end_matters_to_a_model_that_is_told() -> None:
@@ -169,17 +155,10 @@ def test_where_episodes_end_matters_to_a_model_that_is_told() -> None:
     dones = torch.tensor([[0, 0, 1, 0, 0, 1]], dtype=torch.bool)
     told = DecisionTransformer(replace(SHAPE, dones=True)).eval()
     with torch.no_grad():
-        ends, none = told(*steps, dones=dones), told(*steps, dones=torch.zeros_like(dones))
+        ends, none = (every_step(told, replace(steps, dones=part)) for part in (dones, torch.zeros_like(dones)))
         assert (ends - none).abs()[:, 3:].max() > 1e-4
         assert (ends - none).abs()[:, :3].max() == 0
-        alone = told.decide(
-            *(part[:, :5] for part in steps),
-            torch.arange(5)[None],
-            torch.ones(1, 5, dtype=torch.bool),
-            steps[0][:, 5],
-            torch.tensor([5]),
-            dones=dones[:, :5],
-        )
+        alone = decided(told, replace(steps, dones=dones), 5)
         assert (alone - ends[:, 5]).abs().max() < AGREE
     with pytest.raises(ModelError, match="give the history's dones"):
-        told(*steps)
+        every_step(told, steps)

@@ -1,10 +1,8 @@
 """`keepmap collect` as users type it: what it writes, what it says, and what it refuses."""
 
-import inspect
 import os
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import h5py
@@ -139,12 +137,3 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path):
     assert (done.returncode, done.stderr) == (2, "error: cannot write h.hdf5: File too large\n")
     assert (tmp_path / "h.hdf5").read_text() == "the earlier file"
     assert os.listdir(tmp_path) == ["h.hdf5"]
-
-
-def test_the_function_takes_the_commands_options():
-    from keepmap.cli.options import Collect
-    from keepmap.commands.collect import collect as function
-
-    options = {field.name.replace("set", "settings"): field.default for field in fields(Collect)}
-    parameters = {name: one.default for name, one in inspect.signature(function).parameters.items()}
-    assert options == parameters

@@ -1,6 +1,5 @@
 """The commands as users type them, in processes of their own."""
 
-import inspect
 import json
 import os
 import re
@@ -8,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -222,7 +220,7 @@ def test_help_loads_no_torch_and_fits_80_columns(tmp_path):
 
 
 def test_methods_lists_them_all(tmp_path):
-    from keepmap.kv.method_registry import method_names
+    from keepmap.kv.method import method_names
 
     done = keepmap("methods", cwd=tmp_path)
     assert done.returncode == 0
@@ -237,17 +235,3 @@ def test_an_error_is_one_line_and_exit_code_2(tmp_path):
     assert done.stderr == (
         "error: no data file at none.jsonl: no such file; `keepmap sample-data --out none.jsonl` makes one\n"
     )
-
-
-def test_the_function_takes_the_commands_options():
-    from keepmap import compare_compression_methods
-    from keepmap.cli.options import Compare
-
-    options = {field.name: field.default for field in fields(Compare)}
-    parameters = {name: one.default for name, one in inspect.signature(compare_compression_methods).parameters.items()}
-    assert options.pop("no_visualize") is not parameters.pop("visualize_first_sample")
-    assert options.keys() == parameters.keys()
-    assert options.pop("methods") == (parameters.pop("methods"),)
-    assert options.pop("data_path") is not None
-    parameters.pop("data_path")
-    assert options == parameters

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.eviction.evict import Eviction, evict
-from keepmap.kv.method import Method
-from keepmap.kv.method_registry import method_class, method_names
+from keepmap.kv.method import Method, method_class, method_names
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.conformance.cases import surrogate
 from tests.families import FAMILIES, build, tokens

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from keepmap.agents.acting.context import context_at
-from keepmap.agents.acting.looking import as_context, landmarks_of
+from keepmap.agents.acting.context import as_context, context_at, landmarks_of
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.history import History
 from keepmap.attention.profiling import profile_attention
@@ -98,7 +97,7 @@ def test_a_context_ends_right_before_its_step(step: int, times: list[int]) -> No
     assert found.action == (step + 1) % 5
     assert bool(found.history.dones[0, -1]) == (step % 5 == 0)
     for wrong in (0, 13):
-        with pytest.raises(InputError, match=f"step {wrong}"):
+        with pytest.raises(InputError, match=f"got step {wrong}"):
             context_at(streams(), 1, wrong, 4, (0, 0))
 
 
@@ -106,12 +105,12 @@ def history(ends: list[bool], start: int = 0) -> History:
     n = len(ends)
     states = torch.zeros(1, n, 2, dtype=torch.int64)
     return History(
-        states,
-        torch.zeros(1, n, dtype=torch.int64),
-        torch.arange(n)[None].float(),
-        states,
-        torch.arange(start, start + n)[None],
-        torch.ones(1, n, dtype=torch.bool),
+        states=states,
+        actions=torch.zeros(1, n, dtype=torch.int64),
+        rewards=torch.arange(n)[None].float(),
+        next_states=states,
+        times=torch.arange(start, start + n)[None],
+        valid=torch.ones(1, n, dtype=torch.bool),
         dones=torch.tensor([ends], dtype=torch.bool),
     )
 

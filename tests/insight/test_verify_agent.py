@@ -41,15 +41,19 @@ def _contexts(count: int, seed: int = 0, n: int = N) -> list[Context]:
         cells = drawn(3, 1, n + 1, 2)
         first = int(drawn(50, 1))
         history = History(
-            cells[:, :-1],
-            drawn(5, 1, n),
-            drawn(2, 1, n).float(),
-            cells[:, 1:],
-            first + torch.arange(n)[None],
-            torch.ones(1, n, dtype=torch.bool),
+            states=cells[:, :-1],
+            actions=drawn(5, 1, n),
+            rewards=drawn(2, 1, n).float(),
+            next_states=cells[:, 1:],
+            times=first + torch.arange(n)[None],
+            valid=torch.ones(1, n, dtype=torch.bool),
         )
         now = torch.tensor([first + n])
-        found.append(Context(history, cells[:, -1], now, int(drawn(5, 1)), (len(found), 0), 0, first + n))
+        found.append(
+            Context(
+                history, cells[:, -1], now, action=int(drawn(5, 1)), goal=(len(found), 0), learner=0, step=first + n
+            )
+        )
     return found
 
 

@@ -7,8 +7,7 @@ import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from keepmap.agents.compressor import Compressor, History
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import Compressor, History, compressors
 from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
@@ -17,7 +16,7 @@ from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import shorten
 from tests.reference.compressors import KEPT, Row
 
 FIELDS = ("states", "actions", "rewards", "next_states", "times", "valid", "attention")
@@ -67,13 +66,13 @@ def histories(draw, rows=SOME, most=30):
     attention = (weights * (shape != "none")).double() / 2**20
     attention[~valid] = draw(st.sampled_from([0.0, -1.0, float("nan"), float("inf")]))
     return History(
-        numbers(2, below=2),
-        numbers(below=2),
-        (numbers(below=3) - 1).float() * (numbers(below=4) == 0),
-        numbers(2, below=2),
-        (numbers(below=3) + 1).cumsum(1),
-        valid,
-        attention,
+        states=numbers(2, below=2),
+        actions=numbers(below=2),
+        rewards=(numbers(below=3) - 1).float() * (numbers(below=4) == 0),
+        next_states=numbers(2, below=2),
+        times=(numbers(below=3) + 1).cumsum(1),
+        valid=valid,
+        attention=attention,
     )
 
 
@@ -136,7 +135,7 @@ def test_the_newest_is_kept_by_those_that_say_so(history, compressor):
 def test_a_row_alone_without_its_padding_gives_the_same(history, compressor, row):
     assume(row < len(history.valid))
     there = history.valid[row]
-    single = History(*(getattr(history, name)[row : row + 1][:, there] for name in FIELDS))
+    single = history.map(lambda part: part[row : row + 1][:, there])
     places = there.nonzero()[:, 0]
     assert [places[j] for j in chosen(compressor, single)[0]] == chosen(compressor, history)[row]
 
@@ -174,7 +173,7 @@ def test_a_random_choice_is_stable_as_the_history_grows(history, budget, seed):
     compressor = RandomCompressor(budget, seed)
     gone: set[int] = set()
     for n in range(history.valid.shape[1] + 1):
-        kept = set(chosen(compressor, History(*(getattr(history, name)[:, :n] for name in FIELDS)))[0])
+        kept = set(chosen(compressor, history.map(lambda part, n=n: part[:, :n]))[0])
         there = set(history.valid[0, :n].nonzero()[:, 0].tolist())
         assert not kept & gone, "what was dropped never comes back"
         gone = there - kept
@@ -188,7 +187,9 @@ def test_gaps_grow_with_age(budget, more, rate):
     n = budget + more
     valid = torch.ones(1, n, dtype=torch.bool)
     flat = torch.zeros(1, n, dtype=torch.int64)
-    history = History(flat[..., None], flat, flat.float(), flat[..., None], flat, valid)
+    history = History(
+        states=flat[..., None], actions=flat, rewards=flat.float(), next_states=flat[..., None], times=flat, valid=valid
+    )
     ages = [n - 1 - j for j in chosen(ExponentialDecayCompressor(budget, rate), history)[0]][::-1]
     assert len(set(ages)) == budget
     assert ages[0] == 0 and ages[-1] == n - 1, "from the newest to the oldest"
@@ -202,7 +203,14 @@ def test_gaps_grow_with_age(budget, more, rate):
 def test_missing_attention_is_an_error_and_never_a_fallback(name):
     compressor = compressors()[name]()
     flat = torch.zeros(1, 30, dtype=torch.int64)
-    history = History(flat[..., None], flat, flat.float(), flat[..., None], flat, torch.ones(1, 30, dtype=torch.bool))
+    history = History(
+        states=flat[..., None],
+        actions=flat,
+        rewards=flat.float(),
+        next_states=flat[..., None],
+        times=flat,
+        valid=torch.ones(1, 30, dtype=torch.bool),
+    )
     if not compressor.needs_attention:
         assert compressor.select(history).mask.all()
         return

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 
 import keepmap
-from keepmap.agents.compressor_registry import make_compressor
+from keepmap.agents.compressor import make_compressor
 from keepmap.agents.environments.goals import seed_split
 from keepmap.agents.environments.vector import RoomVectorEnv
 

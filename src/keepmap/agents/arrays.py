@@ -31,9 +31,13 @@ class Compressed(tuple[Array, Array, Array, Array]):
 
     def __new__(cls, arrays: tuple[Array, Array, Array, Array], mask: Array, indices: Array) -> "Compressed":
         """Four arrays that unpack, and two that tell where they come from."""
-        made = super().__new__(cls, arrays)
-        made.mask, made.indices = mask, indices
-        return made
+        compressed = super().__new__(cls, arrays)
+        compressed.mask, compressed.indices = mask, indices
+        return compressed
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in zip(NAMES, self, strict=True))
+        return f"Compressed({int(self.mask.sum())} transitions in {len(self.mask)} rows: {shapes})"
 
 
 def as_history(
@@ -67,13 +71,13 @@ def as_history(
     valid = numbers["mask"] if mask is not None else numbers["states"].new_ones(states.shape[:2], dtype=torch.bool)
     times = torch.arange(states.shape[1], device=valid.device).expand(states.shape[:2])
     return History(
-        numbers["states"],
-        _one_number(numbers["actions"]),
-        numbers["rewards"].reshape(states.shape[:2]),
-        numbers["next_states"],
-        times,
-        valid.bool(),
-        _floats(numbers["attention"]) if attention is not None else None,
+        states=numbers["states"],
+        actions=_one_number(numbers["actions"]),
+        rewards=numbers["rewards"].reshape(states.shape[:2]),
+        next_states=numbers["next_states"],
+        times=times,
+        valid=valid.bool(),
+        attention=_floats(numbers["attention"]) if attention is not None else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of agents: a folder with the weights as safetensors and everything else as JSON."""
+"""Checkpoints of agents: a folder with the weights as safetensors and the rest as JSON, and which one is meant."""
 
 import json
 import re
@@ -15,20 +15,30 @@ from keepmap.core.files import folder_written_whole
 from keepmap.errors import ModelError, OutputError
 
 __all__ = [
+    "EMBEDDED",
     "FACTS",
     "MODEL",
+    "RUNS",
     "TRAINING",
     "Checkpoint",
     "find_checkpoint",
     "load_tensors",
     "newest_checkpoint",
+    "newest_run",
     "read_checkpoint",
+    "run_of",
     "write_checkpoint",
 ]
 
 FORMAT = "keepmap-agent"
 SCHEMA_VERSION = 1
 MODEL, TRAINING, FACTS = "model.safetensors", "training.safetensors", "checkpoint.json"
+
+EMBEDDED = "tiny"
+"""The agent that the package ships."""
+
+RUNS = Path("runs")
+"""The folder that trainings write to where no other is named."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,24 @@ def find_checkpoint(path: str | Path) -> Path:
         found = "no checkpoint in it" if path.is_dir() else "a file" if path.exists() else "no such folder"
         raise ModelError(f"no agent at {path}: {found}; train one with keepmap train, or use the embedded one, tiny")
     return newest
+
+
+def newest_run(runs: Path = RUNS) -> Path | None:
+    """The run whose last checkpoint was written last; None where there is no checkpoint."""
+    found = [
+        (checkpoint.stat().st_mtime_ns, run.name, run)
+        for run in sorted(runs.glob("*"))
+        if run.is_dir() and (checkpoint := newest_checkpoint(run)) is not None
+    ]
+    return max(found)[-1] if found else None
+
+
+def run_of(checkpoint: str) -> Path | None:
+    """The folder that results about an agent of this name go into: its run's; None for the embedded agent."""
+    if checkpoint == EMBEDDED:
+        return None
+    folder = Path(checkpoint)
+    return folder.parent if newest_checkpoint(folder.parent) is not None else folder
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:

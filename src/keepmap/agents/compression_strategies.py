@@ -72,12 +72,12 @@ def attention_to(history: History, query_states: Int[Tensor, "B S"] | None = Non
     # The agent reads whole numbers; what stands at the gaps must be a state that it knows, and is not looked at.
     gap = ~history.valid
     clean = History(
-        history.states.long().masked_fill(gap[..., None], 0),
-        history.actions.masked_fill(gap, 0),
-        history.rewards.float().masked_fill(gap, 0),
-        history.next_states.long().masked_fill(gap[..., None], 0),
-        history.times,
-        history.valid,
+        states=history.states.long().masked_fill(gap[..., None], 0),
+        actions=history.actions.masked_fill(gap, 0),
+        rewards=history.rewards.float().masked_fill(gap, 0),
+        next_states=history.next_states.long().masked_fill(gap[..., None], 0),
+        times=history.times,
+        valid=history.valid,
     )
     if query_states is None:
         last = (history.valid * torch.arange(1, history.valid.shape[1] + 1, device=gap.device)).argmax(dim=1)

@@ -1,8 +1,10 @@
 """What a history compressor is: frozen data and one pure function. Adding one is adding one file to this folder."""
 
 import math
+import reprlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
@@ -11,9 +13,22 @@ from torch import Tensor
 
 from keepmap.agents.arrays import Array, Compressed, as_history, taken
 from keepmap.agents.history import History, Selection
+from keepmap.core.registry import Registry
 from keepmap.errors import InputError
 
-__all__ = ["Compressed", "Compressor", "History", "Selection", "at_least", "positive", "yes_or_no"]
+__all__ = [
+    "Compressed",
+    "Compressor",
+    "History",
+    "Selection",
+    "as_compressor",
+    "at_least",
+    "compressor_class",
+    "compressors",
+    "make_compressor",
+    "positive",
+    "yes_or_no",
+]
 
 
 @dataclass(frozen=True)
@@ -141,3 +156,67 @@ def positive(**options: float) -> None:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise InputError(f"{name} {value!r} was asked for; it must be above 0")
+
+
+def _check_length_option(compressor: type[Compressor]) -> None:
+    if compressor.length_option not in (option.name for option in fields(compressor)):
+        raise InputError(f'its length_option "{compressor.length_option}" is no option of it')
+
+
+_COMPRESSORS: Registry[Compressor] = Registry(
+    "compressor",
+    Compressor,  # type: ignore[type-abstract]
+    "keepmap.agents.compressors",
+    check=_check_length_option,
+)
+
+
+def compressors() -> dict[str, type[Compressor]]:
+    """Every compressor by name, in alphabetical order.
+
+    >>> list(compressors())[:3]
+    ['adaptive', 'attention', 'exponential_decay']
+    """
+    return _COMPRESSORS.classes()
+
+
+def compressor_class(name: str) -> type[Compressor]:
+    """The compressor called `name`.
+
+    Raises:
+        InputError: there is none; names the closest.
+    """
+    return _COMPRESSORS.named(name)
+
+
+def make_compressor(name: str, options: Mapping[str, object] | None = None) -> Compressor:
+    """The compressor called `name` with these options; values may be text, as they come from a command line.
+
+    Raises:
+        InputError: no such compressor or option, or a value that the option cannot take.
+    """
+    return _COMPRESSORS.make(name, options)
+
+
+def as_compressor(value: object, parameter: str = "compressor") -> Compressor | None:
+    """A compressor however it is given: a name (with its usual options), a compressor, or None for none.
+
+    Args:
+        parameter: whose value it is, for the message.
+
+    Raises:
+        InputError: it is none of these, or there is no compressor of this name.
+
+    >>> as_compressor("recency")
+    RecencyCompressor(keep_recent=10)
+    """
+    if value is None or isinstance(value, Compressor):
+        return value
+    if isinstance(value, str):
+        return make_compressor(value)
+    if isinstance(value, type):
+        hint = f", as {value.__name__}()" if issubclass(value, Compressor) else ""
+        raise InputError(
+            f"`{parameter}`: expected a compressor or the name of one{hint}, got the class {value.__name__}"
+        )
+    raise InputError(f"`{parameter}`: expected a compressor or the name of one, got {reprlib.repr(value)}")

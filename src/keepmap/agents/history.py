@@ -1,5 +1,6 @@
-"""What travels through a history compressor: a history, and the choice of what it keeps."""
+"""What travels through a history compressor: a history, the choice of what it keeps, and the history that is left."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,10 +9,10 @@ from torch import Tensor
 
 from keepmap.errors import InputError
 
-__all__ = ["History", "Selection", "nothing"]
+__all__ = ["History", "Selection", "narrowed", "nothing", "shorten"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class History:
     """What B agents have seen so far: B rows of up to n transitions (s, a, r, s'), the most recent last.
 
@@ -51,6 +52,19 @@ class History:
                 f"{tuple(shape)}; all must be (batch, transitions), states (batch, transitions, state)"
             )
 
+    def __repr__(self) -> str:
+        kept = self.valid.sum(1).tolist()
+        extras = [name for name in ("attention", "dones") if getattr(self, name) is not None]
+        return (
+            f"History({self.valid.shape[0]} rows x {self.valid.shape[1]} transitions, {_span(kept)} of a row valid, "
+            f"times {_span(self.times[self.valid].tolist())}, states of {self.states.shape[2]} numbers"
+            + (f", with {' and '.join(extras)})" if extras else ")")
+        )
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "History":
+        """The history whose parts are what `change` makes of these: some rows, some transitions, copies."""
+        return History(**{name: change(part) for name, part in vars(self).items() if part is not None})
+
 
 @dataclass(frozen=True, eq=False)
 class Selection:
@@ -65,11 +79,59 @@ class Selection:
     indices: Int[Tensor, "B m"]
     mask: Bool[Tensor, "B m"]
 
+    def __repr__(self) -> str:
+        return f"Selection({len(self.mask)} rows, {_span(self.mask.sum(1).tolist())} transitions of a row)"
+
 
 def nothing(dtype: torch.dtype) -> int:
     """What stands where there is no transition: -1, and the largest value in types without a sign; never 0."""
     return -1 if dtype.is_floating_point or dtype.is_signed else torch.iinfo(dtype).max
 
 
+def shorten(history: History, selection: Selection) -> History:
+    """The kept transitions alone, in order, with the times that they had: their age does not change.
+
+    Where a row keeps fewer than m, `valid` is False and every field holds -1 (the largest value of a type without a
+    sign): neither a state, an action, a time nor an attention, and no NaN that a masked product would spread. The kept
+    attention is not renormalised.
+
+    Returns:
+        A history of m transitions; all kept ones come first.
+    """
+    rows = torch.arange(len(selection.indices), device=selection.indices.device)[:, None]
+
+    def gathered(values: Shaped[Tensor, "B n *rest"]) -> Shaped[Tensor, "B m *rest"]:
+        kept = values[rows, selection.indices]
+        gone = ~selection.mask.reshape(*selection.mask.shape, *[1] * (values.dim() - 2))
+        return kept.masked_fill(gone, nothing(values.dtype))
+
+    return History(
+        states=gathered(history.states),
+        actions=gathered(history.actions),
+        rewards=gathered(history.rewards),
+        next_states=gathered(history.next_states),
+        times=gathered(history.times),
+        valid=selection.mask,
+        attention=None if history.attention is None else gathered(history.attention),
+        dones=None if history.dones is None else history.dones[rows, selection.indices] & selection.mask,
+    )
+
+
+def narrowed(selection: Selection) -> Selection:
+    """The same choice without the places that no row uses: as wide as the row that keeps most.
+
+    A compressor whose rows keep different numbers reserves its `max_length` for each; a pass would compute them all.
+    """
+    most = int(selection.mask.sum(1).max())
+    return Selection(selection.indices[:, :most], selection.mask[:, :most])
+
+
 def _size(value: Tensor | None) -> tuple[int, ...]:
     return () if value is None else tuple(value.shape)
+
+
+def _span(values: list[int]) -> str:
+    if not values:
+        return "none"
+    least, most = min(values), max(values)
+    return str(least) if least == most else f"{least}..{most}"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, relu
 
 from keepmap.agents import kernels
+from keepmap.agents.history import History
 from keepmap.agents.kernels import Attend
 from keepmap.errors import ModelError
 
@@ -18,7 +19,7 @@ ROTARY_BASE = 300.0
 SPREAD = 0.5  # of the embeddings at the start of training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionShape:
     """Sizes of a model.
 
@@ -162,39 +163,35 @@ class DecisionTransformer(nn.Module):
 
     def decide(
         self,
-        states: Int[Tensor, "B n S"],
-        actions: Int[Tensor, "B n"],
-        rewards: Float[Tensor, "B n"],
-        next_states: Int[Tensor, "B n S"],
-        times: Int[Tensor, "B n"],
-        valid: Bool[Tensor, "B n"],
+        history: History,
         query_states: Int[Tensor, "B S"],
         now: Int[Tensor, " B"],
         see: Callable[[Float[Tensor, "B H Q N"]], None] | None = None,
-        dones: Bool[Tensor, "B n"] | None = None,
     ) -> Float[Tensor, "B A"]:
         """The logits of one action, from the valid transitions, at their times, of each row.
 
         Args:
-            valid: False where there is no transition; what stands there is not looked at.
+            history: what stands where it is not valid is not looked at.
+            now: the time of the query.
             see: called with the attention weights of each layer, over the n transitions and, last, the query.
         """
-        gone = ~valid
+        gone = ~history.valid
         transitions = self.transition_tokens(
-            states.masked_fill(gone[..., None], 0),
-            actions.masked_fill(gone, 0),
-            rewards.masked_fill(gone, 0.0),
-            next_states.masked_fill(gone[..., None], 0),
-            dones,
+            history.states.masked_fill(gone[..., None], 0),
+            history.actions.masked_fill(gone, 0),
+            history.rewards.masked_fill(gone, 0.0),
+            history.next_states.masked_fill(gone[..., None], 0),
+            history.dones,
         )
         tokens = torch.cat([transitions, self.query_tokens(query_states[:, None])], dim=1)
-        visible = _before_and_valid(valid)
+        times = torch.cat([history.times.masked_fill(gone, 0), now[:, None]], dim=1)
+        visible = _before_and_valid(history.valid)
         over: Attend
         if see is not None:
             over = kernels.explicit(visible, see)
         else:
             over = kernels.dropping(visible, self.shape.attn_dropout if self.training else 0.0)
-        return self.answers(tokens, self.turns(torch.cat([times, now[:, None]], dim=1)), over, 1)[:, 0]
+        return self.answers(tokens, self.turns(times), over, 1)[:, 0]
 
     def answers(self, tokens: Float[Tensor, "B N d"], turns: Tensor, over: Attend, last: int) -> Float[Tensor, "B Q A"]:
         """Logits at the last `last` tokens, where the blocks attend by `over`."""

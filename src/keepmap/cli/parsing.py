@@ -6,11 +6,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields, make_dataclass
+from typing import Annotated, Any, Union
 
 import tyro
 
-from keepmap.cli.options import VERBS, Verb
+from keepmap.cli.verbs import VERBS, Verb
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["parse"]
@@ -21,91 +22,109 @@ DESCRIPTION = (
     "`keepmap VERB --help` lists options; underscores and dashes are the same.\n\n"
     "`keepmap --version` says which version this is."
 )
+HELP = ("-h", "--help")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+FRAME = re.compile(r"^[\s\u2500-\u257f]+|[\s\u2500-\u257f]+$")
 
 
-def parse(arguments: Sequence[str]) -> Verb:
-    """The options that the arguments ask for; prints the help and exits with 0 if that is what they ask for.
+def parse(arguments: Sequence[str]) -> tuple[Verb, object]:
+    """The verb and its options, a record of `keepmap.cli.options`; prints a help and exits with 0 where one is wanted.
 
     Raises:
         InputError: an unknown verb or option, a missing or unusable value.
     """
-    _check_names(arguments)
-    if arguments[0] in ("-h", "--help"):
+    _check(arguments)
+    if arguments[0] in HELP:
         # The list of verbs, which follows in a table, would make the first line wider than a terminal.
-        return _parsed(arguments, lambda text: text.replace("{" + ",".join(VERBS) + "}", "VERB"))
-    return _parsed(arguments, None)
+        _parsed(arguments, lambda text: text.replace("{" + ",".join(VERBS) + "}", "VERB"))
+    options = _parsed(arguments, None)
+    return VERBS[arguments[0]], options
 
 
-def _parsed(arguments: Sequence[str], edit: Callable[[str], str] | None) -> Verb:
-    """The options; `edit` changes what is printed of a help."""
-    said, helped = io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8")
+def _parsed(arguments: Sequence[str], edit: Callable[[str], str] | None) -> object:
+    """The options; `edit` changes the help before it is printed."""
+    complaint, help_text = io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8")
     try:
         # The parser explains in a box as wide as the terminal; a wide one breaks no line that is taken out of it.
-        out = contextlib.nullcontext() if edit is None else contextlib.redirect_stdout(helped)
-        with out, contextlib.redirect_stderr(said), _columns(None if _asks_for_help(arguments) else 1000):
-            options = tyro.extras.subcommand_cli_from_dict(
-                dict(VERBS), prog="keepmap", description=DESCRIPTION, args=list(arguments), use_underscores=True
+        out = contextlib.nullcontext() if edit is None else contextlib.redirect_stdout(help_text)
+        with out, contextlib.redirect_stderr(complaint), _columns(None if _wants_help(arguments) else 1000):
+            line = tyro.cli(
+                _line(), prog="keepmap", description=DESCRIPTION, args=list(arguments), use_underscores=True
             )
+            return line.verb
     except SystemExit as stop:
         if not stop.code:
             if edit is not None:
-                helped.seek(0)
-                print(edit(helped.read()), end="")
+                help_text.seek(0)
+                print(edit(help_text.read()), end="")
             raise
-        raise InputError(_one_line(said.getvalue(), arguments)) from None
-    assert isinstance(options, Verb)
-    return options
+        raise InputError(f"{_fault(complaint.getvalue())} (keepmap {arguments[0]} --help)") from None
 
 
-def _check_names(arguments: Sequence[str]) -> None:
-    """Names are looked up here, for the closest one is not among what the parser says."""
+def _line() -> Any:
+    """What a command line is to the parser: a verb with its options.
+
+    A class of its own, for in the parser's own for a bare union it looks for documentation in all of Python's typing.
+    """
+    verbs = tuple(Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items())
+    any_verb = Union[verbs]  # noqa: UP007 - of as many as there are
+    return make_dataclass("Line", [("verb", Annotated[any_verb, tyro.conf.arg(name="")])])
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Look names up: the parser does not say which one is close, nor plainly that one is missing or comes twice."""
     if not arguments:
         raise InputError(f"no verb was given; use one of {', '.join(VERBS)} (keepmap --help)")
     verb = arguments[0]
-    if verb in ("-h", "--help"):
+    if verb in HELP:
         return
     if verb not in VERBS:
         raise InputError(f'unknown verb "{verb}", {did_you_mean(verb, VERBS)}')
-    known = {field.name for field in fields(VERBS[verb])} | {"help"}
-    given: set[str] = set()
+    known = {field.name: field for field in fields(VERBS[verb].record)}
+    names: set[str] = set()
     for argument in arguments[1:]:
+        if not argument.startswith("--"):
+            continue
         name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
-        if argument.startswith("--") and name not in known:
-            raise InputError(f'unknown option "{argument}" of {verb}, {_suggest(name, known, verb)}')
-        if argument.startswith("--") and name in given:
+        if name not in {*known, "help"}:
+            raise InputError(f'unknown option "{argument}" of {verb}, {_suggest(name, [*known, "help"], verb)}')
+        if name in names:
             raise InputError(f"--{name} was given twice; give it once, with all that it is to hold")
-        if argument.startswith("--"):
-            given.add(name)
+        names.add(name)
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in names]
+    if missing and not _wants_help(arguments):
+        raise InputError(f"--{missing[0]} is missing (keepmap {verb} --help)")
 
 
-def _suggest(name: str, known: set[str], verb: str) -> str:
+def _suggest(name: str, known: Sequence[str], verb: str) -> str:
     guess = did_you_mean(name, known)
     return guess.replace('"', '"--', 1) if guess.startswith("did you mean") else f"see keepmap {verb} --help"
 
 
-def _asks_for_help(arguments: Sequence[str]) -> bool:
-    return any(argument in ("-h", "--help") for argument in arguments)
+def _wants_help(arguments: Sequence[str]) -> bool:
+    return any(argument in HELP for argument in arguments)
 
 
-def _one_line(box: str, arguments: Sequence[str]) -> str:
-    """What the box says before its first rule: the fault, without the help that repeats it."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│ \t") for line in box.splitlines()]
-    told: list[str] = []
-    for line in lines:
-        if set(line) <= set("─╭╮╰╯ ") or line.startswith("╭"):
-            if told:
-                break
-            continue
-        told.append(line)
-    text = " ".join(" ".join(told).split()) or "the arguments cannot be read"
-    missing = re.match(r"Missing from keepmap \S+: (--\S+)", text)
-    if missing:
-        text = f"{missing[1]} is missing"
-    return f"{text.rstrip('.')} (keepmap {arguments[0]} --help)"
+def _fault(box: str) -> str:
+    """What the parser's box says before its first rule: the fault, without the help that repeats it.
+
+    The parser has no public way to say what is wrong but this box. tests/cli/test_parsing.py holds every sentence that
+    is taken out of it.
+    """
+    sentence: list[str] = []
+    for line in COLOUR.sub("", box).splitlines():
+        # The first line of a box is its frame with a title; a rule is a line of nothing but frame.
+        text = "" if line.lstrip().startswith("╭") else FRAME.sub("", line)
+        if text:
+            sentence.append(text)
+        elif sentence:
+            break
+    return " ".join(" ".join(sentence).split()).rstrip(".") or "the arguments cannot be read"
 
 
 @contextlib.contextmanager
 def _columns(width: int | None) -> Iterator[None]:
+    """Let the parser think that the terminal has this width; None is the terminal's own."""
     if width is None:
         # Where the output is no terminal, help is for 80 columns.
         if sys.stdout.isatty() or "COLUMNS" in os.environ:

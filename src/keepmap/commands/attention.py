@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from keepmap import __version__
-from keepmap.agents.acting.agent import EMBEDDED, Agent, load_agent
-from keepmap.agents.runs import newest_run
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.checkpoints import EMBEDDED, newest_run
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import indices

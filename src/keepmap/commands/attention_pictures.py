@@ -67,7 +67,5 @@ class Pictures:
         remove_files(self.folder / name for name in older if name not in self.written)
 
     def _save(self, drawn: Axes | tuple[Axes, ...], folder: str, stem: str) -> None:
-        figure = (drawn if isinstance(drawn, Axes) else drawn[0]).get_figure(root=True)
-        assert figure is not None
-        paths = save_figure(figure, self.folder / folder, stem, self.formats)
+        paths = save_figure(drawn, self.folder / folder, stem, self.formats)
         self.written += [path.relative_to(self.folder).as_posix() for path in paths]

@@ -12,8 +12,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, context_at
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
-from keepmap.agents.history import History
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, shorten
 from keepmap.agents.training.histories import configured_source
 from keepmap.errors import InputError
 from keepmap.kv.data.texts import read_texts, tokenize_texts
@@ -143,7 +142,7 @@ def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:
         short = shorten(context.history, compressor.select(history))
         context = replace(context, history=_known(short))
         about += f", of which {compressor.name} keeps {int(short.valid.sum())}"
-    return Sample(heading, stem, about, context.looked, context)
+    return Sample(heading, stem, about, context, context)
 
 
 def _known(history: History) -> History:

@@ -7,11 +7,12 @@ from rich.console import Console
 
 from keepmap.agents.collection.collect import Collected, check_sizes, collect_histories
 from keepmap.agents.collection.naming import default_histories
-from keepmap.agents.collection.source_registry import make_source, read_options
+from keepmap.agents.collection.source import make_source
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import split_named
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder
+from keepmap.core.registry import read_options
 from keepmap.errors import InputError
 
 __all__ = ["collect"]

@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
 from keepmap.drawing.parts.files import FORMATS
 from keepmap.kv.comparison.files import label_stem, remove_files
-from keepmap.kv.method_registry import methods
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from keepmap.kv.method import methods
 
 __all__ = ["clear_pictures", "draw_method"]
 
@@ -41,10 +36,8 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
         OutputError: a picture cannot be written.
     """
     stem = label_stem(label)
-    heatmap, *_ = compression_heatmap(keep_map)
-    heatmaps = save_figure(_figure(heatmap), output_dir, f"{stem}_{HEATMAP}", formats)
-    layers, *_ = keep_map_by_layer(keep_map)
-    by_layer = save_figure(_figure(layers), output_dir, f"{stem}_{LAYERS}", formats)
+    heatmaps = save_figure(compression_heatmap(keep_map), output_dir, f"{stem}_{HEATMAP}", formats)
+    by_layer = save_figure(keep_map_by_layer(keep_map), output_dir, f"{stem}_{LAYERS}", formats)
     return [
         "",
         f"Generating compression visualization for {label}...",
@@ -53,9 +46,3 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
         *(f"    {line}" for line in entry_statistics(keep_map).lines()),
         *(f"  Saved layers and heads to: {path}" for path in by_layer),
     ]
-
-
-def _figure(axes: "Axes") -> "Figure":
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure

@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 
 from keepmap.agents.choosing import shares
-from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.collection.source import make_source
 from keepmap.agents.compression_strategies import attention_to
-from keepmap.agents.compressor import Compressor, History, Selection
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import Compressor, History, Selection, compressors
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
@@ -60,16 +59,14 @@ def show_compressors(
     print(f"{n_transit} transitions of {SOURCE} in {room.name} {room.size}x{room.size}, goal {hidden}, seed {seed}")
     print(f"{rewarded.sum()} of them rewarded; the attention is that of the embedded agent\n")
     print("\n".join(_table(kept, rewarded, share)))
-    (ax,) = kept_transitions(
+    drawn = kept_transitions(
         {one.name: mask for one, mask in kept.items()},
         rewards=history.rewards[0].double().numpy(),
         episodes=np.arange(n_transit) // room.horizon + 1,
         attention=share,
         statistics=[f"{room.name} {room.size}x{room.size}", f"goal {hidden}", f"{n_transit} transitions of {SOURCE}"],
     )
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    paths = save_figure(figure, output_dir, "kept_transitions", formats)
+    paths = save_figure(drawn, output_dir, "kept_transitions", formats)
     print("\n" + "\n".join(f"Saved what each keeps to: {path}" for path in paths), flush=True)
     return paths
 
@@ -90,7 +87,14 @@ def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
     states, actions, next_states = (torch.from_numpy(one.astype(np.int64)) for one in rows)
     rewards = torch.from_numpy(learned.rewards.T[:, :n].astype(np.float32))
     times = torch.arange(n)[None]
-    history = History(states, actions, rewards, next_states, times, torch.ones_like(times, dtype=torch.bool))
+    history = History(
+        states=states,
+        actions=actions,
+        rewards=rewards,
+        next_states=next_states,
+        times=times,
+        valid=torch.ones_like(times, dtype=torch.bool),
+    )
     query = torch.from_numpy(learned.states[n].astype(np.int64))
     return replace(history, attention=attention_to(history, query))
 

@@ -7,16 +7,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from keepmap.agents.acting.agent import EMBEDDED, Agent, load_agent
-from keepmap.agents.collection.source_registry import read_options
-from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressor_registry import make_compressor
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.checkpoints import EMBEDDED, newest_run, run_of
+from keepmap.agents.compressor import Compressor, make_compressor
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.evaluation.evaluate import check_evaluation, check_folds, evaluate, evaluate_folds
 from keepmap.agents.evaluation.returns import Evaluation, write_evaluation
-from keepmap.agents.runs import newest_run, run_of
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder
+from keepmap.core.registry import read_options
 from keepmap.drawing import learning_curve, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
@@ -61,12 +60,12 @@ def evaluate_agents(
         total = len(wanted) * copies * episodes * agents[0].room.horizon
         task = progress.add_task("Steps", total=total)
 
-        def tell(steps: int) -> None:
-            progress.advance(task, steps)
+        def show(share: float) -> None:
+            progress.update(task, completed=round(share * total))
 
         if len(agents) > 1:
             evaluation = evaluate_folds(
-                agents, episodes=episodes, copies=copies, seed=seed, compressors=compressors, tell=tell
+                agents, episodes=episodes, copies=copies, seed=seed, compressors=compressors, progress=show
             )
         else:
             evaluation = evaluate(
@@ -76,7 +75,7 @@ def evaluate_agents(
                 copies=copies,
                 seed=seed,
                 compressor=compressors[0],
-                tell=tell,
+                progress=show,
             )
     seconds = time.perf_counter() - begun
     label = f"{len(agents)} folds" if len(agents) > 1 else agents[0].name
@@ -142,11 +141,9 @@ def _folder(agents: Sequence[Agent], asked: str | Path | None) -> Path:
 def _write(
     evaluation: Evaluation, folder: Path, formats: Sequence[str], label: str, timings: dict[str, float]
 ) -> list[Path]:
-    (ax,) = learning_curve({label: evaluation})
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    drawn = learning_curve({label: evaluation})
     # The result comes first, in the place of an earlier one; whatever fails after it leaves nothing of that one behind.
     write_evaluation(folder / RESULT, evaluation)
     remove_files([folder / TIMINGS, *(folder / f"{FIGURE}.{name}" for name in FORMATS)])
     write_json(folder / TIMINGS, timings)
-    return [folder / RESULT, *save_figure(figure, folder, FIGURE, formats)]
+    return [folder / RESULT, *save_figure(drawn, folder, FIGURE, formats)]

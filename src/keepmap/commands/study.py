@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from keepmap.agents.acting.agent import EMBEDDED, Agent, load_agent
-from keepmap.agents.checkpoints import find_checkpoint, read_checkpoint
-from keepmap.agents.compressor_registry import compressors as known_compressors
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.checkpoints import EMBEDDED, find_checkpoint, read_checkpoint
+from keepmap.agents.compressor import compressors as known_compressors
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.evaluation.evaluate import versions
@@ -243,8 +243,5 @@ def _write(study: Study, timings: dict[str, dict[str, float]], folder: Path, for
             temporary.write_text(text, encoding="utf-8", newline="\n")
     paths = [folder / f"{STEM}.json", folder / TIMINGS, *(folder / name for name in texts)]
     if any(row.share is not None for row in study.rows if row.compressor != BASELINE):
-        (ax, *_) = compressor_study(study)
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        paths += save_figure(figure, folder, STEM, formats)
+        paths += save_figure(compressor_study(study), folder, STEM, formats)
     return paths

@@ -14,7 +14,7 @@ from keepmap.errors import InputError
 __all__ = ["collect_missing", "train"]
 
 
-def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
+def train(config: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
     """Train an agent as files and settings configure it, and print how it goes.
 
     The arguments are the options of `keepmap train`, which `keepmap train --help` describes.
@@ -22,7 +22,10 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
     """
-    config = load_config(tuple(configs) or DEFAULT, settings)
+    return _train(load_config(tuple(config) or DEFAULT, settings), tensorboard)
+
+
+def _train(config: Config, tensorboard: bool) -> Trained:
     run = config.run_folder()
     make_board = _tensorboard() if tensorboard else None
     collect_missing(config)

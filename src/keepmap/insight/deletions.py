@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from keepmap.agents.compressor_registry import compressor_class
+from keepmap.agents.compressor import compressor_class
 from keepmap.agents.history import History
 from keepmap.insight.coverage import coverage, pattern_of
 from keepmap.insight.suggestion import PATTERNS
@@ -28,13 +28,13 @@ def by_pattern(pattern: str, length: int, row: Float[Tensor, " n"], stays: Bool[
     n = len(row)
     nothing = torch.zeros(1, n, 1)
     history = History(
-        nothing,
-        torch.zeros(1, n),
-        torch.zeros(1, n),
-        nothing,
-        torch.arange(n)[None],
-        torch.ones(1, n, dtype=torch.bool),
-        row[None],
+        states=nothing,
+        actions=torch.zeros(1, n),
+        rewards=torch.zeros(1, n),
+        next_states=nothing,
+        times=torch.arange(n)[None],
+        valid=torch.ones(1, n, dtype=torch.bool),
+        attention=row[None],
     )
     kept = torch.zeros(n, dtype=torch.bool)
     if length:

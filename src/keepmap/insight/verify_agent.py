@@ -8,14 +8,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from keepmap.agents.acting.agent import Agent
-from keepmap.agents.acting.context import Context
-from keepmap.agents.acting.looking import as_context
+from keepmap.agents.acting.context import Context, as_context
 from keepmap.agents.acting.rollout import decide
-from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressor_registry import make_compressor
+from keepmap.agents.compressor import Compressor, make_compressor
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.history import History, Selection
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import Selection, shorten
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices
@@ -72,15 +69,18 @@ def verify_agent(
     """
     if not contexts:
         raise InputError("a verification on no contexts was asked for; give one or more")
-    profiles = [profile_attention(agent, one.looked, layers=layers, queries="last", hold=False) for one in contexts]
+    if any(context.goal is None or context.action is None for context in contexts):
+        raise InputError("a context without its goal or the learner's action was given; take contexts by context_at")
+    profiles = [profile_attention(agent, one, layers=layers, queries="last", hold=False) for one in contexts]
     seeds = [seed_insight([one.seed_statistics(layer) for one in profiles]) for layer in profiles[0].layers]
     suggestion = suggest(profiles, share=share)
     tested = {"seed": seeds[-1].made, "ours": suggestion} if episodes and agent.compressor is None else {}
-    goals = sorted({one.goal for one in contexts})
+    goals = sorted({context.goal for context in contexts if context.goal is not None})
     work = len(contexts) + len(contexts) * len(tested)
     trials: list[Trial] = []
     left_out = LeftOut()
     for sample, (context, profile) in enumerate(zip(contexts, profiles, strict=True)):
+        assert context.goal is not None
         group = goals.index(context.goal)
         trials += _trials(agent, context, profile, sample, group, seeds, share, draws, seed, left_out)
         tell((sample + 1) / work)
@@ -116,25 +116,22 @@ def costs_of(agent: Agent, context: Context, kept: Bool[Tensor, "B n"]) -> dict[
     Args:
         kept: over the n valid transitions of the context.
     """
-    looked = as_context(context.looked, agent.room.horizon)
+    looked = as_context(context, agent.room.horizon)
     history, states, now = looked.history, looked.query_states, looked.now
     rows = len(kept)
-    many = History(**{name: value.expand(rows, *value.shape[1:]) for name, value in _parts(history).items()})
+    many = history.map(lambda part: part.expand(rows, *part.shape[1:]))
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(kept.sum(1).max()))]
     short = shorten(many, Selection(order, kept.gather(1, order)))
     with torch.inference_mode():
         whole = decide(agent.model, history, states, now).expand(rows, -1)
         logits = decide(agent.model, short, states.expand(rows, -1), now.expand(rows))
+    assert context.action is not None
     took = torch.full((rows,), context.action)
     lost = negative_log_likelihood(logits, took) - negative_log_likelihood(whole, took)
     found = {"kl": divergence(whole, logits).numpy(), "log_likelihood": lost.numpy()}
     if not all(np.isfinite(values).all() for values in found.values()):
         raise ImpossibleResultError("the agent's logits are no numbers; its weights are damaged")
     return found
-
-
-def _parts(history: History) -> dict[str, Tensor]:
-    return {name: value for name, value in vars(history).items() if value is not None}
 
 
 def _trials(

@@ -11,7 +11,22 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["LayerInput", "Method", "Received", "Rotation", "Scored"]
+from keepmap.core.registry import Registry
+from keepmap.errors import InputError, did_you_mean
+
+__all__ = [
+    "LayerInput",
+    "Method",
+    "Received",
+    "Rotation",
+    "Scored",
+    "method_class",
+    "method_names",
+    "methods",
+]
+
+NEEDS = ("nothing", "position", "prefix", "received")
+"""What a score can look at, from the least to the most."""
 
 
 @dataclass(frozen=True)
@@ -99,3 +114,44 @@ class Received(Method):
 
 SurrogateScorer = Callable[[int, Tensor], Tensor]
 """(layer, hidden states [N, hidden]) -> scores [N, G]: what a surrogate has to be."""
+
+
+def _check(method: type[Method]) -> None:
+    if method.needs not in NEEDS:
+        raise InputError(f'its score needs "{method.needs}", {did_you_mean(str(method.needs), NEEDS)}')
+    if not issubclass(method, Scored | Received):
+        raise InputError("a method derives from Scored or from Received")
+
+
+_METHODS: Registry[Method] = Registry(
+    "method",
+    Method,
+    "keepmap.kv.methods",
+    declares=("label", "needs"),
+    supplied=("surrogate",),
+    order=lambda method: NEEDS.index(method.needs),
+    check=_check,
+)
+
+
+def methods() -> dict[str, type[Method]]:
+    """Every method by name, ordered by what its score needs, then by name.
+
+    >>> "h2o" in methods()
+    True
+    """
+    return _METHODS.classes()
+
+
+def method_names() -> tuple[str, ...]:
+    """The names of all methods, in the order of `methods`."""
+    return tuple(methods())
+
+
+def method_class(name: str) -> type[Method]:
+    """The method called `name`.
+
+    Raises:
+        InputError: there is none; names the closest.
+    """
+    return _METHODS.named(name)

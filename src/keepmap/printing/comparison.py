@@ -9,8 +9,7 @@ from pathlib import Path
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
 from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.session import Facts
-from keepmap.kv.method import Method
-from keepmap.kv.method_registry import methods
+from keepmap.kv.method import Method, methods
 from keepmap.printing.tables import Column, panels, terminal_width
 
 __all__ = [

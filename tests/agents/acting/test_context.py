@@ -11,8 +11,7 @@ from torch import Tensor
 
 import keepmap
 from keepmap.agents.acting.agent import Agent, load_agent
-from keepmap.agents.acting.context import context_at
-from keepmap.agents.acting.looking import as_context, landmarks_of
+from keepmap.agents.acting.context import Context, as_context, context_at, landmarks_of
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.history import History
@@ -35,12 +34,12 @@ def history_of(n: int, seed: int = 0, start: int = 0, valid: list[int] | None = 
         mask[:] = False
         mask[0, valid] = True
     return History(
-        states,
-        torch.randint(5, (1, n), generator=draw),
-        torch.randint(2, (1, n), generator=draw).float(),
-        next_states,
-        torch.arange(start, start + n)[None],
-        mask,
+        states=states,
+        actions=torch.randint(5, (1, n), generator=draw),
+        rewards=torch.randint(2, (1, n), generator=draw).float(),
+        next_states=next_states,
+        times=torch.arange(start, start + n)[None],
+        valid=mask,
     )
 
 
@@ -74,7 +73,7 @@ def test_all_rows_are_causal_and_the_model_s_own(agent: Agent) -> None:
 
 def test_transitions_that_are_not_valid_are_left_out(agent: Agent) -> None:
     whole, query = history_of(8, valid=[0, 2, 3, 7]), torch.tensor([[1, 1]])
-    short = History(**{k: v[:, [0, 2, 3, 7]] for k, v in vars(whole).items() if v is not None})
+    short = whole.map(lambda part: part[:, [0, 2, 3, 7]])
     ours, other = (keepmap.profile_attention(agent, (one, query)) for one in (whole, short))
     assert ours.shape[2] == 5
     assert torch.equal(ours.rows, other.rows)
@@ -86,6 +85,15 @@ def test_alone_a_history_is_asked_from_where_it_led(agent: Agent) -> None:
     history = history_of(8)
     alone = keepmap.profile_attention(agent, history)
     assert torch.equal(alone.rows, keepmap.profile_attention(agent, (history, history.next_states[:, -1])).rows)
+
+
+def test_a_context_is_looked_at_as_its_parts_are(agent: Agent) -> None:
+    history, query, now = history_of(7, valid=[0, 1, 4]), torch.tensor([[1, 0]]), torch.tensor([9])
+    ours = keepmap.profile_attention(agent, Context(history, query, now, goal=(1, 1), step=9))
+    parts = keepmap.profile_attention(agent, (history, query, now))
+    assert torch.equal(ours.rows, parts.rows)
+    assert ours.landmarks == parts.landmarks
+    assert ours.shape[2] == 4
 
 
 def test_the_query_may_come_later_than_what_is_left_of_the_history(agent: Agent) -> None:
@@ -127,13 +135,14 @@ def test_landmarks_are_saved(agent: Agent, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("looked", "message"),
     [
-        ("a word", "a str was given to look at; give a History of one row, or (history, query_states)"),
+        ("a word", "expected a History of one row, (history, query_states) or a Context to look at, got str"),
+        ((history_of(6), "here"), "to look at, got (History, str)"),
         (history_of(6), "ended an episode, so where it led is not where the agent is; give (history, query_states)"),
         (history_of(0), "an empty history was given without the state that the agent is in; give both"),
         ((history_of(3), torch.tensor([[7, 1]])), "query states hold 1 to 7; the agent knows 0 to 2"),
         ((history_of(0), torch.tensor([[1, 1]])), "1 token"),
     ],
-    ids=["word", "ended", "empty", "state", "alone"],
+    ids=["word", "word in a pair", "ended", "empty", "state", "alone"],
 )
 def test_what_cannot_be_looked_at(agent: Agent, looked: object, message: str) -> None:
     if message == "1 token":
@@ -146,8 +155,8 @@ def test_what_cannot_be_looked_at(agent: Agent, looked: object, message: str) ->
 
 
 def test_two_histories_are_not_one(agent: Agent) -> None:
-    two = History(**{k: torch.cat([v, v]) for k, v in vars(history_of(4)).items() if v is not None})
-    with pytest.raises(InputError, match="2 histories were given at once"):
+    two = history_of(4).map(lambda part: torch.cat([part, part]))
+    with pytest.raises(InputError, match="expected one history, got 2"):
         keepmap.profile_attention(agent, two)
 
 
@@ -173,7 +182,10 @@ def test_a_context_is_what_lies_before_a_step() -> None:
     assert context_at(lived, 0, 2, 5, (1, 2)).history.times.tolist() == [[0, 1]]
 
 
-@pytest.mark.parametrize(("learner", "step", "said"), [(0, 0, "step 0"), (0, 12, "step 12"), (2, 3, "learner 2")])
+@pytest.mark.parametrize(
+    ("learner", "step", "said"),
+    [(0, 0, "1 to 11, .* got step 0"), (0, 12, "got step 12"), (2, 3, "0 to 1, got learner 2")],
+)
 def test_contexts_that_are_not_there(learner: int, step: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
         context_at(streams(), learner, step, 5, (1, 2))

@@ -29,12 +29,12 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Agent]:
 
 def test_each_goal_is_played_by_its_copies(agent: Agent) -> None:
     goals = [(0, 0), (2, 1)]
-    told: list[int] = []
-    found = evaluate(agent, goals, episodes=4, copies=3, seed=5, tell=told.append)
+    shares: list[float] = []
+    found = evaluate(agent, goals, episodes=4, copies=3, seed=5, progress=shares.append)
     envs = RoomVectorEnv(agent.room, 6, [goals[0]] * 3 + [goals[1]] * 3)
     assert (found.all_returns == agent.play(envs, 4, seed=5).reshape(2, 3, 4)).all()
     assert found.all_returns.sum() > 0, "or the test says nothing"
-    assert sum(told) == 6 * 4 * agent.room.horizon
+    assert len(shares) == 4 * agent.room.horizon and shares == sorted(shares) and shares[-1] == 1.0
     assert (found.goals, found.optimum) == (tuple(goals), (5.0, 6.0))
     assert found.versions == versions() and {*found.versions} == {"keepmap", "torch", "numpy", "gymnasium", "python"}
     assert found.options == {

@@ -13,8 +13,7 @@ from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.history import History
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, shorten
 from keepmap.agents.study.attention_change import COPIES, attention_change, moments
 from keepmap.agents.study.tally import Tally, watched
 from tests.agents.checkpoint_folders import write_agent
@@ -61,7 +60,7 @@ def test_the_quarters_of_a_history_are_compared(agent: Agent) -> None:
     seen = moments(agent)
     ratios = []
     for moment in seen:
-        weights, n = agent.attention(moment.history, moment.states).double(), moment.history.valid.shape[1]
+        weights, n = agent.attention(moment.history, moment.query_states).double(), moment.history.valid.shape[1]
         ratios.append(weights[:, -(n // 4) :].mean(1) / weights[:, : n // 4].mean(1))
     expected = torch.stack(ratios).unflatten(1, (3, COPIES)).mean((0, 2)).numpy()
     np.testing.assert_allclose(attention_change(agent, agent, None, seen).recent_distant, expected, rtol=1e-5)
@@ -71,7 +70,7 @@ def test_the_moments_are_fixed_and_of_held_out_goals(agent: Agent) -> None:
     seen, again = moments(agent), moments(agent)
     assert [moment.history.valid.shape for moment in seen] == [(COPIES * 3, n) for n in (9, 12, 12, 12)]
     for one, same in zip(seen, again, strict=True):
-        assert torch.equal(one.history.states, same.history.states) and torch.equal(one.states, same.states)
+        assert torch.equal(one.history.states, same.history.states) and torch.equal(one.query_states, same.query_states)
         assert torch.equal(one.now, one.history.times[:, -1] + 1)
         assert not one.history.rewards.bool().any(1).all(), "goals differ between rows"
     for row, goal in enumerate(goal for goal in agent.held_out for _ in range(COPIES)):
@@ -95,24 +94,12 @@ def test_the_distance_is_that_of_two_attentions_over_what_is_kept(agent: Agent, 
     by_row = []
     for moment in seen:
         kept = compressor.select(moment.history)
-        before = agent.attention(moment.history, moment.states).gather(1, kept.indices).double()
+        before = agent.attention(moment.history, moment.query_states).gather(1, kept.indices).double()
         short = shorten(moment.history, kept)
         # A transition that is not there keeps the query's time, where the newest was dropped.
+        names = ("states", "actions", "rewards", "next_states", "times")
         pad = History(
-            *(
-                torch.cat([part, whole[:, -1:]], 1)
-                for part, whole in zip(
-                    (short.states, short.actions, short.rewards, short.next_states, short.times),
-                    (
-                        moment.history.states,
-                        moment.history.actions,
-                        moment.history.rewards,
-                        moment.history.next_states,
-                        moment.history.times,
-                    ),
-                    strict=True,
-                )
-            ),
+            **{name: torch.cat([getattr(short, name), getattr(moment.history, name)[:, -1:]], 1) for name in names},
             valid=torch.cat([short.valid, torch.zeros_like(short.valid[:, :1])], 1),
         )
         pad.times[:, -1] = moment.now - 1
@@ -120,7 +107,7 @@ def test_the_distance_is_that_of_two_attentions_over_what_is_kept(agent: Agent, 
 
         weights = []
         with torch.no_grad():
-            decide(other.model, pad, moment.states, moment.now, lambda w, weights=weights: weights.append(w))
+            decide(other.model, pad, moment.query_states, moment.now, lambda w, weights=weights: weights.append(w))
         now = torch.stack([w[:, :, -1, :4].mean(1) for w in weights]).mean(0).double()
         p, q = now / now.sum(1, keepdim=True), before / before.sum(1, keepdim=True)
         by_row.append((p - q).abs().sum(1) / 2)

@@ -13,7 +13,7 @@ import pytest
 
 import keepmap.agents.study.run as run_module
 from keepmap.agents.acting.agent import Agent, load_agent
-from keepmap.agents.compressor_registry import compressors
+from keepmap.agents.compressor import compressors
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.study.cost import cached_cost, held_bytes, pass_flops

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from keepmap.agents.collection.collect import collect_histories
-from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.collection.source import make_source
 from keepmap.agents.config import Config
 
 

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from keepmap.cli.guard import guarded
 from keepmap.commands.setup import dependencies as module
 from keepmap.commands.setup import install as installing
 from keepmap.commands.setup.dependencies import dependencies, repository
-from keepmap.commands.setup.install import install_missing
 
 REPOSITORY = Path(__file__).parents[3]
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+
+
+def run(arguments: list[str]) -> int:
+    """What `setup_visualization.py` does with these arguments."""
+    return guarded(lambda: installing.install_missing(arguments))
 
 
 class Environment:
@@ -56,7 +61,7 @@ def test_the_declared_dependencies():
 
 
 def test_nothing_is_missing(environment, capsys):
-    assert install_missing([]) == 0
+    assert run([]) == 0
     assert environment.ran == []
     said = capsys.readouterr().out
     assert "  ✓ torch 2" in said and said.endswith("✓ All dependencies installed; nothing to do\n")
@@ -65,7 +70,7 @@ def test_nothing_is_missing(environment, capsys):
 def test_torch_first_then_the_rest_then_the_checkout(environment, capsys):
     pins = {one.name: one.pin for one in dependencies(REPOSITORY)}
     environment.versions |= {"tyro": None, "torch": None, "h5py": "3.10.9", "keepmap": None}
-    assert install_missing([]) == 0
+    assert run([]) == 0
     assert environment.ran == [
         [*PIP, f"torch=={pins['torch']}"],
         [*PIP, f"h5py=={pins['h5py']}", f"tyro=={pins['tyro']}"],
@@ -74,13 +79,13 @@ def test_torch_first_then_the_rest_then_the_checkout(environment, capsys):
     said = capsys.readouterr().out
     assert "✗ torch is not installed\n" in said and "✗ h5py 3.10.9 is too old; 3.11 or newer is needed\n" in said
     assert said.endswith("✓ All dependencies installed\n")
-    assert install_missing([]) == 0 and len(environment.ran) == 3
+    assert run([]) == 0 and len(environment.ran) == 3
 
 
 @pytest.mark.parametrize("option", ["--dry_run", "--dry-run"])
 def test_a_dry_run_runs_nothing(environment, capsys, option):
     environment.versions["rich"] = None
-    assert install_missing([option]) == 0
+    assert run([option]) == 0
     assert environment.ran == []
     assert " -m pip install --disable-pip-version-check rich==" in capsys.readouterr().out.splitlines()[-1]
 
@@ -89,32 +94,32 @@ def test_a_pip_that_fails(environment, capsys):
     environment.versions["rich"] = None
     environment.code = 1
     environment.errors = "WARNING: retrying\nERROR: Could not find rich\nERROR: No matching distribution\n"
-    assert install_missing([]) == 2
+    assert run([]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: pip could not install rich==") and said.count("\n") == 1
     assert said.endswith("(exit code 1): Could not find rich\n")
     environment.errors = ""
-    assert install_missing([]) == 2
+    assert run([]) == 2
     assert capsys.readouterr().err.endswith("(exit code 1): it gave no reason\n")
 
 
 def test_a_pip_that_does_nothing(environment, capsys):
     environment.versions["rich"] = None
     environment.works = False
-    assert install_missing([]) == 2
+    assert run([]) == 2
     assert "error: pip is done, and yet something is missing" in capsys.readouterr().err
 
 
 def test_no_pip(environment, monkeypatch, capsys):
     environment.versions["rich"] = None
     monkeypatch.setattr(installing, "find_spec", lambda name: None)
-    assert install_missing([]) == 2
+    assert run([]) == 2
     assert capsys.readouterr().err.endswith("-m ensurepip\n") and environment.ran == []
 
 
 def test_options(environment, capsys):
-    assert install_missing(["--help"]) == 0
-    assert install_missing(["--dry_rum"]) == 2
+    assert run(["--help"]) == 0
+    assert run(["--dry_rum"]) == 2
     assert capsys.readouterr().err == 'error: unknown option "--dry_rum", did you mean "--dry_run"?\n'
 
 

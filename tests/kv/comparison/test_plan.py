@@ -8,7 +8,7 @@ import pytest
 
 from keepmap.errors import InputError
 from keepmap.kv.comparison.plan import plan_methods, validates
-from keepmap.kv.method_registry import method_class, method_names
+from keepmap.kv.method import method_class, method_names
 
 
 def by_key(*arguments, **options):

@@ -1,6 +1,5 @@
 """A trained agent: load it, let it act, see what it attends to."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -12,9 +11,9 @@ from gymnasium.vector import VectorEnv
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.agents.acting.looking import as_context, landmarks_of, layers_of
+from keepmap.agents.acting.context import as_context, landmarks_of, layers_of
 from keepmap.agents.acting.rollout import attended, play
-from keepmap.agents.checkpoints import Checkpoint, find_checkpoint, load_tensors, read_checkpoint
+from keepmap.agents.checkpoints import EMBEDDED, Checkpoint, find_checkpoint, load_tensors, read_checkpoint
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.config import Config
 from keepmap.agents.environments.goals import Goal
@@ -23,15 +22,14 @@ from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
+from keepmap.core.html import card
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["EMBEDDED", "Agent", "load_agent"]
-
-EMBEDDED = "tiny"
-"""The agent that the package ships."""
+__all__ = ["Agent", "load_agent"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agent:
     """An agent that learns in its context, with what is known of its training.
 
@@ -50,6 +48,28 @@ class Agent:
     train: tuple[Goal, ...]
     held_out: tuple[Goal, ...]
 
+    def __repr__(self) -> str:
+        shape = self.model.shape
+        weights = sum(weight.numel() for weight in self.model.parameters())
+        return (
+            f"Agent({self.name}: {self.config.model} for {self.room.name} {self.room.size}x{self.room.size}, "
+            f"{self.step:,} updates, {len(self.train)} goals trained on and {len(self.held_out)} held out;\n"
+            f"  {shape.n_layer} layers x {shape.n_head} heads, {weights:,} weights, a context of "
+            f"{self.config.n_transit} transitions, compressor {self.compressor})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: `repr`, and a table of the same facts."""
+        shape = self.model.shape
+        facts = {
+            "room": f"{self.room.name} {self.room.size}x{self.room.size}, episodes of {self.room.horizon} steps",
+            "goals": f"{len(self.train)} trained on, {len(self.held_out)} held out",
+            "training": f"{self.config.model}, {self.step:,} updates",
+            "transformer": f"{shape.n_layer} layers x {shape.n_head} heads, width {shape.n_embd}",
+            "context": f"{self.config.n_transit} transitions, compressor {self.compressor}",
+        }
+        return card(f"Agent {self.name}", ("", "value"), list(facts.items()))
+
     @property
     def room(self) -> Room:
         """The environment that it was trained in."""
@@ -66,21 +86,26 @@ class Agent:
         episodes: int,
         *,
         seed: int = 0,
-        compressor: Compressor | None = None,
-        tell: Callable[[int], None] = lambda steps: None,
+        compressor: Compressor | str | None = None,
+        progress: Progress | None = None,
     ) -> Float[np.ndarray, "n_envs episodes"]:
         """The return of each episode, from an empty history on in every environment; actions are sampled.
 
+        >>> agent = load_agent()
+        >>> agent.play(RoomVectorEnv(agent.room, 2, agent.held_out[:2]), 3, compressor="recency").shape
+        (2, 3)
+
         Args:
-            envs: any Gymnasium vector of environments with the agent's spaces; copies with a goal each, for example.
+            envs: any Gymnasium vector of environments whose spaces hold the same whole numbers as the agent's:
+                MultiDiscrete([9, 9]) and Box(0, 8, (2,), int32) are the same.
             seed: of the environments and of the actions; the same seed gives the same returns.
-            compressor: what shortens the history before each action; None for the whole window, also where the agent
-                was trained with one (`agent.compressor`).
-            tell: called with the number of steps taken since the last time, summed over the environments.
+            compressor: what shortens the history before each action: one, or a name ("recency"), which has its usual
+                options. None for the whole window, also where the agent was trained with one (`agent.compressor`).
+            progress: called after every step with the share of the episodes that are over.
 
         Raises:
-            InputError: other spaces than the agent's, or no episodes.
-            ImpossibleResultError: rewards or logits that are no numbers.
+            InputError: other spaces than the agent's, no episodes, or no such compressor.
+            ImpossibleResultError: rewards or logits that are not finite.
         """
         return play(
             self.model,
@@ -90,7 +115,7 @@ class Agent:
             slide=self.config.slide(),
             seed=seed,
             compressor=compressor,
-            tell=tell,
+            progress=progress,
         )
 
     def attention(self, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:
@@ -109,16 +134,16 @@ class Agent:
         """What each layer attends with in one history; `keepmap.profile_attention(agent, history)` asks for it.
 
         Args:
-            inputs: a history of one row, (history, query_states [1, S]), or (history, query_states, now [1]). By
-                default the query's state is where the last transition led, and its time, `now`, the step after it.
-                Transitions that are not valid are left out; the query is the last position.
+            inputs: a Context or a History of one row, (history, query_states [1, S]), or (history, query_states, now
+                [1]). By default the query's state is where the last transition led, and its time, `now`, the step after
+                it. Transitions that are not valid are left out; the query is the last position.
 
         Raises:
             InputError: it does not fit the agent, or the last transition ended an episode and no state was given.
         """
-        looked = as_context(inputs, self.room.horizon)
-        self._check(looked.history, looked.query_states)
-        return layers_of(self.model, looked)
+        context = as_context(inputs, self.room.horizon)
+        self._check(context.history, context.query_states)
+        return layers_of(self.model, context)
 
     def landmarks(self, inputs: object) -> Landmarks:
         """Episodes, steps and rewards of the same positions."""
@@ -138,7 +163,7 @@ class Agent:
                 f"{len(history.valid)} histories; give whole numbers, [{len(history.valid)}, {len(sizes)}]"
             )
         if not history.rewards[history.valid].isfinite().all():
-            raise InputError("the history has rewards that are no numbers; an agent cannot read it")
+            raise InputError("the history has rewards that are not finite; an agent cannot read it")
         limits = torch.tensor(sizes, device=history.states.device)
         for name, found, most in (
             ("states", history.states, limits),
@@ -153,12 +178,26 @@ class Agent:
                 )
 
 
-def load_agent(path: str | Path = EMBEDDED) -> Agent:
+def load_agent(path: "str | Path | Agent" = EMBEDDED) -> Agent:
     """Load an agent: "tiny", the one that the package ships, or a folder (a run's, or one of its checkpoints).
+
+    >>> load_agent("tiny").room
+    DarkRoom(size=9, horizon=20)
+
+    Args:
+        path: of the folder, or "tiny"; an Agent is given back as it is.
 
     Raises:
         ModelError: there is none, or it is damaged or does not fit its own configuration.
+        InputError: neither an agent, a path nor a name.
     """
+    if isinstance(path, Agent):
+        return path
+    if not isinstance(path, str | Path):
+        raise InputError(
+            f"`path`: expected an agent, the folder of a run or of a checkpoint, or {EMBEDDED!r}, got a "
+            f"{type(path).__name__}"
+        )
     if str(path) == EMBEDDED and not Path(path).exists():
         with as_file(files("keepmap.embedded") / "agent") as folder:
             return _loaded(read_checkpoint(folder), EMBEDDED)
@@ -188,4 +227,11 @@ def _loaded(checkpoint: Checkpoint, name: str) -> Agent:
             raise ModelError(
                 f"{checkpoint.folder} names other goals as {side} than its configuration does; train the agent again"
             )
-    return Agent(name, model.eval(), config, checkpoint.step, split.train, split.held_out)
+    return Agent(
+        name=name,
+        model=model.eval(),
+        config=config,
+        step=checkpoint.step,
+        train=split.train,
+        held_out=split.held_out,
+    )

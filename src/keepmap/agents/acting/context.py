@@ -1,46 +1,96 @@
-"""Contexts to look at: what an agent would have before it at a step of a learner's life."""
+"""What an agent has before it when it decides: its history, the state that it is in, and the time."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.history import History
+from keepmap.agents.transformer import DecisionTransformer
+from keepmap.attention.landmarks import Landmarks
+from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.errors import InputError
 
-__all__ = ["Context", "context_at"]
+__all__ = ["Context", "as_context", "context_at", "landmarks_of", "layers_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """A history of one row, the state that comes after it, and what the learner did then.
+    """What agents have before them when they decide, of B rows; `Agent.attention_layers` takes one row.
 
     Attributes:
-        now: [1], the time of its next step.
-        action: the learner's next action.
-        goal, learner, step: whose life it is, and how many steps of it lie behind.
+        history: of B rows.
+        query_states: [B, S], the states that the agents are in.
+        now: [B], the time of their next step.
+        goal, learner, step: whose life the one row is taken from, and how many steps of it lie behind; None where that
+            is not known.
+        action: what the learner did next; None where that is not known.
     """
 
     history: History
-    query_states: Int[Tensor, "1 S"]
-    now: Int[Tensor, " 1"]
-    action: int
-    goal: Goal
-    learner: int
-    step: int
+    query_states: Int[Tensor, "B S"]
+    now: Int[Tensor, " B"]
+    _: KW_ONLY
+    goal: Goal | None = None
+    learner: int | None = None
+    step: int | None = None
+    action: int | None = None
 
-    @property
-    def looked(self) -> tuple[History, Int[Tensor, "1 S"], Int[Tensor, " 1"]]:
-        """What an agent looks at: see `Agent.attention_layers`."""
-        return self.history, self.query_states, self.now
+    def __repr__(self) -> str:
+        names = ("goal", "learner", "step", "action")
+        facts = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) is not None]
+        return f"Context({', '.join([repr(self.history), *facts])})"
+
+
+def as_context(inputs: object, horizon: int) -> Context:
+    """The valid transitions of one history, and the query's state and time.
+
+    Args:
+        inputs: a Context or a History of one row; (history, query_states [1, S]); or (history, query_states, now [1]).
+            By default the agent is where the last transition led, one step after it.
+
+    Raises:
+        InputError: no history of one row, or one that ended an episode without saying where the next one began.
+    """
+    if isinstance(inputs, Context):
+        parts: tuple[object, ...] = (inputs.history, inputs.query_states, inputs.now)
+    else:
+        parts = inputs if isinstance(inputs, tuple) else (inputs,)
+    history, states, now = (*parts, None, None)[:3]
+    if (
+        not isinstance(history, History)
+        or not isinstance(states, Tensor | None)
+        or not isinstance(now, Tensor | None)
+        or len(parts) > 3
+    ):
+        raise InputError(
+            f"expected a History of one row, (history, query_states) or a Context to look at, got {_kind(inputs)}"
+        )
+    if len(history.valid) != 1:
+        raise InputError(f"expected one history, got {len(history.valid)}; profile one at a time, as a batch of 1")
+    valid = history.valid[0]
+    history = history.map(lambda part: part[:, valid])
+    if states is None:
+        if not history.valid.shape[1]:
+            raise InputError("an empty history was given without the state that the agent is in; give both")
+        if bool(_ends(history, horizon)[-1]):
+            raise InputError(
+                "the history's last transition ended an episode, so where it led is not where the agent is; give "
+                "(history, query_states)"
+            )
+        states = history.next_states[:, -1]
+    if now is None:
+        now = history.times[:, -1] + 1 if history.valid.shape[1] else history.times.new_zeros(1)
+    return Context(history, states, now)
 
 
 def context_at(streams: Streams, learner: int, step: int, most: int, goal: Goal) -> Context:
-    """The last `most` transitions before step `step` (from 0) of one learner.
+    """The last `most` transitions before step `step` (from 0) of one learner, as what an agent would have before it.
 
     Args:
         streams: of the learners of one goal.
@@ -50,21 +100,87 @@ def context_at(streams: Streams, learner: int, step: int, most: int, goal: Goal)
     """
     steps, learners = streams.actions.shape
     if not 0 <= learner < learners:
-        raise InputError(f"learner {learner} of goal {goal} was asked for; there are 0..{learners - 1}")
+        raise InputError(f"expected a learner of goal {goal} from 0 to {learners - 1}, got learner {learner}")
     if not 1 <= step < steps:
         raise InputError(
-            f"step {step} of a learner's life was asked for; it has steps 1..{steps - 1} with a history before them"
+            f"expected a step from 1 to {steps - 1}, which have a history before them, got step {step} of a learner"
         )
     span = slice(max(0, step - most), step)
     states, actions, next_states = (
         torch.from_numpy(values[span, learner].astype(np.int64))[None]
         for values in (streams.states, streams.actions, streams.next_states)
     )
-    rewards = torch.from_numpy(streams.rewards[span, learner].astype(np.float32))[None]
     times = torch.arange(span.start, span.stop)[None]
-    dones = torch.from_numpy(streams.dones[span, learner])[None]
     history = History(
-        states, actions, rewards, next_states, times, torch.ones_like(times, dtype=torch.bool), dones=dones
+        states=states,
+        actions=actions,
+        rewards=torch.from_numpy(streams.rewards[span, learner].astype(np.float32))[None],
+        next_states=next_states,
+        times=times,
+        valid=torch.ones_like(times, dtype=torch.bool),
+        dones=torch.from_numpy(streams.dones[span, learner])[None],
     )
-    query = torch.from_numpy(streams.states[step, learner].astype(np.int64))[None]
-    return Context(history, query, torch.tensor([step]), int(streams.actions[step, learner]), goal, learner, step)
+    return Context(
+        history,
+        torch.from_numpy(streams.states[step, learner].astype(np.int64))[None],
+        torch.tensor([step]),
+        goal=goal,
+        learner=learner,
+        step=step,
+        action=int(streams.actions[step, learner]),
+    )
+
+
+def layers_of(model: DecisionTransformer, context: Context) -> list[AttentionLayer]:
+    """Queries and keys of every layer, in one pass over the n transitions of one row and, last, the query.
+
+    Every transition sees those before it and itself; the query sees all.
+    """
+    layers: list[AttentionLayer] = []
+    history = context.history
+    n = history.valid.shape[1] + 1
+    times = torch.cat([history.times, context.now[:, None]], dim=1)
+
+    def over(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        layers.append(AttentionLayer(len(layers), q[0], k[0], q.shape[-1] ** -0.5, *causal(n, q.device)))
+        return scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    with torch.no_grad():
+        transitions = model.transition_tokens(
+            history.states, history.actions, history.rewards, history.next_states, history.dones
+        )
+        tokens = torch.cat([transitions, model.query_tokens(context.query_states[:, None])], dim=1)
+        model.answers(tokens, model.turns(times - times[:, :1]), over, n)
+    return layers
+
+
+def landmarks_of(context: Context, horizon: int) -> Landmarks:
+    """Episodes, steps and rewards of the transitions, and of the query after them.
+
+    Numbers follow from the times where episodes have `horizon` steps; where the history says that they end otherwise,
+    they are counted from its first transition on.
+    """
+    history = context.history
+    n = history.valid.shape[1]
+    ends = _ends(history, horizon)
+    times = torch.cat([history.times[0], context.now])
+    if bool((ends == (times[:-1] % horizon == horizon - 1)).all()):
+        episodes, steps = times // horizon + 1, times % horizon + 1
+    else:
+        episodes = torch.cat([ends.new_zeros(1), ends]).cumsum(0) + 1
+        first = torch.zeros(n + 1, dtype=torch.int64)
+        first[1:][ends] = torch.arange(1, n + 1)[ends]
+        steps = torch.arange(n + 1) - first.cummax(0).values + 1
+    rewards: tuple[float | None, ...] = (*map(float, history.rewards[0]), None)
+    return Landmarks(tuple(episodes.tolist()), tuple(steps.tolist()), rewards)
+
+
+def _ends(history: History, horizon: int) -> Tensor:
+    """Which transitions of the one row ended an episode; where it does not say, every `horizon` steps did."""
+    return history.times[0] % horizon == horizon - 1 if history.dones is None else history.dones[0]
+
+
+def _kind(inputs: object) -> str:
+    if isinstance(inputs, tuple):
+        return f"({', '.join(type(part).__name__ for part in inputs)})"
+    return type(inputs).__name__

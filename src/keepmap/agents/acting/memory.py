@@ -17,7 +17,7 @@ HIDDEN = -1e30  # no infinity: a position before which nothing is to be seen wou
 TOKENS = 1200  # computed at once: what a layer makes of them stays in a core's own memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of B agents; where `valid` is False an agent made none."""
 
@@ -66,14 +66,14 @@ class Window:
         """What is remembered."""
         n = self.n
         return History(
-            self._states[:, :n],
-            self._actions[:, :n],
-            self._rewards[:, :n],
-            self._next[:, :n],
-            self._times[:, :n],
-            self._valid[:, :n],
-            attention,
-            self._dones[:, :n],
+            states=self._states[:, :n],
+            actions=self._actions[:, :n],
+            rewards=self._rewards[:, :n],
+            next_states=self._next[:, :n],
+            times=self._times[:, :n],
+            valid=self._valid[:, :n],
+            attention=attention,
+            dones=self._dones[:, :n],
         )
 
 

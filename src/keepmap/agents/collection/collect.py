@@ -17,7 +17,7 @@ __all__ = ["Collected", "check_sizes", "collect_histories"]
 AT_ONCE = 2000  # learners: enough that the arrays' work outweighs the calls', few enough for the cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Collected:
     """What a collection has written.
 
@@ -95,12 +95,12 @@ def collect_histories(
             for number, goal in enumerate(some):
                 writer.add(goal, streams.learners(slice(number * learners, (number + 1) * learners)))
     return Collected(
-        path,
-        split,
-        len(goals) * learners * episodes * room.horizon,
-        tuple((total / (len(goals) * learners)).tolist()),
-        sum(map(room.optimum, goals)) / len(goals),
-        time.perf_counter() - begun,
+        path=path,
+        split=split,
+        steps=len(goals) * learners * episodes * room.horizon,
+        returns=tuple((total / (len(goals) * learners)).tolist()),
+        optimum=sum(map(room.optimum, goals)) / len(goals),
+        seconds=time.perf_counter() - begun,
     )
 
 

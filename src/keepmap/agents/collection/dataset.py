@@ -15,6 +15,7 @@ from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.files import written_whole
+from keepmap.core.html import card
 from keepmap.errors import InputError, KeepmapError
 
 __all__ = ["Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
@@ -38,6 +39,9 @@ class Streams:
     rewards: UInt8[np.ndarray, "T n"]
     next_states: UInt8[np.ndarray, "T n 2"]
     dones: Bool[np.ndarray, "T n"]
+
+    def __repr__(self) -> str:
+        return f"Streams({self.actions.shape[0]:,} steps x {self.actions.shape[1]} learners)"
 
     def learners(self, which: slice) -> "Streams":
         """The same steps of some of the learners."""
@@ -120,7 +124,7 @@ def writing_histories(
         temporary.write_bytes(image)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Histories:
     """A file of histories: what is in it, and slices of it on demand. Nothing is kept open or in memory.
 
@@ -141,6 +145,25 @@ class Histories:
     options: Mapping[str, Any]
     split: str | None
     split_seed: int | None
+
+    def __repr__(self) -> str:
+        source = "" if self.source is None else f";\n  {self.source}, seed {self.seed}, split {self.split}"
+        return (
+            f"Histories({self.path}: {self.room.name} {self.room.size}x{self.room.size}, {len(self)} goals, "
+            f"{self.n_learners} learners of each, {self.n_steps:,} steps of each{source})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table of what the file says."""
+        facts = {
+            "room": f"{self.room.name} {self.room.size}x{self.room.size}, episodes of {self.room.horizon} steps",
+            "goals": f"{len(self)}",
+            "learners of each goal": f"{self.n_learners}",
+            "steps of each learner": f"{self.n_steps:,}",
+            "source": "not said" if self.source is None else f"{self.source}, seed {self.seed}",
+            "split": "not said" if self.split is None else f"{self.split}, seed {self.split_seed}",
+        }
+        return card(f"Histories {self.path}", ("", "value"), list(facts.items()))
 
     def __len__(self) -> int:
         return len(self.goals)
@@ -217,16 +240,16 @@ def open_histories(path: str | Path, environment: str | None = None) -> Historie
         if ours and goals != tuple(tuple(goal) for goal in np.asarray(facts["goals"]).tolist()):
             raise InputError(f"{path} lacks groups of goals that it names; collect it again")
         return Histories(
-            path,
-            room,
-            goals,
-            n_steps,
-            n_learners,
-            str(facts["source"]) if ours else None,
-            int(facts["seed"]) if ours else None,
-            json.loads(facts["options"]) if ours else {},
-            str(facts["split"]) if ours else None,
-            int(facts["split_seed"]) if ours else None,
+            path=path,
+            room=room,
+            goals=goals,
+            n_steps=n_steps,
+            n_learners=n_learners,
+            source=str(facts["source"]) if ours else None,
+            seed=int(facts["seed"]) if ours else None,
+            options=json.loads(facts["options"]) if ours else {},
+            split=str(facts["split"]) if ours else None,
+            split_seed=int(facts["split_seed"]) if ours else None,
         )
 
 

@@ -1,15 +1,17 @@
 """What a source of learning histories is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.core.registry import Registry
+from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["Source", "Tell"]
+__all__ = ["Source", "Tell", "make_source", "source_class", "sources"]
 
 Tell = Callable[[int], None]
 """Called with the number of steps taken since the last time, summed over the learners."""
@@ -25,6 +27,8 @@ class Source(ABC):
     name: ClassVar[str]
     usual_episodes: ClassVar[int]
     """After which the learners have come near their optimum."""
+    config_keys: ClassVar[Mapping[str, str | None]] = {}
+    """Key of a configuration that this source understands -> the option that it is; None: a fact, to be checked."""
 
     def check(self) -> None:
         """Whether the source can run here; called before any work.
@@ -43,3 +47,48 @@ class Source(ABC):
         Returns:
             T = episodes * horizon steps of n = len(goals) * learners learners, those of goals[0] first.
         """
+
+
+def _check_config_keys(source: type[Source]) -> None:
+    options = {option.name for option in fields(source)}
+    for key, option in source.config_keys.items():
+        if not str(key).isidentifier():
+            raise InputError(f"its config_keys have the key {key!r}; expected letters, digits and _ alone")
+        if option is not None and option not in options:
+            raise InputError(f'its config_keys name the option "{option}", {did_you_mean(str(option), options)}')
+
+
+_SOURCES: Registry[Source] = Registry(
+    "source",
+    Source,  # type: ignore[type-abstract]
+    "keepmap.agents.collection.sources",
+    declares=("usual_episodes",),
+    check=_check_config_keys,
+)
+
+
+def sources() -> dict[str, type[Source]]:
+    """Every source by name, in alphabetical order.
+
+    >>> list(sources())
+    ['optimistic', 'ppo', 'q_learning']
+    """
+    return _SOURCES.classes()
+
+
+def source_class(name: str) -> type[Source]:
+    """The source called `name`.
+
+    Raises:
+        InputError: there is none; names the closest.
+    """
+    return _SOURCES.named(name)
+
+
+def make_source(name: str, options: Mapping[str, str | int | float | bool] | None = None) -> Source:
+    """The source called `name` with these options; values may be text, as they come from a command line.
+
+    Raises:
+        InputError: no such source or option, or a value that the option cannot take.
+    """
+    return _SOURCES.make(name, options)

@@ -5,32 +5,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.agents.acting.agent import Agent
+from keepmap.agents.acting.context import Context
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.history import History, Selection
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, Selection, shorten
 from keepmap.agents.study.tally import watched
 
-__all__ = ["AttentionChange", "Moment", "attention_change", "moments"]
+__all__ = ["AttentionChange", "attention_change", "moments"]
 
 COPIES = 2
 LENGTHS = (0.5, 1.0, 1.5, 2.0)
 """When histories are taken: after so many windows' worth of steps, and half an episode."""
-
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """Histories of all goals' agents at one moment, and the states that they were in: where the last step led."""
-
-    history: History
-    states: Int[Tensor, "B S"]
-    now: Int[Tensor, " B"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +43,19 @@ class AttentionChange:
     recent_distant: Float[np.ndarray, " G"]
 
 
-def moments(agent: Agent, seed: int = 0) -> tuple[Moment, ...]:
-    """What an agent remembers at some moments while it learns its held-out goals, two copies of each."""
+def moments(agent: Agent, seed: int = 0) -> tuple[Context, ...]:
+    """What an agent has before it at some moments while it learns its held-out goals, two copies of each."""
     size, horizon = agent.config.n_transit, agent.room.horizon
     wanted = {round(size * length) + horizon // 2 for length in LENGTHS}
-    found: list[Moment] = []
+    found: list[Context] = []
     step = 0
 
     def see(history: History, _: Selection) -> None:
         nonlocal step
         if step in wanted and step > 0:
             # A window's parts are views, which change under its feet.
-            parts = {name: value.clone() for name, value in vars(history).items() if value is not None}
-            taken = History(**parts)
-            found.append(Moment(taken, taken.next_states[:, -1], taken.times[:, -1] + 1))
+            taken = history.map(torch.clone)
+            found.append(Context(taken, taken.next_states[:, -1], taken.times[:, -1] + 1))
         step += 1
 
     goals = [goal for goal in agent.held_out for _ in range(COPIES)]
@@ -80,7 +70,7 @@ def moments(agent: Agent, seed: int = 0) -> tuple[Moment, ...]:
 
 
 def attention_change(
-    agent: Agent, baseline: Agent, compressor: Compressor | None, seen: Sequence[Moment]
+    agent: Agent, baseline: Agent, compressor: Compressor | None, seen: Sequence[Context]
 ) -> AttentionChange:
     """How an agent's attention over what a compressor keeps differs from the baseline's over the same transitions.
 
@@ -114,13 +104,17 @@ def attention_change(
     return AttentionChange(**{name: by_goal(name) for name in parts})
 
 
-def _attention(agent: Agent, history: History, moment: Moment) -> Float[Tensor, "B n"]:
+def _attention(agent: Agent, history: History, moment: Context) -> Float[Tensor, "B n"]:
     """Of the query state to each transition: the mean over layers and heads. Its time is the true one, also where the
     newest transition was dropped."""
     weights: list[Float[Tensor, "B n"]] = []
     with torch.inference_mode():
         decide(
-            agent.model, history, moment.states, moment.now, lambda seen: weights.append(seen[:, :, -1, :-1].mean(1))
+            agent.model,
+            history,
+            moment.query_states,
+            moment.now,
+            lambda seen: weights.append(seen[:, :, -1, :-1].mean(1)),
         )
     return torch.stack(weights).mean(0).double()
 

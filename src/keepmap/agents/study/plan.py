@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressor_registry import compressor_class, compressors
+from keepmap.agents.compressor import Compressor, compressor_class, compressors
 from keepmap.agents.study.results import BASELINE
 from keepmap.errors import InputError
 

@@ -4,11 +4,12 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.acting.context import Context
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.config import Config
 from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.evaluation.returns import Evaluation
-from keepmap.agents.study.attention_change import Moment, attention_change, moments
+from keepmap.agents.study.attention_change import attention_change, moments
 from keepmap.agents.study.cost import cached_cost, shortened_cost, whole_window_cost, window_steps
 from keepmap.agents.study.job import EPISODES, Job, baseline_agent, write_result
 from keepmap.agents.study.results import Run
@@ -59,21 +60,14 @@ def _evaluated(
     agent: Agent, compressor: Compressor | None, job: Job, begun: float, tell: Progress
 ) -> tuple[Evaluation, Tally]:
     """The returns, and how many transitions were kept."""
-    total = EPISODES * agent.room.horizon * len(agent.held_out) * job.copies
-    done, tally = 0, Tally()
-
-    def stepped(steps: int) -> None:
-        nonlocal done
-        done += steps
-        tell(begun + (PLAYED - begun) * done / total)
-
+    tally = Tally()
     evaluation = evaluate(
         agent,
         agent.held_out,
         episodes=EPISODES,
         copies=job.copies,
         compressor=None if compressor is None else watched(compressor, tally.see),
-        tell=stepped,
+        progress=lambda share: tell(begun + (PLAYED - begun) * share),
     )
     return evaluation, tally
 
@@ -105,6 +99,6 @@ def _use(agent: Agent, compressor: Compressor | None, tally: Tally) -> _Use:
 
 
 @cache
-def _moments(name: str) -> tuple[Moment, ...]:
+def _moments(name: str) -> tuple[Context, ...]:
     """The fixed histories of a baseline's goals, made once in a process."""
     return moments(baseline_agent(name))

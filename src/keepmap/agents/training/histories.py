@@ -4,8 +4,7 @@ from dataclasses import asdict
 
 from keepmap.agents.collection.collect import Collected, collect_histories
 from keepmap.agents.collection.dataset import Histories
-from keepmap.agents.collection.source import Source, Tell
-from keepmap.agents.collection.source_registry import make_source
+from keepmap.agents.collection.source import Source, Tell, make_source
 from keepmap.agents.config import Config
 from keepmap.core.files import make_folder
 from keepmap.errors import InputError

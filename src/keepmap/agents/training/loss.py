@@ -10,8 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from keepmap.agents import kernels
 from keepmap.agents.compressor import Compressor
-from keepmap.agents.history import History
-from keepmap.agents.shortening import shorten
+from keepmap.agents.history import History, shorten
 from keepmap.agents.training.windows import Batch
 from keepmap.agents.transformer import DecisionTransformer
 
@@ -51,27 +50,17 @@ def shortened(
     rows = torch.arange(size).repeat_interleave(labels)
     now = steps.flatten()
     history = History(
-        batch.states[rows],
-        batch.actions[rows],
-        batch.rewards[rows],
-        batch.next_states[rows],
-        torch.arange(n).expand(len(rows), n),
-        torch.arange(n) < now[:, None],
-        attention,
-        batch.dones[rows],
+        states=batch.states[rows],
+        actions=batch.actions[rows],
+        rewards=batch.rewards[rows],
+        next_states=batch.next_states[rows],
+        times=torch.arange(n).expand(len(rows), n),
+        valid=torch.arange(n) < now[:, None],
+        attention=attention,
+        dones=batch.dones[rows],
     )
     kept = shorten(history, compressor.select(history))
-    logits = model.decide(
-        kept.states,
-        kept.actions,
-        kept.rewards,
-        kept.next_states,
-        kept.times.masked_fill(~kept.valid, 0),
-        kept.valid,
-        batch.states[rows, now],
-        now,
-        dones=kept.dones,
-    )
+    logits = model.decide(kept, batch.states[rows, now], now)
     return _loss(logits, batch.actions[rows, now], smoothing)
 
 

@@ -4,15 +4,12 @@ Until the dependencies are known to be there, this uses nothing but Python.
 """
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keepmap.commands.guard import guarded
 from keepmap.commands.setup.dependencies import dependencies, installed, repository
-from keepmap.commands.setup.install import described
-from keepmap.commands.setup.symbols import mark
+from keepmap.commands.setup.install import described, mark
 from keepmap.errors import InputError, KeepmapError
 
 __all__ = ["quickstart"]
@@ -41,13 +38,12 @@ class Check:
     mend: str = ""
 
 
-def quickstart(arguments: Sequence[str] | None = None) -> int:
-    """Run `quickstart.py`. Returns 0 when everything is there, 1 when something is missing, 2 after a wrong option."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    return guarded(lambda: _quickstart(given))
+def quickstart(arguments: Sequence[str]) -> int:
+    """Run `quickstart.py` with these arguments. Returns 0 when everything is there, 1 when something is missing.
 
-
-def _quickstart(arguments: Sequence[str]) -> int:
+    Raises:
+        InputError: there are arguments, and it takes none.
+    """
     if arguments:
         if arguments[0] in ("-h", "--help"):
             print(HELP)
@@ -85,7 +81,7 @@ def _show(check: Check) -> None:
 
 def _dependencies(root: Path | None) -> Check:
     needed = dependencies(root)
-    findings = [(one.ready, described(one)) for one in needed]
+    findings = [(package.ready, described(package)) for package in needed]
     if installed("keepmap") is None:
         findings.append((False, "keepmap itself is not installed"))
     good = all(ready for ready, _ in findings)
@@ -96,13 +92,15 @@ def _dependencies(root: Path | None) -> Check:
 
 def _trained_model(root: Path | None) -> Check:
     """The newest checkpoint in runs/ or else the embedded agent, really loaded."""
-    folders = [path.parent for path in Path("runs").glob("*/ckpt-*/checkpoint.json")]
-    newest = max(folders, key=lambda folder: (folder / "checkpoint.json").stat().st_mtime, default=None)
+    newest: Path | None = None
     mend = _command(root, "train.py")
     try:
         from keepmap.agents.acting.agent import load_agent
+        from keepmap.agents.checkpoints import EMBEDDED, newest_checkpoint, newest_run
 
-        agent = load_agent("tiny" if newest is None else newest)
+        run = newest_run()
+        newest = None if run is None else newest_checkpoint(run)
+        agent = load_agent(EMBEDDED if newest is None else newest)
     except KeepmapError as error:
         if newest is not None:
             mend += f"  # after deleting {newest.as_posix()}"

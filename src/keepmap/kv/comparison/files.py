@@ -23,7 +23,7 @@ from keepmap.kv.comparison.results import (
 )
 from keepmap.kv.comparison.rows import ResultKey
 from keepmap.kv.comparison.session import Finished
-from keepmap.kv.method_registry import methods
+from keepmap.kv.method import methods
 
 __all__ = [
     "DETAILED",

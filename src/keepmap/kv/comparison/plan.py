@@ -9,8 +9,7 @@ from typing import Any
 
 from keepmap.errors import InputError, did_you_mean
 from keepmap.kv.choosing import Budget, Protection
-from keepmap.kv.method import Method
-from keepmap.kv.method_registry import method_class, method_names
+from keepmap.kv.method import Method, method_class, method_names
 
 __all__ = ["BASELINE", "MethodPlan", "Plan", "check_chunk_size", "plan_methods", "validates"]
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from keepmap.errors import InputError, ModelError, did_you_mean
-from keepmap.kv.method import Method
-from keepmap.kv.method_registry import method_class
+from keepmap.kv.method import Method, method_class
 from keepmap.kv.surrogate import load_surrogate
 from keepmap.language_model import EMBEDDED, LanguageModel
 

@@ -9,41 +9,12 @@ from jaxtyping import Float, Integer
 
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
-from keepmap.agents.environments.single import RoomEnv
-from keepmap.agents.environments.vector import RoomVectorEnv
 
-__all__ = ["DarkKeyToDoor", "DarkKeyToDoorEnv", "dark_key_to_door_vector"]
+__all__ = ["DarkKeyToDoor"]
 
 
 @dataclass(frozen=True)
 class DarkKeyToDoor(Room):
-    """The rules of Dark Key-to-Door; a goal is (key x, key y, door x, door y)."""
-
-    size: int = 9
-    horizon: int = 50
-
-    name: ClassVar[str] = "dark_key_to_door"
-    gymnasium_id: ClassVar[str] = "keepmap/DarkKeyToDoor-9x9-v0"
-    every_step: ClassVar[bool] = False
-    n_targets: ClassVar[int] = 2
-
-    def _goals(self) -> tuple[Goal, ...]:
-        return tuple(itertools.product(range(self.size), repeat=4))
-
-    def targets(self, goals: Integer[np.ndarray, "N 4"]) -> Integer[np.ndarray, "N 2 2"]:
-        """The key, then the door."""
-        return goals.reshape(-1, 2, 2)
-
-    def starts(self, draws: Float[np.ndarray, "N 2"]) -> Integer[np.ndarray, "N 2"]:
-        """Anywhere."""
-        return np.floor(draws * self.size).astype(np.int64)
-
-    def all_starts(self) -> tuple[tuple[int, int], ...]:
-        """Every cell."""
-        return tuple((x, y) for x in range(self.size) for y in range(self.size))
-
-
-class DarkKeyToDoorEnv(RoomEnv):
     """Find a hidden key, then a hidden door.
 
     ## Description
@@ -80,12 +51,25 @@ class DarkKeyToDoorEnv(RoomEnv):
     - v0: first version.
     """
 
-    def __init__(self, goal: Goal | None = None, size: int = 9, horizon: int = 50) -> None:
-        super().__init__(DarkKeyToDoor(size, horizon), goal)
+    size: int = 9
+    horizon: int = 50
 
+    name: ClassVar[str] = "dark_key_to_door"
+    gymnasium_id: ClassVar[str] = "keepmap/DarkKeyToDoor-9x9-v0"
+    every_step: ClassVar[bool] = False
+    n_targets: ClassVar[int] = 2
 
-def dark_key_to_door_vector(
-    num_envs: int = 1, goals: tuple[Goal, ...] | None = None, size: int = 9, horizon: int = 50
-) -> RoomVectorEnv:
-    """`num_envs` copies of Dark Key-to-Door at once; copy i has goals[i], or draws its own."""
-    return RoomVectorEnv(DarkKeyToDoor(size, horizon), num_envs, goals)
+    def _goals(self) -> tuple[Goal, ...]:
+        return tuple(itertools.product(range(self.size), repeat=4))
+
+    def targets(self, goals: Integer[np.ndarray, "N 4"]) -> Integer[np.ndarray, "N 2 2"]:
+        """The key, then the door."""
+        return goals.reshape(-1, 2, 2)
+
+    def starts(self, draws: Float[np.ndarray, "N 2"]) -> Integer[np.ndarray, "N 2"]:
+        """Anywhere."""
+        return np.floor(draws * self.size).astype(np.int64)
+
+    def all_starts(self) -> tuple[tuple[int, int], ...]:
+        """Every cell."""
+        return tuple((x, y) for x in range(self.size) for y in range(self.size))

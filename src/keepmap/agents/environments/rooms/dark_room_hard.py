@@ -3,26 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keepmap.agents.environments.dark_room import DarkRoom
-from keepmap.agents.environments.goals import Goal
-from keepmap.agents.environments.single import RoomEnv
-from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.environments.rooms.dark_room import DarkRoom
 
-__all__ = ["DarkRoomHard", "DarkRoomHardEnv", "dark_room_hard_vector"]
+__all__ = ["DarkRoomHard"]
 
 
 @dataclass(frozen=True)
 class DarkRoomHard(DarkRoom):
-    """The rules of Dark Room Hard; goals are cells, numbered row by row."""
-
-    size: int = 17
-
-    name: ClassVar[str] = "darkroom_hard"
-    gymnasium_id: ClassVar[str] = "keepmap/DarkRoomHard-17x17-v0"
-    every_step: ClassVar[bool] = False
-
-
-class DarkRoomHardEnv(RoomEnv):
     """Find a hidden cell of a large room; it rewards once per episode.
 
     ## Description
@@ -45,8 +32,8 @@ class DarkRoomHardEnv(RoomEnv):
     Truncated after `horizon` steps; never terminated.
 
     ## Arguments
-    - `goal`: the hidden cell (x, y). By default one is drawn at the first reset and at every reset with a seed; it
-      stays the same over the episodes between.
+    - `goal`: the hidden cell (x, y); they are numbered row by row. By default one is drawn at the first reset and at
+      every reset with a seed; it stays the same over the episodes between.
     - `size`: cells along a side, 17 by default.
     - `horizon`: steps of an episode, 20 by default.
 
@@ -57,12 +44,8 @@ class DarkRoomHardEnv(RoomEnv):
     - v0: first version.
     """
 
-    def __init__(self, goal: Goal | None = None, size: int = 17, horizon: int = 20) -> None:
-        super().__init__(DarkRoomHard(size, horizon), goal)
+    size: int = 17
 
-
-def dark_room_hard_vector(
-    num_envs: int = 1, goals: tuple[Goal, ...] | None = None, size: int = 17, horizon: int = 20
-) -> RoomVectorEnv:
-    """`num_envs` hard Dark Rooms at once; copy i has goals[i], or draws its own."""
-    return RoomVectorEnv(DarkRoomHard(size, horizon), num_envs, goals)
+    name: ClassVar[str] = "darkroom_hard"
+    gymnasium_id: ClassVar[str] = "keepmap/DarkRoomHard-17x17-v0"
+    every_step: ClassVar[bool] = False
