@@ -51,7 +51,7 @@ def test_a_killed_run_ends_with_the_same_weights_and_log(
     stopped = replace(config, log_dir=str(tmp_path / "stopped"))
     for update in (8, 11):
         with pytest.raises(Killed):
-            train(stopped, killed_at(update))
+            train(stopped, watch=killed_at(update))
     trained = train(stopped)
     assert trained.began_at == 10
     one, other = weights(config), weights(stopped)
@@ -71,11 +71,34 @@ def test_a_run_that_is_done_is_not_done_again(config: Config) -> None:
     assert again.checkpoint == first.checkpoint
 
 
+def test_the_agent_and_its_run_are_at_hand(config: Config, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shares: list[float] = []
+    trained = train(config, progress=shares.append)
+    assert shares == [step / 12 for step in range(1, 13)]
+    assert trained.run == config.run_folder() and trained.checkpoint.parent == trained.run
+    assert (trained.agent.step, trained.agent.config) == (12, config)
+    assert trained.agent is trained.agent
+    assert capfd.readouterr() == ("", "")
+
+
+def test_files_and_settings_are_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From nothing: the histories are collected, too."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("grid_size: 3\nhorizon: 6\nmax_reward: 6\nn_stream: 2\nlog_dir: run\n")
+    settings = ("n_transit=12", "train_timesteps=2", "train_batch_size=4", "tf_n_embd=16", "tf_n_head=2")
+    trained = train("mine.yaml", settings=settings)
+    assert (trained.run, trained.steps, trained.agent.config.grid_size) == (Path("run"), 2, 3)
+    assert len(list(Path("datasets").glob("*.hdf5"))) == 1
+    assert train(["mine.yaml"], settings=settings).began_at == 2
+    with pytest.raises(InputError, match="`settings`: expected none beside a Config, got n_transit=3"):
+        train(trained.agent.config, settings=["n_transit=3"])
+
+
 def test_the_loss_falls(config: Config) -> None:
     losses: list[float] = []
     train(
         replace(config, train_timesteps=150, lr=3e-3, eval_interval=0, gen_interval=150),
-        lambda step, figures: losses.append(figures["loss"]),
+        watch=lambda step, figures: losses.append(figures["loss"]),
     )
     assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
     assert read_log(config.run_folder() / "log.jsonl")[-1]["training_goals_return"] >= 0
@@ -178,13 +201,13 @@ def test_two_trainings_do_not_share_a_folder(config: Config) -> None:
         with pytest.raises(InputError, match="another training is going on in"):
             train(config)
 
-    train(config, second)
+    train(config, watch=second)
     assert [entry["step"] for entry in read_log(config.run_folder() / "log.jsonl")] == [3, 5, 6, 9, 10, 12]
 
 
 def test_what_a_killed_run_left_half_written_is_cleared_away(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, killed_at(7))
+        train(config, watch=killed_at(7))
     (config.run_folder() / ".ckpt-10.123.part").mkdir()
     train(config)
     assert not list(config.run_folder().glob(".ckpt-*"))
@@ -199,7 +222,7 @@ def test_a_context_longer_than_the_histories_is_an_error(config: Config) -> None
 
 def test_keys_that_no_weight_depends_on_may_change(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, killed_at(7))
+        train(config, watch=killed_at(7))
     assert train(replace(config, ckpt_interval=2, summary_interval=1)).began_at == 5
 
 
@@ -219,7 +242,7 @@ def test_facts_that_are_damaged_are_one_line(trained: Path, key: str, value: obj
 
 def test_moments_that_are_missing_are_one_line(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, killed_at(7))
+        train(config, watch=killed_at(7))
     path = config.run_folder() / "ckpt-5" / "training.safetensors"
     tensors = load_file(path)
     del tensors["exp_avg.action.weight"]

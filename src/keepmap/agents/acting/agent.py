@@ -91,6 +91,7 @@ class Agent:
     ) -> Float[np.ndarray, "n_envs episodes"]:
         """The return of each episode, from an empty history on in every environment; actions are sampled.
 
+        >>> from keepmap.agents.environments.vector import RoomVectorEnv
         >>> agent = load_agent()
         >>> agent.play(RoomVectorEnv(agent.room, 2, agent.held_out[:2]), 3, compressor="recency").shape
         (2, 3)

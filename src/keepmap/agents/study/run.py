@@ -52,7 +52,7 @@ def do_job(job: Job, tell: Progress) -> None:
 
 
 def _trained(config: Config, tell: Progress) -> Agent:
-    train(config, lambda step, figures: tell(TRAINED * step / config.train_timesteps))
+    train(config, progress=lambda share: tell(TRAINED * share))
     return load_agent(config.run_folder())
 
 

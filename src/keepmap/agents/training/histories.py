@@ -4,12 +4,13 @@ from dataclasses import asdict
 
 from keepmap.agents.collection.collect import Collected, collect_histories
 from keepmap.agents.collection.dataset import Histories
-from keepmap.agents.collection.source import Source, Tell, make_source
+from keepmap.agents.collection.source import Source, make_source
 from keepmap.agents.config import Config
 from keepmap.core.files import make_folder
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
-__all__ = ["check_histories", "collect_configured", "configured_source"]
+__all__ = ["check_histories", "collect_configured", "configured_source", "histories_missing"]
 
 
 def configured_source(config: Config) -> Source:
@@ -21,8 +22,16 @@ def configured_source(config: Config) -> Source:
     return make_source(config.alg, config.source_options())
 
 
-def collect_configured(config: Config, tell: Tell = lambda steps: None) -> Collected:
+def histories_missing(config: Config) -> bool:
+    """Whether histories have to be collected first: no folder of them is named, and the file is not there yet."""
+    return config.traj_dir is None and not config.histories_path().exists()
+
+
+def collect_configured(config: Config, progress: Progress | None = None) -> Collected:
     """Collect the histories that the configuration asks for, into `config.histories_path()`.
+
+    Args:
+        progress: called with the share of the steps that are done.
 
     Raises:
         InputError: nothing to collect, or an option that the source cannot use, or a package that it lacks.
@@ -41,14 +50,14 @@ def collect_configured(config: Config, tell: Tell = lambda steps: None) -> Colle
         learners=config.n_stream,
         episodes=source.usual_episodes if episodes is None else episodes,
         seed=config.alg_seed,
-        tell=tell,
+        progress=progress,
     )
 
 
 def check_histories(config: Config, histories: Histories) -> None:
     """Whether a file holds the histories that the configuration asks for: room, goals, learners, episodes, options.
 
-    What the file does not say (the seed repository's own do not say how they were made) is not compared.
+    What the file does not say (the guide's own do not say how they were made) is not compared.
 
     Raises:
         InputError: it holds others; says which, and what to do.
