@@ -18,6 +18,7 @@ from keepmap.agents.runs import newest_run, run_of
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder
 from keepmap.drawing import learning_curve, save_figure
+from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
 from keepmap.kv.comparison.files import remove_files
@@ -79,7 +80,7 @@ def evaluate_agents(
                 tell=tell,
             )
     seconds = time.perf_counter() - begun
-    label = f"{len(agents)} folds" if len(agents) > 1 else agents[0].name
+    label = f"{len(agents)} folds" if len(agents) > 1 else model_label(agents[0].name)
     paths = _write(evaluation, folder, formats, label, {"seconds": seconds, "steps": total})
     print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
     return evaluation
