@@ -64,7 +64,7 @@ def show_compressors(
         rewards=history.rewards[0].double().numpy(),
         episodes=np.arange(n_transit) // room.horizon + 1,
         attention=share,
-        statistics=[f"{room.name} {room.size}x{room.size}", f"goal {hidden}", f"{n_transit} transitions of {SOURCE}"],
+        caption=f"{room.name} {room.size}x{room.size} · goal {hidden} · {n_transit} transitions of {SOURCE}",
     )
     paths = save_figure(drawn, output_dir, "kept_transitions", formats)
     print("\n" + "\n".join(f"Saved what each keeps to: {path}" for path in paths), flush=True)

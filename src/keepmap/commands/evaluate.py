@@ -17,6 +17,7 @@ from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder
 from keepmap.core.registry import read_options
 from keepmap.drawing import learning_curve, save_figure
+from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
 from keepmap.kv.comparison.files import remove_files
@@ -78,7 +79,7 @@ def evaluate_agents(
                 progress=show,
             )
     seconds = time.perf_counter() - begun
-    label = f"{len(agents)} folds" if len(agents) > 1 else agents[0].name
+    label = f"{len(agents)} folds" if len(agents) > 1 else model_label(agents[0].name)
     paths = _write(evaluation, folder, formats, label, {"seconds": seconds, "steps": total})
     print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
     return evaluation

@@ -122,7 +122,7 @@ def test_a_string_may_name_several_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("formats", "message"),
     [
-        (("png", "pgn"), 'format "pgn" is not supported: did you mean "png"'),
+        (("png", "pgn"), 'as "pgn", which is not a format: did you mean "png"'),
         (("gif",), "known: pdf, png, svg"),
         ((), "`formats` is empty"),
     ],
@@ -166,7 +166,7 @@ def test_axes_of_two_figures_are_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(("drawn", "got"), [(7, "got int"), ("x.png", "got a str"), ([1], "got a list of int")])
+@pytest.mark.parametrize(("drawn", "got"), [(7, "got int"), ("x.png", "got str"), ([1], "got a list of int")])
 @pytest.mark.usefixtures("unchecked")
 def test_no_figure_is_an_error(tmp_path: Path, drawn: object, got: str) -> None:
     with pytest.raises(InputError, match=f"expected a Figure, Axes or a sequence of Axes as `figure`, {got}"):

@@ -1,7 +1,7 @@
 """What callers hand to the figures, checked: one line that names the parameter, not an AttributeError deep inside."""
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,9 +9,7 @@ from matplotlib.axes import Axes
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError
 
-__all__ = ["AxesLike", "HasKeepMap", "checked", "flat_axes", "given_axes", "keep_map_of"]
-
-_T = TypeVar("_T")
+__all__ = ["AxesLike", "HasKeepMap", "check_kind", "flat_axes", "given_axes", "keep_map_of"]
 
 AxesLike = Axes | Iterable[Axes] | np.ndarray
 """Axes, several of them, or the array that `Figure.subplots` gives."""
@@ -32,25 +30,30 @@ def keep_map_of(source: KeepMap | HasKeepMap) -> KeepMap:
     Raises:
         InputError: neither.
     """
-    return checked("keep_map", getattr(source, "keep_map", source), KeepMap, "a KeepMap or an Eviction", source)
+    keep_map = getattr(source, "keep_map", None)
+    for value in (source, keep_map):
+        if isinstance(value, KeepMap):
+            return value
+    raise _wrong_kind("keep_map", source, "a KeepMap or an Eviction")
 
 
-def checked(name: str, value: object, kind: type[_T], expected: str, given: object = None) -> _T:
-    """The value, if it is of that kind.
+def check_kind(name: str, value: object, kind: type, expected: str) -> None:
+    """Check that a parameter is of a kind.
 
     Args:
         name: the parameter's.
         expected: what it takes, for the message.
-        given: what the caller handed over, where the value is only a part of it.
 
     Raises:
-        InputError: it is not.
+        InputError: it is of another kind.
     """
-    if isinstance(value, kind):
-        return value
-    got = value if given is None else given
-    what = f"the class {got.__name__} (create one first)" if isinstance(got, type) else type(got).__name__
-    raise InputError(f"expected {expected} as `{name}`, got {what}")
+    if not isinstance(value, kind):
+        raise _wrong_kind(name, value, expected)
+
+
+def _wrong_kind(name: str, value: object, expected: str) -> InputError:
+    got = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
+    return InputError(f"expected {expected} as `{name}`, got {got}")
 
 
 def given_axes(ax: AxesLike, *counts: int, what: str = "") -> tuple[Axes, ...]:
@@ -76,11 +79,13 @@ def flat_axes(name: str, axes: object, expected: str) -> tuple[Axes, ...]:
     Raises:
         InputError: something else.
     """
-    if not isinstance(axes, Iterable):
-        return (checked(name, axes, Axes, expected),)
+    if isinstance(axes, Axes):
+        return (axes,)
+    if isinstance(axes, str) or not isinstance(axes, Iterable):
+        raise _wrong_kind(name, axes, expected)
     # Rows of Axes, which `Figure.subplots` gives, are an array; its elements stay as they are.
     flat = [*np.array([*axes], dtype=object).flat]
-    strange = next((value for value in flat if not isinstance(value, Axes)), None)
-    if strange is not None or isinstance(axes, str):
-        raise InputError(f"expected {expected} as `{name}`, got a {type(axes).__name__} of {type(strange).__name__}")
+    for value in flat:
+        if not isinstance(value, Axes):
+            raise InputError(f"expected {expected} as `{name}`, got a {type(axes).__name__} of {type(value).__name__}")
     return tuple(flat)

@@ -47,10 +47,10 @@ def save_figure(
     ['empty.png', 'empty.svg']
     """
     figure = _whole(figure)
-    wanted = picture_formats(formats)
+    names = picture_formats(formats)
     folder = make_folder(Path(folder))
     paths = []
-    for name in wanted:
+    for name in names:
         path = folder / f"{stem}.{name}"
         with written_whole(path) as temporary, figure_style():
             figure.savefig(temporary, format=name, dpi=figure.dpi, metadata=dict(_metadata(figure, name)))
@@ -64,14 +64,16 @@ def picture_formats(formats: str | Sequence[str]) -> list[str]:
     Raises:
         InputError: an unknown format, or none.
     """
-    names = formats.replace(",", " ").split() if isinstance(formats, str) else formats
-    wanted = [name.strip().lower().lstrip(".") for name in names]
-    if not wanted:
+    listed = formats.replace(",", " ").split() if isinstance(formats, str) else formats
+    names = [name.strip().lower().lstrip(".") for name in listed]
+    if not names:
         raise InputError(f"`formats` is empty; name one or more of {', '.join(FORMATS)}")
-    for name in wanted:
+    for name in names:
         if name not in FORMATS:
-            raise InputError(f'the picture format "{name}" is not supported: {did_you_mean(name, FORMATS)}')
-    return list(dict.fromkeys(wanted))
+            raise InputError(
+                f'figures cannot be saved as "{name}", which is not a format: {did_you_mean(name, FORMATS)}'
+            )
+    return list(dict.fromkeys(names))
 
 
 def _whole(drawn: Figure | AxesLike) -> Figure:
