@@ -135,7 +135,7 @@ def _plan(
         threshold, density = method.threshold, None if method.threshold is not None else method.density
     # A window that a method declares for itself is part of the method; an option of its own may still change it.
     option = method.window_option or ("window" if method.window == Method.window else None)
-    size = None if option is None else windows[option]
+    size = None if option is None else windows.get(option)
     return MethodPlan(
         key=key,
         # Of several methods of one name, the key says which.
