@@ -115,9 +115,9 @@ def test_the_files_hold_the_figures(compared):
     assert detailed["complete"] is True
     assert set(detailed["methods"]) == {"baseline", "baseline_no_chunking", *METHODS}
     samples = detailed["methods"]["h2o"]["samples"]
-    assert [(one["sample"], one["line"]) for one in samples] == [(0, 1), (1, 3), (2, 4)]
+    assert [(sample["sample"], sample["line"]) for sample in samples] == [(0, 1), (1, 3), (2, 4)]
     assert detailed["methods"]["h2o"]["avg_nll"] == pytest.approx(
-        sum(one["nll"] for one in samples) / sum(one["n_predicted"] for one in samples)
+        sum(sample["nll"] for sample in samples) / sum(sample["n_predicted"] for sample in samples)
     )
     configuration = detailed["configuration"]
     assert (configuration["skipped_lines"], configuration["seed"]) == ([2], 0)

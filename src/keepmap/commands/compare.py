@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from numbers import Real
 from pathlib import Path
@@ -142,7 +144,9 @@ def _do(run: Run) -> None:
             match event:
                 case Ready(facts):
                     clear_pictures(run.job.output_dir)
-                    _say(facts_lines(facts))
+                    # The library's reasons name parameters; what a command prints and writes names options.
+                    run.facts = replace(facts, left_out=tuple(map(_naming_options, facts.left_out)))
+                    _say(facts_lines(run.facts))
                     progress.update(task, description="Evaluating", total=n_results(facts))
                 case Died(sample, exit_code):
                     console.print(
@@ -154,6 +158,10 @@ def _do(run: Run) -> None:
                     is_new, n_known = len(run.results) > n_known, len(run.results)
                     if is_new and not console.is_terminal and run.is_complete(finished.result.sample):
                         _log(run)
+
+
+def _naming_options(reason: str) -> str:
+    return re.sub(r"`([a-z0-9_]+)`", r"--\1", reason)
 
 
 def _log(run: Run) -> None:

@@ -1,6 +1,7 @@
 """Long work spread over processes: one pool for whatever a run does, one job at a time in each of its workers.
 
-Each worker has its own pipe, so that one that is killed can neither lock nor garble what the others say.
+A worker knows the plugins that this process has loaded. Each has its own pipe, so that one that is killed can neither
+lock nor garble what the others say.
 """
 
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 
 from keepmap.core.progress import Progress
+from keepmap.core.registry import load_plugins, plugins
 from keepmap.errors import KeepmapError, WorkerError
 
 __all__ = ["Crew", "Event", "JobDone", "JobMessage", "WorkerDied", "WorkerReady", "one_thread", "run_crew", "run_jobs"]
@@ -33,7 +35,6 @@ class Crew:
     """How the workers of a run begin, and what each does with a job. Its functions are functions of modules.
 
     Attributes:
-        initialise: called first in each process: it makes known what values sent to it are made of.
         set_up: argument -> (tools, facts): what a worker works with, and what the run has to know of it.
         work: (tools, job, send): does a job; whatever it sends reaches the run as a `JobMessage`.
         threads: of torch, in each process.
@@ -42,7 +43,6 @@ class Crew:
         parts: glob patterns, in the folder of the run, of what a worker writes; without the ".PID.part" at its end.
     """
 
-    initialise: Callable[[], None] | None = None
     set_up: Callable[[Any], tuple[Any, Any]]
     work: Callable[[Any, Any, Callable[[Any], None]], None]
     threads: int
@@ -111,7 +111,6 @@ def run_jobs(
     folder: Path,
     see_share: Callable[[int, float], None],
     see_death: Callable[[int, int | None], None],
-    initialise: Callable[[], None] | None = None,
 ) -> None:
     """Do every job, in their order: here for one worker, else in so many processes; with one torch thread each.
 
@@ -120,7 +119,6 @@ def run_jobs(
         folder: what the jobs write into; what a worker was writing when it was killed is removed from it.
         see_share: called with a job's number and the share of it that is done.
         see_death: called with a job's number and its worker's exit code; another worker takes over.
-        initialise: called first in each process: see `Crew`.
 
     Raises:
         KeepmapError: what a job raised, or WorkerError where a job killed two workers.
@@ -132,7 +130,6 @@ def run_jobs(
                 see_share(index, 1.0)
         return
     crew = Crew(
-        initialise=initialise,
         set_up=_set_up_nothing,
         work=partial(_tell_share, work),
         threads=1,
@@ -256,13 +253,12 @@ class _Pool:
     def _start(self, argument: Any) -> None:
         context = get_context("spawn")
         pipe, its_pipe = context.Pipe()
-        process = context.Process(target=_serve, args=(its_pipe,), name="keepmap-worker")
+        process = context.Process(target=_serve, args=(plugins(), its_pipe), name="keepmap-worker")
         # An ignored Ctrl-C is inherited: it is for this process to end the others.
         with _ignoring_interrupts():
             process.start()
         its_pipe.close()
         self._workers.append(_Worker(process, pipe, argument))
-        # One after the other: what the crew makes known is there when what needs it is received.
         self._send(self._workers[-1], self._crew)
         self._send(self._workers[-1], argument)
 
@@ -316,12 +312,12 @@ class _Pool:
         return self._folder.glob(f"{part}.{worker.process.pid}.part")
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(plugin_files: tuple[Path, ...], pipe: Connection) -> None:
     """A worker: it sets itself up, and does the jobs that come in."""
     try:
+        # First: what comes through the pipe may be of their classes.
+        load_plugins(plugin_files)
         crew: Crew = pipe.recv()
-        if crew.initialise is not None:
-            crew.initialise()
         torch.set_num_threads(crew.threads)
         tools, facts = crew.set_up(pipe.recv())
         pipe.send(WorkerReady(facts))

@@ -1,7 +1,6 @@
 """A comparison as lines: what is run, each method's figures, the table of all of them; and the list of methods."""
 
 import math
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,9 +59,7 @@ def facts_lines(facts: Facts) -> list[str]:
     if facts.skipped_lines:
         shown = ", ".join(map(str, facts.skipped_lines[:5])) + (", ..." if len(facts.skipped_lines) > 5 else "")
         lines.append(f"  Skipped: {len(facts.skipped_lines)} texts of fewer than 2 tokens (lines {shown})")
-    # The library names parameters, and a command options.
-    reasons = [re.sub(r"`([a-z0-9_]+)`", r"--\1", reason) for reason in facts.left_out]
-    return lines + [f"  Left out: {reason}" for reason in reasons]
+    return lines + [f"  Left out: {reason}" for reason in facts.left_out]
 
 
 def evaluation_block(name: str) -> list[str]:

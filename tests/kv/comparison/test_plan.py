@@ -39,8 +39,8 @@ def test_defaults_are_the_methods_own():
 
 def test_a_density_puts_all_under_the_budget_rule_and_leaves_the_validation_out():
     plan = plan_methods("all", density=0.2)
-    assert {(one.threshold, one.density) for one in plan.methods} == {(None, 0.2)}
-    assert "random_validation" not in {one.key for one in plan.methods}
+    assert {(method.threshold, method.density) for method in plan.methods} == {(None, 0.2)}
+    assert "random_validation" not in {method.key for method in plan.methods}
     assert plan.left_out == ("random_validation (`density` puts every method under the budget rule)",)
     with pytest.raises(InputError, match="random_validation is Random with threshold 1.0, it has no budget rule"):
         plan_methods("random_validation", density=0.2)

@@ -71,7 +71,7 @@ def test_a_row_weighs_samples_by_their_tokens():
 
 def test_the_bootstrap_is_the_slow_one():
     """Sampling noise of 10,000 resamples is about 2 % of the interval's width at its ends."""
-    differences, tokens = [one.nll - base.nll for one, base in zip(RANDOM, BASELINE, strict=True)], [20, 100, 10]
+    differences, tokens = [result.nll - base.nll for result, base in zip(RANDOM, BASELINE, strict=True)], [20, 100, 10]
     differences, tokens = [*differences, 5.0, -3.0], [*tokens, 40, 60]
     low, high = bootstrap_interval(differences, tokens, seed=1)
     rng = random.Random(7)
@@ -155,7 +155,7 @@ def test_a_comparison_is_its_json(tmp_path):
     write_json(tmp_path / "a.json", comparison.document())
     assert json.loads((tmp_path / "a.json").read_text()) == dict(comparison)
     assert comparison["comparison"] == [asdict(row)]
-    assert comparison["methods"]["random"]["samples"] == [asdict(one) for one in RANDOM]
+    assert comparison["methods"]["random"]["samples"] == [asdict(result) for result in RANDOM]
     assert comparison["comparison"][0]["threshold"] == "-inf"
     assert comparison.summary()["baseline_nll"] == base.avg_nll
     assert (base.nll_delta, base.nll_delta_pct) == (0.0, 0.0)

@@ -45,7 +45,7 @@ class Plan:
     """The methods beside the baseline, in the order of the request; whether that was `all`, and which are left out."""
 
     methods: tuple[MethodPlan, ...]
-    asked_for_all: bool
+    is_all: bool
     left_out: tuple[str, ...]
 
 
@@ -71,7 +71,7 @@ def plan_methods(
     Raises:
         InputError: an unknown method, or a number that no rule can work with.
     """
-    chosen, asked_for_all = _chosen(methods)
+    chosen, is_all = _chosen(methods)
     limits = _thresholds(thresholds, chosen)
     if density is not None:
         Budget(density=density)
@@ -90,14 +90,14 @@ def plan_methods(
     left_out: list[str] = []
     for key, method in chosen.items():
         if density is not None and key == VALIDATION:
-            if not asked_for_all:
+            if not is_all:
                 raise InputError(
                     f"{key} is Random with threshold 1.0, it has no budget rule; leave it out with `density`"
                 )
             left_out.append(f"{key} (`density` puts every method under the budget rule)")
             continue
         plans.append(_plan(key, method, limits.get(key), density, n_sink, windows))
-    return Plan(tuple(plans), asked_for_all, tuple(left_out))
+    return Plan(tuple(plans), is_all, tuple(left_out))
 
 
 def check_chunk_size(chunk_size: int) -> None:
@@ -135,7 +135,7 @@ def _plan(
         threshold, density = method.threshold, None if method.threshold is not None else method.density
     # A window that a method declares for itself is part of the method; an option of its own may still change it.
     option = method.window_option or ("window" if method.window == Method.window else None)
-    size = None if option is None else windows[option]
+    size = None if option is None else windows.get(option)
     return MethodPlan(
         key=key,
         # Of several methods of one name, the key says which.
@@ -157,8 +157,8 @@ def _chosen(methods: Any) -> tuple[dict[str, Method | type[Method]], bool]:
         raise InputError(f'no method in `methods`; name some, or all of them with methods="all": {_known()}')
     for part in parts:
         _check_method(part)
-    asked_for_all = "all" in parts
-    if asked_for_all:
+    is_all = "all" in parts
+    if is_all:
         parts = [*method_names(), *(part for part in parts if isinstance(part, Method))]
     chosen: dict[str, Method | type[Method]] = {}
     for part in parts:
@@ -166,7 +166,7 @@ def _chosen(methods: Any) -> tuple[dict[str, Method | type[Method]], bool]:
             chosen[_free_key(part.name, {*chosen, *(name for name in parts if isinstance(name, str))})] = part
         elif part != BASELINE:
             chosen[part] = method_class(part)
-    return chosen, asked_for_all
+    return chosen, is_all
 
 
 def _check_method(method: object) -> None:

@@ -34,23 +34,23 @@ def summarise(
     Raises:
         ImpossibleResultError: a perplexity that no float can hold, or a baseline without any uncertainty.
     """
-    assert [one.sample for one in results] == [one.sample for one in baseline] and results
-    tokens = sum(one.n_predicted for one in results)
-    nll = math.fsum(one.nll for one in results) / tokens
-    baseline_nll = math.fsum(one.nll for one in baseline) / tokens
+    assert [result.sample for result in results] == [result.sample for result in baseline] and results
+    tokens = sum(result.n_predicted for result in results)
+    nll = math.fsum(result.nll for result in results) / tokens
+    baseline_nll = math.fsum(result.nll for result in baseline) / tokens
     if baseline_nll <= 0:
         raise ImpossibleResultError(f"the baseline's NLL is {baseline_nll}: the model is certain of every token")
     ppl, baseline_ppl = _perplexity(nll, label), _perplexity(baseline_nll, "the baseline")
     low, high = bootstrap_interval(
-        [one.nll - base.nll for one, base in zip(results, baseline, strict=True)],
-        [one.n_predicted for one in results],
+        [result.nll - base.nll for result, base in zip(results, baseline, strict=True)],
+        [result.n_predicted for result in results],
         seed,
     )
-    entries = sum((one.entries for one in results[1:]), start=results[0].entries)
-    counted = sum((one.tokens for one in results[1:]), start=results[0].tokens)
+    entries = sum((result.entries for result in results[1:]), start=results[0].entries)
+    counted = sum((result.tokens for result in results[1:]), start=results[0].tokens)
     # A footprint is a share of the dense cache's size summed over the steps, n (n + 1) / 2.
-    steps = [one.n_tokens * (one.n_tokens + 1) // 2 for one in results]
-    held = math.fsum(one.footprint * n for one, n in zip(results, steps, strict=True))
+    steps = [result.n_tokens * (result.n_tokens + 1) // 2 for result in results]
+    held = math.fsum(result.footprint * n for result, n in zip(results, steps, strict=True))
     threshold = None if plan is None else plan.threshold
     return MethodResult(
         method=label,
@@ -70,8 +70,8 @@ def summarise(
         token_density_overall=counted.density(),
         token_density_compressible=counted.compressible_density(),
         footprint=min(held / sum(steps), 1.0),
-        kl=math.fsum(one.kl for one in results) / tokens,
-        top1_agreement=sum(one.n_agreed for one in results) / tokens,
+        kl=math.fsum(result.kl for result in results) / tokens,
+        top1_agreement=sum(result.n_agreed for result in results) / tokens,
         threshold=threshold if threshold is None or math.isfinite(threshold) else str(threshold),
         density=None if plan is None else plan.density,
         n_sink=None if plan is None else plan.n_sink,

@@ -150,7 +150,7 @@ def make_session(
             )
         except ModelError as error:
             # Who asked for all methods did not ask for a surrogate that may not exist.
-            if not plan.asked_for_all or kvzap_scorer_model is not None:
+            if not plan.is_all or kvzap_scorer_model is not None:
                 raise
             left_out.append(f"{method.key} ({error})")
     facts = Facts(

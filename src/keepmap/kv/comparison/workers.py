@@ -88,7 +88,7 @@ def run_job(job: Job, devices: Sequence[str]) -> Generator[Event, None, None]:
         work=_evaluate,
         threads=torch.get_num_threads(),
         describe=death_place,
-        advice="use fewer workers or a smaller `max_length`",
+        advice="use fewer `workers` or a smaller `max_length`",
         parts=(".*", "samples/.*"),
     )
     arguments = [(job, device) for device in devices]

@@ -65,7 +65,7 @@ def read_texts(path: str | Path, field: str = "text", max_samples: int | None = 
             break
         texts.append(Text(number, _text(path, number, line, field)))
     if not texts:
-        raise InputError(f"{path} is empty; {_wanted(field)}")
+        raise InputError(f"{path} is empty; {_example(field)}")
     return tuple(texts)
 
 
@@ -146,14 +146,14 @@ def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
     try:
         record = json.loads(decoded)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON ({error.msg}, column {error.colno}); {_wanted(field)}") from None
+        raise InputError(f"{where} is not JSON ({error.msg}, column {error.colno}); {_example(field)}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON that can be read ({error}); {_wanted(field)}") from None
+        raise InputError(f"{where} is not JSON that can be read ({error}); {_example(field)}") from None
     if not isinstance(record, dict):
         raise InputError(f'{where} is {_kind(record)}; it must be an object with the field "{field}"')
     if field not in record:
-        found = ", ".join(json.dumps(key) for key in record) or "no fields"
-        raise InputError(f'{where} has no field "{field}", found {found}; name another with `text_field`')
+        fields = ", ".join(json.dumps(key) for key in record) or "no fields"
+        raise InputError(f'{where} has no field "{field}", found {fields}; name another with `text_field`')
     text = record[field]
     if not isinstance(text, str):
         raise InputError(f'the field "{field}" in {where} is {_kind(text)}; it must be a string')
@@ -164,7 +164,7 @@ def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
     return text
 
 
-def _wanted(field: str) -> str:
+def _example(field: str) -> str:
     return f"each line must be one JSON object, such as {json.dumps({field: '...'})}"
 
 
