@@ -166,7 +166,7 @@ def time_until_solved(report: Report, config: Config, episodes: int) -> list[Goa
 
         reached = False
         try:
-            train(config, watch)
+            train(config, watch=watch)
             look()
         except _Enough:
             reached = True
