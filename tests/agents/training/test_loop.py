@@ -251,13 +251,6 @@ def test_moments_that_are_missing_are_one_line(config: Config) -> None:
         train(config)
 
 
-@pytest.mark.parametrize("damage", [b"5\n", b"{}\n", b"\xff\xfe\n", b'{"step": 4, "lo'])
-def test_a_damaged_log_is_cut_where_the_damage_begins(tmp_path: Path, damage: bytes) -> None:
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b'{"step": 3}\n' + damage)
-    assert read_log(path) == [{"step": 3}]
-
-
 def test_who_can_read_the_facts_can_read_the_weights(trained: Path) -> None:
     modes = {path.stat().st_mode & 0o777 for path in trained.iterdir()}
     assert len(modes) == 1
