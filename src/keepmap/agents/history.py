@@ -46,9 +46,9 @@ class History:
         wrong = [name for name, value in flat.items() if value is not None and value.shape != shape]
         wrong += [name for name, value in deep.items() if value.dim() != 3 or value.shape[:2] != shape]
         if len(shape) != 2 or wrong or self.states.shape != self.next_states.shape:
-            found = {**flat, **deep}[wrong[0]] if wrong else self.next_states
+            shown = {**flat, **deep}[wrong[0]] if wrong else self.next_states
             raise InputError(
-                f"{wrong[0] if wrong else 'next_states'} of a history have the shape {_size(found)} and its mask has "
+                f"{wrong[0] if wrong else 'next_states'} of a history have the shape {_size(shown)} and its mask has "
                 f"{tuple(shape)}; all must be (batch, transitions), states (batch, transitions, state)"
             )
 

@@ -1,4 +1,4 @@
-"""Collecting learning histories: check what was asked, collect, say what was written."""
+"""Collecting learning histories: read the options, collect, print what was written."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -67,31 +67,6 @@ def test_the_cache_equals_running_the_whole_window_again(
     assert lengths[: size + 1] == list(range(min(size, 29) + 1))[: len(lengths)]
 
 
-def test_the_window_holds_the_last_transitions_with_their_times(model: DecisionTransformer) -> None:
-    draw = torch.Generator().manual_seed(0)
-    player = Player(model, 1, 4, 2, make_compressor("recency", {"keep_recent": 2}))
-    steps = [step(draw, 1) for _ in range(7)]
-    for one in steps:
-        player.add(one)
-    history = player.window.history()
-    assert history.dones is not None
-    assert history.dones[0].tolist() == [bool(one.dones[0]) for one in steps[4:]]
-    assert {bool(one.dones[0]) for one in steps[4:]} == {True, False}
-    assert history.times.tolist() == [[4, 5, 6]]
-    assert history.states[0].tolist() == [one.states[0].tolist() for one in steps[4:]]
-    assert player.window.times_now.tolist() == [7]
-
-
-def test_an_agent_that_made_no_step_grows_no_older(model: DecisionTransformer) -> None:
-    draw = torch.Generator().manual_seed(0)
-    player = Player(model, 2, 8, 2)
-    for valid in ([True, True], [False, True], [True, False], [True, True]):
-        player.add(step(draw, 2, torch.tensor(valid)))
-    history = player.window.history()
-    assert player.window.times_now.tolist() == [3, 3]
-    assert [history.times[row, history.valid[row]].tolist() for row in range(2)] == [[0, 1, 2], [0, 1, 2]]
-
-
 @pytest.mark.parametrize("name", sorted(compressors()))
 def test_a_compressed_history_is_all_that_the_agent_sees(model: DecisionTransformer, name: str) -> None:
     draw = torch.Generator().manual_seed(1)

@@ -154,25 +154,25 @@ class Agent:
         sizes = self.model.shape.observation_sizes
         if history.states.shape[-1] != len(sizes):
             raise InputError(
-                f"states of {history.states.shape[-1]} coordinates were given; the agent's have {len(sizes)}"
+                f"expected states of {len(sizes)} coordinates, as the agent's, got {history.states.shape[-1]}"
             )
         if history.states.is_floating_point() or history.actions.is_floating_point():
-            raise InputError("states and actions of an agent are whole numbers; found others")
+            raise InputError("expected whole numbers as states and actions of an agent, got floats")
         if query_states.is_floating_point() or query_states.shape != (len(history.valid), len(sizes)):
             raise InputError(
-                f"query states of shape {tuple(query_states.shape)} ({query_states.dtype}) were given for "
-                f"{len(history.valid)} histories; give whole numbers, [{len(history.valid)}, {len(sizes)}]"
+                f"`query_states`: expected whole numbers of shape ({len(history.valid)}, {len(sizes)}), one row for "
+                f"each history, got {query_states.dtype} of shape {tuple(query_states.shape)}"
             )
         if not history.rewards[history.valid].isfinite().all():
             raise InputError("the history has rewards that are not finite; an agent cannot read it")
         limits = torch.tensor(sizes, device=history.states.device)
-        for name, found, most in (
+        for name, values, most in (
             ("states", history.states, limits),
             ("next_states", history.next_states, limits),
             ("actions", history.actions, torch.tensor(self.model.shape.n_actions)),
             ("query states", query_states, limits),
         ):
-            known = found if name == "query states" else found[history.valid]
+            known = values if name == "query states" else values[history.valid]
             if known.numel() and bool(((known < 0) | (known >= most)).any()):
                 raise InputError(
                     f"{name} hold {int(known.min())} to {int(known.max())}; the agent knows 0 to {int(most.max()) - 1}"
@@ -213,13 +213,13 @@ def _loaded(checkpoint: Checkpoint, name: str) -> Agent:
         raise ModelError(f"{checkpoint.folder}: {error}") from error
     model = DecisionTransformer(config.shape())
     tensors = load_tensors(checkpoint)
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    if wanted != found:
-        key = next(key for key in [*wanted, *found] if wanted.get(key) != found.get(key))
+    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    if expected != shapes:
+        key = next(key for key in [*expected, *shapes] if expected.get(key) != shapes.get(key))
         raise ModelError(
-            f"{checkpoint.folder} does not fit its configuration: {key} is {found.get(key, 'not there')}, "
-            f"and {wanted.get(key, 'unknown')} was needed; train the agent again"
+            f"{checkpoint.folder} does not fit its configuration: {key} is {shapes.get(key, 'not there')}, "
+            f"expected {expected.get(key, 'none')}; train the agent again"
         )
     model.load_state_dict(tensors)
     split = config.goal_split()

@@ -162,8 +162,8 @@ def _source(source: object, options: Mapping[str, str | int | float | bool] | No
     if isinstance(source, str):
         return make_source(source, options)
     if not isinstance(source, Source):
-        given = f"the class {source.__name__}" if isinstance(source, type) else repr(source)
-        raise InputError(f"`source`: expected a source or the name of one, got {given:.100}")
+        shown = f"the class {source.__name__}" if isinstance(source, type) else repr(source)
+        raise InputError(f"`source`: expected a source or the name of one, got {shown:.100}")
     if options:
         raise InputError(f"`options`: expected none beside a source that has its own, got {', '.join(options)}")
     return source

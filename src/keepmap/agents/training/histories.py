@@ -57,26 +57,26 @@ def collect_configured(config: Config, progress: Progress | None = None) -> Coll
 def check_histories(config: Config, histories: Histories) -> None:
     """Whether a file holds the histories that the configuration asks for: room, goals, learners, episodes, options.
 
-    What the file does not say (the guide's own do not say how they were made) is not compared.
+    What the file does not say (those of the guide's own code do not say how they were made) is not compared.
 
     Raises:
         InputError: it holds others; says which, and what to do.
     """
     source, split = configured_source(config), config.goal_split()
-    asked: dict[str, object] = {"room": config.room(), "n_stream": config.n_stream}
-    found: dict[str, object] = {"room": histories.room, "n_stream": histories.n_learners}
+    expected: dict[str, object] = {"room": config.room(), "n_stream": config.n_stream}
+    held: dict[str, object] = {"room": histories.room, "n_stream": histories.n_learners}
     if (episodes := config.source_episodes()) is not None:
-        asked["n_episodes"], found["n_episodes"] = episodes, histories.n_steps // histories.room.horizon
+        expected["n_episodes"], held["n_episodes"] = episodes, histories.n_steps // histories.room.horizon
     if histories.source is not None:
         options = asdict(source)
-        asked |= {"alg": config.alg, "alg_seed": config.alg_seed}
-        found |= {"alg": histories.source, "alg_seed": histories.seed}
+        expected |= {"alg": config.alg, "alg_seed": config.alg_seed}
+        held |= {"alg": histories.source, "alg_seed": histories.seed}
         for option in config.source_options():
-            asked[option], found[option] = options[option], histories.options.get(option)
-    for name, value in asked.items():
-        if found[name] != value:
+            expected[option], held[option] = options[option], histories.options.get(option)
+    for name, value in expected.items():
+        if held[name] != value:
             raise InputError(
-                f"{histories.path} holds histories with {name} {found[name]}, and the configuration asks for {value}; "
+                f"{histories.path} holds histories with {name} {held[name]}, and the configuration asks for {value}; "
                 "collect them again, or change the configuration"
             )
     if strangers := set(histories.goals) - set(split.train):

@@ -165,8 +165,8 @@ def _train(
         figures = {"loss": value, "accuracy": float(loss.accuracy), "lr": rate}
         due = step == config.train_timesteps
         if config.eval_interval and (due or step % config.eval_interval == 0):
-            found = _validated(config, model, validation, compressor)
-            figures |= {"validation_loss": float(found.value), "validation_accuracy": float(found.accuracy)}
+            validated = _validated(config, model, validation, compressor)
+            figures |= {"validation_loss": float(validated.value), "validation_accuracy": float(validated.accuracy)}
         if config.gen_interval and (due or step % config.gen_interval == 0):
             figures["training_goals_return"] = _in_context(config, model, split, compressor)
         if due or step % config.summary_interval == 0 or len(figures) > 3:
