@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import MISSING, fields, make_dataclass
-from typing import Annotated, Any, Union
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 
@@ -27,8 +29,8 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"^[\s\u2500-\u257f]+|[\s\u2500-\u257f]+$")
 
 
-def parse(arguments: Sequence[str]) -> tuple[Verb, object]:
-    """The verb and its options, a record of `keepmap.cli.options`; prints a help and exits with 0 where one is wanted.
+def parse(arguments: Sequence[str]) -> tuple[Verb, object] | None:
+    """The verb and its options, a record of `keepmap.cli.options`; None where a help was wanted, which is printed.
 
     Raises:
         InputError: an unknown verb or option, a missing or unusable value.
@@ -48,7 +50,7 @@ def parse(arguments: Sequence[str]) -> tuple[Verb, object]:
         if stop.code:
             raise InputError(f"{_fault(complaint.getvalue())} (keepmap {arguments[0]} --help)") from None
         print(_fit(out.getvalue(), out.encoding), end="")
-        raise
+        return None
     return VERBS[arguments[0]], line.verb
 
 
@@ -86,9 +88,8 @@ def _line() -> Any:
 
     A class of its own, for in the parser's own for a bare union it looks for documentation in all of Python's typing.
     """
-    verbs = tuple(Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items())
-    any_verb = Union[verbs]  # noqa: UP007 - of as many as there are
-    return make_dataclass("Line", [("verb", Annotated[any_verb, tyro.conf.arg(name="")])])
+    verbs: list[Any] = [Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items()]
+    return make_dataclass("Line", [("verb", Annotated[reduce(or_, verbs), tyro.conf.arg(name="")])])
 
 
 def _check(arguments: Sequence[str]) -> None:
