@@ -116,7 +116,7 @@ def _pattern(by_parameter: Iterable[str], typed: Sequence[str]) -> re.Pattern[st
     return re.compile(
         rf"""
         (?P<typed>{users})
-      | (?<![\w.\-/])(?P<name>{names})=(?P<value>(?>{value}))(?![\w(\[{{])
+      | (?<![\w.\-/])(?P<name>{names})=(?!=)(?P<value>(?>{value}))(?![\w(\[{{])
       | `(?P<bare>{names})`
       | `[^`]*` | "[^"]*" | (?<!\w)'[^']*'(?!\w)
       | (?P<call>(?<=[\w\])])\(|[\[{{]) | (?P<open>\() | (?P<close>[)\]}}])

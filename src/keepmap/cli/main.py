@@ -22,7 +22,10 @@ def _main(arguments: Sequence[str]) -> int:
     # What a verb needs is imported after its arguments were understood: help and errors answer at once.
     from keepmap.cli.parsing import parse
 
-    verb, options = parse(arguments)
+    parsed = parse(arguments)
+    if parsed is None:
+        return 0
+    verb, options = parsed
     if plugins := getattr(options, "plugin", ()):
         from keepmap.core.registry import load_plugins
 

@@ -1,13 +1,15 @@
 """From arguments to options; whatever is wrong with them is one line, not a box."""
 
-import contextlib
 import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import MISSING, fields, make_dataclass
-from typing import Annotated, Any, Union
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 
@@ -27,38 +29,58 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"^[\s\u2500-\u257f]+|[\s\u2500-\u257f]+$")
 
 
-def parse(arguments: Sequence[str]) -> tuple[Verb, object]:
-    """The verb and its options, a record of `keepmap.cli.options`; prints a help and exits with 0 where one is wanted.
+def parse(arguments: Sequence[str]) -> tuple[Verb, object] | None:
+    """The verb and its options, a record of `keepmap.cli.options`; None where a help was wanted, which is printed.
 
     Raises:
         InputError: an unknown verb or option, a missing or unusable value.
     """
     _check(arguments)
-    if arguments[0] in HELP:
-        # The list of verbs, which follows in a table, would make the first line wider than a terminal.
-        _parsed(arguments, lambda text: text.replace("{" + ",".join(VERBS) + "}", "VERB"))
-    options = _parsed(arguments, None)
-    return VERBS[arguments[0]], options
-
-
-def _parsed(arguments: Sequence[str], edit: Callable[[str], str] | None) -> object:
-    """The options; `edit` changes the help before it is printed."""
-    complaint, help_text = io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8")
+    helps = _wants_help(arguments)
+    # Faults are taken out of the box that the parser explains them in: a wide one breaks no line, and a frame of the
+    # characters of UTF-8 can be told from the text.
+    out = _Captured(sys.stdout.encoding or "ascii", sys.stdout.isatty()) if helps else _Captured("utf-8", False)
+    complaint = io.StringIO()
     try:
-        # The parser explains in a box as wide as the terminal; a wide one breaks no line that is taken out of it.
-        out = contextlib.nullcontext() if edit is None else contextlib.redirect_stdout(help_text)
-        with out, contextlib.redirect_stderr(complaint), _columns(None if _wants_help(arguments) else 1000):
+        with redirect_stdout(out), redirect_stderr(complaint), _columns(None if helps else 1000):
             line = tyro.cli(
                 _line(), prog="keepmap", description=DESCRIPTION, args=list(arguments), use_underscores=True
             )
-            return line.verb
     except SystemExit as stop:
-        if not stop.code:
-            if edit is not None:
-                help_text.seek(0)
-                print(edit(help_text.read()), end="")
-            raise
-        raise InputError(f"{_fault(complaint.getvalue())} (keepmap {arguments[0]} --help)") from None
+        if stop.code:
+            raise InputError(f"{_fault(complaint.getvalue())} (keepmap {arguments[0]} --help)") from None
+        print(_fit(out.getvalue(), out.encoding), end="")
+        return None
+    return VERBS[arguments[0]], line.verb
+
+
+class _Captured(io.StringIO):
+    """What is printed; the parser asks it, in place of stdout, which characters and colours it can show."""
+
+    def __init__(self, encoding: str, is_terminal: bool) -> None:
+        super().__init__()
+        self._encoding, self._is_terminal = encoding, is_terminal
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of what it stands for."""
+        return self._encoding
+
+    def isatty(self) -> bool:
+        """Whether what it stands for is a terminal."""
+        return self._is_terminal
+
+
+def _fit(text: str, encoding: str) -> str:
+    """A help as it is printed."""
+    # The list of verbs, which follows in a table, would make the first line wider than a terminal.
+    text = text.replace("{" + ",".join(VERBS) + "}", "VERB")
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        # The parser's own care for such an output ends at the bullets.
+        return text.replace("•", "*")
+    return text
 
 
 def _line() -> Any:
@@ -66,9 +88,8 @@ def _line() -> Any:
 
     A class of its own, for in the parser's own for a bare union it looks for documentation in all of Python's typing.
     """
-    verbs = tuple(Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items())
-    any_verb = Union[verbs]  # noqa: UP007 - of as many as there are
-    return make_dataclass("Line", [("verb", Annotated[any_verb, tyro.conf.arg(name="")])])
+    verbs: list[Any] = [Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items()]
+    return make_dataclass("Line", [("verb", Annotated[reduce(or_, verbs), tyro.conf.arg(name="")])])
 
 
 def _check(arguments: Sequence[str]) -> None:
@@ -122,7 +143,7 @@ def _fault(box: str) -> str:
     return " ".join(" ".join(sentence).split()).rstrip(".") or "the arguments cannot be read"
 
 
-@contextlib.contextmanager
+@contextmanager
 def _columns(width: int | None) -> Iterator[None]:
     """Let the parser think that the terminal has this width; None is the terminal's own."""
     if width is None:
