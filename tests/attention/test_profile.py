@@ -194,8 +194,10 @@ def test_a_source_whose_layers_differ_or_are_none_is_refused():
         profile_attention(Ragged(), 0)
     with pytest.raises(ModelError, match="nothing was captured"):
         profile_attention(Source(layers=0), 0)
-    with pytest.raises(InputError, match="a str was given"):
-        profile_attention("tiny", 0)
+    with pytest.raises(
+        InputError, match="expected `model` to be a language model, an agent or an nn.Module, got an int"
+    ):
+        profile_attention(3, 0)
 
 
 def test_one_logit_too_many_is_no_other_cell() -> None:

@@ -109,7 +109,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str], option: str) -> None:
 
 def test_transformers_is_silenced_where_a_language_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     silenced: list[str] = []
-    monkeypatch.setattr("keepmap.quiet.quiet_transformers", lambda: silenced.append("yes"))
+    monkeypatch.setattr("keepmap.language_model.quiet_transformers", lambda: silenced.append("yes"))
     monkeypatch.setattr(verbs.Verb, "function", lambda self: lambda **arguments: None)
     for words in (["attention"], ["train"], ["methods"], ["study"]):
         assert main(words) == 0 and silenced == []

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import keepmap.draw
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError
-from keepmap.kv.eviction.evict import Eviction
+from keepmap.kv.eviction.eviction import Eviction
 from tests.drawing.maps import streaming
 from tests.drawing.profiles import profile_of, words_of
 from tests.drawing.test_compressor_study import study

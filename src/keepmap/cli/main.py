@@ -32,7 +32,7 @@ def _main(arguments: Sequence[str]) -> int:
         load_plugins(plugins)
     with naming_options(verb.options(), arguments):
         if getattr(options, "model_name", None) is not None:
-            from keepmap.quiet import quiet_transformers
+            from keepmap.language_model import quiet_transformers
 
             quiet_transformers()
         verb.function()(**verb.arguments(options))

@@ -1,7 +1,6 @@
 """What every method costs on texts: `keepmap.compare`, which prints and writes nothing."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
@@ -81,8 +80,7 @@ def compare(
         h2o_local_window_size=h2o_local_window_size,
     )
     check_chunk_size(chunk_size)
-    with _silently():
-        language_model = as_language_model(model)
+    language_model = as_language_model(model)
     samples = tokenize_texts(
         texts_of(language_model, texts),
         language_model.tokenizer,
@@ -108,17 +106,3 @@ def compare(
     comparison = build_comparison(results, session.facts, decided_by, seed)
     assert comparison is not None
     return replace(comparison, keep_maps=keep_maps)
-
-
-@contextmanager
-def _silently() -> Iterator[None]:
-    """Without the bar that transformers draws while it loads weights; it comes back where it was on."""
-    from transformers.utils import logging
-
-    was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_on:
-            logging.enable_progress_bar()

@@ -12,13 +12,13 @@ from torch import Tensor
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, ModelError
-from keepmap.kv.comparison.likelihood import measure_likelihood
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
 from keepmap.kv.comparison.results import Counts, SampleResult
 from keepmap.kv.data.texts import Sample, Samples, read_texts, tokenize_texts
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.resolve import resolve_method
+from keepmap.kv.likelihood import measure_likelihood
 from keepmap.kv.method import Method
 from keepmap.language_model import LanguageModel, load_language_model
 

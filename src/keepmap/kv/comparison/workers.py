@@ -112,7 +112,7 @@ def death_place(sample: int | None) -> str:
 
 
 def _open(argument: tuple[Job, str]) -> tuple[tuple[Job, Session], Facts]:
-    from keepmap.quiet import quiet_transformers
+    from keepmap.language_model import quiet_transformers
 
     quiet_transformers()
     job, device = argument

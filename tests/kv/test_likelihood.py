@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from keepmap.kv.comparison.likelihood import blocks, measure_likelihood
 
 from keepmap.core.metrics import divergence, negative_log_likelihood, top1_agreement
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv.comparison import likelihood
-from keepmap.kv.comparison.likelihood import blocks, measure_likelihood
 
 WEIGHT = torch.randn(11, 6, generator=torch.Generator().manual_seed(1))
 
