@@ -62,6 +62,7 @@ def test_a_colour_bar_stands_beside_its_axes_and_both_fit() -> None:
     bar.set_ylabel("words beside the bar")
     bar.yaxis.set_label_position("right")
     fit_into_figure([ax])
+    ax.figure.draw_without_rendering()  # an inset follows its Axes when it is drawn
     assert bar.bbox.x0 > ax.bbox.x1
     assert ax.bbox.width < before.width
     assert bar.get_tightbbox().x1 <= before.x1 + 1  # type: ignore[union-attr]
