@@ -50,6 +50,7 @@ NAMES = [option.parameter for option in OPTIONS]
         # Code, quotations and other words stay.
         ("call keepmap.evict(model, ids, density=0.2)", "call keepmap.evict(model, ids, density=0.2)"),
         ("call f(g(1), density=0.2), then density=0.3", "call f(g(1), density=0.2), then --density 0.3"),
+        ("call f((1, density=0.2))", "call f((1, density=0.2))"),
         ("call f(`density`)", "call f(`density`)"),
         ("methods=[Mine(density=0.2)]", "methods=[Mine(density=0.2)]"),
         ("{density=0.2} (in {density=0.3})", "{density=0.2} (in {density=0.3})"),

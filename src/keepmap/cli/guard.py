@@ -85,12 +85,12 @@ def in_options(message: str, options: Iterable[Option], typed: Sequence[str] = (
     if not by_parameter:
         return message
     pattern = _pattern(by_parameter, typed)
-    # For each bracket that is open: whether what it holds is code.
+    # For each bracket that is open: whether it is one of code.
     brackets: list[bool] = []
 
     def replaced(match: re.Match[str]) -> str:
         if match["call"] or match["open"]:
-            brackets.append(any(brackets) or bool(match["call"]))
+            brackets.append(bool(match["call"]))
         elif match["close"] and brackets:
             brackets.pop()
         elif match["bare"] and not any(brackets):

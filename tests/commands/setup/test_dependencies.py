@@ -24,7 +24,7 @@ def test_the_declared_dependencies():
 
 
 @pytest.mark.parametrize(
-    ("found", "least", "ready"),
+    ("version", "least", "ready"),
     [
         ("2.13.0+cpu", "2.8", True),
         ("2.8", "2.8.0", True),
@@ -35,8 +35,8 @@ def test_the_declared_dependencies():
         ("1", "", True),
     ],
 )
-def test_what_is_new_enough(found, least, ready):
-    assert Dependency("x", least, "", found).ready is ready
+def test_what_is_new_enough(version: str | None, least: str, ready: bool) -> None:
+    assert Dependency("x", least, "", version).ready is ready
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Environment:
     """What is installed, and a pip that installs what it is told to."""
 
     def __init__(self) -> None:
-        self.versions = {one.name: one.found for one in dependencies(REPOSITORY)} | {"keepmap": "0.1.0"}
+        self.versions = {package.name: package.version for package in dependencies(REPOSITORY)} | {"keepmap": "0.1.0"}
         self.ran: list[list[str]] = []
         self.code, self.errors, self.works = 0, "", True
 
@@ -42,22 +42,22 @@ class Environment:
 
 @pytest.fixture
 def environment(monkeypatch):
-    made = Environment()
-    monkeypatch.setattr(module, "installed", made.version)
-    monkeypatch.setattr(installing, "installed", made.version)
-    monkeypatch.setattr(subprocess, "run", made.run)
-    return made
+    environment = Environment()
+    monkeypatch.setattr(module, "installed", environment.version)
+    monkeypatch.setattr(installing, "installed", environment.version)
+    monkeypatch.setattr(subprocess, "run", environment.run)
+    return environment
 
 
 def test_nothing_is_missing(environment, capsys):
     assert run([]) == 0
     assert environment.ran == []
-    said = capsys.readouterr().out
-    assert "  ✓ torch 2" in said and said.endswith("✓ All dependencies installed; nothing to do\n")
+    out = capsys.readouterr().out
+    assert "  ✓ torch 2" in out and out.endswith("✓ All dependencies installed; nothing to do\n")
 
 
 def test_torch_first_then_the_rest_then_the_checkout(environment, capsys):
-    pins = {one.name: one.pin for one in dependencies(REPOSITORY)}
+    pins = {package.name: package.pin for package in dependencies(REPOSITORY)}
     environment.versions |= {"tyro": None, "torch": None, "h5py": "3.10.9", "keepmap": None}
     assert run([]) == 0
     assert environment.ran == [
@@ -65,9 +65,9 @@ def test_torch_first_then_the_rest_then_the_checkout(environment, capsys):
         [*PIP, f"h5py=={pins['h5py']}", f"tyro=={pins['tyro']}"],
         [*PIP, "--no-deps", "--editable", str(REPOSITORY)],
     ]
-    said = capsys.readouterr().out
-    assert "✗ torch is not installed\n" in said and "✗ h5py 3.10.9 is too old; 3.11 or newer is needed\n" in said
-    assert said.endswith("✓ All dependencies installed\n")
+    out = capsys.readouterr().out
+    assert "✗ torch is not installed\n" in out and "✗ h5py 3.10.9 is too old; 3.11 or newer is needed\n" in out
+    assert out.endswith("✓ All dependencies installed\n")
     assert run([]) == 0 and len(environment.ran) == 3
 
 
@@ -84,9 +84,9 @@ def test_a_pip_that_fails(environment, capsys):
     environment.code = 1
     environment.errors = "WARNING: retrying\nERROR: Could not find rich\nERROR: No matching distribution\n"
     assert run([]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: pip could not install rich==") and said.count("\n") == 1
-    assert said.endswith("(exit code 1): Could not find rich\n")
+    error = capsys.readouterr().err
+    assert error.startswith("error: pip could not install rich==") and error.count("\n") == 1
+    assert error.endswith("(exit code 1): Could not find rich\n")
     environment.errors = ""
     assert run([]) == 2
     assert capsys.readouterr().err.endswith("(exit code 1): it gave no reason\n")

@@ -22,18 +22,18 @@ class Dependency:
     Attributes:
         least: the oldest version that will do; empty where any will.
         pin: the version that keepmap is tested with; empty where that is not known.
-        found: the version that is installed; None where it is not.
+        version: the one that is installed; None where there is none.
     """
 
     name: str
     least: str
     pin: str
-    found: str | None
+    version: str | None
 
     @property
     def ready(self) -> bool:
         """Whether it is installed and new enough."""
-        return self.found is not None and _release(self.found) >= _release(self.least)
+        return self.version is not None and _release(self.version) >= _release(self.least)
 
     @property
     def requirement(self) -> str:

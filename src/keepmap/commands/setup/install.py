@@ -66,10 +66,10 @@ def mark(good: bool) -> str:
 
 def described(package: Dependency) -> str:
     """A package and its state: `torch 2.13.0`, `h5py is not installed`."""
-    if package.found is None:
+    if package.version is None:
         return f"{package.name} is not installed"
     too_old = "" if package.ready else f" is too old; {package.least} or newer is needed"
-    return f"{package.name} {package.found}{too_old}"
+    return f"{package.name} {package.version}{too_old}"
 
 
 def _commands(needed: Sequence[Dependency], root: Path | None) -> list[list[str]]:

@@ -30,7 +30,14 @@ NEXT = (
 
 @dataclass(frozen=True)
 class Check:
-    """One of the three checks: what it is called, whether all is well, the findings, and the command that mends it."""
+    """One of the three checks.
+
+    Attributes:
+        name: its headline, which says how it went.
+        good: whether all is well.
+        findings: what was looked at, each with whether it is well.
+        mend: the command that mends it; empty where all is well.
+    """
 
     name: str
     good: bool
@@ -85,9 +92,9 @@ def _dependencies(root: Path | None) -> Check:
     if installed("keepmap") is None:
         findings.append((False, "keepmap itself is not installed"))
     good = all(ready for ready, _ in findings)
-    said = "All dependencies installed" if good else "Some dependencies are missing"
+    name = "All dependencies installed" if good else "Some dependencies are missing"
     mend = _command(root, "setup_visualization.py") if root else "python -m pip install --upgrade keepmap"
-    return Check(said, good, tuple(findings), mend)
+    return Check(name, good, tuple(findings), mend)
 
 
 def _trained_model(root: Path | None) -> Check:
@@ -108,8 +115,8 @@ def _trained_model(root: Path | None) -> Check:
     except (ImportError, OSError) as error:
         return Check("Trained model not usable", False, ((False, _one_line(error)),), _again("torch"))
     where = "the embedded agent (there is no checkpoint in runs/)" if newest is None else newest.as_posix()
-    said = f"{where}: {agent.config.model} for {agent.config.env}, {agent.step:,} updates"
-    return Check("Trained model available", True, ((True, said),))
+    finding = f"{where}: {agent.config.model} for {agent.config.env}, {agent.step:,} updates"
+    return Check("Trained model available", True, ((True, finding),))
 
 
 def _dataset(root: Path | None) -> Check:
