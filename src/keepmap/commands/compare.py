@@ -16,14 +16,15 @@ from rich.console import Console
 
 from keepmap.commands.compare_pictures import clear_pictures, draw_method
 from keepmap.commands.progress import progress_bar
+from keepmap.core.versions import versions
 from keepmap.drawing.parts.files import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError
 from keepmap.kv.comparison.files import (
+    PACKAGES,
     ResultKey,
     build_comparison,
     clear_results,
     complete_samples,
-    versions,
     write_comparison,
 )
 from keepmap.kv.comparison.plan import plan_methods
@@ -267,7 +268,7 @@ def _configuration(job: Job, facts: Facts) -> dict[str, Any]:
         "seed": job.seed,
         "dtype": facts.dtype,
         "device": facts.device,
-        "versions": versions(),
+        "versions": versions(*PACKAGES),
     }
 
 

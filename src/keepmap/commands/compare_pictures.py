@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keepmap.core.densities import entry_statistics, token_statistics
+from keepmap.core.files import remove_files
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
 from keepmap.drawing.parts.files import FORMATS
-from keepmap.kv.comparison.files import remove_files
 from keepmap.kv.comparison.session import keep_map_path, label_stem
 from keepmap.kv.method import methods
 

@@ -1,30 +1,25 @@
 """From finished results to the comparison, and to its files."""
 
-import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy
-import torch
 from safetensors import SafetensorError, safe_open
 
-from keepmap import __version__
+from keepmap.core.files import remove_files, write_json
 from keepmap.core.keep_map import FORMAT as KEEP_MAP_FORMAT
-from keepmap.errors import OutputError
 from keepmap.kv.comparison.plan import BASELINE, validates
-from keepmap.kv.comparison.results import Comparison, SampleResult, is_sample_result, write_json
+from keepmap.kv.comparison.results import Comparison, SampleResult, is_sample_result
 from keepmap.kv.comparison.rows import summarise
 from keepmap.kv.comparison.session import NO_CHUNKING, Facts, keep_map_path
 from keepmap.kv.method import methods
 
 __all__ = [
+    "PACKAGES",
     "ResultKey",
     "build_comparison",
     "clear_results",
     "complete_samples",
-    "remove_files",
-    "versions",
     "write_comparison",
 ]
 
@@ -32,20 +27,9 @@ ResultKey = tuple[int, str]
 """(sample, method)."""
 
 LABELS = {NO_CHUNKING: "Baseline (No Chunking)", BASELINE: "Baseline (Chunked)"}
+PACKAGES = ("torch", "transformers", "numpy")
+"""What takes part in a number, beside keepmap and Python."""
 DETAILED, SUMMARY, TIMINGS = "detailed_results.json", "comparison_summary.json", "timings.json"
-
-
-def versions() -> dict[str, str]:
-    """Of everything that takes part in a number."""
-    import transformers
-
-    return {
-        "keepmap": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "numpy": numpy.__version__,
-    }
 
 
 def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) -> list[int]:
@@ -92,23 +76,6 @@ def clear_results(output_dir: Path) -> None:
     samples = [path for path in (output_dir / "samples").glob("sample_*.json") if is_sample_result(path)]
     maps = [keep_map_path(output_dir, method.label) for method in methods().values()]
     remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *filter(_is_keep_map, maps)])
-
-
-def remove_files(paths: Iterable[Path]) -> None:
-    """Remove those of them that are files.
-
-    Raises:
-        OutputError: one cannot be removed.
-    """
-    for path in paths:
-        try:
-            if path.is_file():
-                path.unlink()
-        except OSError as error:
-            raise OutputError(
-                f"cannot remove {path} of an earlier run: {error.strerror or error}; name another folder with "
-                "--output_dir"
-            ) from error
 
 
 def _is_keep_map(path: Path) -> bool:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from keepmap.core.bootstrap import bootstrap_interval
+from keepmap.core.intervals import bootstrap_interval
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import MethodResult, SampleResult
