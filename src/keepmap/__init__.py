@@ -14,6 +14,8 @@ submodule `keepmap.core.keep_map` holds KeepMap; `keepmap.draw` is the submodule
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from keepmap.core.versions import __version__
+
 if TYPE_CHECKING:
     from keepmap import drawing as draw
     from keepmap.agents.acting.agent import load_agent
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     )
     from keepmap.kv.eviction.evict import evict
     from keepmap.language_model import load_language_model
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AttentionProfile",

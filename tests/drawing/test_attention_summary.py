@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from keepmap.core.bootstrap import bootstrap_means
+from keepmap.core.intervals import bootstrap_means
 from keepmap.drawing import attention_summary, save_figure
 from keepmap.drawing.attention_summary import STATISTICS, THRESHOLD
 from keepmap.errors import InputError

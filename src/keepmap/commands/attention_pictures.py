@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.files import remove_files
 from keepmap.drawing import attention_grid, attention_heatmap, attention_lines, attention_summary, save_figure
-from keepmap.kv.comparison.files import remove_files
 
 __all__ = ["Pictures"]
 

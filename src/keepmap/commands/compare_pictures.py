@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keepmap.core.densities import entry_statistics, token_statistics
+from keepmap.core.files import remove_files
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
 from keepmap.drawing.parts.files import FORMATS
-from keepmap.kv.comparison.files import label_stem, remove_files
+from keepmap.kv.comparison.files import label_stem
 from keepmap.kv.method import methods
 
 __all__ = ["clear_pictures", "draw_method"]

@@ -14,7 +14,7 @@ from keepmap.agents.checkpoints import EMBEDDED, find_checkpoint, read_checkpoin
 from keepmap.agents.compressor import compressors as known_compressors
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.config import Config, load_config
-from keepmap.agents.evaluation.evaluate import versions
+from keepmap.agents.evaluation.evaluate import PACKAGES
 from keepmap.agents.study.job import Job, finished, jobs_of, load_baselines
 from keepmap.agents.study.plan import BUDGETS, plan_study
 from keepmap.agents.study.promises import pattern_of, promises_of
@@ -24,13 +24,12 @@ from keepmap.agents.study.timings import action_seconds
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.train import collect_missing
-from keepmap.core.files import make_folder, written_whole
+from keepmap.core.files import make_folder, remove_files, write_json, written_whole
 from keepmap.core.processes import one_thread, run_jobs
+from keepmap.core.versions import versions
 from keepmap.drawing import compressor_study, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
-from keepmap.kv.comparison.files import remove_files
-from keepmap.kv.comparison.results import write_json
 from keepmap.printing.study import header, label, legend, markdown, notes, promise_lines, study_csv, table
 
 __all__ = ["study_compressors"]
@@ -119,7 +118,7 @@ def _measured(jobs: Sequence[Job], options: dict[str, Any]) -> tuple[Study, dict
     runs = [run for run in map(finished, jobs) if run is not None]
     looking = [name for name, one in known_compressors().items() if one.needs_attention]
     rows, pattern = rows_of(runs, looking), pattern_of(runs)
-    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions()), _timings(jobs, rows)
+    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _timings(jobs, rows)
 
 
 def _run(jobs: Sequence[Job], workers: int, folder: Path) -> None:

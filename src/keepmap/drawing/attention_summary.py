@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from keepmap.core.bootstrap import bootstrap_means
+from keepmap.core.intervals import bootstrap_means
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.fitting import fit_into_figure
 from keepmap.drawing.parts.heading import Heading, Wording

@@ -1,4 +1,4 @@
-"""Rows from samples: token-weighted sums, the bootstrap against a slow reference, and the run-time checks."""
+"""Rows from samples: token-weighted sums, and the run-time checks."""
 
 import json
 import math
@@ -6,11 +6,9 @@ import random
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
 
-from keepmap.core import bootstrap
-from keepmap.core.bootstrap import bootstrap_interval
+from keepmap.core.files import write_json
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
@@ -19,7 +17,6 @@ from keepmap.kv.comparison.results import (
     MethodResult,
     SampleResult,
     read_sample_result,
-    write_json,
     write_sample_result,
 )
 from keepmap.kv.comparison.rows import summarise

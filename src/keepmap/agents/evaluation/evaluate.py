@@ -1,16 +1,12 @@
 """Let agents learn goals in their context, and record every episode's return."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import gymnasium
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from keepmap import __version__
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.environments.goals import Goal
@@ -18,9 +14,13 @@ from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.evaluation.returns import Evaluation
 from keepmap.core.progress import Progress, part_of
+from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["check_evaluation", "check_folds", "evaluate", "evaluate_folds", "joined", "versions"]
+__all__ = ["PACKAGES", "check_evaluation", "check_folds", "evaluate", "evaluate_folds", "joined"]
+
+PACKAGES = ("torch", "numpy", "gymnasium")
+"""What takes part in a return, beside keepmap and Python."""
 
 
 def evaluate(
@@ -62,7 +62,7 @@ def evaluate(
         "seed": seed,
         "compressor": None if compressor is None else {"name": compressor.name, **asdict(compressor)},
     }
-    return Evaluation(tuple(goals), tuple(map(agent.room.optimum, goals)), returns, options, versions())
+    return Evaluation(tuple(goals), tuple(map(agent.room.optimum, goals)), returns, options, versions(*PACKAGES))
 
 
 def evaluate_folds(
@@ -173,17 +173,6 @@ def joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
     options["compressor"] = options["compressor"][0] if same else options["compressor"]
     goals, optimum, returns = zip(*parts, strict=True)
     return Evaluation(goals, optimum, np.stack(returns), options, folds[0].versions)
-
-
-def versions() -> dict[str, str]:
-    """Of everything that takes part in a return."""
-    return {
-        "keepmap": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "gymnasium": gymnasium.__version__,
-    }
 
 
 def _check_possible(room: Room, goals: Sequence[Goal], returns: Float[np.ndarray, "G C E"]) -> None:

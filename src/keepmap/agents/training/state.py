@@ -1,9 +1,7 @@
 """A training's state: a fresh one, the newest checkpoint's, and the next checkpoint."""
 
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -24,6 +22,7 @@ from keepmap.agents.checkpoints import (
 from keepmap.agents.config import Config
 from keepmap.agents.environments.goals import Split
 from keepmap.agents.transformer import DecisionTransformer
+from keepmap.core.versions import versions
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["MAY_CHANGE", "alone_in", "prepared", "save"]
@@ -153,7 +152,7 @@ def save(
         "held_out": [list(goal) for goal in split.held_out],
         "seconds": seconds,
         "parameters": sum(value.numel() for value in model.parameters()),
-        "versions": {"python": platform.python_version(), "keepmap": version("keepmap"), "torch": torch.__version__},
+        "versions": versions("torch"),
     }
     folder = run / f"ckpt-{step}"
     write_checkpoint(folder, step, config.as_dict(), facts, model.state_dict(), moments)

@@ -1,24 +1,19 @@
 """The files of a comparison: where they are, writing them, reading them again, clearing an earlier run's."""
 
-import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy
-import torch
 from safetensors import SafetensorError, safe_open
 
-from keepmap import __version__
+from keepmap.core.files import remove_files, write_json
 from keepmap.core.keep_map import FORMAT as KEEP_MAP_FORMAT
 from keepmap.core.keep_map import KeepMap
-from keepmap.errors import OutputError
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
     Comparison,
     MethodResult,
     is_sample_result,
-    write_json,
     write_sample_result,
 )
 from keepmap.kv.comparison.rows import ResultKey
@@ -27,32 +22,20 @@ from keepmap.kv.method import methods
 
 __all__ = [
     "DETAILED",
+    "PACKAGES",
     "SavedKeepMaps",
     "clear_results",
     "keep_map_path",
     "label_stem",
-    "remove_files",
     "sample_folder",
     "sample_result_path",
-    "versions",
     "write_comparison",
     "write_finished",
 ]
 
+PACKAGES = ("torch", "transformers", "numpy")
+"""What takes part in a number, beside keepmap and Python."""
 DETAILED, SUMMARY, TIMINGS = "detailed_results.json", "comparison_summary.json", "timings.json"
-
-
-def versions() -> dict[str, str]:
-    """Of everything that takes part in a number."""
-    import transformers
-
-    return {
-        "keepmap": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "numpy": numpy.__version__,
-    }
 
 
 def label_stem(label: str) -> str:
@@ -119,23 +102,6 @@ def clear_results(output_dir: Path) -> None:
     samples = [path for path in sample_folder(output_dir).glob("sample_*.json") if is_sample_result(path)]
     maps = [keep_map_path(output_dir, method.label) for method in methods().values()]
     remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *filter(_is_keep_map, maps)])
-
-
-def remove_files(paths: Iterable[Path]) -> None:
-    """Remove those of them that are files.
-
-    Raises:
-        OutputError: one cannot be removed.
-    """
-    for path in paths:
-        try:
-            if path.is_file():
-                path.unlink()
-        except OSError as error:
-            raise OutputError(
-                f"cannot remove {path} of an earlier run: {error.strerror or error}; name another folder with "
-                "--output_dir"
-            ) from error
 
 
 def _is_keep_map(path: Path) -> bool:

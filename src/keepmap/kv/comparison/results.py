@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keepmap.core.files import written_whole
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError
@@ -19,7 +18,6 @@ __all__ = [
     "SampleResult",
     "is_sample_result",
     "read_sample_result",
-    "write_json",
     "write_sample_result",
 ]
 
@@ -244,17 +242,6 @@ class Comparison(ResultTable, Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.document())
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all, the same bytes for the same values.
-
-    Raises:
-        OutputError: the path cannot be written.
-    """
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_sample_result(path: Path, result: SampleResult) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keepmap.core.bootstrap import bootstrap_interval
+from keepmap.core.intervals import bootstrap_interval
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv.comparison.plan import BASELINE, MethodPlan, validates
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keepmap.kv.comparison.files import SavedKeepMaps, clear_results, versions, write_comparison
+from keepmap.kv.comparison.files import PACKAGES, SavedKeepMaps, clear_results, write_comparison
 from keepmap.kv.comparison.results import Comparison, SampleResult
 from keepmap.kv.comparison.rows import ResultKey, build_comparison, complete_samples
 from keepmap.kv.comparison.session import Facts, Finished, Job
@@ -152,7 +152,7 @@ def configuration(
         "seed": seed,
         "dtype": facts.dtype,
         "device": facts.device,
-        "versions": versions(),
+        "versions": versions(*PACKAGES),
     }
 
 
