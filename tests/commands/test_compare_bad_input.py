@@ -120,7 +120,7 @@ def broken(model_folder: Path, folder: Path, fault: str) -> Path:
         ("no tokenizer", "has no tokenizer"),
         ("cut weights", "cannot load the weights"),
         ("other weights", "cannot load the weights"),
-        ("other architecture", "BloomForCausalLM cannot be done"),
+        ("other architecture", "BloomForCausalLM is not supported"),
     ],
 )
 def test_models(capfd, place, model_folder, data_file, tmp_path, fault, message):

@@ -220,7 +220,7 @@ def _report(
             "format": FORMAT,
             "keepmap": __version__,
             "model": host.name,
-            "queries": profiles[0].said,
+            "queries": profiles[0].scope,
             "seed": seed,
             "samples": [{"heading": one.heading, "about": one.about} for one in found],
             "layers": by_layer,
