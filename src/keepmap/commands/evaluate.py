@@ -14,13 +14,12 @@ from keepmap.agents.environments.goals import Goal
 from keepmap.agents.evaluation.evaluate import check_evaluation, check_folds, evaluate, evaluate_folds
 from keepmap.agents.evaluation.returns import Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
-from keepmap.core.files import make_folder
+from keepmap.core.files import make_folder, write_json
 from keepmap.core.registry import read_options
 from keepmap.drawing import learning_curve, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
 from keepmap.kv.comparison.files import remove_files
-from keepmap.kv.comparison.results import write_json
 from keepmap.printing.evaluation import header, summary, table
 
 __all__ = ["evaluate_agents"]

@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from keepmap.errors import OutputError
 
-__all__ = ["folder_written_whole", "in_one_order", "make_folder", "written_whole"]
+__all__ = ["folder_written_whole", "in_one_order", "make_folder", "write_json", "written_whole"]
 
 
 @contextmanager
@@ -47,6 +48,17 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all, the same bytes for the same values.
+
+    Raises:
+        OutputError: the path cannot be written.
+    """
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def make_folder(path: Path) -> Path:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from keepmap.agents.evaluation.returns import EARLY
-from keepmap.agents.study.results import BASELINE, Row, Study
+from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
 from keepmap.drawing.parts.style import curve_style, figure_style
 from keepmap.errors import InputError
@@ -69,7 +69,7 @@ def compressor_study(
     return tuple(axes)
 
 
-def _rows(study: Study, trained: bool) -> list[Row]:
+def _rows(study: Study, trained: bool) -> list[StudyRow]:
     return [
         row for row in study.rows if row.trained == trained and row.compressor != BASELINE and row.share is not None
     ]
@@ -88,7 +88,7 @@ def _heading(study: Study, names: Sequence[str], title: str, width: float) -> He
 
 
 def _draw(ax: Axes, study: Study, trained: bool, names: Sequence[str], budgets: Sequence[float]) -> None:
-    by_name: dict[str, list[Row]] = {name: [] for name in names}
+    by_name: dict[str, list[StudyRow]] = {name: [] for name in names}
     for row in _rows(study, trained):
         by_name[row.compressor].append(row)
     drawn: list[ErrorbarContainer] = []

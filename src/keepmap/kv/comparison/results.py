@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from keepmap.core.files import written_whole
+from keepmap.core.files import write_json
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = [
@@ -195,17 +195,6 @@ class Comparison(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.document())
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all, the same bytes for the same values.
-
-    Raises:
-        OutputError: the path cannot be written.
-    """
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_sample_result(path: Path, result: SampleResult) -> None:
