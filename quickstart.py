@@ -10,6 +10,7 @@ if __name__ == "__main__":
         sys.exit(2)
     if find_spec("keepmap") is None:
         sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
+    from keepmap.cli.guard import guarded
     from keepmap.commands.setup.quickstart import quickstart
 
-    sys.exit(quickstart())
+    sys.exit(guarded(lambda: quickstart(sys.argv[1:])))

@@ -80,7 +80,7 @@ def _our_acting(config: Config, n_transit: int, some: Sequence[tuple[int, ...]],
         episodes,
         size=config.n_transit,
         slide=config.slide(),
-        tell=lambda _: moments.append(time.perf_counter()),
+        progress=lambda share: moments.append(time.perf_counter()),
     )
     return len(some) * counted / (moments[config.n_transit + counted - 1] - moments[config.n_transit - 1])
 
@@ -166,7 +166,7 @@ def time_until_solved(report: Report, config: Config, episodes: int) -> list[Goa
 
         reached = False
         try:
-            train(config, watch)
+            train(config, watch=watch)
             look()
         except _Enough:
             reached = True

@@ -1,80 +1,169 @@
 """keepmap shows which parts of its context a transformer uses, and measures exactly what dropping the rest costs.
 
-    language_model = keepmap.load_language_model("tiny")
-    eviction = keepmap.evict(language_model, language_model.tokenizer.encode(text), "streaming_llm", density=0.2)
-    print(eviction.keep_map.density(), eviction.logits.shape)
+A language model and its KV cache:
+
+    eviction = keepmap.evict("tiny", "The capital of France is", "streaming_llm", density=0.2)
+    eviction.keep_map, eviction.logits, eviction.damage()
+    keepmap.compare("tiny", texts, ["h2o", "expected_attention"], density=0.2)
+
+An agent that learns in its context, and its history:
 
     agent = keepmap.load_agent("tiny")
-    returns = agent.play(gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=8), episodes=40)
+    agent.play(gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=8), episodes=40, compressor="recency")
+    keepmap.evaluate(agent, episodes=40)
 
-Every public name is loaded when it is first used: `import keepmap` alone loads neither torch nor transformers. The
-submodule `keepmap.core.keep_map` holds KeepMap; `keepmap.draw` is the submodule `keepmap.drawing`.
+Both: `profile_attention` looks, `suggest` says what could be dropped, `verify` drops it, `draw` draws. A model
+is a loaded one, a folder, a hub id, a GGUF file or "tiny"; a text is a string, token ids, or what a tokenizer gives.
+Every name is loaded when it is first used: `import keepmap` alone loads neither torch nor transformers.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from keepmap.core.versions import __version__
+
 if TYPE_CHECKING:
-    from keepmap import drawing as draw
-    from keepmap.agents.acting.agent import load_agent
+    from keepmap import draw
+    from keepmap.agents.acting.agent import Agent, load_agent
+    from keepmap.agents.acting.context import Context
+    from keepmap.agents.collection.collect import collect
+    from keepmap.agents.collection.dataset import Histories, open_histories
+    from keepmap.agents.collection.source import Source, sources
+    from keepmap.agents.compressor import Compressor, compressors
+    from keepmap.agents.compressors.adaptive import AdaptiveCompressor
+    from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+    from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
+    from keepmap.agents.compressors.random import RandomCompressor
+    from keepmap.agents.compressors.recency import RecencyCompressor
+    from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
+    from keepmap.agents.compressors.threshold import ThresholdCompressor
+    from keepmap.agents.compressors.uniform import UniformCompressor
+    from keepmap.agents.environments import environments
+    from keepmap.agents.evaluation.evaluate import evaluate
+    from keepmap.agents.evaluation.returns import Evaluation, read_evaluation
+    from keepmap.agents.history import History
+    from keepmap.agents.study.results import Study, read_study
+    from keepmap.agents.training.loop import train
     from keepmap.attention.profile import AttentionProfile
     from keepmap.attention.profiling import profile_attention
     from keepmap.commands.compare import compare_compression_methods
     from keepmap.core.keep_map import KeepMap
-    from keepmap.errors import (
-        ImpossibleResultError,
-        InputError,
-        KeepmapError,
-        ModelError,
-        OutputError,
-        WorkerError,
-    )
+    from keepmap.errors import ImpossibleResultError, InputError, KeepmapError, ModelError, OutputError, WorkerError
+    from keepmap.insight.suggestion import Suggestion
+    from keepmap.insight.verdicts import suggest
+    from keepmap.insight.verification import Verification
+    from keepmap.kv.comparison.compare import compare
+    from keepmap.kv.comparison.reading import read_comparison
+    from keepmap.kv.comparison.results import Comparison
     from keepmap.kv.eviction.evict import evict
-    from keepmap.language_model import load_language_model
-
-__version__ = "0.1.0"
+    from keepmap.kv.eviction.eviction import Damage, Eviction
+    from keepmap.kv.method import LayerInput, Received, Scored, methods
+    from keepmap.language_model import LanguageModel, load_language_model
 
 __all__ = [
+    "AdaptiveCompressor",
+    "Agent",
+    "AttentionBasedCompressor",
     "AttentionProfile",
+    "Comparison",
+    "Compressor",
+    "Context",
+    "Damage",
+    "Evaluation",
+    "Eviction",
+    "ExponentialDecayCompressor",
+    "Histories",
+    "History",
     "ImpossibleResultError",
     "InputError",
     "KeepMap",
     "KeepmapError",
+    "LanguageModel",
+    "LayerInput",
     "ModelError",
     "OutputError",
+    "RandomCompressor",
+    "Received",
+    "RecencyCompressor",
+    "RewardAwareCompressor",
+    "Scored",
+    "Source",
+    "Study",
+    "Suggestion",
+    "ThresholdCompressor",
+    "UniformCompressor",
+    "Verification",
     "WorkerError",
     "__version__",
+    "collect",
+    "compare",
     "compare_compression_methods",
+    "compressors",
     "draw",
+    "environments",
+    "evaluate",
     "evict",
     "load_agent",
     "load_language_model",
+    "methods",
+    "open_histories",
     "profile_attention",
+    "read_comparison",
+    "read_evaluation",
+    "read_study",
+    "sources",
+    "suggest",
+    "train",
 ]
 
-_HOME = {
-    "AttentionProfile": "keepmap.attention.profile",
-    "ImpossibleResultError": "keepmap.errors",
-    "InputError": "keepmap.errors",
-    "KeepMap": "keepmap.core.keep_map",
-    "KeepmapError": "keepmap.errors",
-    "ModelError": "keepmap.errors",
-    "OutputError": "keepmap.errors",
-    "WorkerError": "keepmap.errors",
-    "compare_compression_methods": "keepmap.commands.compare",
-    "draw": "keepmap.drawing",
-    "evict": "keepmap.kv.eviction.evict",
-    "load_agent": "keepmap.agents.acting.agent",
-    "load_language_model": "keepmap.language_model",
-    "profile_attention": "keepmap.attention.profiling",
+_HOMES = {
+    "keepmap.agents.acting.agent": "Agent load_agent",
+    "keepmap.agents.acting.context": "Context",
+    "keepmap.agents.collection.collect": "collect",
+    "keepmap.agents.collection.dataset": "Histories open_histories",
+    "keepmap.agents.collection.source": "Source sources",
+    "keepmap.agents.compressor": "Compressor compressors",
+    "keepmap.agents.compressors.adaptive": "AdaptiveCompressor",
+    "keepmap.agents.compressors.attention_based": "AttentionBasedCompressor",
+    "keepmap.agents.compressors.exponential_decay": "ExponentialDecayCompressor",
+    "keepmap.agents.compressors.random": "RandomCompressor",
+    "keepmap.agents.compressors.recency": "RecencyCompressor",
+    "keepmap.agents.compressors.reward_aware": "RewardAwareCompressor",
+    "keepmap.agents.compressors.threshold": "ThresholdCompressor",
+    "keepmap.agents.compressors.uniform": "UniformCompressor",
+    "keepmap.agents.environments": "environments",
+    "keepmap.agents.evaluation.evaluate": "evaluate",
+    "keepmap.agents.evaluation.returns": "Evaluation read_evaluation",
+    "keepmap.agents.history": "History",
+    "keepmap.agents.study.results": "Study read_study",
+    "keepmap.agents.training.loop": "train",
+    "keepmap.attention.profile": "AttentionProfile",
+    "keepmap.attention.profiling": "profile_attention",
+    "keepmap.commands.compare": "compare_compression_methods",
+    "keepmap.core.keep_map": "KeepMap",
+    "keepmap.errors": "ImpossibleResultError InputError KeepmapError ModelError OutputError WorkerError",
+    "keepmap.insight.suggestion": "Suggestion",
+    "keepmap.insight.verdicts": "suggest",
+    "keepmap.insight.verification": "Verification",
+    "keepmap.kv.comparison.compare": "compare",
+    "keepmap.kv.comparison.reading": "read_comparison",
+    "keepmap.kv.comparison.results": "Comparison",
+    "keepmap.kv.eviction.evict": "evict",
+    "keepmap.kv.eviction.eviction": "Damage Eviction",
+    "keepmap.kv.method": "LayerInput Received Scored methods",
+    "keepmap.language_model": "LanguageModel load_language_model",
 }
+"""Module -> the names that it gives to the front door."""
+
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:
+    if name == "draw":
+        return import_module("keepmap.draw")
     if name not in _HOME:
         raise AttributeError(f"module 'keepmap' has no attribute {name!r}")
-    module = import_module(_HOME[name])
-    value = module if name == "draw" else getattr(module, name)
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

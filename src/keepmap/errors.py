@@ -7,8 +7,19 @@
     ├── WorkerError             a worker process died too often               (also a RuntimeError)
     └── ImpossibleResultError   a number broke an invariant: a bug, or a broken model (also an ArithmeticError)
 
-A message is one line: what was asked, what was found, what to do. The command line prints it after `error: ` and
+A message is one line: what was expected, what was given, what to do. The command line prints it after `error: ` and
 exits with 2; `assert` is kept for our own bugs.
+
+A message names a parameter in backquotes, `max_length`, or with its value, max_length=256; the command line says
+--max_length and --max_length 256 instead, where the verb that runs has such an option. It reads these two forms only:
+
+- a name in backquotes that is the name of a parameter and nothing else;
+- name=value where the name begins a word, and the value is a number, a word, a quotation, or a list, tuple or mapping
+  of these: dtype="float32" becomes --dtype float32, layers=[0, 1] becomes --layers 0 1, verify=True becomes --verify.
+
+Everything else stays as it is. Text in "double quotes", in 'single quotes' or in backquotes with anything but a name is
+a quotation; what stands between square or curly brackets, and in the parentheses of a call such as f(density=0.2), is
+code; words that the user has typed are the user's.
 """
 
 import difflib
@@ -22,6 +33,7 @@ __all__ = [
     "OutputError",
     "WorkerError",
     "did_you_mean",
+    "kind_of",
 ]
 
 
@@ -34,11 +46,11 @@ class InputError(KeepmapError, ValueError):
 
 
 class ModelError(KeepmapError, ValueError):
-    """A model, a tokenizer or a surrogate cannot be loaded, or cannot be done right."""
+    """A model, a tokenizer or a surrogate cannot be loaded, or is not supported."""
 
 
 class OutputError(KeepmapError, OSError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the given place."""
 
 
 class WorkerError(KeepmapError, RuntimeError):
@@ -49,8 +61,26 @@ class ImpossibleResultError(KeepmapError, ArithmeticError):
     """A number broke an invariant (a density above 1, an eviction that changed nothing, a NaN)."""
 
 
-def did_you_mean(asked: str, known: Iterable[str]) -> str:
-    """The end of an error message: the close match to `asked` if there is one, else all that is known."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the close match to `name` if there is one, else all that is known.
+
+    >>> did_you_mean("densty", ["density", "seed"])
+    'did you mean "density"?'
+    """
     known = sorted(known)
-    close = difflib.get_close_matches(asked, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1)
     return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(known)}"
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for the end of "expected ..., got ...".
+
+    >>> kind_of([1, 2]), kind_of(3), kind_of(None), kind_of(int)
+    ('a list', 'an int', 'None', 'the class int')
+    """
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"

@@ -59,34 +59,6 @@ def test_every_step_equals_a_pass_for_that_step_alone(batch: int, n: int) -> Non
             assert (together - alone).abs().max() < AGREE
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 17, 160])
-@pytest.mark.parametrize("rows", ["all", "queries"])
-def test_the_causal_kernels_are_the_masked_softmax_with_its_gradients(n: int, rows: str) -> None:
-    torch.manual_seed(n)
-    q, k, v = (torch.randn(2, 2, 2 * n, 8, requires_grad=True) for _ in range(3))
-    asked = q if rows == "all" else q[:, :, n:]
-    weights = torch.randn(asked.shape)
-    fused = kernels.fused_all_steps(asked, k, v)
-    slow = kernels.explicit(kernels.packed_visible(n))(asked, k, v)
-    assert (fused - slow).abs().max() < AGREE
-    ours = torch.autograd.grad((fused * weights).sum(), (q, k, v))
-    theirs = torch.autograd.grad((slow * weights).sum(), (q, k, v))
-    for one, other in zip(ours, theirs, strict=True):
-        assert (one - other).abs().max() < AGREE
-
-
-def test_nobody_sees_a_later_step_and_no_transition_sees_a_query() -> None:
-    visible = kernels.packed_visible(3)
-    assert visible.int().tolist() == [
-        [1, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0],
-        [0, 0, 0, 1, 0, 0],
-        [1, 0, 0, 0, 1, 0],
-        [1, 1, 0, 0, 0, 1],
-    ]
-
-
 def test_what_is_not_valid_is_not_looked_at(model: DecisionTransformer) -> None:
     valid = torch.tensor([[1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1]], dtype=torch.bool)
     whole = replace(history(2, 6), valid=valid)
@@ -139,7 +111,9 @@ def test_some_steps_are_every_steps_rows(model: DecisionTransformer) -> None:
 def test_dropout_acts_in_training_alone() -> None:
     torch.manual_seed(0)
     for options in ({"dropout": 0.5}, {"attn_dropout": 0.5}):
-        model = DecisionTransformer(DecisionShape((5, 5), 5, 16, 2, 2, 32, **options))
+        model = DecisionTransformer(
+            DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32, **options)
+        )
         steps = history(1, 8)
         with torch.no_grad():
             assert (every_step(model, steps) - every_step(model, steps)).abs().max() > 1e-3

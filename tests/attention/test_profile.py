@@ -15,6 +15,7 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError, ModelError, OutputError
+from tests.drawing.profiles import Chosen
 
 ABOUT = '{"layers": [0], "heads": [0], "kv_heads": [0], "n_sink": 4, "window": 9, "info": {}, "labels": null}'
 
@@ -193,5 +194,15 @@ def test_a_source_whose_layers_differ_or_are_none_is_refused():
         profile_attention(Ragged(), 0)
     with pytest.raises(ModelError, match="nothing was captured"):
         profile_attention(Source(layers=0), 0)
-    with pytest.raises(InputError, match="a str was given"):
-        profile_attention("tiny", 0)
+    with pytest.raises(
+        InputError, match="expected `model` to be a language model, an agent or an nn.Module, got an int"
+    ):
+        profile_attention(3, 0)
+
+
+def test_one_logit_too_many_is_no_other_cell() -> None:
+    logits = torch.zeros(21, 21)
+    logits[20, 9] = 9.0
+    found = profile_attention(Chosen(logits), None).map(0, 0, 4)
+    assert np.unravel_index(found.maximum.argmax(), (4, 4))[1] in (0, 1)
+    assert found.maximum[3, 1] == pytest.approx(1.0, abs=0.01)

@@ -1,12 +1,10 @@
 """`keepmap attention` as users type it: the document's block and files, texts, what it refuses."""
 
-import inspect
 import json
 import os
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ from keepmap.agents.acting.agent import load_agent
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.cli import main
-from keepmap.cli.options import Attention
 from keepmap.commands.attention import visualize_attention
 from keepmap.commands.attention_samples import agent_samples, trajectory_samples
 from keepmap.errors import InputError
@@ -338,9 +335,3 @@ def test_the_front_door(small) -> None:
     )
     assert refused.returncode == 2
     assert 'did you mean "--samples"' in refused.stderr
-
-
-def test_the_command_and_the_function_have_the_same_options() -> None:
-    parameters = inspect.signature(visualize_attention).parameters
-    options = {one.name: one.default for one in fields(Attention)}
-    assert {name: one.default for name, one in parameters.items()} == options

@@ -1,6 +1,5 @@
 """The commands as users type them, in processes of their own."""
 
-import inspect
 import json
 import os
 import re
@@ -8,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -117,9 +115,9 @@ def test_the_files_hold_the_figures(compared):
     assert detailed["complete"] is True
     assert set(detailed["methods"]) == {"baseline", "baseline_no_chunking", *METHODS}
     samples = detailed["methods"]["h2o"]["samples"]
-    assert [(one["sample"], one["line"]) for one in samples] == [(0, 1), (1, 3), (2, 4)]
+    assert [(sample["sample"], sample["line"]) for sample in samples] == [(0, 1), (1, 3), (2, 4)]
     assert detailed["methods"]["h2o"]["avg_nll"] == pytest.approx(
-        sum(one["nll"] for one in samples) / sum(one["n_predicted"] for one in samples)
+        sum(sample["nll"] for sample in samples) / sum(sample["n_predicted"] for sample in samples)
     )
     configuration = detailed["configuration"]
     assert (configuration["skipped_lines"], configuration["seed"]) == ([2], 0)
@@ -237,17 +235,3 @@ def test_an_error_is_one_line_and_exit_code_2(tmp_path):
     assert done.stderr == (
         "error: no data file at none.jsonl: no such file; `keepmap sample-data --out none.jsonl` makes one\n"
     )
-
-
-def test_the_function_takes_the_commands_options():
-    from keepmap import compare_compression_methods
-    from keepmap.cli.options import Compare
-
-    options = {field.name: field.default for field in fields(Compare)}
-    parameters = {name: one.default for name, one in inspect.signature(compare_compression_methods).parameters.items()}
-    assert options.pop("no_visualize") is not parameters.pop("visualize_first_sample")
-    assert options.keys() == parameters.keys()
-    assert options.pop("methods") == (parameters.pop("methods"),)
-    assert options.pop("data_path") is not None
-    parameters.pop("data_path")
-    assert options == parameters

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,7 @@ from keepmap.drawing.parts.files import FORMATS
 from keepmap.errors import OutputError
 from keepmap.kv.comparison import files as build
 from keepmap.kv.comparison import session as compare
-from keepmap.kv.comparison.plan import plan_methods
-from keepmap.kv.comparison.results import Counts, SampleResult
-from keepmap.kv.comparison.rows import summarise
 from keepmap.kv.eviction.evict import evict
-from keepmap.printing.comparison import advice_lines
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -92,25 +87,6 @@ def test_pictures_of_an_earlier_run_are_cleared_and_no_others(comparing, tmp_pat
     clear_pictures(folder / "nothing")
 
 
-def advice(methods: str, density: float, n_compressible: int = 9, **options: object) -> list[str]:
-    (plan,) = plan_methods(methods, **options).methods
-    kept = Counts(9, round(9 * density), 9, round(9 * density))
-    results = [SampleResult(plan.key, 0, 1, 9, 8, 9.0, 0.0, 0, kept, kept, 1.0)]
-    row = replace(summarise(plan.label, results, results, plan, 0), density_compressible=density)
-    lines = advice_lines(row, plan, n_compressible)
-    assert all(len(line) <= 80 for line in lines)
-    return lines
-
-
-def test_a_method_that_selects_nothing_comes_with_advice():
-    assert advice("kvzap", 1.0) == ["    Nothing compressible was evicted: try --density 0.2 or a higher threshold"]
-    assert advice("kvzap", 0.0) == ["    Everything compressible was evicted: try --density 0.2 or a lower threshold"]
-    assert advice("h2o", 1.0) == ["    Nothing compressible was evicted: try a lower --density"]
-    assert advice("h2o", 0.0) == ["    Everything compressible was evicted: try a higher --density"]
-    assert advice("h2o", 1.0, 0) == ["    The texts have nothing compressible: try a smaller --sliding_window_size"]
-    assert advice("kvzap", 0.999) == advice("streaming_llm", 0.0) == advice("random_validation", 0.0) == []
-
-
 def test_the_advice_stands_below_the_statistics(comparing, capfd):
     assert comparing("--methods", "random", "--thresholds", '{"random": 2}', "--no_visualize") == 0
     assert (
@@ -133,6 +109,5 @@ except keepmap.InputError as error:
 def test_the_script_can_be_imported_as_old_code_does_and_loads_models_itself():
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout == (
-        "model_name is a loaded object; a comparison loads its model by a name or from a folder (keepmap.evict takes "
-        "loaded models)\n"
+        "expected a name or a folder, got model_name of type object; keepmap.compare takes loaded models\n"
     )

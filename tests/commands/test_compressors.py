@@ -1,9 +1,7 @@
 """`keepmap compressors`: the table, the picture and what it refuses, with an agent that attends to rewards."""
 
-import inspect
 import os
 import re
-from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +10,6 @@ import torch
 from keepmap.agents import compression_strategies as strategies
 from keepmap.agents.compressor import History, compressors
 from keepmap.cli import main
-from keepmap.cli.options import Compressors
-from keepmap.commands.compressors import show_compressors
 
 
 @pytest.fixture
@@ -89,8 +85,3 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, asked, arguments, m
     assert error.startswith("error: ") and error.count("\n") == 1
     assert message in error
     assert os.listdir() == ["file"]
-
-
-def test_the_function_takes_the_commands_options() -> None:
-    options = {field.name: field.default for field in fields(Compressors)}
-    assert options == {name: one.default for name, one in inspect.signature(show_compressors).parameters.items()}

@@ -1,13 +1,12 @@
 """`keepmap evaluate` as users type it: what it writes, what it says, and what it refuses."""
 
-import inspect
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -290,12 +289,3 @@ def test_many_goals_are_cut_in_the_table_and_whole_in_the_file(place: Path, caps
     assert "and 21 more, in evaluation.json" in lines and max(map(len, lines)) <= 80
     assert sum(line.startswith("Env ") for line in lines) == 100
     assert len(read_evaluation("large/evaluation.json").goals) == 121
-
-
-def test_the_function_takes_the_commands_options() -> None:
-    from keepmap.cli.options import Evaluate
-    from keepmap.commands.evaluate import evaluate_agents
-
-    options = {field.name.replace("set", "settings"): field.default for field in fields(Evaluate)}
-    parameters = {name: one.default for name, one in inspect.signature(evaluate_agents).parameters.items()}
-    assert options | {"goals": "held_out"} == parameters

@@ -1,9 +1,8 @@
 """`keepmap study` as users type it: what it writes, what it says, what it does not do again, and what it refuses."""
 
 import csv
-import inspect
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from keepmap.agents.study.results import read_study
 from keepmap.agents.study.run import do_job
 from keepmap.agents.training.state import alone_in
 from keepmap.cli import main
-from keepmap.cli.options import Study as Options
-from keepmap.commands.study import study_compressors
 from tests.agents.study.baselines import make_baselines
 
 SMALL = ["--compressors", "recency,attention", "--budgets", "75", "--seeds", "1", "--updates", "3", "--copies", "1"]
@@ -258,9 +255,3 @@ def test_histories_are_collected_for_each_place_where_they_are_missing(
     words = ["--compressors", "recency", "--budgets", "75", "--seeds", "2", "--copies", "1", "--output_dir", "homes"]
     assert main(["study", "--checkpoint", "runs/base0", "runs/base1", *words]) == 130
     assert sorted(map(str, collected)) == ["here", "there"]
-
-
-def test_the_function_and_the_command_have_the_same_options() -> None:
-    names = {field.name for field in fields(Options)}
-    names = {"settings" if name == "set" else name for name in names}
-    assert {*inspect.signature(study_compressors).parameters} == names

@@ -8,7 +8,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from keepmap.kv.eviction.evict import Eviction, evict
+from keepmap.kv.eviction.evict import evict
+from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.method import Method
 from keepmap.kv.methods.kvzap import KVzap
 from keepmap.language_model import load_language_model

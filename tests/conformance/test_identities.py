@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepmap.kv.eviction.dense import dense
-from keepmap.kv.eviction.evict import Eviction, evict
+from keepmap.kv.eviction.evict import evict
+from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.method import Method, method_class, method_names
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.conformance.cases import surrogate

@@ -145,3 +145,16 @@ def test_shares_are_those_of_each_cell(rows: int, n: int, seed: int) -> None:
 def test_colours_are_those_of_the_figures_and_no_number_is_a_dash() -> None:
     assert EVICTED_TO_KEPT == (EVICTED, KEPT)
     assert [number(one) for one in (float("nan"), 0.12345, 3.0)] == ["–", "0.123", "3"]
+
+
+def test_little_is_told_from_nothing_and_nan_is_transparent() -> None:
+    (picture,) = pictures(strip(np.array([[0.0, 0.001, 1.0, np.nan]]), "x", ("#000000", "#ffffff")))
+    assert picture[0, :3, 0].tolist() == sorted(set(picture[0, :3, 0].tolist()))
+    assert picture[0, 0, 0] == 0 and picture[0, 2, 0] == 255
+    assert picture[0, :, 3].tolist() == [255, 255, 255, 0]
+
+
+def test_a_square_picture_is_as_wide_as_its_columns() -> None:
+    page = strip(np.ones((2, 5)), "x", square=True)
+    assert "width:60px;max-width:100%;height:24px" in page
+    assert "width:100%;height:24px" in strip(np.ones((2, 5)), "x")

@@ -1,14 +1,17 @@
-"""Jobs spread over processes: what dies is done again, what fails is said, nothing is left behind."""
+"""Jobs spread over processes: what dies is done again, what fails is raised, nothing is left behind."""
 
 import multiprocessing
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from keepmap.core.processes import run_jobs
+from keepmap.core.processes import Crew, JobDone, JobMessage, WorkerReady, run_crew, run_jobs
+from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError, WorkerError
-from tests.core.file_jobs import write
+from keepmap.kv.method import method_class
+from tests.core.file_jobs import PluginJob, add, open_tools, place, write, write_power
 
 
 def test_processes_do_every_job_and_replace_the_dead(tmp_path: Path) -> None:
@@ -52,3 +55,75 @@ def test_one_worker_is_this_process(tmp_path: Path) -> None:
     told: list[tuple[int, float]] = []
     run_jobs([tmp_path / "a"], write, 1, tmp_path, lambda *what: told.append(what), lambda *what: None)
     assert told == [(0, 0.5), (0, 1.0)]
+
+
+def crew() -> Crew:
+    return Crew(
+        set_up=open_tools,
+        work=add,
+        threads=1,
+        describe=place,
+        advice="use less",
+        parts=(".*",),
+    )
+
+
+def test_each_worker_is_set_up_once_and_its_facts_say_what_the_jobs_are(tmp_path: Path) -> None:
+    ready, sums, done = [], {}, []
+    with closing(run_crew(crew(), [(tmp_path, 10), (tmp_path, 10)], range, tmp_path)) as events:
+        for event in events:
+            match event:
+                case WorkerReady(facts):
+                    assert not sums or ready
+                    ready.append(facts)
+                case JobMessage(index, content):
+                    sums.setdefault(index, []).append(content)
+                case JobDone(index):
+                    done.append(index)
+    assert set(ready) == {5} and 1 <= len(ready) <= 2
+    assert sums == {index: [10 + index, -1] for index in range(5)} and sorted(done) == list(range(5))
+    assert 1 <= len(list(tmp_path.glob("set-up-*"))) <= 2
+    assert not multiprocessing.active_children()
+
+
+def test_workers_that_die_before_their_first_job_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "dies").touch()
+    with pytest.raises(WorkerError, match=r"two workers died in setting up .*exit code -9.* of memory: use less"):
+        list(run_crew(crew(), [(tmp_path, 1)], range, tmp_path))
+    assert not multiprocessing.active_children()
+
+
+def test_a_run_that_is_no_longer_wanted_ends_its_workers(tmp_path: Path) -> None:
+    events = run_crew(crew(), [(tmp_path, 1), (tmp_path, 2)], range, tmp_path)
+    assert isinstance(next(events), WorkerReady) and multiprocessing.active_children()
+    events.close()
+    assert not multiprocessing.active_children()
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from keepmap.kv.method import Scored
+
+@dataclass(frozen=True)
+class Mine(Scored):
+    power: float = 2.0
+    name: ClassVar[str] = "mine_in_processes"
+    label: ClassVar[str] = "Mine"
+    needs: ClassVar[str] = "position"
+
+    def score(self, layer):
+        return layer.values.norm(dim=-1) ** self.power
+"""
+
+
+def test_workers_know_the_plugins_and_take_values_of_their_classes(tmp_path: Path) -> None:
+    file = tmp_path / "plugin.py"
+    file.write_text(PLUGIN)
+    try:
+        load_plugin(file)
+        job = PluginJob(tmp_path / "name", method_class("mine_in_processes")(power=3.0))
+        run_jobs([job], write_power, 2, tmp_path, lambda *share: None, lambda *death: None)
+    finally:
+        unload_plugins()
+    assert job.path.read_text() == "mine_in_processes 3.0"

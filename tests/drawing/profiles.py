@@ -82,3 +82,12 @@ def words_of(ax: Axes) -> str:
     legend = ax.get_legend()
     texts = [child.get_text() for child in ax.get_children() if isinstance(child, Text)]
     return "\n".join([*texts, *([text.get_text() for text in legend.get_texts()] if legend else [])])
+
+
+def on_the_figure(ax: Axes) -> None:
+    """Everything around the Axes lies on their figure, and the title does."""
+    canvas, around = ax.figure.bbox, ax.get_tightbbox()
+    assert around is not None
+    assert around.x0 >= canvas.x0 and around.y0 >= canvas.y0 and around.y1 <= canvas.y1
+    right = [ax.bbox.x1, *(child.get_tightbbox().x1 for child in ax.child_axes)]  # type: ignore[union-attr]
+    assert max(right) <= canvas.x1

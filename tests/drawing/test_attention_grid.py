@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from keepmap.drawing import attention_grid, save_figure
 from keepmap.drawing.parts.raster import Raster
 from keepmap.errors import InputError
-from tests.drawing.profiles import marked, profile_of, words_of
+from tests.drawing.profiles import marked, on_the_figure, profile_of, words_of
 
 NAMES = (
     "entropy",
@@ -66,7 +66,7 @@ def test_one_query() -> None:
     assert "at query 30, (episode, step) (2, 20)" in words_of(ax)
     mean = attention_grid(profile, what="effective_positions")
     np.testing.assert_allclose(numbers(mean), profile.effective_positions[..., [4, 30]].mean(-1).numpy(), rtol=6e-3)
-    with pytest.raises(InputError, match="query 31 was asked for, which was not measured .* is 30"):
+    with pytest.raises(InputError, match="query=31 was not measured .* is 30"):
         attention_grid(profile, query=31)
 
 
@@ -95,7 +95,7 @@ def test_given_axes_and_a_title() -> None:
 
 
 def test_an_unknown_statistic() -> None:
-    with pytest.raises(InputError, match='"entropi" was asked for.*did you mean "entropy"'):
+    with pytest.raises(InputError, match='what="entropi" is not a statistic of a profile: did you mean "entropy"'):
         attention_grid(profile_of(), what="entropi")
 
 
@@ -110,3 +110,46 @@ def test_the_same_bytes_whatever_the_user_has_set(tmp_path) -> None:
         user = dict(matplotlib.rcParams)
         assert digest("b") == before
         assert dict(matplotlib.rcParams) == user
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.21649, "0.216"),
+        (0.0123, "0.012"),
+        (0.00791, "0.008"),
+        (0.000105, "1e-04"),
+        (2.44e-6, "2e-06"),
+        (1.236, "1.24"),
+        (99.96, "100"),
+        (999.4, "999"),
+        (999.6, "1000"),
+        (23456.7, "23457"),
+        (123456.0, "1e+05"),
+    ],
+)
+def test_numbers_are_as_short_as_their_cells(value: float, text: str) -> None:
+    profile = profile_of(layers=1, heads=1, n=3)
+    ax = attention_grid(dataclasses.replace(profile, entropy=torch.full_like(profile.entropy, value)))
+    assert [number.get_text() for number in ax.texts if number.get_ha() == "center"] == [text]
+
+
+@pytest.mark.parametrize(("layers", "heads"), [(1, 1), (2, 2), (4, 4), (12, 12)])
+def test_numbers_lie_inside_of_their_cells_and_the_figure_is_not_half_empty(layers: int, heads: int) -> None:
+    profile = profile_of(layers=layers, heads=heads, n=30)
+    sinks = profile.sink_mass * torch.logspace(-5, 0, heads)[None, :, None]
+    ax = attention_grid(dataclasses.replace(profile, sink_mass=sinks), what="sink_mass")
+    for text in (number for number in ax.texts if number.get_ha() == "center"):
+        box = text.get_window_extent()
+        assert box.width < 0.9 * ax.bbox.width / heads and box.height < ax.bbox.height / layers
+    assert ax.bbox.width >= 0.6 * ax.figure.bbox.width
+    assert ax.figure.axes[1].get_tightbbox().x1 <= ax.figure.bbox.x1
+    on_the_figure(ax)
+
+
+def test_numbers_stand_out_from_their_cells() -> None:
+    profile = profile_of(heads=2, layers=1)
+    entropy = torch.stack([torch.full((1, 50), 0.1), torch.full((1, 50), 3.0)], dim=1)
+    dark, light = attention_grid(dataclasses.replace(profile, entropy=entropy)).texts[:2]
+    assert (dark.get_color(), light.get_color()) == ("1.0", "0.0")

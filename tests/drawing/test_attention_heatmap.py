@@ -2,15 +2,18 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.drawing import attention_heatmap, save_figure
@@ -185,7 +188,9 @@ def test_several_axes_are_one_for_each_head() -> None:
     assert attention_heatmap(profile_of(), axes, heads=[2, 0]) == tuple(axes)
     assert "head 2" in words_of(axes[0]) and "head 0" in words_of(axes[1])
     assert len(attention_heatmap(profile_of(), heads=[1, 3])) == 2
-    with pytest.raises(InputError, match="4 heads was to be drawn into 3 Axes"):
+    with pytest.raises(
+        InputError, match=r"expected 1 or 4 Axes as `ax` \(one for each head, or one for their mean\), got 3 Axes"
+    ):
         attention_heatmap(profile_of(), Figure().subplots(1, 3))
 
 
@@ -233,15 +238,15 @@ def test_hidden_differs_from_weight_0_for_readers_without_colour() -> None:
 
 def test_mistakes() -> None:
     profile = profile_of()
-    with pytest.raises(InputError, match='"viridsi" were asked for.*did you mean "viridis"'):
+    with pytest.raises(InputError, match='cmap="viridsi" is not a colour map .*did you mean "viridis"'):
         attention_heatmap(profile, cmap="viridsi")
     with pytest.raises(InputError, match="such as viridis, cividis or Reds"):
         attention_heatmap(profile, cmap="qqqqqqq")
-    with pytest.raises(InputError, match="layer 2 was to be drawn, the profile has layers 0, 1"):
+    with pytest.raises(InputError, match="layer=2 is not in the profile, which has layers 0, 1"):
         attention_heatmap(profile, layer=2)
     with pytest.raises(InputError, match="head 4"):
         attention_heatmap(profile, heads=4)
-    with pytest.raises(InputError, match="no heads"):
+    with pytest.raises(InputError, match="`heads` is empty"):
         attention_heatmap(profile, heads=[])
     with pytest.raises(InputError, match="0 x 0"):
         attention_heatmap(profile, size=0)
@@ -254,3 +259,54 @@ def test_a_loaded_profile_has_no_map(tmp_path) -> None:
         attention_heatmap(AttentionProfile.load(tmp_path / "p.safetensors"))
     with pytest.raises(InputError, match="profile the model again"):
         attention_heatmap(dataclasses.replace(profile, captured=None))
+
+
+@dataclasses.dataclass
+class Masked:
+    """Heads that look at themselves and all before, but for the positions that each of them does not see."""
+
+    hidden: tuple[tuple[int, ...], ...]
+    name: str = "masked"
+
+    def attention_layers(self, n: int) -> Iterator[AttentionLayer]:
+        bias = torch.zeros(len(self.hidden), n, n)
+        for head, positions in enumerate(self.hidden):
+            bias[head, :, list(positions)] = float("-inf")
+        zero = torch.zeros(len(self.hidden), n, 4)
+        yield AttentionLayer(0, zero, zero, 1.0, *causal(n), bias=bias)
+
+
+def test_a_mean_hides_only_what_no_head_sees() -> None:
+    profile = profile_attention(Masked(((1, 3), (2, 3))), 6)
+    ax = Figure(figsize=(4, 4)).add_subplot()
+    assert attention_heatmap(profile, ax) is ax
+    seen = picture_of(ax)[..., 3] > 0
+    expected_seen = np.tri(6, dtype=bool)
+    expected_seen[:, 3] = False
+    np.testing.assert_array_equal(seen, expected_seen)
+
+
+def test_a_pixel_of_which_anything_is_seen_is_not_hidden() -> None:
+    ax = Figure(figsize=(1, 1), dpi=50).add_subplot()
+    attention_heatmap(profile_of(n=200, heads=1), ax)
+    picture = picture_of(ax)
+    height, width = picture.shape[:2]
+    assert max(height, width) < 60
+    for row in range(height):  # its last query sees itself
+        last = ((row + 1) * 200 // height - 1) * width // 200
+        assert (picture[row, : last + 1, 3] == 255).all()
+
+
+def test_the_legend_stands_above_the_heads_name() -> None:
+    ax = attention_heatmap(profile_of(heads=1))
+    assert isinstance(ax, Axes)
+    name = next(text for text in ax.texts if text.get_text() == "head 0")
+    legend = ax.get_legend()
+    assert legend is not None and legend.get_window_extent().y0 >= name.get_window_extent().y1
+
+
+def test_outer_labels_of_an_agent_grow_inwards() -> None:
+    ax = attention_heatmap(marked(profile_of(n=60, heads=1)))
+    assert isinstance(ax, Axes)
+    labels = ax.get_xticklabels()
+    assert labels[0].get_horizontalalignment() == "left" and labels[-1].get_horizontalalignment() == "right"

@@ -113,9 +113,9 @@ def test_given_axes_and_a_loaded_profile(tmp_path) -> None:
     pair = Figure(figsize=(9, 3)).subplots(1, 2)
     assert attention_lines(loaded, ax=list(pair), title="mine") == tuple(pair)
     assert pair[0].get_title(loc="left") == "mine"
-    with pytest.raises(InputError, match="3 Axes"):
+    with pytest.raises(InputError, match="expected 1 or 2 Axes as `ax`, got 3 Axes"):
         attention_lines(profile, Figure().subplots(1, 3))
-    with pytest.raises(InputError, match="layer 7 was to be drawn"):
+    with pytest.raises(InputError, match="layer=7 is not in the profile"):
         attention_lines(profile, layer=7)
 
 
@@ -131,3 +131,18 @@ def test_the_same_bytes_whatever_the_user_has_set(tmp_path) -> None:
         settings = dict(matplotlib.rcParams)
         assert digest("b") == before
         assert dict(matplotlib.rcParams) == settings
+
+
+@pytest.mark.parametrize(("n", "scale"), [(256, "linear"), (257, "function")])
+def test_long_contexts_begin_beyond_256(n: int, scale: str) -> None:
+    left, _ = attention_lines(profile_of(n=n, heads=1, layers=1, queries="last"))  # type: ignore[misc]
+    assert left.get_yscale() == scale
+
+
+def test_cells_of_long_lines_stand_at_their_middle() -> None:
+    profile = profile_of(layers=1, heads=1, n=4000, queries="last")
+    counted = torch.arange(4000, dtype=profile.rows.dtype).expand_as(profile.rows)
+    left, _ = attention_lines(dataclasses.replace(profile, rows=counted))
+    (line,) = [line for line in left.get_lines() if line.get_color() == "0.0"]
+    assert line.get_xdata()[:4].tolist() == [1.5, 1.5, 5.5, 5.5]
+    assert line.get_ydata()[:4].tolist() == [0.0, 3.0, 4.0, 7.0]

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from keepmap.core.bootstrap import bootstrap_means
+from keepmap.core.intervals import bootstrap_means
 from keepmap.drawing import attention_summary, save_figure
-from keepmap.drawing.attention_summary import FIGURES, THRESHOLD
+from keepmap.drawing.attention_summary import STATISTICS, THRESHOLD
 from keepmap.errors import InputError
 from tests.drawing.profiles import profile_of, words_of
 
@@ -47,8 +47,8 @@ def test_every_sample_is_counted_once() -> None:
     statistics = samples(12)
     axes = attention_summary(statistics)
     assert len(axes) == 4
-    for ax, figure, title in zip(axes, FIGURES, TITLES, strict=True):
-        values = np.array([one[figure.key] for one in statistics])
+    for ax, statistic, title in zip(axes, STATISTICS, TITLES, strict=True):
+        values = np.array([sample[statistic.key] for sample in statistics])
         assert sum(bar.get_height() for bar in ax.patches) == 12
         counts = [bar.get_height() for bar in ax.patches]
         edges = [*(bar.get_x() for bar in ax.patches), ax.patches[-1].get_x() + ax.patches[-1].get_width()]
@@ -101,7 +101,7 @@ def test_ratios_of_many_sizes_are_on_a_logarithmic_axis() -> None:
 @settings(max_examples=25)
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=6))
 def test_any_values_are_drawn_and_none_is_lost(values) -> None:
-    keys = [figure.key for figure in FIGURES]
+    keys = [statistic.key for statistic in STATISTICS]
     axes = attention_summary(
         [dict.fromkeys(keys, value) for value in values], Figure(figsize=(9, 9)).subplots(2, 2).flat
     )
@@ -111,11 +111,11 @@ def test_any_values_are_drawn_and_none_is_lost(values) -> None:
 
 
 def test_mistakes() -> None:
-    with pytest.raises(InputError, match="no samples"):
+    with pytest.raises(InputError, match="`statistics` is empty"):
         attention_summary([])
-    with pytest.raises(InputError, match='sample 2 has no "entropy", only mean'):
+    with pytest.raises(InputError, match='sample 2 of `statistics` has no "entropy", only mean'):
         attention_summary([samples(1)[0], {"mean": 0.1, "std": 0.1}])
-    with pytest.raises(InputError, match="into 1 Axes; give 4"):
+    with pytest.raises(InputError, match="expected 4 Axes as `ax`, got 1 Axes"):
         attention_summary(samples(1), Figure().add_subplot())
 
 
@@ -131,3 +131,11 @@ def test_the_same_bytes_whatever_the_user_has_set(tmp_path) -> None:
         user = dict(matplotlib.rcParams)
         assert digest("b") == before
         assert dict(matplotlib.rcParams) == user
+
+
+def test_a_summary_of_a_small_figure_has_its_title() -> None:
+    axes = Figure(figsize=(6, 6)).subplots(2, 2).ravel()
+    statistics = [profile_of(seed=seed, layers=1).seed_statistics(0) for seed in range(5)]
+    attention_summary(statistics, axes, title="x")
+    assert axes[0].get_tightbbox().y1 <= axes[0].figure.bbox.y1
+    assert axes[2].bbox.height == pytest.approx(axes[0].bbox.height)

@@ -109,7 +109,7 @@ def test_rows_without_a_share_or_an_interval() -> None:
     assert list(found) == ["recency"]
     (bars,) = found["recency"][2]
     assert all(low == high for (_, low), (_, high) in bars.get_segments())
-    with pytest.raises(InputError, match="a study without a compressor that was measured"):
+    with pytest.raises(InputError, match="`study` has no compressor with a share"):
         compressor_study(replace(one, rows=one.rows[:2]))
 
 

@@ -20,7 +20,7 @@ def marks(ax) -> list[LineCollection]:
 
 
 def test_the_marks_are_what_is_kept(tmp_path) -> None:
-    (ax,) = kept_transitions(KEPT, rewards=REWARDS, episodes=EPISODES, attention=ATTENTION, statistics=["goal (1, 2)"])
+    (ax,) = kept_transitions(KEPT, rewards=REWARDS, episodes=EPISODES, attention=ATTENTION, caption="goal (1, 2)")
     for row, (mask, drawn) in enumerate(zip(KEPT.values(), marks(ax), strict=True)):
         segments = drawn.get_segments()
         assert [int(one[0][0]) for one in segments] == np.flatnonzero(mask).tolist()
@@ -56,7 +56,9 @@ def test_given_axes_many_episodes_and_no_rewards() -> None:
 
 
 def test_numbers_that_differ_are_an_error() -> None:
-    with pytest.raises(InputError, match="recency has 50 transitions"):
+    with pytest.raises(
+        InputError, match='expected 49 values as `kept` of "recency", one for each of `rewards`, got \\[50\\]'
+    ):
         kept_transitions(KEPT, rewards=REWARDS[1:], episodes=EPISODES[1:])
-    with pytest.raises(InputError, match="0 compressors"):
+    with pytest.raises(InputError, match="`kept` has no compressor"):
         kept_transitions({}, rewards=REWARDS, episodes=EPISODES)

@@ -158,7 +158,7 @@ def test_no_label_is_cut_off(tmp_path) -> None:
 
 @pytest.mark.parametrize("evaluations", [{}, {"a": []}])
 def test_nothing_to_draw_is_an_error(evaluations: dict[str, list[Evaluation]]) -> None:
-    with pytest.raises(InputError, match="of no evaluation was asked for"):
+    with pytest.raises(InputError, match="`evaluations` (is empty|has no evaluation)"):
         learning_curve(evaluations)
     with pytest.raises(InputError, match="must be the same"):
         learning_curve({"a": [learner(), learner(episodes=5)]})

@@ -11,8 +11,8 @@ from keepmap.errors import ModelError
 from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig, load_surrogate
 from keepmap.kv.surrogate_training import (
     FLOOR,
-    Samples,
-    collect_samples,
+    ScoredPositions,
+    collect_positions,
     explained_variance,
     repeat_context,
     train_linear,
@@ -149,7 +149,7 @@ def test_targets_are_the_papers():
     """Against obvious code: loops over layers, heads, rows and positions."""
     model = random_llama()
     text = "abcdef ghi"
-    samples = collect_samples(model, Letters(), [text], positions_per_text=10)
+    samples = collect_positions(model, Letters(), [text], positions_per_text=10)
     repetition = repeat_context(Letters(), text)
     model.set_attn_implementation("eager")
     output = model(repetition.ids[None], output_attentions=True, output_hidden_states=True)
@@ -175,7 +175,7 @@ def test_targets_are_the_papers():
 def test_collecting_leaves_the_model_as_found():
     model = random_llama()
     before = model.config._attn_implementation
-    collect_samples(model, Letters(), ["some text"])
+    collect_positions(model, Letters(), ["some text"])
     assert model.config._attn_implementation == before
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -186,17 +186,17 @@ def test_a_model_without_known_projections_is_refused():
         layer.self_attn.other = layer.self_attn.o_proj
         del layer.self_attn.o_proj
     with pytest.raises(ModelError, match="no surrogate for LlamaForCausalLM"):
-        collect_samples(model, Letters(), ["some text"])
+        collect_positions(model, Letters(), ["some text"])
 
 
 def test_ridge_finds_a_linear_truth_and_the_mlp_a_bent_one():
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(4000, 2, 6, generator=generator) + 1
     straight = inputs @ torch.randn(6, 3, generator=generator) - 7
-    train, test = Samples(inputs[:3000], straight[:3000]), Samples(inputs[3000:], straight[3000:])
+    train, test = ScoredPositions(inputs[:3000], straight[:3000]), ScoredPositions(inputs[3000:], straight[3000:])
     assert explained_variance(train_linear(train), test).min() > 0.9999
     bent = inputs[..., :3].abs() - 7
-    train, test = Samples(inputs[:3000], bent[:3000]), Samples(inputs[3000:], bent[3000:])
+    train, test = ScoredPositions(inputs[:3000], bent[:3000]), ScoredPositions(inputs[3000:], bent[3000:])
     mlp = train_mlp(train, hidden_dim=64, epochs=40, batch=128)
     assert explained_variance(mlp, test).min() > 0.95
     assert explained_variance(train_linear(train), test).max() < 0.9

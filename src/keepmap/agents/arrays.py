@@ -31,9 +31,13 @@ class Compressed(tuple[Array, Array, Array, Array]):
 
     def __new__(cls, arrays: tuple[Array, Array, Array, Array], mask: Array, indices: Array) -> "Compressed":
         """Four arrays that unpack, and two that tell where they come from."""
-        made = super().__new__(cls, arrays)
-        made.mask, made.indices = mask, indices
-        return made
+        compressed = super().__new__(cls, arrays)
+        compressed.mask, compressed.indices = mask, indices
+        return compressed
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in zip(NAMES, self, strict=True))
+        return f"Compressed({int(self.mask.sum())} transitions in {len(self.mask)} rows: {shapes})"
 
 
 def as_history(
@@ -44,24 +48,24 @@ def as_history(
     Raises:
         InputError: not all tensors or all numpy arrays, not numbers, or shapes that disagree.
     """
-    given = dict(zip(NAMES, (states, actions, rewards, next_states), strict=True))
-    given |= {name: value for name, value in (("attention", attention), ("mask", mask)) if value is not None}
-    kinds = {name: "tensor" if isinstance(value, Tensor) else "array" for name, value in given.items()}
-    for name, value in given.items():
+    parts = dict(zip(NAMES, (states, actions, rewards, next_states), strict=True))
+    parts |= {name: value for name, value in (("attention", attention), ("mask", mask)) if value is not None}
+    kinds = {name: "tensor" if isinstance(value, Tensor) else "array" for name, value in parts.items()}
+    for name, value in parts.items():
         if not isinstance(value, Tensor | np.ndarray):
             raise InputError(f"{name} are a {type(value).__name__}; give torch tensors or numpy arrays")
         if kinds[name] != kinds["states"]:
             raise InputError(f"states are a torch or numpy {kinds['states']} and {name} a {kinds[name]}; give one kind")
     if states.ndim != 3 or not states.shape[2]:
         raise InputError(f"states have the shape {tuple(states.shape)}; give (batch, transitions, state)")
-    for name, value in given.items():
+    for name, value in parts.items():
         fits = value.shape == states.shape if name == "next_states" else value.shape[:2] == states.shape[:2]
         deepest = 2 if name in ("attention", "mask") else 3
         if not fits or not 2 <= value.ndim <= deepest or (name == "rewards" and value.shape[2:] not in ((), (1,))):
             raise InputError(
                 f"{name} have the shape {tuple(value.shape)} and states {tuple(states.shape)}; they must fit"
             )
-    numbers = {name: _numbers(name, value) for name, value in given.items()}
+    numbers = {name: _numbers(name, value) for name, value in parts.items()}
     if mask is not None and not ((numbers["mask"] == 0) | (numbers["mask"] == 1)).all():
         raise InputError("the mask holds other values than True and False; give a boolean array")
     valid = numbers["mask"] if mask is not None else numbers["states"].new_ones(states.shape[:2], dtype=torch.bool)

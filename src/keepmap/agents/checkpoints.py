@@ -70,9 +70,9 @@ def write_checkpoint(
     Raises:
         OutputError: it cannot be written.
     """
-    said = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "step": step, "config": config, **facts}
+    content = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "step": step, "config": config, **facts}
     with folder_written_whole(folder) as part:
-        (part / FACTS).write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (part / FACTS).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         try:
             _save(part / MODEL, model)
             if training is not None:
@@ -92,26 +92,28 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     path = folder / FACTS
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelError(f"{path} is not of an agent's checkpoint; give a folder that keepmap train has made")
     whole = {"schema_version": int, "step": int, "config": dict, "train": list, "held_out": list, "seconds": float}
     for key, kind in whole.items():
-        if not isinstance(said.get(key), kind):
-            raise ModelError(f'{path} has no usable "{key}" (found: {said.get(key)!r:.60}); train the agent again')
-    if said["schema_version"] > SCHEMA_VERSION:
-        raise ModelError(f"{path} has version {said['schema_version']}, this keepmap reads {SCHEMA_VERSION}; update it")
-    facts = {key: value for key, value in said.items() if key not in ("format", "schema_version", "step", "config")}
-    return Checkpoint(folder, said["step"], said["config"], facts)
+        if not isinstance(content.get(key), kind):
+            raise ModelError(f'{path} has no usable "{key}" (found: {content.get(key)!r:.60}); train the agent again')
+    if content["schema_version"] > SCHEMA_VERSION:
+        raise ModelError(
+            f"{path} has version {content['schema_version']}, this keepmap reads {SCHEMA_VERSION}; update it"
+        )
+    facts = {key: value for key, value in content.items() if key not in ("format", "schema_version", "step", "config")}
+    return Checkpoint(folder, content["step"], content["config"], facts)
 
 
 def load_tensors(checkpoint: Checkpoint, file: str = MODEL) -> dict[str, Tensor]:
     """The weights, or with `TRAINING` what a training needs to go on.
 
     Raises:
-        ModelError: missing, damaged, or with values that are no numbers.
+        ModelError: missing, damaged, or with values that are not finite.
     """
     path = checkpoint.folder / file
     try:
@@ -120,14 +122,14 @@ def load_tensors(checkpoint: Checkpoint, file: str = MODEL) -> dict[str, Tensor]
         raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
     for name, value in tensors.items():
         if not value.is_floating_point() or not value.isfinite().all():
-            raise ModelError(f"{path}: {name} holds values that are no finite floats; train the agent again")
+            raise ModelError(f"{path}: expected finite floats as {name}, got others; train the agent again")
     return tensors
 
 
 def newest_checkpoint(run: Path) -> Path | None:
     """The checkpoint of a run with the most updates; None where there is none."""
-    found = {int(match[1]): path for path in run.glob("ckpt-*") if (match := re.fullmatch(r"ckpt-(\d+)", path.name))}
-    return found[max(found)] if found else None
+    by_step = {int(match[1]): path for path in run.glob("ckpt-*") if (match := re.fullmatch(r"ckpt-(\d+)", path.name))}
+    return by_step[max(by_step)] if by_step else None
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -141,19 +143,19 @@ def find_checkpoint(path: str | Path) -> Path:
         return path
     newest = newest_checkpoint(path) if path.is_dir() else None
     if newest is None:
-        found = "no checkpoint in it" if path.is_dir() else "a file" if path.exists() else "no such folder"
-        raise ModelError(f"no agent at {path}: {found}; train one with keepmap train, or use the embedded one, tiny")
+        what = "no checkpoint in it" if path.is_dir() else "a file" if path.exists() else "no such folder"
+        raise ModelError(f"no agent at {path}: {what}; train one with keepmap train, or use the embedded one, tiny")
     return newest
 
 
 def newest_run(runs: Path = RUNS) -> Path | None:
     """The run whose last checkpoint was written last; None where there is no checkpoint."""
-    found = [
+    by_age = [
         (checkpoint.stat().st_mtime_ns, run.name, run)
         for run in sorted(runs.glob("*"))
         if run.is_dir() and (checkpoint := newest_checkpoint(run)) is not None
     ]
-    return max(found)[-1] if found else None
+    return max(by_age)[-1] if by_age else None
 
 
 def run_of(checkpoint: str) -> Path | None:

@@ -36,13 +36,13 @@ def even(valid: Bool[Tensor, "B n"], budget: int) -> Bool[Tensor, "B n"]:
     return at_ages(valid, -(-step * last // max(budget - 1, 1)))
 
 
-def at_ages(valid: Bool[Tensor, "B n"], wanted: Int[Tensor, "B budget"]) -> Bool[Tensor, "B n"]:
+def at_ages(valid: Bool[Tensor, "B n"], kept_ages: Int[Tensor, "B budget"]) -> Bool[Tensor, "B n"]:
     """Those of the wanted ages; all where a row has no more than that."""
     rows, n = valid.shape
-    budget = wanted.shape[1]
+    budget = kept_ages.shape[1]
     kept = torch.zeros((rows, max(n, 1)), dtype=torch.bool, device=valid.device)
     # Ages that a short row lacks do no harm: all of that row is kept.
-    kept.scatter_(1, wanted.clamp(0, max(n - 1, 0)), True)
+    kept.scatter_(1, kept_ages.clamp(0, max(n - 1, 0)), True)
     kept = kept.gather(1, ages(valid).clamp(min=0, max=max(n - 1, 0)))
     return valid & (kept | (lengths(valid) <= budget)[:, None])
 

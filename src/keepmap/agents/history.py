@@ -46,11 +46,20 @@ class History:
         wrong = [name for name, value in flat.items() if value is not None and value.shape != shape]
         wrong += [name for name, value in deep.items() if value.dim() != 3 or value.shape[:2] != shape]
         if len(shape) != 2 or wrong or self.states.shape != self.next_states.shape:
-            found = {**flat, **deep}[wrong[0]] if wrong else self.next_states
+            shown = {**flat, **deep}[wrong[0]] if wrong else self.next_states
             raise InputError(
-                f"{wrong[0] if wrong else 'next_states'} of a history have the shape {_size(found)} and its mask has "
+                f"{wrong[0] if wrong else 'next_states'} of a history have the shape {_size(shown)} and its mask has "
                 f"{tuple(shape)}; all must be (batch, transitions), states (batch, transitions, state)"
             )
+
+    def __repr__(self) -> str:
+        kept = self.valid.sum(1).tolist()
+        extras = [name for name in ("attention", "dones") if getattr(self, name) is not None]
+        return (
+            f"History({self.valid.shape[0]} rows x {self.valid.shape[1]} transitions, {_span(kept)} of a row valid, "
+            f"times {_span(self.times[self.valid].tolist())}, states of {self.states.shape[2]} numbers"
+            + (f", with {' and '.join(extras)})" if extras else ")")
+        )
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "History":
         """The history whose parts are what `change` makes of these: some rows, some transitions, copies."""
@@ -69,6 +78,9 @@ class Selection:
 
     indices: Int[Tensor, "B m"]
     mask: Bool[Tensor, "B m"]
+
+    def __repr__(self) -> str:
+        return f"Selection({len(self.mask)} rows, {_span(self.mask.sum(1).tolist())} transitions of a row)"
 
 
 def nothing(dtype: torch.dtype) -> int:
@@ -116,3 +128,10 @@ def narrowed(selection: Selection) -> Selection:
 
 def _size(value: Tensor | None) -> tuple[int, ...]:
     return () if value is None else tuple(value.shape)
+
+
+def _span(values: list[int]) -> str:
+    if not values:
+        return "none"
+    least, most = min(values), max(values)
+    return str(least) if least == most else f"{least}..{most}"

@@ -70,10 +70,10 @@ def some_steps(steps: Int[Tensor, "B k"], see: Callable[[Float[Tensor, "B H k N"
 
     def over(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         n = k.shape[2] - steps.shape[1]
-        asked, scale = q[:, :, -steps.shape[1] :], q.shape[-1] ** -0.5
+        queries, scale = q[:, :, -steps.shape[1] :], q.shape[-1] ** -0.5
         later = torch.arange(n, device=steps.device) >= steps[:, None, :, None]
-        before = (asked @ k[:, :, :n].transpose(-1, -2) * scale).masked_fill(later, float("-inf"))
-        itself = (asked * k[:, :, n:]).sum(-1, keepdim=True) * scale
+        before = (queries @ k[:, :, :n].transpose(-1, -2) * scale).masked_fill(later, float("-inf"))
+        itself = (queries * k[:, :, n:]).sum(-1, keepdim=True) * scale
         weights = torch.cat([before, itself], -1).softmax(-1)
         see(weights)
         out = weights[..., :n] @ v[:, :, :n] + weights[..., n:] * v[:, :, n:]

@@ -19,7 +19,7 @@ ROTARY_BASE = 300.0
 SPREAD = 0.5  # of the embeddings at the start of training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionShape:
     """Sizes of a model.
 

@@ -4,7 +4,7 @@ R query heads per KV head · B queries in a block · K positions · C chunks of 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.attention.layer import AttentionLayer
+from keepmap.core.progress import Progress
 
-__all__ = ["CHUNK", "Block", "Progress", "blocks", "pairs"]
+__all__ = ["CHUNK", "Block", "blocks", "pairs"]
 
 CHUNK = 64
 """Positions whose weights are summed together on the way; blocks start and end at multiples of it."""
@@ -23,9 +24,6 @@ _ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 """Weights in a block: on a CPU, what a core's cache holds."""
 _ROWS = {"cpu": (64, 512), "cuda": (64, 2048)}
 """The fewest and the most rows of a block: too few make slow products, many compute much above the diagonal."""
-
-Progress = Callable[[float], None]
-"""Is told the share of the work that is done, in (0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)

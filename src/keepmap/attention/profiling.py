@@ -4,13 +4,13 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from keepmap.attention.blocks import Progress
 from keepmap.attention.encoder import encoder_layers
 from keepmap.attention.forward import LayerCall, run
 from keepmap.attention.forward_check import check_forward
@@ -20,9 +20,11 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.request import Indices, Queries, Rows, indices, require_some_context, rows
 from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics
 from keepmap.attention.text import as_tokens
+from keepmap.core.arguments import as_integer
 from keepmap.core.keep_map import KeepMap
-from keepmap.errors import InputError, ModelError
-from keepmap.language_model import LanguageModel, load_language_model
+from keepmap.core.progress import Progress
+from keepmap.errors import InputError, ModelError, kind_of
+from keepmap.language_model import LanguageModel, as_language_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,7 +51,7 @@ class KnowsLandmarks(Protocol):
 
 
 def profile_attention(
-    model: "LanguageModel | PreTrainedModel | AttentionSource | nn.Module",
+    model: "LanguageModel | PreTrainedModel | AttentionSource | nn.Module | str | Path",
     inputs: Any,
     *,
     layers: Indices = None,
@@ -65,8 +67,8 @@ def profile_attention(
     """Exact statistics of what a model attends to in one context, in one forward pass and O(N) memory.
 
     Args:
-        model: a language model (ours or any Hugging Face causal one), an agent, or a module whose attention is
-            nn.MultiheadAttention. It is left as it was found.
+        model: a language model (ours, any Hugging Face causal one, a folder, a hub id, a GGUF file, "tiny"), an agent,
+            or a module whose attention is nn.MultiheadAttention. It is left as it was found.
         inputs: for a language model a string, the tokens of one text, or what its tokenizer gives; for an agent its
             history of one row, or (history, query_states [1, S]); for a module what it is called with, one sequence at
             a time. Padding is left out.
@@ -82,11 +84,10 @@ def profile_attention(
         InputError: a layer, head or query that is not there, an empty text or a single token, an option out of range.
         ModelError: the model has no attention that can be read, or it is NaN.
     """
-    if n_sink < 0 or window < 1:
-        raise InputError(f"{n_sink} sinks and a window of {window} were asked for; at least 0 and 1 are possible")
+    n_sink, window = as_integer("n_sink", n_sink), as_integer("window", window, at_least=1)
     transformers = sys.modules.get("transformers")
-    if transformers is not None and isinstance(model, transformers.PreTrainedModel):
-        model = load_language_model(model)
+    if isinstance(model, str | Path) or (transformers is not None and isinstance(model, transformers.PreTrainedModel)):
+        model = as_language_model(model)
     asked = _Asked(layers, heads, queries, n_sink, window, seed, hold, progress)
     if isinstance(model, LanguageModel):
         return _of_text(model, inputs, keep_map, asked)
@@ -98,7 +99,7 @@ def profile_attention(
         return _of_layers(list(model.attention_layers(inputs)), name, asked, landmarks)
     if isinstance(model, nn.Module):
         return _of_layers(encoder_layers(model, inputs), type(model).__name__, asked)
-    raise InputError(f"a {type(model).__name__} was given; give a language model, an agent or an nn.Module")
+    raise InputError(f"expected `model` to be a language model, an agent or an nn.Module, got {kind_of(model)}")
 
 
 class _Enough(Exception):

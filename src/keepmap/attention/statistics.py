@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.blocks import CHUNK, Block, Progress, blocks
+from keepmap.attention.blocks import CHUNK, Block, blocks
 from keepmap.attention.layer import AttentionLayer, Values
 from keepmap.attention.segments import StretchesOfIntervals, StretchesOfSets, seen_by_intervals
+from keepmap.core.progress import Progress
 from keepmap.errors import ModelError
 
 __all__ = ["LayerStatistics", "attend", "layer_statistics"]

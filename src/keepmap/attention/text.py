@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 from keepmap.language_model import LanguageModel
 
 __all__ = ["as_tokens", "one_text"]
@@ -15,6 +15,10 @@ __all__ = ["as_tokens", "one_text"]
 
 def as_tokens(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
     """The tokens of a text given as a string, as token ids, or as a tokenizer gives them; without padding.
+
+    >>> from keepmap.language_model import load_language_model
+    >>> as_tokens(load_language_model("tiny"), [5, 6, 7])
+    tensor([5, 6, 7])
 
     Raises:
         InputError: not one text, an empty one, a string for a model without tokenizer, or padding inside the text.
@@ -41,33 +45,42 @@ def as_tokens(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
     real, tokens = real.flatten(), tokens.flatten()
     where = real.nonzero()[:, 0]
     if len(where) and int(where[-1] - where[0]) + 1 != len(where):
-        raise InputError("the attention_mask hides tokens inside the text; only padding before or after it can be done")
+        raise InputError(
+            "the attention_mask hides tokens inside the text; only padding before or after it is supported"
+        )
     return one_text(tokens[real], language_model)
 
 
 def one_text(input_ids: Any, language_model: LanguageModel) -> Int[Tensor, " N"]:
-    """The tokens of one text, [N] or [1, N], on the model's device.
+    """The tokens of one text, [N] or [1, N], as int64 on the model's device.
 
     Raises:
-        InputError: not one text, an empty one, one that is too long, or token ids that the model does not have.
+        InputError: not one text, an empty one, one that is too long, ids that are not integers, or that the model does
+            not have.
     """
     try:
         tokens = torch.as_tensor(input_ids)
     except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"input_ids must be the tokens of one text, got a {type(input_ids).__name__}") from None
+        raise InputError(
+            f"expected `inputs` to be one text (a string, token ids, a tokenizer's output), got {kind_of(input_ids)}"
+        ) from None
     if tokens.ndim == 2 and tokens.shape[0] == 1:
         tokens = tokens[0]
-    if tokens.ndim != 1 or tokens.shape[0] == 0 or tokens.is_floating_point():
-        raise InputError(f"input_ids must be the tokens of one text, [N] or [1, N], got {tuple(tokens.shape)}")
+    if tokens.ndim != 1 or tokens.shape[0] == 0:
+        raise InputError(f"expected `inputs` to be the tokens of one text, [N] or [1, N], got {tuple(tokens.shape)}")
+    if tokens.dtype == torch.bool or tokens.is_floating_point() or tokens.is_complex():
+        dtype = str(tokens.dtype).removeprefix("torch.")
+        raise InputError(f"expected `inputs` to be token ids, which are integers, got numbers of dtype {dtype}")
+    tokens = tokens.to(torch.int64)
     most = language_model.max_positions
     if most is not None and tokens.shape[0] > most:
         raise InputError(
-            f'a text of {tokens.shape[0]} tokens was given, model "{language_model.name}" takes {most}; '
-            f"--max_length {most} would cut it there"
+            f'expected a text of at most {most} tokens, which model "{language_model.name}" takes, got '
+            f"{tokens.shape[0]}; max_length={most} would cut it there"
         )
     if int(tokens.min()) < 0 or int(tokens.max()) >= language_model.vocab_size:
         raise InputError(
-            f"token ids {int(tokens.min())}..{int(tokens.max())} were given, the model has "
-            f"0..{language_model.vocab_size - 1}"
+            f"expected token ids in 0..{language_model.vocab_size - 1}, which the model has, got "
+            f"{int(tokens.min())}..{int(tokens.max())}"
         )
     return tokens.to(language_model.device)

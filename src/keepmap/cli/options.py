@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import tyro
 
 __all__ = [
-    "VERBS",
     "Attention",
     "Collect",
     "Compare",
@@ -16,10 +15,10 @@ __all__ = [
     "SampleData",
     "Study",
     "Train",
-    "Verb",
 ]
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Files = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILES")]
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,8 @@ class Compare:
     """Draw no pictures."""
     format: str = "png"
     """Of the pictures: png, svg, pdf, or several with commas."""
+    plugin: Files = ()
+    """Python files of your own, whose methods --methods can name."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,9 @@ class SampleData:
 @dataclass(frozen=True)
 class Methods:
     """List the methods with their default rule and protection."""
+
+    plugin: Files = ()
+    """Python files of your own, whose methods are listed, too."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ class Collect:
     """Options of the source, as name=value, separated by spaces."""
     out: str | None = None
     """The file to write. Default: datasets/history_ENVIRONMENT_SOURCE_alg-seedSEED.hdf5."""
+    plugin: Files = ()
+    """Python files of your own, whose environments and sources can be named."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,8 @@ class Train:
     """Keys of the configuration, as name=value, separated by spaces: n_transit=80 compressor.name=recency."""
     tensorboard: Flag = False
     """Write TensorBoard's files into the run's folder, too."""
+    plugin: Files = ()
+    """Python files of your own, whose environments, sources and compressors can be named."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,8 @@ class Evaluate:
     """Where the results go. Default: the run's folder; evaluation_results for tiny and for folds."""
     format: str = "png"
     """Of the figure: png, svg, pdf, or several with commas."""
+    plugin: Files = ()
+    """Python files of your own, whose environments and compressors can be named."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,8 @@ class Compressors:
     """Where the picture goes."""
     format: str = "png"
     """Of the picture: png, svg, pdf, or several with commas."""
+    plugin: Files = ()
+    """Python files of your own, whose compressors are shown, too."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +246,8 @@ class Attention:
     """Where figures and attention.json go."""
     format: str = "png"
     """Of the figures: png, svg, pdf, or several with commas."""
+    plugin: Files = ()
+    """Python files of your own, whose environments and compressors the agent needs."""
 
 
 @dataclass(frozen=True)
@@ -268,17 +282,5 @@ class Study:
     """Where the results go, and each run in runs/."""
     format: str = "png"
     """Of the figure: png, svg, pdf, or several with commas."""
-
-
-Verb = Compare | SampleData | Methods | Collect | Train | Evaluate | Attention | Compressors | Study
-VERBS: dict[str, type[Verb]] = {
-    "compare": Compare,
-    "sample-data": SampleData,
-    "methods": Methods,
-    "collect": Collect,
-    "train": Train,
-    "evaluate": Evaluate,
-    "attention": Attention,
-    "compressors": Compressors,
-    "study": Study,
-}
+    plugin: Files = ()
+    """Python files of your own, whose environments, sources and compressors can be named."""

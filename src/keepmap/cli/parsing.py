@@ -1,16 +1,19 @@
 """From arguments to options; whatever is wrong with them is one line, not a box."""
 
-import contextlib
 import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import MISSING, fields, make_dataclass
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 
-from keepmap.cli.options import VERBS, Verb
+from keepmap.cli.verbs import VERBS, Verb
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["parse"]
@@ -21,91 +24,128 @@ DESCRIPTION = (
     "`keepmap VERB --help` lists options; underscores and dashes are the same.\n\n"
     "`keepmap --version` says which version this is."
 )
+HELP = ("-h", "--help")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+FRAME = re.compile(r"^[\s\u2500-\u257f]+|[\s\u2500-\u257f]+$")
 
 
-def parse(arguments: Sequence[str]) -> Verb:
-    """The options that the arguments ask for; prints the help and exits with 0 if that is what they ask for.
+def parse(arguments: Sequence[str]) -> tuple[Verb, object] | None:
+    """The verb and its options, a record of `keepmap.cli.options`; None where a help was wanted, which is printed.
 
     Raises:
         InputError: an unknown verb or option, a missing or unusable value.
     """
-    _check_names(arguments)
-    if arguments[0] in ("-h", "--help"):
-        # The list of verbs, which follows in a table, would make the first line wider than a terminal.
-        return _parsed(arguments, lambda text: text.replace("{" + ",".join(VERBS) + "}", "VERB"))
-    return _parsed(arguments, None)
-
-
-def _parsed(arguments: Sequence[str], edit: Callable[[str], str] | None) -> Verb:
-    """The options; `edit` changes what is printed of a help."""
-    said, helped = io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8")
+    _check(arguments)
+    helps = _wants_help(arguments)
+    # Faults are taken out of the box that the parser explains them in: a wide one breaks no line, and a frame of the
+    # characters of UTF-8 can be told from the text.
+    out = _Captured(sys.stdout.encoding or "ascii", sys.stdout.isatty()) if helps else _Captured("utf-8", False)
+    complaint = io.StringIO()
     try:
-        # The parser explains in a box as wide as the terminal; a wide one breaks no line that is taken out of it.
-        out = contextlib.nullcontext() if edit is None else contextlib.redirect_stdout(helped)
-        with out, contextlib.redirect_stderr(said), _columns(None if _asks_for_help(arguments) else 1000):
-            options = tyro.extras.subcommand_cli_from_dict(
-                dict(VERBS), prog="keepmap", description=DESCRIPTION, args=list(arguments), use_underscores=True
+        with redirect_stdout(out), redirect_stderr(complaint), _columns(None if helps else 1000):
+            line = tyro.cli(
+                _line(), prog="keepmap", description=DESCRIPTION, args=list(arguments), use_underscores=True
             )
     except SystemExit as stop:
-        if not stop.code:
-            if edit is not None:
-                helped.seek(0)
-                print(edit(helped.read()), end="")
-            raise
-        raise InputError(_one_line(said.getvalue(), arguments)) from None
-    assert isinstance(options, Verb)
-    return options
+        if stop.code:
+            raise InputError(f"{_fault(complaint.getvalue())} (keepmap {arguments[0]} --help)") from None
+        print(_fit(out.getvalue(), out.encoding), end="")
+        return None
+    return VERBS[arguments[0]], line.verb
 
 
-def _check_names(arguments: Sequence[str]) -> None:
-    """Names are looked up here, for the closest one is not among what the parser says."""
+class _Captured(io.StringIO):
+    """What is printed; the parser asks it, in place of stdout, which characters and colours it can show."""
+
+    def __init__(self, encoding: str, is_terminal: bool) -> None:
+        super().__init__()
+        self._encoding, self._is_terminal = encoding, is_terminal
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of what it stands for."""
+        return self._encoding
+
+    def isatty(self) -> bool:
+        """Whether what it stands for is a terminal."""
+        return self._is_terminal
+
+
+def _fit(text: str, encoding: str) -> str:
+    """A help as it is printed."""
+    # The list of verbs, which follows in a table, would make the first line wider than a terminal.
+    text = text.replace("{" + ",".join(VERBS) + "}", "VERB")
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        # The parser's own care for such an output ends at the bullets.
+        return text.replace("•", "*")
+    return text
+
+
+def _line() -> Any:
+    """What a command line is to the parser: a verb with its options.
+
+    A class of its own, for in the parser's own for a bare union it looks for documentation in all of Python's typing.
+    """
+    verbs: list[Any] = [Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items()]
+    return make_dataclass("Line", [("verb", Annotated[reduce(or_, verbs), tyro.conf.arg(name="")])])
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Look names up: the parser does not say which one is close, nor plainly that one is missing or comes twice."""
     if not arguments:
         raise InputError(f"no verb was given; use one of {', '.join(VERBS)} (keepmap --help)")
     verb = arguments[0]
-    if verb in ("-h", "--help"):
+    if verb in HELP:
         return
     if verb not in VERBS:
         raise InputError(f'unknown verb "{verb}", {did_you_mean(verb, VERBS)}')
-    known = {field.name for field in fields(VERBS[verb])} | {"help"}
-    given: set[str] = set()
+    known = {field.name: field for field in fields(VERBS[verb].record)}
+    names: set[str] = set()
     for argument in arguments[1:]:
+        if not argument.startswith("--"):
+            continue
         name = argument.removeprefix("--").split("=", 1)[0].replace("-", "_")
-        if argument.startswith("--") and name not in known:
-            raise InputError(f'unknown option "{argument}" of {verb}, {_suggest(name, known, verb)}')
-        if argument.startswith("--") and name in given:
+        if name not in {*known, "help"}:
+            raise InputError(f'unknown option "{argument}" of {verb}, {_suggest(name, [*known, "help"], verb)}')
+        if name in names:
             raise InputError(f"--{name} was given twice; give it once, with all that it is to hold")
-        if argument.startswith("--"):
-            given.add(name)
+        names.add(name)
+    missing = [name for name, field in known.items() if field.default is MISSING and name not in names]
+    if missing and not _wants_help(arguments):
+        raise InputError(f"--{missing[0]} is missing (keepmap {verb} --help)")
 
 
-def _suggest(name: str, known: set[str], verb: str) -> str:
+def _suggest(name: str, known: Sequence[str], verb: str) -> str:
     guess = did_you_mean(name, known)
     return guess.replace('"', '"--', 1) if guess.startswith("did you mean") else f"see keepmap {verb} --help"
 
 
-def _asks_for_help(arguments: Sequence[str]) -> bool:
-    return any(argument in ("-h", "--help") for argument in arguments)
+def _wants_help(arguments: Sequence[str]) -> bool:
+    return any(argument in HELP for argument in arguments)
 
 
-def _one_line(box: str, arguments: Sequence[str]) -> str:
-    """What the box says before its first rule: the fault, without the help that repeats it."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│ \t") for line in box.splitlines()]
-    told: list[str] = []
-    for line in lines:
-        if set(line) <= set("─╭╮╰╯ ") or line.startswith("╭"):
-            if told:
-                break
-            continue
-        told.append(line)
-    text = " ".join(" ".join(told).split()) or "the arguments cannot be read"
-    missing = re.match(r"Missing from keepmap \S+: (--\S+)", text)
-    if missing:
-        text = f"{missing[1]} is missing"
-    return f"{text.rstrip('.')} (keepmap {arguments[0]} --help)"
+def _fault(box: str) -> str:
+    """What the parser's box says before its first rule: the fault, without the help that repeats it.
+
+    The parser has no public way to say what is wrong but this box. tests/cli/test_parsing.py holds every sentence that
+    is taken out of it.
+    """
+    sentence: list[str] = []
+    for line in COLOUR.sub("", box).splitlines():
+        # The first line of a box is its frame with a title; a rule is a line of nothing but frame.
+        text = "" if line.lstrip().startswith("╭") else FRAME.sub("", line)
+        if text:
+            sentence.append(text)
+        elif sentence:
+            break
+    return " ".join(" ".join(sentence).split()).rstrip(".") or "the arguments cannot be read"
 
 
-@contextlib.contextmanager
+@contextmanager
 def _columns(width: int | None) -> Iterator[None]:
+    """Let the parser think that the terminal has this width; None is the terminal's own."""
     if width is None:
         # Where the output is no terminal, help is for 80 columns.
         if sys.stdout.isatty() or "COLUMNS" in os.environ:

@@ -1,6 +1,5 @@
 """Looking at attention: statistics, pictures and insight of an agent's histories or of texts."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from keepmap.attention.request import indices
 from keepmap.commands.attention_pictures import Pictures
 from keepmap.commands.attention_samples import Sample, agent_samples, text_samples, trajectory_samples
 from keepmap.commands.progress import progress_bar
-from keepmap.core.files import make_folder
+from keepmap.core.files import make_folder, plain, write_json
 from keepmap.drawing.attention_heatmap import check_colours
 from keepmap.drawing.parts.files import picture_formats
 from keepmap.errors import InputError
@@ -26,7 +25,6 @@ from keepmap.insight.verdicts import seed_insight, suggest, verdicts
 from keepmap.insight.verification import Verification
 from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import SHORTEST_TEXT, verify_texts
-from keepmap.kv.comparison.results import write_json
 from keepmap.language_model import LanguageModel, load_language_model
 from keepmap.printing.attention import (
     insight_lines,
@@ -217,7 +215,7 @@ def _report(
             pictures.grids(sample.stem, sample.heading, profile)
     suggestion = suggest(profiles)
     print("\n".join(suggestion_lines(suggestion)), flush=True)
-    plain = _plain(
+    document = plain(
         {
             "format": FORMAT,
             "keepmap": __version__,
@@ -229,8 +227,8 @@ def _report(
             "suggestion": asdict(suggestion),
         }
     )
-    assert isinstance(plain, dict)
-    return plain, {"seed": insight.made, "ours": suggestion}
+    assert isinstance(document, dict)
+    return document, {"seed": insight.made, "ours": suggestion}
 
 
 def _verified(
@@ -260,15 +258,6 @@ def _verified(
     short = len(found) - result.n_samples
     said = [f"Left out: {short} texts of fewer than {SHORTEST_TEXT} tokens"] if short else []
     print("\n".join(["", *verification_lines(result), *said]), flush=True)
-    plain = _plain(asdict(result))
-    assert isinstance(plain, dict)
-    return plain
-
-
-def _plain(value: object) -> object:
-    """As JSON has it: no NaN, no infinity, no tuples."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    document = plain(asdict(result))
+    assert isinstance(document, dict)
+    return document

@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.files import remove_files
 from keepmap.drawing import attention_grid, attention_heatmap, attention_lines, attention_summary, save_figure
-from keepmap.kv.comparison.files import remove_files
 
 __all__ = ["Pictures"]
 
@@ -67,7 +67,5 @@ class Pictures:
         remove_files(self.folder / name for name in older if name not in self.written)
 
     def _save(self, drawn: Axes | tuple[Axes, ...], folder: str, stem: str) -> None:
-        figure = (drawn if isinstance(drawn, Axes) else drawn[0]).get_figure(root=True)
-        assert figure is not None
-        paths = save_figure(figure, self.folder / folder, stem, self.formats)
+        paths = save_figure(drawn, self.folder / folder, stem, self.formats)
         self.written += [path.relative_to(self.folder).as_posix() for path in paths]

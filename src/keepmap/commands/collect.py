@@ -1,19 +1,13 @@
-"""Collecting learning histories: check what was asked, collect, say what was written."""
+"""Collecting learning histories: read the options, collect, print what was written."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from keepmap.agents.collection.collect import Collected, check_sizes, collect_histories
-from keepmap.agents.collection.naming import default_histories
-from keepmap.agents.collection.source import make_source
-from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import split_named
+from keepmap.agents.collection.collect import Collected, collect_histories, planned_collection
 from keepmap.commands.progress import progress_bar
-from keepmap.core.files import make_folder
 from keepmap.core.registry import read_options
-from keepmap.errors import InputError
 
 __all__ = ["collect"]
 
@@ -38,34 +32,30 @@ def collect(
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
     """
-    room = room_named(environment, size, horizon)
-    algorithm = make_source(source, read_options(settings))
-    parts = split_named(split, room.goals, split_seed)
-    episodes = algorithm.usual_episodes if episodes is None else episodes
-    check_sizes(parts, learners, episodes, seed)
-    algorithm.check()
-    if out is None:
-        out = Path("datasets") / default_histories(room, source, seed, parts)
-    path = Path(out)
-    if path.is_dir():
-        raise InputError(f"--out {path} is a folder; name a file in it")
-    make_folder(path.parent)
+    collection = planned_collection(
+        environment,
+        source,
+        learners=learners,
+        episodes=episodes,
+        seed=seed,
+        split=split,
+        split_seed=split_seed,
+        size=size,
+        horizon=horizon,
+        options=read_options(settings),
+        out=out,
+    )
+    room, goals = collection.room, len(collection.split.train)
     print(
-        f"Collecting {room.name} {room.size}x{room.size} with {source}\n"
-        f"  {len(parts.train):,} goals, {learners:,} learners each, {episodes:,} episodes of {room.horizon} steps",
+        f"Collecting {room.name} {room.size}x{room.size} with {collection.source.name}\n"
+        f"  {goals:,} goals, {learners:,} learners each, {collection.episodes:,} episodes of {room.horizon} steps",
         flush=True,
     )
     with progress_bar(Console(stderr=True, highlight=False)) as progress:
-        task = progress.add_task("Steps", total=len(parts.train) * learners * episodes * room.horizon)
+        total = goals * learners * collection.episodes * room.horizon
+        task = progress.add_task("Steps", total=total)
         collected = collect_histories(
-            room,
-            algorithm,
-            parts,
-            path,
-            learners=learners,
-            episodes=episodes,
-            seed=seed,
-            tell=lambda steps: progress.advance(task, steps),
+            **vars(collection), progress=lambda share: progress.update(task, completed=round(share * total))
         )
     print("\n".join(_summary(collected)), flush=True)
     return collected

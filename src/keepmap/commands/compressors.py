@@ -59,16 +59,14 @@ def show_compressors(
     print(f"{n_transit} transitions of {SOURCE} in {room.name} {room.size}x{room.size}, goal {hidden}, seed {seed}")
     print(f"{rewarded.sum()} of them rewarded; the attention is that of the embedded agent\n")
     print("\n".join(_table(kept, rewarded, share)))
-    (ax,) = kept_transitions(
+    drawn = kept_transitions(
         {one.name: mask for one, mask in kept.items()},
         rewards=history.rewards[0].double().numpy(),
         episodes=np.arange(n_transit) // room.horizon + 1,
         attention=share,
-        statistics=[f"{room.name} {room.size}x{room.size}", f"goal {hidden}", f"{n_transit} transitions of {SOURCE}"],
+        caption=f"{room.name} {room.size}x{room.size} · goal {hidden} · {n_transit} transitions of {SOURCE}",
     )
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    paths = save_figure(figure, output_dir, "kept_transitions", formats)
+    paths = save_figure(drawn, output_dir, "kept_transitions", formats)
     print("\n" + "\n".join(f"Saved what each keeps to: {path}" for path in paths), flush=True)
     return paths
 

@@ -14,12 +14,12 @@ from keepmap.agents.environments.goals import Goal
 from keepmap.agents.evaluation.evaluate import check_evaluation, check_folds, evaluate, evaluate_folds
 from keepmap.agents.evaluation.returns import Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
-from keepmap.core.files import make_folder, write_json
+from keepmap.core.files import make_folder, remove_files, write_json
 from keepmap.core.registry import read_options
 from keepmap.drawing import learning_curve, save_figure
+from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
-from keepmap.kv.comparison.files import remove_files
 from keepmap.printing.evaluation import header, summary, table
 
 __all__ = ["evaluate_agents"]
@@ -59,12 +59,12 @@ def evaluate_agents(
         total = len(wanted) * copies * episodes * agents[0].room.horizon
         task = progress.add_task("Steps", total=total)
 
-        def tell(steps: int) -> None:
-            progress.advance(task, steps)
+        def show(share: float) -> None:
+            progress.update(task, completed=round(share * total))
 
         if len(agents) > 1:
             evaluation = evaluate_folds(
-                agents, episodes=episodes, copies=copies, seed=seed, compressors=compressors, tell=tell
+                agents, episodes=episodes, copies=copies, seed=seed, compressors=compressors, progress=show
             )
         else:
             evaluation = evaluate(
@@ -74,10 +74,10 @@ def evaluate_agents(
                 copies=copies,
                 seed=seed,
                 compressor=compressors[0],
-                tell=tell,
+                progress=show,
             )
     seconds = time.perf_counter() - begun
-    label = f"{len(agents)} folds" if len(agents) > 1 else agents[0].name
+    label = f"{len(agents)} folds" if len(agents) > 1 else model_label(agents[0].name)
     paths = _write(evaluation, folder, formats, label, {"seconds": seconds, "steps": total})
     print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
     return evaluation
@@ -140,11 +140,9 @@ def _folder(agents: Sequence[Agent], asked: str | Path | None) -> Path:
 def _write(
     evaluation: Evaluation, folder: Path, formats: Sequence[str], label: str, timings: dict[str, float]
 ) -> list[Path]:
-    (ax,) = learning_curve({label: evaluation})
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    drawn = learning_curve({label: evaluation})
     # The result comes first, in the place of an earlier one; whatever fails after it leaves nothing of that one behind.
     write_evaluation(folder / RESULT, evaluation)
     remove_files([folder / TIMINGS, *(folder / f"{FIGURE}.{name}" for name in FORMATS)])
     write_json(folder / TIMINGS, timings)
-    return [folder / RESULT, *save_figure(figure, folder, FIGURE, formats)]
+    return [folder / RESULT, *save_figure(drawn, folder, FIGURE, formats)]

@@ -11,7 +11,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.checkpoints import EMBEDDED
 from keepmap.agents.compressor import compressors as known_compressors
 from keepmap.agents.config import Config, load_config
-from keepmap.agents.evaluation.evaluate import versions
+from keepmap.agents.evaluation.evaluate import PACKAGES
 from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines
 from keepmap.agents.study.plan import BUDGETS, plan_study
 from keepmap.agents.study.promises import pattern_of, promises_of
@@ -21,12 +21,12 @@ from keepmap.agents.study.timings import action_times_path, measured_times, stor
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.train import collect_missing
-from keepmap.core.files import make_folder, write_json, written_whole
+from keepmap.core.files import make_folder, remove_files, write_json, written_whole
 from keepmap.core.processes import run_jobs
+from keepmap.core.versions import versions
 from keepmap.drawing import compressor_study, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
-from keepmap.kv.comparison.files import remove_files
 from keepmap.printing.study import header, legend, markdown, notes, promise_lines, study_csv, table
 
 __all__ = ["study_compressors"]
@@ -113,7 +113,7 @@ def _measured(jobs: Sequence[StudyJob], options: dict[str, Any]) -> tuple[Study,
     runs = [run for run in map(finished, jobs) if run is not None]
     looking = [name for name, one in known_compressors().items() if one.needs_attention]
     rows, pattern = rows_of(runs, looking), pattern_of(runs)
-    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions()), _times(jobs, rows)
+    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _times(jobs, rows)
 
 
 def _run(jobs: Sequence[StudyJob], workers: int, folder: Path) -> None:
@@ -196,8 +196,5 @@ def _write(study: Study, timings: dict[str, dict[str, float]], folder: Path, for
             temporary.write_text(text, encoding="utf-8", newline="\n")
     paths = [folder / f"{STEM}.json", folder / TIMINGS, *(folder / name for name in texts)]
     if any(row.share is not None for row in study.rows if row.compressor != BASELINE):
-        (ax, *_) = compressor_study(study)
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        paths += save_figure(figure, folder, STEM, formats)
+        paths += save_figure(compressor_study(study), folder, STEM, formats)
     return paths

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 
 from keepmap.agents.config import DEFAULT, Config, load_config
-from keepmap.agents.training.histories import collect_configured
+from keepmap.agents.training.histories import collect_configured, histories_missing
 from keepmap.agents.training.loop import MakeBoard, Trained
 from keepmap.agents.training.loop import train as run_training
 from keepmap.commands.progress import progress_bar
@@ -14,7 +14,7 @@ from keepmap.errors import InputError
 __all__ = ["collect_missing", "train"]
 
 
-def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
+def train(config: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
     """Train an agent as files and settings configure it, and print how it goes.
 
     The arguments are the options of `keepmap train`, which `keepmap train --help` describes.
@@ -22,7 +22,10 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
     """
-    config = load_config(tuple(configs) or DEFAULT, settings)
+    return _train(load_config(tuple(config) or DEFAULT, settings), tensorboard)
+
+
+def _train(config: Config, tensorboard: bool) -> Trained:
     run = config.run_folder()
     make_board = _tensorboard() if tensorboard else None
     collect_missing(config)
@@ -51,7 +54,7 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
                     flush=True,
                 )
 
-        trained = run_training(config, watch, make_board)
+        trained = run_training(config, watch=watch, make_board=make_board)
     if trained.began_at == trained.steps:
         print(f"Already trained: {trained.checkpoint}; give another log_dir, or delete it, to train again")
     else:
@@ -63,12 +66,12 @@ def train(configs: Sequence[str] = (), settings: Sequence[str] = (), tensorboard
 
 def collect_missing(config: Config) -> None:
     """Collect histories that are not there yet, where no folder of them is named: a second's work for most sources."""
-    if config.traj_dir is not None or config.histories_path().exists():
+    if not histories_missing(config):
         return
     print(f"Collecting histories into {config.histories_path()}", flush=True)
     with progress_bar(Console(stderr=True, highlight=False)) as progress:
-        task = progress.add_task("Steps", total=None)
-        collected = collect_configured(config, lambda steps: progress.advance(task, steps))
+        task = progress.add_task("Per cent", total=100)
+        collected = collect_configured(config, lambda share: progress.update(task, completed=round(100 * share)))
     print(
         f"  {collected.steps:,} steps, mean return {collected.returns[0]:.2f} in the first episode, "
         f"{collected.returns[-1]:.2f} in the last; optimum {collected.optimum:.2f}"
@@ -81,6 +84,6 @@ def _tensorboard() -> MakeBoard:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError(
-            "--tensorboard needs the package tensorboard; install it: pip install 'keepmap[tensorboard]'"
+            "tensorboard=True needs the package tensorboard; install it: pip install 'keepmap[tensorboard]'"
         ) from None
     return lambda run, began_at: SummaryWriter(str(run), purge_step=began_at + 1)

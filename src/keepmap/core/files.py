@@ -1,16 +1,25 @@
-"""Writing a result whole or not at all."""
+"""Writing a result whole or not at all, JSON that is the same for the same values, and removing earlier results."""
 
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keepmap.errors import OutputError
 
-__all__ = ["folder_written_whole", "in_one_order", "make_folder", "write_json", "written_whole"]
+__all__ = [
+    "folder_written_whole",
+    "in_one_order",
+    "make_folder",
+    "plain",
+    "remove_files",
+    "write_json",
+    "written_whole",
+]
 
 
 @contextmanager
@@ -50,17 +59,6 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all, the same bytes for the same values.
-
-    Raises:
-        OutputError: the path cannot be written.
-    """
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
 def make_folder(path: Path) -> Path:
     """Create a folder for results (and its parents) and make sure that files can be written into it.
 
@@ -75,6 +73,48 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise OutputError(f"cannot write into the folder {path}: {error.strerror or error}") from error
     return path
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: lists for tuples and arrays, text for keys, None for NaN and infinity.
+
+    >>> plain({1: (float("nan"), 2.5)})
+    {'1': [None, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):  # arrays, and numbers of arrays
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all, the same bytes for the same values.
+
+    Raises:
+        OutputError: the path cannot be written.
+    """
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove those of them that are files.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for path in paths:
+        try:
+            if path.is_file():
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"cannot remove {path} of an earlier run: {error.strerror or error}; give another `output_dir`"
+            ) from error
 
 
 def in_one_order(file: bytes) -> bytes:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keepmap.core.files import in_one_order, written_whole
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
-from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.errors import ImpossibleResultError, InputError, kind_of
 
 __all__ = ["KeepMap"]
 
@@ -108,7 +108,7 @@ class KeepMap:
     def _check(self, step: int | None) -> None:
         last = self.shape[2] - 1
         if step is not None and not 0 <= step <= last:
-            raise InputError(f"step {step} was asked for, the map has steps 0..{last}; use one of those")
+            raise InputError(f"expected `step` to be in 0..{last}, the queries of the map, got {step}")
 
     def density(self, step: int | None = None) -> float:
         """kept / all, over (layer, KV head, position), after query `step` (the last one by default)."""
@@ -131,17 +131,54 @@ class KeepMap:
         after = (self.expires.clamp(max=n) - 1 - torch.arange(n)).sum() + (self.held & (self.expires >= n)).sum()
         return _checked(int(after) / (layers * heads * n * (n + 1) / 2))
 
-    def overlap(self, other: "KeepMap", step: int | None = None) -> float:
-        """|kept by both| / |kept by either| after query `step`: 1.0 for equal choices.
+    def overlap(self, other: "KeepMap", step: int | None = None, *, compressible: bool = False) -> float:
+        """|kept by both| / |kept by either| after query `step` (the last one by default): 1.0 for equal choices.
+
+        >>> expires, scores = torch.tensor([[[4, 4, 4, 4]]]), torch.zeros(1, 1, 4)
+        >>> newest = KeepMap(expires, scores, torch.tensor([[[False, False, True, True]]]))
+        >>> ends = KeepMap(expires, scores, torch.tensor([[[True, False, False, True]]]))
+        >>> round(newest.overlap(ends), 3)
+        0.333
+
+        Args:
+            compressible: count only positions that neither map protects; what all methods keep says nothing of them.
 
         Raises:
             InputError: maps of different shapes.
         """
+        kept, kept_by_other = self._both(other, step, compressible)
+        either = int((kept | kept_by_other).sum())
+        return _checked(int((kept & kept_by_other).sum()) / either) if either else 1.0
+
+    def chance_overlap(self, other: "KeepMap", step: int | None = None, *, compressible: bool = False) -> float:
+        """The overlap that two choices of the same numbers per layer and head would have by chance.
+
+        Of n positions, a and b of them kept independently and uniformly: a * b / n are expected to be kept by both.
+        The expectation is taken of what both keep, over all heads, and the ratio of that.
+
+        Raises:
+            InputError: maps of different shapes.
+        """
+        kept, kept_by_other = self._both(other, step, compressible)
+        n = kept.shape[2]
+        counts, counts_of_other = kept.sum(2).double(), kept_by_other.sum(2).double()
+        both = float((counts * counts_of_other / max(n, 1)).sum())
+        either = float((counts + counts_of_other).sum()) - both
+        return _checked(both / either) if either else 1.0
+
+    def _both(
+        self, other: "KeepMap", step: int | None, compressible: bool
+    ) -> tuple[Bool[Tensor, "L G n"], Bool[Tensor, "L G n"]]:
+        """What each of two maps keeps of the positions that there are after a step."""
+        if not isinstance(other, KeepMap):
+            raise InputError(f"expected `other` to be a KeepMap, got {kind_of(other)}")
         if self.shape != other.shape:
-            raise InputError(f"overlap needs maps of one shape, got {self.shape} and {other.shape}")
-        mine, theirs = self.kept(step), other.kept(step)
-        either = int((mine | theirs).sum())
-        return _checked(int((mine & theirs).sum()) / either) if either else 1.0
+            raise InputError(f"expected `other` to be of the shape {self.shape}, got {other.shape}")
+        end = self.shape[2] if step is None else step + 1
+        counted = torch.arange(self.shape[2]) < end
+        if compressible:
+            counted &= ~(self.protected(step) | other.protected(step))
+        return self.kept(step)[:, :, counted], other.kept(step)[:, :, counted]
 
     def __eq__(self, other: object) -> bool:
         """Equal expiries, last words, scores, protection and threshold (`info` is provenance, and left out)."""
@@ -169,7 +206,9 @@ class KeepMap:
     def _repr_html_(self) -> str:
         """For notebooks: `repr`, a row per layer, and what is kept of each layer as a picture."""
         kept, free = self.kept(), ~self.protected()
-        rows = [(str(at), f"{_fraction(one):.1%}", f"{_fraction(one[:, free]):.1%}") for at, one in enumerate(kept)]
+        rows = [
+            (str(at), f"{_fraction(layer):.1%}", f"{_fraction(layer[:, free]):.1%}") for at, layer in enumerate(kept)
+        ]
         label = "kept after the last step: a row per layer, positions from left to right"
         picture = strip(shares(kept.numpy()), label, EVICTED_TO_KEPT, ("evicted", "kept"))
         return card(repr(self), ("layer", "kept", "compressible kept"), rows, [picture])

@@ -148,7 +148,7 @@ def typed_options(cls: type, options: Mapping[str, object] | None, owner: str) -
     for option, value in (options or {}).items():
         if option not in known:
             has = did_you_mean(option, known) if known else "it has none"
-            raise InputError(f'unknown option "{option}" of {owner}, {has}')
+            raise InputError(f'unknown option "{one_line(option)}" of {owner}, {has}')
         values[option] = _typed(type(known[option]), value, f"{option} of {owner}")
     return values
 
@@ -310,10 +310,11 @@ def _typed(kind: type, value: object, what: str) -> object:
     if kind is bool:
         if str(value).lower() in ("true", "false"):
             return str(value).lower() == "true"
-        raise InputError(f'"{value}" was given for {what}; it must be true or false')
+        raise InputError(f'"{one_line(str(value))}" was given for {what}; it must be true or false')
     try:
         if isinstance(value, bool) and kind is not str:
             raise ValueError
         return kind(str(value))
     except ValueError:
-        raise InputError(f'"{value}" was given for {what}; it must be of type {kind.__name__}') from None
+        shown = one_line(str(value))
+        raise InputError(f'"{shown}" was given for {what}; it must be of type {kind.__name__}') from None

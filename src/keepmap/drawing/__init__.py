@@ -1,4 +1,4 @@
-"""Pictures of KeepMaps, of attention and of results. `keepmap.draw` is this package.
+"""Pictures of KeepMaps, of attention and of results; `keepmap.draw` offers them.
 
 One figure per file; each function draws into a new Figure or into given Axes, and returns the Axes. Nothing here loads
 a model or touches pyplot and the user's rcParams.

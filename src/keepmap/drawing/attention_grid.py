@@ -16,9 +16,12 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
+from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
+from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import name_of
-from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.raster import Raster
 from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError, did_you_mean
@@ -47,55 +50,67 @@ STATISTICS: dict[str, tuple[str, str, _Read]] = {
         lambda profile: profile.recent_distant_without_sinks,
     ),
 }
-"""Name: in words, in which unit, and where it is in a profile."""
+"""Of each statistic: its name in a title, its unit, and where it is in a profile."""
 
 
 def attention_grid(
     profile: AttentionProfile,
-    ax: Axes | None = None,
+    ax: AxesLike | None = None,
     *,
     what: str = "entropy",
     query: int | None = None,
     title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
 ) -> Axes:
     """Draw a statistic of every layer (row) and head (column).
 
     Up to 16 x 16 of them have their number; a hatched cell has no value.
 
     Args:
+        profile: what `keepmap.profile_attention` gives.
         ax: the Axes to draw into. By default a new Figure's, in the project's style whatever the user's rcParams are.
         what: entropy, normalised_entropy, effective_positions, sink_mass, window_mass, recent_distant_without_sinks.
         query: of which measured query; by default the mean over all measured queries that see two positions or more
             (of the ratio: over those that have one).
-        title: the first line above the figure.
+        title: the first line above the figure; by default the statistic and the model, "" for none.
+        legend: whether there is a legend.
+        caption: whether the shape and the queries are written under the title; a string stands there instead.
 
     Returns:
         The Axes drawn into. Nothing is shown, saved or closed.
 
     Raises:
-        InputError: an unknown statistic, or a query that was not measured.
+        InputError: an unknown statistic, a query that was not measured, or no profile.
+
+    >>> import keepmap, torch
+    >>> profile = keepmap.profile_attention(keepmap.load_language_model("tiny"), torch.arange(12))
+    >>> ax = keepmap.draw.attention_grid(profile, what="sink_mass")
+    >>> ax.get_title(loc="left").splitlines()
+    ['Mass in the first 4 positions ·', 'tiny']
     """
+    check_kind("profile", profile, AttentionProfile, "an AttentionProfile")
     if what not in STATISTICS:
-        raise InputError(f'a grid of "{what}" was asked for, which is no statistic: {did_you_mean(what, STATISTICS)}')
-    words, unit, read = STATISTICS[what]
-    words = words.format(n_sink=profile.n_sink, window=profile.window)
-    values, said = _values(profile, read(profile), query)
-    if title is None:
-        title = f"{words[0].upper()}{words[1:]} · {profile.info.get('model', 'unnamed')}"
-    else:
-        said = [words, *said]
+        raise InputError(f'what="{what}" is not a statistic of a profile: {did_you_mean(what, STATISTICS)}')
+    name, unit, read = STATISTICS[what]
+    name = name.format(n_sink=profile.n_sink, window=profile.window)
+    values, measured = _values(profile, read(profile), query)
+    if title is not None:
+        measured = [name, *measured]
+    wording = Wording(f"{name[0].upper()}{name[1:]} · {model_label(profile.info.get('model'))}", title, legend, caption)
     layers, heads = values.shape
     if ax is not None:
-        _draw(ax, profile, values, _heading(values, said, title, width_in_points(ax)))
-        _colour_bar(colour_bar_axes(ax), values, f"{words} ({unit})")
+        (ax,) = given_axes(ax, 1)
+        _draw(ax, profile, values, _heading(values, measured, wording, width_in_points(ax)))
+        _colour_bar(colour_bar_axes(ax), values, f"{name} ({unit})")
         fit_into_figure([ax])
         return ax
     side = 0.42 if max(layers, heads) <= NUMBERS else max(0.1, min(0.3, 8.0 / max(layers, heads)))
     width, height = max(side * heads, 2.5), max(side * layers, 0.8)
     with figure_style():
-        heading = _heading(values, said, title, (width + COLOUR_BAR) * 72)
+        heading = _heading(values, measured, wording, (width + COLOUR_BAR) * 72)
         top = heading.height + 0.1
-        figure = blank_figure(0.7 + width + COLOUR_BAR, top + height + 0.55, " · ".join((title, *heading.statistics)))
+        figure = blank_figure(0.7 + width + COLOUR_BAR, top + height + 0.55, heading.label)
         ax = panel(figure, 0.6, top, width, height)
         _draw(ax, profile, values, heading)
         _colour_bar(panel(figure, 0.6 + width + 0.15, top, 0.12, height), values, unit)
@@ -103,28 +118,27 @@ def attention_grid(
 
 
 def _values(
-    profile: AttentionProfile, found: Float[Tensor, "L H N"], query: int | None
+    profile: AttentionProfile, statistic: Float[Tensor, "L H N"], query: int | None
 ) -> tuple[Float[np.ndarray, "L H"], list[str]]:
     """The grid's numbers, NaN where there is none, and of which queries they are."""
     measured = profile.measured
     if query is not None:
         if query not in measured.tolist():
             raise InputError(
-                f"a grid at query {query} was asked for, which was not measured ({profile.said}); the last that was is "
-                f"{int(measured[-1])}"
+                f"query={query} was not measured ({profile.said}); the last that was is {int(measured[-1])}"
             )
-        return found[:, :, query].double().numpy(), [f"at query {name_of(profile, query)}"]
-    values = found[:, :, measured].double()
+        return statistic[:, :, query].double().numpy(), [f"at query {name_of(profile, query)}"]
+    values = statistic[:, :, measured].double()
     counted = (profile.n_visible[:, :, measured] >= 2) & ~values.isnan()
     mean = values.where(counted, 0.0).sum(-1) / counted.sum(-1)  # 0 / 0, where there is none, is NaN
     return mean.numpy(), ["mean over queries that see two positions or more", f"measured: {profile.said}"]
 
 
-def _heading(values: Float[np.ndarray, "L H"], said: list[str], title: str, width: float) -> Heading:
+def _heading(values: Float[np.ndarray, "L H"], measured: list[str], wording: Wording, width: float) -> Heading:
     layers, heads = values.shape
-    statistics = [f"{layers} layer{'s' * (layers > 1)} x {heads} head{'s' * (heads > 1)}", *said]
+    statistics = [f"{layers} layer{'s' * (layers > 1)} x {heads} head{'s' * (heads > 1)}", *measured]
     none = Patch(facecolor=NONE, edgecolor=HATCH, hatch="/////", linewidth=0.5, label="no value")
-    return Heading(title, statistics, [none] * bool(np.isnan(values).any()), width)
+    return wording.heading(statistics, [none] * bool(np.isnan(values).any()), width)
 
 
 def _scale(values: Float[np.ndarray, "L H"]) -> ScalarMappable:

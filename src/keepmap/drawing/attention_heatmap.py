@@ -18,9 +18,12 @@ from matplotlib.patches import Patch
 
 from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.profile import AttentionProfile
+from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
+from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
+from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import Marks, layer_index, positions_of
-from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.raster import Raster, pixels
 from keepmap.drawing.parts.style import DPI, figure_style
 from keepmap.errors import InputError, did_you_mean
@@ -49,13 +52,15 @@ class _Head:
 
 def attention_heatmap(
     profile: AttentionProfile,
-    ax: Axes | Iterable[Axes] | None = None,
+    ax: AxesLike | None = None,
     *,
     layer: int | None = None,
     heads: int | Iterable[int] | None = None,
     size: int = 512,
     cmap: str = "viridis",
     title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
 ) -> Axes | tuple[Axes, ...]:
     """Draw the attention of all queries (rows, the last one at the bottom) to all positions (columns), per head.
 
@@ -66,53 +71,65 @@ def attention_heatmap(
     j + 0.5.
 
     Args:
+        profile: what `keepmap.profile_attention` gives; a loaded one has no map.
         ax: the Axes to draw into: one for each head, or one for all (their mean; of cells, the mean of the heads'
             largest weights). By default a new Figure's, in the project's style whatever the user's rcParams are.
         layer, heads: the model's indices; the last layer and all heads of the profile by default.
         size: the most cells each way.
-        cmap: any name that matplotlib knows; "Reds" is the seed's.
-        title: the first line above the figure.
+        cmap: any name that matplotlib knows; "Reds" is the guide's.
+        title: the first line above the figure; by default the layer and the model, "" for none.
+        legend: whether there is a legend.
+        caption: whether the number of positions, and what a cell is, are written under the title; a string stands there
+            instead.
 
     Returns:
         The Axes drawn into, several as a tuple. Nothing is shown, saved or closed.
 
     Raises:
         InputError: a layer, head or colour map that is not there, a size below 1, another number of Axes than of
-            heads, or a profile without queries and keys (a loaded one).
+            heads, a profile without queries and keys (a loaded one), or no profile.
 
-    Differs from the seed: one colour scale for all heads, which says what it is; hidden is not 0; long contexts.
+    Differs from the guide: one colour scale for all heads, which says what it is; hidden is not 0; long contexts.
+
+    >>> import keepmap, torch
+    >>> profile = keepmap.profile_attention(keepmap.load_language_model("tiny"), torch.arange(12))
+    >>> panels = keepmap.draw.attention_heatmap(profile, layer=0, heads=[0, 2])
+    >>> panels[0].get_title(loc="left")
+    'Attention in layer 0 · tiny'
     """
+    check_kind("profile", profile, AttentionProfile, "an AttentionProfile")
     at = layer_index(profile, layer)
-    asked = [heads] if isinstance(heads, int) else list(profile.heads if heads is None else heads)
-    if not asked:
-        raise InputError("an attention heatmap of no heads was asked for; name one or more, or leave heads out")
+    chosen = [heads] if isinstance(heads, int) else list(profile.heads if heads is None else heads)
+    if not chosen:
+        raise InputError("`heads` is empty; name one or more, or leave it out for all")
     colours = _colours(cmap)
-    given = None if ax is None else [ax] if isinstance(ax, Axes) else list(ax)
-    if given is not None and len(given) not in {1, len(asked)}:
-        raise InputError(
-            f"an attention heatmap of {len(asked)} heads was to be drawn into {len(given)} Axes; give one for each, or "
-            "one for their mean"
-        )
-    drawn = [_head(profile, at, head, size) for head in asked]
-    if given is not None and len(given) < len(drawn):
+    into = None if ax is None else given_axes(ax, 1, len(chosen), what=" (one for each head, or one for their mean)")
+    drawn = [_head(profile, at, head, size) for head in chosen]
+    if into is not None and len(into) < len(drawn):
         drawn = [_mean(drawn)]
-    first = f"Attention in layer {profile.layers[at]}" if title is None else title
-    if title is None:
-        first += f": {drawn[0].name}" * (len(drawn) < len(asked)) + f" · {profile.info.get('model', 'unnamed')}"
-    if given is None:
+    name = f": {drawn[0].name}" * (len(drawn) < len(chosen))
+    default = f"Attention in layer {profile.layers[at]}{name} · {model_label(profile.info.get('model'))}"
+    wording = Wording(default, title, legend, caption)
+    if into is None:
         with figure_style():
-            axes = _figure(profile, drawn, colours, size, first)
+            axes = _figure(profile, drawn, colours, size, wording)
     else:
-        axes = tuple(given)
-        _into(profile, axes, drawn, colours, size, first)
+        axes = into
+        _into(profile, axes, drawn, colours, size, wording)
     return axes if len(axes) > 1 else axes[0]
 
 
 def check_colours(name: str) -> None:
-    """Whether there are colours of this name.
+    """Check that matplotlib has a colour map of this name.
 
     Raises:
-        InputError: there are not.
+        InputError: it has none.
+
+    >>> check_colours("viridis")
+    >>> check_colours("viridsi")
+    Traceback (most recent call last):
+        ...
+    keepmap.errors.InputError: cmap="viridsi" is not a colour map of matplotlib: did you mean "viridis"?
     """
     _colours(name)
 
@@ -123,15 +140,15 @@ def _colours(name: str) -> Colormap:
         hint = (
             known if known.startswith("did") else "use a name that matplotlib knows, such as viridis, cividis or Reds"
         )
-        raise InputError(f'the colours "{name}" were asked for, which matplotlib does not have: {hint}')
+        raise InputError(f'cmap="{name}" is not a colour map of matplotlib: {hint}')
     return matplotlib.colormaps[name]
 
 
 def _head(profile: AttentionProfile, at: int, head: int, size: int) -> _Head:
-    found = profile.map(profile.layers[at], head, size)
+    weights = profile.map(profile.layers[at], head, size)
     assert profile.captured is not None
-    hidden = _hidden(profile.captured[at], profile.heads.index(head), found.edges)
-    return _Head(f"head {head}", found.maximum.astype(np.float64), hidden)
+    hidden = _hidden(profile.captured[at], profile.heads.index(head), weights.edges)
+    return _Head(f"head {head}", weights.maximum.astype(np.float64), hidden)
 
 
 def _mean(heads: Sequence[_Head]) -> _Head:
@@ -161,7 +178,7 @@ def _hidden(layer: AttentionLayer, head: int, edges: Integer[np.ndarray, " C_1"]
 
 
 def _fewer(ufunc: np.ufunc, values: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """The same in at most rows x columns cells, each of which is what `ufunc` makes of those in it."""
+    """The values in at most rows x columns cells, each of which is what `ufunc` makes of those in it."""
     for axis, most in enumerate((rows, columns)):
         cells = values.shape[axis]
         if cells > most:
@@ -170,13 +187,13 @@ def _fewer(ufunc: np.ufunc, values: np.ndarray, rows: int, columns: int) -> np.n
 
 
 def _figure(
-    profile: AttentionProfile, heads: Sequence[_Head], colours: Colormap, size: int, title: str
+    profile: AttentionProfile, heads: Sequence[_Head], colours: Colormap, size: int, wording: Wording
 ) -> tuple[Axes, ...]:
     n, cells = profile.shape[2], len(heads[0].weights)
     named = positions_of(profile, most=5)
     many = len(heads) > MANY
-    wanted = TOKENS_PX if named.tokens and n > 16 else MANY_PX if many else PANEL_PX
-    side = min(max(1, round(wanted / cells)) * cells, LARGEST_PX) / DPI
+    panel_px = TOKENS_PX if named.tokens and n > 16 else MANY_PX if many else PANEL_PX
+    side = min(max(1, round(panel_px / cells)) * cells, LARGEST_PX) / DPI
     gap, above = 0.16, 0.24
     rows = -(-len(heads) // max(1, int(((MANY_WIDEST if many else WIDEST) + gap) / (side + gap))))
     columns = -(-len(heads) // rows)
@@ -186,9 +203,9 @@ def _figure(
     across, down = columns * (side + gap) - gap, rows * (side + above) - above
     points = side * 72
     marks = Marks.of(profile, points, _line(colours))
-    heading = _heading(profile, marks, title, min(size, n, pixels(side * DPI)), max(across, 4.0) * 72)
+    heading = _heading(profile, marks, wording, min(size, n, pixels(side * DPI)), max(across, 4.0) * 72)
     top = heading.height + 0.12
-    figure = blank_figure(left + max(across, 4.0) + 0.85, top + down + below, " · ".join((title, *heading.statistics)))
+    figure = blank_figure(left + max(across, 4.0) + 0.85, top + down + below, heading.label)
     letter = min(8.0, 0.85 * points / n) if named.tokens else 7.5
     scale = _scale(heads, colours)
     axes = []
@@ -206,11 +223,16 @@ def _figure(
 
 
 def _into(
-    profile: AttentionProfile, axes: Sequence[Axes], heads: Sequence[_Head], colours: Colormap, size: int, title: str
+    profile: AttentionProfile,
+    axes: Sequence[Axes],
+    heads: Sequence[_Head],
+    colours: Colormap,
+    size: int,
+    wording: Wording,
 ) -> None:
-    """The same in the Axes of somebody else, made smaller for what stands above and for a colour bar on the right."""
-    n, given = profile.shape[2], width_in_points(axes[0])
-    points = max(given - COLOUR_BAR * 72, given / 2)
+    """Draw into the Axes of somebody else, made smaller for what stands above and for a colour bar on the right."""
+    n, width = profile.shape[2], width_in_points(axes[0])
+    points = max(width - COLOUR_BAR * 72, width / 2)
     named = positions_of(profile, most=max(2, int(points / 45)), tokens=points > 7 * n)
     marks = Marks.of(profile, points, _line(colours))
     letter = min(8.0, 0.85 * points / n) if named.tokens else 8.0
@@ -220,12 +242,12 @@ def _into(
         named.across(ax, size=letter)
         named.down(ax, size=letter)
     cells = min(size, n, pixels(axes[0].bbox.width))
-    _heading(profile, marks, title, cells, width_in_points(*axes)).draw(axes[0])
+    _heading(profile, marks, wording, cells, width_in_points(*axes)).draw(axes[0])
     _colour_bar(colour_bar_axes(axes[-1]), scale)
     fit_into_figure(axes)
 
 
-def _heading(profile: AttentionProfile, marks: Marks, title: str, cells: int, width: float) -> Heading:
+def _heading(profile: AttentionProfile, marks: Marks, wording: Wording, cells: int, width: float) -> Heading:
     n = profile.shape[2]
     statistics = [f"{n} positions"]
     if cells < n:
@@ -234,7 +256,7 @@ def _heading(profile: AttentionProfile, marks: Marks, title: str, cells: int, wi
         statistics.append(f"under eviction by {profile.info['evicted_by']}: what was evicted has weight 0")
     hidden = Patch(facecolor=HIDDEN, edgecolor=HATCH, hatch="/////", linewidth=0.5, label="not seen by the query")
     legend: list[Artist] = [hidden, *marks.legend]
-    return Heading(title, statistics, legend, width, lift=20.0)
+    return wording.heading(statistics, legend, width, lift=20.0)
 
 
 def _line(colours: Colormap) -> str:

@@ -3,7 +3,6 @@
 H heads · N positions · P points.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,13 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
+from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import fit_into_figure
+from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import Marks, layer_index, name_of, positions_of
-from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.style import curve_style, figure_style
-from keepmap.errors import InputError
 
 __all__ = ["attention_lines"]
 
@@ -48,10 +49,12 @@ class _Panel:
 
 def attention_lines(
     profile: AttentionProfile,
-    ax: Axes | Iterable[Axes] | None = None,
+    ax: AxesLike | None = None,
     *,
     layer: int | None = None,
     title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
 ) -> Axes | tuple[Axes, ...]:
     """Draw the attention of the query to each position, and beside it the average attention each position receives.
 
@@ -62,46 +65,53 @@ def attention_lines(
     episodes start, marks at the edge where a transition was rewarded.
 
     Args:
+        profile: what `keepmap.profile_attention` gives.
         ax: the Axes to draw into: a pair, or one for the query alone. By default a new Figure's, in the project's style
             whatever the user's rcParams are.
         layer: the model's index; the last layer of the profile by default.
-        title: the first line above the figure.
+        title: the first line above the figure; by default the layer and the model, "" for none.
+        legend: whether there is a legend.
+        caption: whether the queries that were measured are named under the title; a string stands there instead.
 
     Returns:
         The Axes drawn into, several as a tuple. Nothing is shown, saved or closed.
 
     Raises:
-        InputError: a layer that was not profiled, or not one or two Axes.
+        InputError: a layer that was not profiled, not one or two Axes, or no profile.
 
-    Differs from the seed: averages are over the queries that could see a position, not over all.
+    Differs from the guide: averages are over the queries that could see a position, not over all.
+
+    >>> import keepmap, torch
+    >>> profile = keepmap.profile_attention(keepmap.load_language_model("tiny"), torch.arange(12))
+    >>> query, received = keepmap.draw.attention_lines(profile, caption=False)
+    >>> query.get_xlabel(), received.get_ylabel()
+    ('position: token', 'attention weight')
     """
+    check_kind("profile", profile, AttentionProfile, "an AttentionProfile")
     at = layer_index(profile, layer)
     panels = (_of_query(profile, at), _of_positions(profile, at))
-    if title is None:
-        title = f"Attention in layer {profile.layers[at]} · {profile.info.get('model', 'unnamed')}"
+    default = f"Attention in layer {profile.layers[at]} · {model_label(profile.info.get('model'))}"
+    wording = Wording(default, title, legend, caption)
     if ax is not None:
-        axes = (ax,) if isinstance(ax, Axes) else tuple(ax)
-        if len(axes) not in (1, 2):
-            raise InputError(f"attention lines were to be drawn into {len(axes)} Axes; give one, or a pair")
+        axes = given_axes(ax, 1, 2)
         points = width_in_points(axes[0])
         marks = Marks.of(profile, points, "0.8")
-        for one, shown in zip(axes, panels, strict=False):
-            _draw(one, profile, shown, marks, most=max(2, int(points / 45)))
-        _heading(profile, marks, title, width_in_points(*axes), averaged=len(axes) > 1).draw(axes[0])
+        for panel_ax, shown in zip(axes, panels, strict=False):
+            _draw(panel_ax, profile, shown, marks, most=max(2, int(points / 45)))
+        _heading(profile, marks, wording, width_in_points(*axes), averaged=len(axes) > 1).draw(axes[0])
         fit_into_figure(axes)
         return axes if len(axes) > 1 else axes[0]
     width, height, gap = 4.6, 2.6, 0.75
     with figure_style():
         marks = Marks.of(profile, width * 72, "0.8")
-        heading = _heading(profile, marks, title, (2 * width + gap) * 72)
+        heading = _heading(profile, marks, wording, (2 * width + gap) * 72)
         named = positions_of(profile, most=7)
         top = heading.height + 0.1
         below = 0.35 + 0.07 * max(map(len, named.texts)) if named.tokens else 0.5
-        label = " · ".join((title, *heading.statistics))
-        figure = blank_figure(2 * width + gap + 0.95, top + height + below, label)
+        figure = blank_figure(2 * width + gap + 0.95, top + height + below, heading.label)
         axes = tuple(panel(figure, 0.75 + number * (width + gap), top, width, height) for number in range(2))
-        for one, shown in zip(axes, panels, strict=True):
-            _draw(one, profile, shown, marks, most=7)
+        for panel_ax, shown in zip(axes, panels, strict=True):
+            _draw(panel_ax, profile, shown, marks, most=7)
         heading.draw(axes[0])
     return axes
 
@@ -143,7 +153,7 @@ def _array(values: Tensor) -> Float[np.ndarray, "..."]:
     return values.detach().cpu().double().numpy()
 
 
-def _heading(profile: AttentionProfile, marks: Marks, title: str, width: float, averaged: bool = True) -> Heading:
+def _heading(profile: AttentionProfile, marks: Marks, wording: Wording, width: float, averaged: bool = True) -> Heading:
     heads, n = profile.shape[1:]
     query = int(profile.queries[-1])
     statistics = [f"{n} positions", f"query {name_of(profile, query)}"]
@@ -157,7 +167,7 @@ def _heading(profile: AttentionProfile, marks: Marks, title: str, width: float, 
     elif heads > 1:
         legend.append(Line2D([], [], color="0.6", linewidth=0.6, label="heads"))
     legend.append(Line2D([], [], label="uniform attention", **UNIFORM))
-    return Heading(title, statistics, [*legend, *marks.legend], width, lift=20.0)
+    return wording.heading(statistics, [*legend, *marks.legend], width, lift=20.0)
 
 
 def _thin(number: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""How the seed's figures of one layer are spread over samples: four histograms."""
+"""How the guide's statistics of one layer are spread over samples: four histograms."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from keepmap.core.bootstrap import bootstrap_means
+from keepmap.core.intervals import bootstrap_means
+from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.fitting import fit_into_figure
-from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.heading import Heading, Wording
+from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError
 
@@ -28,8 +30,8 @@ TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class _Figure:
-    """One of the seed's figures: its key, its name in the document, its unit, and the document's thresholds."""
+class _Statistic:
+    """One of the guide's statistics: its key, its name in the guide, its unit, and the guide's thresholds."""
 
     key: str
     title: str
@@ -37,63 +39,78 @@ class _Figure:
     thresholds: tuple[float, ...] = ()
 
 
-FIGURES = (
-    _Figure("mean", "Mean context attention", "attention weight"),
-    _Figure("std", "Attention concentration (std dev)", "attention weight"),
-    _Figure("entropy", "Attention entropy (uniformity)", "nats", (1.5, 2.0)),
-    _Figure("recent_distant_ratio", "Recent/Distant ratio", "ratio", (1.2, 2.0)),
+STATISTICS = (
+    _Statistic("mean", "Mean context attention", "attention weight"),
+    _Statistic("std", "Attention concentration (std dev)", "attention weight"),
+    _Statistic("entropy", "Attention entropy (uniformity)", "nats", (1.5, 2.0)),
+    _Statistic("recent_distant_ratio", "Recent/Distant ratio", "ratio", (1.2, 2.0)),
 )
 
 
 def attention_summary(
-    statistics: Sequence[Mapping[str, float]], ax: Axes | Iterable[Axes] | None = None, *, title: str | None = None
+    statistics: Sequence[Mapping[str, float]],
+    ax: AxesLike | None = None,
+    *,
+    title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
 ) -> tuple[Axes, ...]:
     """Draw four histograms over samples: mean, standard deviation, entropy and recent/distant ratio of the query's row.
 
     Above each stand the number of samples, their mean and its 95 % bootstrap interval over samples; a tick below is a
-    sample. Dashed lines are the seed's thresholds: entropies of 1.5 and 2.0 nats, ratios of 1.2 and 2.0. Samples
+    sample. Dashed lines are the guide's thresholds: entropies of 1.5 and 2.0 nats, ratios of 1.2 and 2.0. Samples
     without a value (a ratio of fewer than two positions) are left out, and counted.
 
     Args:
-        statistics: what `AttentionProfile.seed_statistics` gives of one layer, one for each sample.
+        statistics: what `AttentionProfile.guide_statistics` gives of one layer, one for each sample.
         ax: four Axes to draw into. By default a new Figure's, in the project's style whatever the user's rcParams are.
-        title: the first line above the figure.
+        title: the first line above the figure; by default "Attention of the query, over samples", "" for none.
+        legend: whether there is a legend.
+        caption: whether the number of samples is written under the title; a string stands there instead.
 
     Returns:
         The four Axes, in the order above. Nothing is shown, saved or closed.
 
     Raises:
-        InputError: no samples, one without a figure, or not four Axes.
+        InputError: no samples, one without a statistic, something else, or not four Axes.
 
-    Differs from the seed: intervals and thresholds are drawn; samples without a ratio are counted, not dropped in
+    Differs from the guide: intervals and thresholds are drawn; samples without a ratio are counted, not dropped in
     silence.
+
+    >>> import keepmap
+    >>> samples = [{"mean": 0.1, "std": 0.2, "entropy": nats, "recent_distant_ratio": 1.0} for nats in (1.2, 1.4)]
+    >>> mean, std, entropy, ratio = keepmap.draw.attention_summary(samples)
+    >>> print(entropy.texts[0].get_text())
+    Attention entropy (uniformity)
+    n = 2 · mean 1.3 [1.2, 1.4] nats
     """
+    expected = "a sequence of statistics (what AttentionProfile.guide_statistics gives of each sample)"
+    check_kind("statistics", statistics, Sequence, expected)
     if not statistics:
-        raise InputError("an attention summary of no samples was asked for; give the statistics of one or more")
-    values = [_values(statistics, figure.key) for figure in FIGURES]
-    title = "Attention of the query, over samples" if title is None else title
+        raise InputError("`statistics` is empty; give those of one sample or more")
+    for sample in statistics:
+        check_kind("statistics", sample, Mapping, expected)
+    values = [_values(statistics, statistic.key) for statistic in STATISTICS]
+    wording = Wording("Attention of the query, over samples", title, legend, caption)
     if ax is not None:
-        axes = (ax,) if isinstance(ax, Axes) else tuple(ax)
-        if len(axes) != len(FIGURES):
-            raise InputError(f"an attention summary was to be drawn into {len(axes)} Axes; give {len(FIGURES)}")
-        for one, figure, found in zip(axes, FIGURES, values, strict=True):
-            _draw(one, figure, found)
-        _heading(statistics, title, width_in_points(*axes)).draw(axes[0])
+        axes = given_axes(ax, len(STATISTICS))
+        for panel_ax, statistic, samples in zip(axes, STATISTICS, values, strict=True):
+            _draw(panel_ax, statistic, samples)
+        _heading(statistics, wording, width_in_points(*axes)).draw(axes[0])
         fit_into_figure(axes)
         return axes
     width, height, gap, between = 3.9, 1.55, 0.75, 1.0
     with figure_style():
-        heading = _heading(statistics, title, (2 * width + gap) * 72)
+        heading = _heading(statistics, wording, (2 * width + gap) * 72)
         top = heading.height + 0.05
-        label = " · ".join((title, *heading.statistics))
-        figure_ = blank_figure(2 * width + gap + 0.9, top + 2 * height + between + 0.55, label)
+        figure = blank_figure(2 * width + gap + 0.9, top + 2 * height + between + 0.55, heading.label)
         axes = tuple(
-            panel(figure_, 0.65 + column * (width + gap), top + row * (height + between), width, height)
+            panel(figure, 0.65 + column * (width + gap), top + row * (height + between), width, height)
             for row in range(2)
             for column in range(2)
         )
-        for one, figure, found in zip(axes, FIGURES, values, strict=True):
-            _draw(one, figure, found)
+        for panel_ax, statistic, samples in zip(axes, STATISTICS, values, strict=True):
+            _draw(panel_ax, statistic, samples)
         heading.draw(axes[0])
     return axes
 
@@ -102,13 +119,13 @@ def _values(statistics: Sequence[Mapping[str, float]], key: str) -> Float[np.nda
     for number, sample in enumerate(statistics, 1):
         if key not in sample:
             raise InputError(
-                f'sample {number} has no "{key}", only {", ".join(map(str, sample)) or "nothing"}; give what '
-                "AttentionProfile.seed_statistics returns"
+                f'sample {number} of `statistics` has no "{key}", only {", ".join(map(str, sample)) or "nothing"}; '
+                "give what AttentionProfile.guide_statistics returns"
             )
     return np.array([float(sample[key]) for sample in statistics])
 
 
-def _heading(statistics: Sequence[Mapping[str, float]], title: str, width: float) -> Heading:
+def _heading(statistics: Sequence[Mapping[str, float]], wording: Wording, width: float) -> Heading:
     n = len(statistics)
     lines = [f"{n} sample{'s' * (n > 1)}", "mean over heads of the query's attention to its context"]
     legend: list[Artist] = [Line2D([], [], color=MEAN, linewidth=1.4, label="mean")]
@@ -116,17 +133,17 @@ def _heading(statistics: Sequence[Mapping[str, float]], title: str, width: float
         legend.append(Line2D([], [], color=MEAN, linewidth=4.0, label="its 95 % interval (bootstrap over samples)"))
     legend += [
         Line2D([], [], color="0.0", marker="|", markersize=6, linewidth=0, label="a sample"),
-        Line2D([], [], color=THRESHOLD, linewidth=1.2, linestyle=(0, (4, 2)), label="the seed's thresholds"),
+        Line2D([], [], color=THRESHOLD, linewidth=1.2, linestyle=(0, (4, 2)), label="the guide's thresholds"),
     ]
-    return Heading(title, lines, legend, width, lift=34.0)
+    return wording.heading(lines, legend, width, lift=34.0)
 
 
-def _draw(ax: Axes, figure: _Figure, found: Float[np.ndarray, " n"]) -> None:
-    values = found[np.isfinite(found)]
-    missing = len(found) - len(values)
-    name = f"{figure.title} ({missing} without a value left out)" if missing else figure.title
+def _draw(ax: Axes, statistic: _Statistic, samples: Float[np.ndarray, " n"]) -> None:
+    values = samples[np.isfinite(samples)]
+    missing = len(samples) - len(values)
+    name = f"{statistic.title} ({missing} without a value left out)" if missing else statistic.title
     ax.annotate(
-        f"{name}\n{_said(values, figure.unit)}",
+        f"{name}\n{_summary(values, statistic.unit)}",
         (0, 1),
         (0, 4),
         xycoords="axes fraction",
@@ -134,7 +151,7 @@ def _draw(ax: Axes, figure: _Figure, found: Float[np.ndarray, " n"]) -> None:
         fontsize=9,
         va="bottom",
     )
-    edges, wide = _edges(values, figure.thresholds)
+    edges, wide = _edges(values, statistic.thresholds)
     if wide:
         ax.set_xscale("log")
     counts = np.histogram(values, edges)[0]
@@ -144,16 +161,16 @@ def _draw(ax: Axes, figure: _Figure, found: Float[np.ndarray, " n"]) -> None:
         ax.hlines(0.95, *interval, transform=ax.get_xaxis_transform(), color=MEAN, linewidth=4.0)
     if len(values):
         ax.axvline(float(values.mean()), color=MEAN, linewidth=1.4)
-    for threshold in figure.thresholds:
+    for threshold in statistic.thresholds:
         ax.axvline(threshold, color=THRESHOLD, linewidth=1.2, linestyle=(0, (4, 2)))
     ax.vlines(values, 0.0, 0.06, transform=ax.get_xaxis_transform(), color="0.0", linewidth=1.0)
-    ends = [*edges[[0, -1]], *figure.thresholds]
+    ends = [*edges[[0, -1]], *statistic.thresholds]
     low, high = min(ends), max(ends)
     margin = (high / low) ** 0.06 if wide else 0.06 * (high - low)
     ax.set_xlim((low / margin, high * margin) if wide else (low - margin, high + margin))
     ax.set_ylim(0, 1.25 * max(1, int(counts.max())))
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    ax.set_xlabel(f"{figure.unit} (log scale)" if wide else figure.unit, fontsize=9)
+    ax.set_xlabel(f"{statistic.unit} (log scale)" if wide else statistic.unit, fontsize=9)
     ax.set_ylabel("samples", fontsize=9)
     ax.tick_params(labelsize=8, length=2)
     ax.spines[["top", "right"]].set_visible(False)
@@ -179,7 +196,7 @@ def _interval(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:
     return None if low is None or high is None else (float(low[0]), float(high[0]))
 
 
-def _said(values: Float[np.ndarray, " n"], unit: str) -> str:
+def _summary(values: Float[np.ndarray, " n"], unit: str) -> str:
     if not len(values):
         return "n = 0"
     interval = _interval(values)

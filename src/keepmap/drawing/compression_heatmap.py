@@ -1,17 +1,16 @@
 """The compression heatmap: which of a text's first tokens the cache still holds, and which are protected."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from jaxtyping import Bool, UInt8
 from matplotlib.axes import Axes
 
 from keepmap.core.densities import EntryStatistics, TokenStatistics, entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
+from keepmap.drawing.parts.arguments import AxesLike, HasKeepMap, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.cells import gather, paint
+from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import (
-    Heading,
     blank_figure,
     boundaries,
     kept_legend,
@@ -22,7 +21,6 @@ from keepmap.drawing.parts.page import (
 )
 from keepmap.drawing.parts.raster import Raster, pixels
 from keepmap.drawing.parts.style import COMPRESSIBLE, DPI, EVICTED, KEPT, PROTECTED, figure_style
-from keepmap.errors import InputError
 
 __all__ = ["compression_heatmap"]
 
@@ -31,11 +29,13 @@ WIDTH_PX = 2048
 
 
 def compression_heatmap(
-    keep_map: KeepMap,
+    keep_map: KeepMap | HasKeepMap,
     *,
-    title: str | None = None,
     n_tokens: int = 1024,
-    ax: Axes | Iterable[Axes] | None = None,
+    title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
+    ax: AxesLike | None = None,
 ) -> tuple[Axes, ...]:
     """Draw the cache as it stood after the first `n_tokens` tokens (or the last one of a shorter text), per token.
 
@@ -47,8 +47,12 @@ def compression_heatmap(
     bottom says that there is one.
 
     Args:
-        title: the first line above the figure; by default the map's label, its threshold or density, and its model.
+        keep_map: what was kept, or the Eviction that says it.
         n_tokens: tokens shown, counted from the first.
+        title: the first line above the figure, "" for none; by default the map's label, its threshold or density, and
+            its model.
+        legend: whether there is a legend.
+        caption: whether the densities are written under the title; a string stands there instead.
         ax: the Axes to draw into: a pair for both panels, or one for the top panel. By default a new Figure's, in the
             project's style whatever the user's rcParams are.
 
@@ -56,30 +60,36 @@ def compression_heatmap(
         The Axes drawn into, top panel first; their `.figure` is the Figure. Nothing is shown, saved or closed.
 
     Raises:
-        InputError: fewer than one token, an empty map, or not one or two Axes.
+        InputError: fewer than one token, an empty map or none, or not one or two Axes.
+
+    >>> import keepmap, torch
+    >>> expires = torch.tensor([[[8, 6, 7, 8, 8, 8, 8, 8]]])  # of 8 tokens; the second and the third are evicted
+    >>> keep_map = keepmap.KeepMap(expires, torch.zeros(1, 1, 8), n_sink=1, window=4, info={"label": "Mine"})
+    >>> top, bottom = keepmap.draw.compression_heatmap(keep_map)
+    >>> top.get_title(loc="left")
+    'Mine · rule not recorded'
     """
+    keep_map = keep_map_of(keep_map)
     statistics, entries = token_statistics(keep_map, n_tokens), entry_statistics(keep_map, n_tokens)
-    title = describe(keep_map) if title is None else title
+    wording = Wording(describe(keep_map), title, legend, caption)
     if ax is not None:
-        axes = (ax,) if isinstance(ax, Axes) else tuple(ax)
-        if len(axes) not in (1, 2):
-            raise InputError(f"a compression heatmap was to be drawn into {len(axes)} Axes; give one, or a pair")
+        axes = given_axes(ax, 1, 2)
         columns = min(WIDTH_PX, pixels(axes[0].bbox.width))
-        heading = _heading(statistics, entries, title, columns, width_in_points(axes[0]), panels=len(axes))
+        heading = _heading(statistics, entries, wording, columns, width_in_points(axes[0]), panels=len(axes))
         _draw(axes, statistics, heading)
         return axes
     width = WIDTH_PX / DPI
     with figure_style():
-        heading = _heading(statistics, entries, title, WIDTH_PX, width * 72, panels=2)
+        heading = _heading(statistics, entries, wording, WIDTH_PX, width * 72, panels=2)
         left, top = 1.05, heading.height + 0.1
-        figure = blank_figure(left + width + 0.3, top + 2.4, " · ".join((title, *heading.statistics)))
+        figure = blank_figure(left + width + 0.3, top + 2.4, heading.label)
         axes = (panel(figure, left, top, width, 1.3), panel(figure, left, top + 1.4, width, 0.45))
         _draw(axes, statistics, heading)
     return axes
 
 
 def _heading(
-    statistics: TokenStatistics, entries: EntryStatistics, title: str, columns: int, width: float, panels: int
+    statistics: TokenStatistics, entries: EntryStatistics, wording: Wording, columns: int, width: float, panels: int
 ) -> Heading:
     n = statistics.n_tokens
     legend = kept_legend(gathered=n > columns)
@@ -88,7 +98,7 @@ def _heading(
     legend += [line.handle for line in boundaries(n, statistics.n_sink, statistics.window)]
     # Tokens are counted by what layers and heads do on average; where they disagree, the cache holds another share.
     kept = f"Entries kept: {entries.n_kept / entries.n:.2%}"
-    return Heading(title, [*statistics.lines()[1:], kept], legend, width)
+    return wording.heading([*statistics.lines()[1:], kept], legend, width)
 
 
 def _draw(axes: tuple[Axes, ...], statistics: TokenStatistics, heading: Heading) -> None:

@@ -10,7 +10,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from keepmap.agents.evaluation.returns import EARLY
 from keepmap.agents.study.results import BASELINE, Study, StudyRow
-from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
+from keepmap.drawing.parts.heading import Heading, Wording
+from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.style import curve_style, figure_style
 from keepmap.errors import InputError
 
@@ -23,49 +25,77 @@ SPREAD = 0.6
 
 
 def compressor_study(
-    study: Study, *, trained: bool = True, title: str = "Return with shortened histories", ax: Axes | None = None
+    study: Study,
+    *,
+    trained: bool = True,
+    title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
+    ax: AxesLike | None = None,
 ) -> tuple[Axes, ...]:
     """Draw the share of the baseline's return in episodes 21 to 40 against the budget, with 95 % intervals.
 
     Points of one budget stand side by side, in the order of the legend; budgets are at equal distances.
 
     Args:
+        study: what `keepmap.read_study` gives, or a study that was just run.
         trained: which rows go into `ax`: agents trained with the compressor, or the baseline's weights under it.
-        title: the first line above the figure.
+        title: the first line above the figure; by default "Return with shortened histories", "" for none.
+        legend: whether there is a legend.
+        caption: whether the episodes, and what the intervals are over, are written under the title; a string stands
+            there instead.
         ax: the Axes to draw into. By default a new Figure's, with a panel for each of the two.
 
     Returns:
         The Axes drawn into.
 
     Raises:
-        InputError: the study has no such rows.
+        InputError: the study has no such rows, or is none.
+
+    >>> import keepmap
+    >>> from dataclasses import fields
+    >>> from keepmap.agents.evaluation.returns import Estimate
+    >>> from keepmap.agents.study.results import StudyRow, Study
+    >>> values = {field.name: 1 if field.type is int else 1.0 for field in fields(StudyRow)}
+    >>> returns = Estimate(0.9, 0.8, 1.0, 8)  # a mean, its interval, and of how many goals
+    >>> values |= dict.fromkeys(("early", "whole", "share", "distance"), returns)
+    >>> rows = tuple(
+    ...     StudyRow(**values | {"compressor": "recency", "percent": percent, "trained": True}) for percent in (50.0, 80.0)
+    ... )
+    >>> study = Study(rows=rows, promises=(), pattern={}, options={}, versions={})
+    >>> (ax,) = keepmap.draw.compressor_study(study)
+    >>> [label.get_text() for label in ax.get_xticklabels()]
+    ['50', '80']
     """
-    ways = [trained] if ax is not None else [way for way in (True, False) if _rows(study, way)]
+    check_kind("study", study, Study, "a Study")
+    into = None if ax is None else given_axes(ax, 1)
+    ways = [trained] if into is not None else [way for way in (True, False) if _rows(study, way)]
     if not any(_rows(study, way) for way in ways):
-        raise InputError("a study without a compressor that was measured was to be drawn; run one, or choose others")
+        raise InputError("`study` has no compressor with a share of the baseline's return; run one, or choose others")
     names = list(dict.fromkeys(row.compressor for way in ways for row in _rows(study, way)))
     budgets = sorted({row.percent for way in ways for row in _rows(study, way)})
-    if ax is not None:
-        _draw(ax, study, trained, names, budgets)
-        _heading(study, names, title, width_in_points(ax)).draw(ax)
-        return (ax,)
+    wording = Wording("Return with shortened histories", title, legend, caption)
+    if into is not None:
+        _draw(into[0], study, trained, names, budgets)
+        _heading(study, names, wording, width_in_points(into[0])).draw(into[0])
+        return into
     width, height, gap = 3.6, 3.2, 0.25
     total = width * len(ways) + gap * (len(ways) - 1)
     with figure_style():
-        heading = _heading(study, names, title, total * 72)
+        heading = _heading(study, names, wording, total * 72)
         top = heading.height + 0.25
-        figure = blank_figure(total + 1.1, top + height + 0.6, " · ".join((title, *heading.statistics)))
+        figure = blank_figure(total + 1.1, top + height + 0.6, heading.label)
         axes = [panel(figure, 0.8 + number * (width + gap), top, width, height) for number in range(len(ways))]
-        for one, way in zip(axes, ways, strict=True):
-            _draw(one, study, way, names, budgets)
+        for panel_ax, way in zip(axes, ways, strict=True):
+            _draw(panel_ax, study, way, names, budgets)
         heading.draw(axes[0])
-        low = min(one.get_ylim()[0] for one in axes)
-        high = max(one.get_ylim()[1] for one in axes)
-        for number, one in enumerate(axes):
-            one.set_ylim(low, high)
+        low = min(panel_ax.get_ylim()[0] for panel_ax in axes)
+        high = max(panel_ax.get_ylim()[1] for panel_ax in axes)
+        for number, panel_ax in enumerate(axes):
+            panel_ax.set_ylim(low, high)
             if number:
-                one.set(ylabel="")
-                one.tick_params(labelleft=False)
+                panel_ax.set(ylabel="")
+                panel_ax.tick_params(labelleft=False)
     return tuple(axes)
 
 
@@ -75,7 +105,7 @@ def _rows(study: Study, trained: bool) -> list[StudyRow]:
     ]
 
 
-def _heading(study: Study, names: Sequence[str], title: str, width: float) -> Heading:
+def _heading(study: Study, names: Sequence[str], wording: Wording, width: float) -> Heading:
     legend = [Line2D([], [], label=name, **_style(number)) for number, name in enumerate(names)]
     seeds = sorted({row.n_seeds for row in study.rows if row.compressor != BASELINE})
     goals = study.rows[0].early.n
@@ -84,7 +114,7 @@ def _heading(study: Study, names: Sequence[str], title: str, width: float) -> He
         f"mean of episodes {EARLY[0]} to {EARLY[1]}",
         f"95 % interval over {goals} goal{'s' * (goals > 1)} and {shown} training seed{'s' * (seeds[-1] > 1)}",
     ]
-    return Heading(title, statistics, legend, width, lift=14.0)
+    return wording.heading(statistics, legend, width, lift=14.0)
 
 
 def _draw(ax: Axes, study: Study, trained: bool, names: Sequence[str], budgets: Sequence[float]) -> None:
@@ -99,16 +129,17 @@ def _draw(ax: Axes, study: Study, trained: bool, names: Sequence[str], budgets: 
         shares = [row.share for row in sorted(rows, key=lambda row: row.percent) if row.share is not None]
         places = [budgets.index(row.percent) + shift for row in sorted(rows, key=lambda row: row.percent)]
         ends = [
-            (one.mean if one.low is None else one.low, one.mean if one.high is None else one.high) for one in shares
+            (share.mean if share.low is None else share.low, share.mean if share.high is None else share.high)
+            for share in shares
         ]
         reach = [
-            [100 * max(0.0, one.mean - low) for one, (low, _) in zip(shares, ends, strict=True)],
-            [100 * max(0.0, high - one.mean) for one, (_, high) in zip(shares, ends, strict=True)],
+            [100 * max(0.0, share.mean - low) for share, (low, _) in zip(shares, ends, strict=True)],
+            [100 * max(0.0, high - share.mean) for share, (_, high) in zip(shares, ends, strict=True)],
         ]
         drawn.append(
             ax.errorbar(
                 places,
-                [100 * one.mean for one in shares],
+                [100 * share.mean for share in shares],
                 yerr=reach,
                 label=name,
                 capsize=1.5,

@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from keepmap.core.keep_map import KeepMap
+from keepmap.drawing.parts.arguments import AxesLike, HasKeepMap, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.cells import gather, paint
+from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import (
-    Heading,
     blank_figure,
     boundaries,
     kept_legend,
@@ -70,7 +71,13 @@ class _Rows:
 
 
 def keep_map_by_layer(
-    keep_map: KeepMap, *, title: str | None = None, max_columns: int = 2048, ax: Axes | None = None
+    keep_map: KeepMap | HasKeepMap,
+    *,
+    max_columns: int = 2048,
+    title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
+    ax: AxesLike | None = None,
 ) -> tuple[Axes, ...]:
     """Draw every entry of the cache after the last step: one row per (layer, KV head), one column per position.
 
@@ -79,8 +86,12 @@ def keep_map_by_layer(
     between evicted and kept is the share kept, and a tick at the foot of a row says that at least one is.
 
     Args:
-        title: the first line above the figure; by default the map's label, its threshold or density, and its model.
+        keep_map: what was kept, or the Eviction that says it.
         max_columns: the most cells in a row.
+        title: the first line above the figure, "" for none; by default the map's label, its threshold or density, and
+            its model.
+        legend: whether there is a legend.
+        caption: whether the map's shape and its densities are written under the title; a string stands there instead.
         ax: the Axes to draw the rows into; zones and densities are left out. By default a new Figure's, in the
             project's style whatever the user's rcParams are.
 
@@ -88,26 +99,35 @@ def keep_map_by_layer(
         The Axes drawn into: the rows, and in a new Figure the zones and the densities too.
 
     Raises:
-        InputError: fewer than one column, an empty map, or Axes that are too low for the rows.
+        InputError: fewer than one column, an empty map or none, or Axes that are too low for the rows.
+
+    >>> import keepmap, torch
+    >>> expires = torch.tensor([[[8, 6, 7, 8, 8, 8, 8, 8], [8, 8, 8, 8, 8, 8, 8, 8]]])  # one layer of two KV heads
+    >>> keep_map = keepmap.KeepMap(expires, torch.zeros(1, 2, 8), n_sink=1, window=4)
+    >>> rows, zones, densities = keepmap.draw.keep_map_by_layer(keep_map)
+    >>> [text.get_text() for text in densities.texts]
+    ['75.0%', '100.0%']
     """
+    keep_map = keep_map_of(keep_map)
     layers, heads, n = keep_map.shape
     if max_columns < 1:
-        raise InputError(f"max_columns of {max_columns} was asked for; it must be 1 or more")
+        raise InputError(f"max_columns={max_columns} is not possible; it must be 1 or more")
     if min(layers, heads, n) < 1:
-        raise InputError(f"a map of shape {keep_map.shape} was to be drawn; it has no entries")
-    title = describe(keep_map) if title is None else title
+        raise InputError(f"`keep_map` has no entries: its shape is {keep_map.shape}")
+    wording = Wording(describe(keep_map), title, legend, caption)
     kept = keep_map.kept().numpy()
     if ax is not None:
+        (ax,) = given_axes(ax, 1)
         columns = min(max_columns, n, pixels(ax.bbox.width))
-        heading = _heading(keep_map, title, columns, width_in_points(ax))
+        heading = _heading(keep_map, wording, columns, width_in_points(ax))
         _draw(ax, keep_map, kept, _rows_in(pixels(ax.bbox.height), layers, heads), max_columns, heading)
         return (ax,)
     rows, columns = _rows(layers, heads), min(max_columns, n)
     width, height = max(WIDTH_PX, columns) / DPI, rows.pixels / DPI
     with figure_style():
-        heading = _heading(keep_map, title, columns, width * 72, lift=26.0)
+        heading = _heading(keep_map, wording, columns, width * 72, lift=26.0)
         left, top = 0.95, heading.height + 0.1
-        figure = blank_figure(left + width + 1.6, top + height + 0.6, " · ".join((title, *heading.statistics)))
+        figure = blank_figure(left + width + 1.6, top + height + 0.6, heading.label)
         main = panel(figure, left, top, width, height)
         zones = panel(figure, left, top - 0.2, width, 0.14)
         densities = panel(figure, left + width + 0.25, top, 0.75, height)
@@ -117,7 +137,7 @@ def keep_map_by_layer(
     return main, zones, densities
 
 
-def _heading(keep_map: KeepMap, title: str, columns: int, width: float, lift: float = 0.0) -> Heading:
+def _heading(keep_map: KeepMap, wording: Wording, columns: int, width: float, lift: float = 0.0) -> Heading:
     layers, heads, n = keep_map.shape
     statistics = [
         f"{_counted(layers, 'layer')} x {_counted(heads, 'KV head')} x {_counted(n, 'position')}",
@@ -130,7 +150,7 @@ def _heading(keep_map: KeepMap, title: str, columns: int, width: float, lift: fl
     legend = kept_legend(gathered=n > columns) + [
         line.handle for line in boundaries(n, keep_map.n_sink, keep_map.window)
     ]
-    return Heading(title, statistics, legend, width, lift)
+    return wording.heading(statistics, legend, width, lift)
 
 
 def _counted(count: int, word: str) -> str:
@@ -149,8 +169,8 @@ def _rows_in(available: int, layers: int, heads: int) -> _Rows:
     height = (layer_px - gap) // heads
     if height < 2:
         raise InputError(
-            f"{layers} layers of {heads} KV heads were to be drawn into Axes {available} pixels high; "
-            f"they need {layers * (2 * heads + 1)} or more: make the figure higher, or its dpi"
+            f"`ax` is {available} pixels high, {layers} layers of {heads} KV heads need {layers * (2 * heads + 1)} or "
+            "more; make the figure higher, or its dpi"
         )
     return _Rows(layers, heads, height, gap=layer_px - heads * height)
 

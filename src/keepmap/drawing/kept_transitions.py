@@ -1,6 +1,6 @@
 """What history compressors keep: one row per compressor, one column per transition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
@@ -8,7 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from keepmap.drawing.parts.page import Heading, blank_figure, panel, swatch, width_in_points
+from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
+from keepmap.drawing.parts.heading import Heading, Wording
+from keepmap.drawing.parts.page import blank_figure, panel, swatch, width_in_points
 from keepmap.drawing.parts.style import PROTECTED, figure_style
 from keepmap.errors import InputError
 
@@ -28,9 +30,10 @@ def kept_transitions(
     rewards: Float[np.ndarray, "..."],
     episodes: Integer[np.ndarray, "..."],
     attention: Float[np.ndarray, "..."] | None = None,
-    title: str = "What each compressor keeps",
-    statistics: Sequence[str] = (),
-    ax: Axes | None = None,
+    title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
+    ax: AxesLike | None = None,
 ) -> tuple[Axes, ...]:
     """Draw which transitions of one history each compressor keeps: a dark mark is kept, a grey column was rewarded.
 
@@ -39,7 +42,9 @@ def kept_transitions(
         rewards: [n], of each transition.
         episodes: [n], the number of each transition's episode; a line is drawn where it changes.
         attention: [n], of the query state to each transition, as the bottom row, in shares of the largest.
-        title, statistics: the lines above the figure.
+        title: the first line above the figure; by default "What each compressor keeps", "" for none.
+        legend: whether there is a legend.
+        caption: a string stands under the title; the figure has none of its own.
         ax: the Axes to draw into; by default a new Figure's.
 
     Returns:
@@ -47,29 +52,40 @@ def kept_transitions(
 
     Raises:
         InputError: nothing to draw, or numbers of transitions that differ.
+
+    >>> import keepmap, numpy as np
+    >>> kept = {"recency": np.array([False, False, True, True]), "uniform": np.array([True, False, True, False])}
+    >>> (ax,) = keepmap.draw.kept_transitions(kept, rewards=np.array([0.0, 1, 0, 1]), episodes=np.array([1, 1, 2, 2]))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['recency', 'uniform']
     """
+    check_kind("kept", kept, Mapping, "a mapping from labels to masks")
+    if not kept or np.ndim(rewards) != 1 or not len(rewards):
+        empty = "`kept` has no compressor" if not kept else f"`rewards` has the shape {list(np.shape(rewards))}"
+        raise InputError(f"{empty}; give one or more, and a reward for each of one or more transitions")
     n = len(rewards)
-    given = {**kept, "episodes": episodes, **({} if attention is None else {"attention": attention})}
-    wrong = [name for name, values in given.items() if len(values) != n]
-    if wrong or not kept or not n:
-        found = f"{wrong[0]} has {len(given[wrong[0]])} transitions" if wrong else f"{len(kept)} compressors are"
-        raise InputError(f"a picture of {n} transitions was asked for and {found}; give one value for each, and a row")
+    masks = {f'`kept` of "{label}"': mask for label, mask in kept.items()}
+    for name, values in {**masks, "`episodes`": episodes, "`attention`": attention}.items():
+        if values is not None and np.shape(values) != (n,):
+            raise InputError(f"expected {n} values as {name}, one for each of `rewards`, got {list(np.shape(values))}")
     labels = [*kept, *(() if attention is None else (PAID,))]
-    legend = [
+    entries = [
         Line2D([], [], color=KEPT, linewidth=0, marker="s", markersize=5, label="kept"),
         swatch(REWARDED, "rewarded"),
         Line2D([], [], color=EPISODE, linewidth=0.8, label="an episode starts"),
     ]
+    wording = Wording("What each compressor keeps", title, legend, caption)
     if ax is not None:
-        heading = Heading(title, statistics, legend, width_in_points(ax), 16.0)
+        (ax,) = given_axes(ax, 1)
+        heading = wording.heading((), entries, width_in_points(ax), 16.0)
         _draw(ax, kept, rewards, episodes, attention, heading)
         return (ax,)
     width, height = 7.0, ROW * len(labels)
     with figure_style():
-        heading = Heading(title, statistics, legend, width * 72, 16.0)
+        heading = wording.heading((), entries, width * 72, 16.0)
         left = 0.25 + 0.075 * max(map(len, labels))
         top = heading.height + GAP
-        figure = blank_figure(left + width + 0.2, top + height + 0.6, title)
+        figure = blank_figure(left + width + 0.2, top + height + 0.6, heading.title or wording.default)
         ax = panel(figure, left, top, width, height)
         _draw(ax, kept, rewards, episodes, attention, heading)
     return (ax,)

@@ -11,7 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from keepmap.agents.evaluation.returns import Evaluation, curve
-from keepmap.drawing.parts.page import Heading, blank_figure, panel, width_in_points
+from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
+from keepmap.drawing.parts.heading import Heading, Wording
+from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.style import curve_style, figure_style
 from keepmap.errors import InputError
 
@@ -47,14 +49,21 @@ def points(evaluations: Evaluation | Sequence[Evaluation]) -> Curve:
     """The points of a curve: single episodes at first, then means over bins of at most 5 % of the episodes so far.
 
     Args:
-        evaluations: one, or several of agents of the same kind that were trained from different seeds.
+        evaluations: an evaluation, or several of agents of the same kind that were trained from different seeds.
 
     Raises:
         InputError: none, or evaluations on other goals or numbers of episodes.
+
+    >>> returns = np.array([[[0.0, 2.0]], [[1.0, 3.0]]])  # of two goals, one agent and two episodes
+    >>> evaluation = Evaluation(goals=((0,), (1,)), optimum=(4.0, 4.0), all_returns=returns, options={}, versions={})
+    >>> points(evaluation).mean.tolist()
+    [0.5, 2.5]
     """
-    several = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
+    several = list(evaluations) if isinstance(evaluations, Sequence) else [evaluations]
     if not several:
-        raise InputError("the learning curve of no evaluation was asked for; give one or more")
+        raise InputError("`evaluations` has no evaluation; give one or more for each label")
+    for evaluation in several:
+        check_kind("evaluations", evaluation, Evaluation, "an Evaluation, or several, for each label")
     edges = _edges(several[0].episodes)
     mean, low, high = curve(several, edges)
     return Curve(
@@ -70,18 +79,23 @@ def points(evaluations: Evaluation | Sequence[Evaluation]) -> Curve:
 
 
 def learning_curve(
-    evaluations: Mapping[str, Evaluation | Sequence[Evaluation]],
+    evaluations: Mapping[str, Evaluation | Sequence[Evaluation]] | Evaluation | Sequence[Evaluation],
     *,
-    title: str = "Return in context",
-    ax: Axes | None = None,
+    title: str | None = None,
+    legend: bool = True,
+    caption: bool | str = True,
+    ax: AxesLike | None = None,
 ) -> tuple[Axes, ...]:
     """Draw the mean return over goals against the episode, its 95 % interval as a band, and the optimum as a line.
 
     The axis of episodes is logarithmic: most of what an agent learns, it learns in the first ten.
 
     Args:
-        evaluations: a label for each curve, and what it shows; several evaluations of one label are training seeds.
-        title: the first line above the figure.
+        evaluations: a label for each curve, and what it shows; several evaluations of one label are training seeds. An
+            evaluation, or several, without a label are those of "agent".
+        title: the first line above the figure; by default "Return in context", "" for none.
+        legend: whether there is a legend.
+        caption: whether it is written what the intervals are over, under the title; a string stands there instead.
         ax: the Axes to draw into. By default a new Figure's, in the project's style whatever the user's rcParams are.
 
     Returns:
@@ -89,53 +103,66 @@ def learning_curve(
 
     Raises:
         InputError: no evaluation, or evaluations of one label on other goals or numbers of episodes.
+
+    >>> import keepmap, numpy as np
+    >>> from keepmap.agents.evaluation.returns import Evaluation
+    >>> returns = np.array([[[0.0, 2.0]], [[1.0, 3.0]]])  # of two goals, one agent and two episodes
+    >>> evaluation = Evaluation(goals=((0,), (1,)), optimum=(4.0, 4.0), all_returns=returns, options={}, versions={})
+    >>> (ax,) = keepmap.draw.learning_curve({"mine": evaluation})
+    >>> ax.get_lines()[0].get_ydata().tolist()
+    [0.5, 2.5]
     """
+    if isinstance(evaluations, (Evaluation, Sequence)):
+        evaluations = {"agent": evaluations}
+    check_kind("evaluations", evaluations, Mapping, "a mapping from labels to Evaluations, or an Evaluation")
     if not evaluations:
-        raise InputError("a learning curve of no evaluation was asked for; give a label and an evaluation")
-    curves = {label: points(one) for label, one in evaluations.items()}
+        raise InputError("`evaluations` is empty; give a label and an evaluation")
+    curves = {label: points(labelled) for label, labelled in evaluations.items()}
+    wording = Wording("Return in context", title, legend, caption)
     if ax is not None:
-        _draw(ax, curves, _heading(curves, title, width_in_points(ax)))
+        (ax,) = given_axes(ax, 1)
+        _draw(ax, curves, _heading(curves, wording, width_in_points(ax)))
         return (ax,)
     width, height = 6.0, 3.4
     with figure_style():
-        heading = _heading(curves, title, width * 72)
+        heading = _heading(curves, wording, width * 72)
         top = heading.height + 0.1
-        figure = blank_figure(width + 1.1, top + height + 0.6, " · ".join((title, *heading.statistics)))
+        figure = blank_figure(width + 1.1, top + height + 0.6, heading.label)
         ax = panel(figure, 0.8, top, width, height)
         _draw(ax, curves, heading)
     return (ax,)
 
 
-def _heading(curves: Mapping[str, Curve], title: str, width: float) -> Heading:
+def _heading(curves: Mapping[str, Curve], wording: Wording, width: float) -> Heading:
     legend = [Line2D([], [], label=label, linewidth=1.4, **curve_style(number)) for number, label in enumerate(curves)]
     legend += [Line2D([], [], label=f"optimum {best:.2f}", **_optimum()) for best in _optima(curves)]
-    several = any(one.n_seeds > 1 for one in curves.values())
+    several = any(drawn.n_seeds > 1 for drawn in curves.values())
     statistics = [
         "mean and 95 % interval over " + " and ".join([_counts(curves, "goals"), *[_counts(curves, "seeds")] * several])
     ]
-    if any(len(one.episode) < one.episodes for one in curves.values()):
+    if any(len(drawn.episode) < drawn.episodes for drawn in curves.values()):
         statistics.append(f"later episodes in bins of {100 * BIN:.0f} %")
-    return Heading(title, statistics, legend, width)
+    return wording.heading(statistics, legend, width)
 
 
 def _counts(curves: Mapping[str, Curve], what: str) -> str:
     """`8 goals`, or `1 to 5 seeds` where the curves differ."""
-    found = [one.n_goals if what == "goals" else one.n_seeds for one in curves.values()]
-    least, most = min(found), max(found)
+    counts = [drawn.n_goals if what == "goals" else drawn.n_seeds for drawn in curves.values()]
+    least, most = min(counts), max(counts)
     return f"{least if least == most else f'{least} to {most}'} {what if most > 1 else what[:-1]}"
 
 
 def _draw(ax: Axes, curves: Mapping[str, Curve], heading: Heading) -> None:
-    for number, (label, one) in enumerate(curves.items()):
+    for number, (label, drawn) in enumerate(curves.items()):
         style = curve_style(number)
-        if one.low is not None and one.high is not None:
-            ax.fill_between(one.episode, one.low, one.high, color=style["color"], alpha=0.16, linewidth=0)
-        marker = "o" if len(one.episode) == 1 else None
-        ax.plot(one.episode, one.mean, linewidth=1.4, label=label, marker=marker, **style)
+        if drawn.low is not None and drawn.high is not None:
+            ax.fill_between(drawn.episode, drawn.low, drawn.high, color=style["color"], alpha=0.16, linewidth=0)
+        marker = "o" if len(drawn.episode) == 1 else None
+        ax.plot(drawn.episode, drawn.mean, linewidth=1.4, label=label, marker=marker, **style)
     for best in _optima(curves):
         ax.axhline(best, label=f"optimum {best:.2f}", **_optimum())
-    last = max(one.episodes for one in curves.values())
-    highest = max(max(_optima(curves)), *(float(_top(one).max()) for one in curves.values()))
+    last = max(drawn.episodes for drawn in curves.values())
+    highest = max(max(_optima(curves)), *(float(_top(drawn).max()) for drawn in curves.values()))
     ax.set_xscale("log")
     ax.set(xlim=(1, max(2, last)), ylim=(0, 1.05 * max(highest, 1e-9)))
     ax.set(xlabel="episode (log scale)", ylabel="return (reward per episode)")
@@ -147,8 +174,8 @@ def _draw(ax: Axes, curves: Mapping[str, Curve], heading: Heading) -> None:
     heading.draw(ax)
 
 
-def _top(one: Curve) -> Float[np.ndarray, " bins"]:
-    return one.mean if one.high is None else one.high
+def _top(drawn: Curve) -> Float[np.ndarray, " bins"]:
+    return drawn.mean if drawn.high is None else drawn.high
 
 
 def _edges(episodes: int) -> Integer[np.ndarray, " edges"]:
@@ -161,7 +188,7 @@ def _edges(episodes: int) -> Integer[np.ndarray, " edges"]:
 
 def _optima(curves: Mapping[str, Curve]) -> list[float]:
     """Each optimum once, as far as its label tells them apart."""
-    return list({f"{one.optimum:.2f}": one.optimum for one in curves.values()}.values())
+    return list({f"{drawn.optimum:.2f}": drawn.optimum for drawn in curves.values()}.values())
 
 
 def _optimum() -> dict[str, Any]:

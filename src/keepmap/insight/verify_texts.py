@@ -17,9 +17,9 @@ from keepmap.insight.deletions import at_random, by_pattern, by_share
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, suggest
 from keepmap.insight.verification import RULES, Compared, LeftOut, Trial, Verification, compared
-from keepmap.kv.comparison.likelihood import measure_likelihood
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.replay import hidden_states_under
+from keepmap.kv.likelihood import measure_likelihood
 from keepmap.language_model import LanguageModel
 
 __all__ = ["SHORTEST_TEXT", "verify_texts"]

@@ -61,9 +61,9 @@ class Budget:
         if (self.density is None) == (self.count is None):
             raise InputError("a budget needs a density or a count, and not both")
         if self.density is not None and not 0.0 <= self.density <= 1.0:
-            raise InputError(f"a density of {self.density} was asked for; it must lie in [0, 1]")
+            raise InputError(f"expected `density` to be a number in [0, 1], got {self.density}")
         if self.count is not None and self.count < 0:
-            raise InputError(f"a budget of {self.count} positions was asked for; it must be 0 or more")
+            raise InputError(f"expected `budget` to be an integer of 0 or more, got {self.count}")
 
     def capacity(self, m: int) -> int:
         """How many of m compressible positions may be held: the one place where a ratio becomes a count."""
@@ -98,7 +98,7 @@ def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chu
         ImpossibleResultError: a NaN score.
     """
     if chunk_size < 1:
-        raise InputError(f"a chunk size of {chunk_size} was asked for; it must be 1 or more (1 is exact decoding)")
+        raise InputError(f"expected `chunk_size` to be an integer of 1 or more (1 is exact decoding), got {chunk_size}")
     if torch.isnan(scores).any():
         raise ImpossibleResultError("a score is NaN: the model's weights or its inputs are damaged")
     if isinstance(rule, Threshold):

@@ -76,6 +76,7 @@ class Method(ABC):
         n_sink, window: the protection unless the user gives another.
         threshold: the default threshold; None where the budget rule is the default.
         density: the default density, where the budget rule is the default.
+        window_option: the option of a comparison that sets this method's window, where it has one of its own.
         needs: what the score looks at: "position" (its own layer input), "prefix" or "received" (attention so far).
         needs_rotation, needs_surrogate: whether it wants `LayerInput.rotation`; whether it wants a trained scorer.
     """
@@ -87,6 +88,7 @@ class Method(ABC):
     window: ClassVar[int] = 128
     threshold: ClassVar[float | None] = None
     density: ClassVar[float | None] = None
+    window_option: ClassVar[str | None] = None
     needs_rotation: ClassVar[bool] = False
     needs_surrogate: ClassVar[bool] = False
 

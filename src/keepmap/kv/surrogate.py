@@ -27,6 +27,7 @@ class SurrogateConfig:
 
     @property
     def kind(self) -> str:
+        """What it is called in the names of checkpoints: linear or mlp."""
         return "linear" if self.hidden_dim is None else "mlp"
 
 
@@ -53,12 +54,12 @@ class KVzapSurrogate(nn.Module):
     def require_fit(self, model_config: Any) -> None:
         """Raise ModelError unless the sizes are those of the language model with this Hugging Face config."""
         heads = getattr(model_config, "num_key_value_heads", None) or model_config.num_attention_heads
-        wanted = (model_config.num_hidden_layers, model_config.hidden_size, heads)
-        found = (self.config.n_modules, self.config.input_dim, self.config.output_dim)
-        if wanted != found:
+        of_model = (model_config.num_hidden_layers, model_config.hidden_size, heads)
+        own = (self.config.n_modules, self.config.input_dim, self.config.output_dim)
+        if of_model != own:
             raise ModelError(
                 "the KVzap surrogate does not fit the model: it has (layers, hidden size, KV heads) "
-                f"{found}, the model {wanted}; give the surrogate that was trained for this model"
+                f"{own}, the model {of_model}; give the surrogate that was trained for this model"
             )
 
     def save(self, folder: str | Path) -> None:
@@ -85,11 +86,11 @@ def load_surrogate(path_or_hub_id: str | Path, *, dtype: torch.dtype = torch.flo
     tensors = _read_tensors(folder)
     expected = surrogate.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
-        want, have = _shape(expected.get(name)), _shape(tensors.get(name))
-        if want != have:
+        expected_shape, shape = _shape(expected.get(name)), _shape(tensors.get(name))
+        if expected_shape != shape:
             raise ModelError(
                 f"the KVzap surrogate in {folder} does not fit its own {CONFIG}: tensor {name} should be "
-                f"{want}, found {have}; download it again or correct {CONFIG}"
+                f"{expected_shape}, found {shape}; download it again or correct {CONFIG}"
             )
     surrogate.load_state_dict(tensors)
     return surrogate.to(dtype).eval().requires_grad_(False)

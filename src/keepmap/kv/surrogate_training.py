@@ -26,8 +26,8 @@ from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig
 
 __all__ = [
     "Repetition",
-    "Samples",
-    "collect_samples",
+    "ScoredPositions",
+    "collect_positions",
     "explained_variance",
     "repeat_context",
     "train_linear",
@@ -40,8 +40,8 @@ _OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense")
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Attention inputs and their log KVzip+ scores, one row per sampled position."""
+class ScoredPositions:
+    """Attention inputs and their log KVzip+ scores, one row per position."""
 
     inputs: Float[Tensor, "M L hidden"]
     scores: Float[Tensor, "M L G"]
@@ -82,7 +82,7 @@ def repeat_context(tokenizer: Any, text: str, max_tokens: int | None = None) -> 
     )
 
 
-def collect_samples(
+def collect_positions(
     model: Any,
     tokenizer: Any,
     texts: Sequence[str],
@@ -90,7 +90,7 @@ def collect_samples(
     max_tokens: int = 1250,
     positions_per_text: int = 500,
     seed: int = 0,
-) -> Samples:
+) -> ScoredPositions:
     """Attention inputs and targets at random positions of each text, of which `max_tokens` are read.
 
     The model is run with eager attention, and is left as found.
@@ -106,16 +106,16 @@ def collect_samples(
         chosen = torch.randperm(len(hidden), generator=generator)[:positions_per_text]
         inputs.append(hidden[chosen])
         scores.append(target[chosen])
-    return Samples(torch.cat(inputs), torch.cat(scores))
+    return ScoredPositions(torch.cat(inputs), torch.cat(scores))
 
 
-def train_linear(samples: Samples, *, penalty: float = 1.0) -> KVzapSurrogate:
+def train_linear(positions: ScoredPositions, *, penalty: float = 1.0) -> KVzapSurrogate:
     """The linear surrogate by ridge regression, in closed form and double precision; the intercept is not penalised."""
-    n_layers, hidden = samples.inputs.shape[1:]
-    surrogate = KVzapSurrogate(SurrogateConfig(hidden, samples.scores.shape[2], n_layers))
+    n_layers, hidden = positions.inputs.shape[1:]
+    surrogate = KVzapSurrogate(SurrogateConfig(hidden, positions.scores.shape[2], n_layers))
     for layer in range(n_layers):
         linear: Any = surrogate.layers[layer]
-        x, y = samples.inputs[:, layer].double(), samples.scores[:, layer].double()
+        x, y = positions.inputs[:, layer].double(), positions.scores[:, layer].double()
         x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
         x, y = x - x_mean, y - y_mean
         weight = torch.linalg.solve(x.T @ x + penalty * torch.eye(hidden, dtype=x.dtype), x.T @ y).T
@@ -126,7 +126,7 @@ def train_linear(samples: Samples, *, penalty: float = 1.0) -> KVzapSurrogate:
 
 
 def train_mlp(
-    samples: Samples,
+    positions: ScoredPositions,
     *,
     hidden_dim: int = 512,
     epochs: int = 15,
@@ -135,20 +135,20 @@ def train_mlp(
     seed: int = 0,
 ) -> KVzapSurrogate:
     """The MLP surrogate by AdamW on the mean squared error, with the paper's settings unless told otherwise."""
-    n, n_layers, hidden = samples.inputs.shape
+    n, n_layers, hidden = positions.inputs.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        surrogate = KVzapSurrogate(SurrogateConfig(hidden, samples.scores.shape[2], n_layers, hidden_dim))
+        surrogate = KVzapSurrogate(SurrogateConfig(hidden, positions.scores.shape[2], n_layers, hidden_dim))
     with torch.no_grad():  # the mean score is known; learning it would take the first epochs
         for layer in range(n_layers):
             network: Any = surrogate.layers[layer]
-            network[-1].bias.copy_(samples.scores[:, layer].mean(dim=0))
+            network[-1].bias.copy_(positions.scores[:, layer].mean(dim=0))
     optimizer = torch.optim.AdamW(surrogate.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         for rows in torch.randperm(n, generator=generator).split(batch):
-            loss = nn.functional.mse_loss(surrogate(samples.inputs[rows].float()), samples.scores[rows].float())
+            loss = nn.functional.mse_loss(surrogate(positions.inputs[rows].float()), positions.scores[rows].float())
             loss.backward()
             nn.utils.clip_grad_norm_(surrogate.parameters(), 1.0)
             optimizer.step()
@@ -158,10 +158,10 @@ def train_mlp(
 
 
 @torch.inference_mode()
-def explained_variance(surrogate: KVzapSurrogate, samples: Samples) -> Float[Tensor, "L G"]:
+def explained_variance(surrogate: KVzapSurrogate, positions: ScoredPositions) -> Float[Tensor, "L G"]:
     """The share of the scores' variance that the surrogate explains (R squared); 1 is perfect."""
-    error = (samples.scores - surrogate(samples.inputs.float())).square().mean(dim=0)
-    return 1.0 - error / samples.scores.var(dim=0, correction=0)
+    error = (positions.scores - surrogate(positions.inputs.float())).square().mean(dim=0)
+    return 1.0 - error / positions.scores.var(dim=0, correction=0)
 
 
 @torch.inference_mode()
@@ -203,18 +203,18 @@ def _targets(model: Any, repetition: Repetition) -> tuple[Float[Tensor, "n L hid
 
 def _attention_layers(model: Any) -> list[tuple[Any, nn.Linear]]:
     """The attention modules in the order of their layers, each with its output projection."""
-    found: dict[int, tuple[Any, nn.Linear]] = {}
+    by_index: dict[int, tuple[Any, nn.Linear]] = {}
     for module in model.modules():
         for name in _OUTPUT_PROJECTIONS:
             projection = getattr(module, name, None)
             if isinstance(getattr(module, "layer_idx", None), int) and isinstance(projection, nn.Linear):
-                found[module.layer_idx] = (module, projection)
-    if sorted(found) != list(range(model.config.num_hidden_layers)):
+                by_index[module.layer_idx] = (module, projection)
+    if sorted(by_index) != list(range(model.config.num_hidden_layers)):
         raise ModelError(
-            f"no surrogate for {type(model).__name__}: of its {model.config.num_hidden_layers} layers, {len(found)} "
+            f"no surrogate for {type(model).__name__}: of its {model.config.num_hidden_layers} layers, {len(by_index)} "
             f"have an attention module with a linear output projection named {', '.join(_OUTPUT_PROJECTIONS)}"
         )
-    return [found[index] for index in sorted(found)]
+    return [by_index[index] for index in sorted(by_index)]
 
 
 @contextmanager

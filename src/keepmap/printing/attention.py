@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keepmap.attention.profile import AttentionProfile
-from keepmap.core.bootstrap import bootstrap_means
+from keepmap.core.intervals import bootstrap_means
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import SeedInsight, Verdict
 

@@ -1,8 +1,9 @@
-"""What the commands print: lists of lines, plain text, without a look at any model."""
+"""A comparison as lines: what is run, each method's figures, the table of all of them; and the list of methods."""
 
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
 from keepmap.kv.comparison.results import Comparison, MethodResult
@@ -18,6 +19,8 @@ __all__ = [
     "header",
     "methods_table",
     "result_lines",
+    "stopped_lines",
+    "validation_lines",
 ]
 
 RULE = "=" * 80
@@ -137,6 +140,41 @@ def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> li
         "      Footprint = cache entries held on average while reading",
         "      KL, Top-1 = against the full cache: nats per token, same likeliest token",
     ]
+
+
+def validation_lines(comparison: Comparison) -> list[str]:
+    """What was checked, where StreamingLLM and Random(threshold=1.0) both ran."""
+    if comparison.validated is None:
+        return []
+    return [
+        "",
+        "Validation: StreamingLLM and Random(threshold=1.0) agree on all samples",
+        f"            (n={comparison.validated}): NLLs to the last bit, KeepMaps in every expiry",
+    ]
+
+
+def stopped_lines(
+    reason: str,
+    *,
+    n_samples: int,
+    complete: Sequence[int],
+    begun: Mapping[int, Sequence[str]],
+    written: bool,
+    folder: Path,
+) -> list[str]:
+    """Which results a run has that was stopped.
+
+    Args:
+        complete: the samples that every method is done with; `written` says that the result files hold them.
+        begun: the other samples that have results, with the methods that are done.
+        folder: where the results of single samples are.
+    """
+    lines = [f"{reason}: {len(complete)} of {n_samples} samples are finished"]
+    if complete:
+        where = " (in the result files too)" if written else ""
+        lines.append(f"  with every method: samples {', '.join(map(str, complete))}{where}")
+    lines += [f"  sample {sample} with {', '.join(methods)}" for sample, methods in begun.items()]
+    return [*lines, f"  Each result is in {folder}"]
 
 
 def methods_table() -> list[str]:

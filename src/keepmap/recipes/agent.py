@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> int:
     """Ship the agent of the run that the only argument names. Returns the exit code."""
     try:
         if len(arguments) != 1:
-            raise InputError(f"{len(arguments)} arguments were given; name one run: runs/AD-darkroom-seed0")
+            raise InputError(
+                f"expected the folder of one run, as runs/AD-darkroom-seed0, got {len(arguments)} arguments"
+            )
         export(arguments[0], Path(keepmap.embedded.__path__[0]) / "agent")
     except KeepmapError as error:
         print(f"error: {error}", file=sys.stderr)

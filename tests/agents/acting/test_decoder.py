@@ -44,7 +44,14 @@ def states(shape: DecisionShape, agents: int) -> Tensor:
 def drawn_step(shape: DecisionShape, agents: int, gaps: bool) -> Step:
     actions, dones = torch.randint(shape.n_actions, (agents,)), torch.rand(agents) < 0.3
     valid = torch.rand(agents) < (0.6 if gaps else 1.0)
-    return Step(states(shape, agents), actions, torch.randn(agents), states(shape, agents), dones, valid)
+    return Step(
+        states=states(shape, agents),
+        actions=actions,
+        rewards=torch.randn(agents),
+        next_states=states(shape, agents),
+        dones=dones,
+        valid=valid,
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -53,7 +60,15 @@ def test_acting_equals_the_models_own_pass(
     drawn: tuple[Any, ...], agents: int, size: int, gaps: bool, groups: bool, seed: int
 ) -> None:
     coordinates, actions, heads, pairs, layers, inner, dones = drawn
-    shape = DecisionShape(tuple(coordinates), actions, 2 * heads * pairs, layers, heads, inner, dones)
+    shape = DecisionShape(
+        observation_sizes=tuple(coordinates),
+        n_actions=actions,
+        n_embd=2 * heads * pairs,
+        n_layer=layers,
+        n_head=heads,
+        n_inner=inner,
+        dones=dones,
+    )
     model = drawn_model(shape, seed)
     window, cache = Window(agents, len(shape.observation_sizes), size, max(1, size // 3)), Cache(model, agents, size)
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
@@ -72,7 +87,7 @@ def test_acting_equals_the_models_own_pass(
 
 
 def test_a_window_of_many_blocks_equals_the_models_own_pass() -> None:
-    shape = DecisionShape((9, 9), 5, 16, 2, 2, 32)
+    shape = DecisionShape(observation_sizes=(9, 9), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32)
     model, size = drawn_model(shape, 0), 2 * decoding.ROWS + 5
     window, cache = Window(3, 2, size, 1), Cache(model, 3, size)
     for _ in range(size):

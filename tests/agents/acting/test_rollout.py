@@ -16,14 +16,16 @@ from torch import Tensor
 from keepmap.agents.acting.memory import Step
 from keepmap.agents.acting.rollout import Player, attended, decide, play
 from keepmap.agents.compressor import compressors, make_compressor
-from keepmap.agents.environments.dark_room import DarkRoom
+from keepmap.agents.compressors.recency import RecencyCompressor
+from keepmap.agents.environments.rooms.dark_room import DarkRoom
+from keepmap.agents.environments.single import RoomEnv
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import shorten
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 from keepmap.errors import ImpossibleResultError, InputError
 
 ROOM = DarkRoom(5, 6)
-SHAPE = DecisionShape((5, 5), 5, 16, 2, 2, 32)
+SHAPE = DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["", "dones"])
@@ -34,12 +36,12 @@ def model(request: pytest.FixtureRequest) -> DecisionTransformer:
 
 def step(draw: torch.Generator, agents: int, valid: Tensor | None = None) -> Step:
     return Step(
-        torch.randint(0, 5, (agents, 2), generator=draw),
-        torch.randint(0, 5, (agents,), generator=draw),
-        torch.randint(0, 2, (agents,), generator=draw).float(),
-        torch.randint(0, 5, (agents, 2), generator=draw),
-        torch.randint(0, 2, (agents,), generator=draw).bool(),
-        torch.ones(agents, dtype=torch.bool) if valid is None else valid,
+        states=torch.randint(0, 5, (agents, 2), generator=draw),
+        actions=torch.randint(0, 5, (agents,), generator=draw),
+        rewards=torch.randint(0, 2, (agents,), generator=draw).float(),
+        next_states=torch.randint(0, 5, (agents, 2), generator=draw),
+        dones=torch.randint(0, 2, (agents,), generator=draw).bool(),
+        valid=torch.ones(agents, dtype=torch.bool) if valid is None else valid,
     )
 
 
@@ -63,31 +65,6 @@ def test_the_cache_equals_running_the_whole_window_again(
             player.add(step(draw, 3, valid))
     assert max(lengths) == min(size, 29)
     assert lengths[: size + 1] == list(range(min(size, 29) + 1))[: len(lengths)]
-
-
-def test_the_window_holds_the_last_transitions_with_their_times(model: DecisionTransformer) -> None:
-    draw = torch.Generator().manual_seed(0)
-    player = Player(model, 1, 4, 2, make_compressor("recency", {"keep_recent": 2}))
-    steps = [step(draw, 1) for _ in range(7)]
-    for one in steps:
-        player.add(one)
-    history = player.window.history()
-    assert history.dones is not None
-    assert history.dones[0].tolist() == [bool(one.dones[0]) for one in steps[4:]]
-    assert {bool(one.dones[0]) for one in steps[4:]} == {True, False}
-    assert history.times.tolist() == [[4, 5, 6]]
-    assert history.states[0].tolist() == [one.states[0].tolist() for one in steps[4:]]
-    assert player.window.times_now.tolist() == [7]
-
-
-def test_an_agent_that_made_no_step_grows_no_older(model: DecisionTransformer) -> None:
-    draw = torch.Generator().manual_seed(0)
-    player = Player(model, 2, 8, 2)
-    for valid in ([True, True], [False, True], [True, False], [True, True]):
-        player.add(step(draw, 2, torch.tensor(valid)))
-    history = player.window.history()
-    assert player.window.times_now.tolist() == [3, 3]
-    assert [history.times[row, history.valid[row]].tolist() for row in range(2)] == [[0, 1, 2], [0, 1, 2]]
 
 
 @pytest.mark.parametrize("name", sorted(compressors()))
@@ -182,8 +159,43 @@ def test_the_last_observation_of_an_episode_is_remembered_not_the_next_first_one
     assert all(state == [4, 4] for state in seen)
 
 
+@pytest.mark.parametrize(
+    ("observed", "acted"),
+    [
+        (Box(0, 4, (2,), np.int32), Discrete(5)),
+        (Box(0, 4, (2,), np.uint8), MultiDiscrete([5])),
+        (MultiDiscrete([5, 5]), Box(0, 4, (1,), np.int64)),
+    ],
+    ids=str,
+)
+def test_spaces_of_the_same_numbers_are_played_alike(model: DecisionTransformer, observed: Any, acted: Any) -> None:
+    """The same room, dressed in other spaces: the same returns."""
+
+    class Dressed(gymnasium.Env[Any, Any]):
+        def __init__(self, goal: tuple[int, int]) -> None:
+            self.observation_space, self.action_space = observed, acted
+            self.room = RoomEnv(ROOM, goal)
+
+        def reset(
+            self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        ) -> tuple[Any, dict[str, Any]]:
+            state, info = self.room.reset(seed=seed)
+            return state.astype(observed.dtype), info
+
+        def step(self, action: Any) -> Any:
+            assert acted.contains(action)
+            state, *rest = self.room.step(int(np.asarray(action).item()))
+            return state.astype(observed.dtype), *rest
+
+    goals = [(2, 2), (0, 4), (2, 3)]
+    ours = play(model, RoomVectorEnv(ROOM, 3, goals), 5, size=12, slide=6)
+    for mode in AutoresetMode:
+        envs = SyncVectorEnv([lambda goal=goal: Dressed(goal) for goal in goals], autoreset_mode=mode)
+        assert np.array_equal(play(model, envs, 5, size=12, slide=6), ours), mode
+
+
 def test_other_spaces_are_refused(model: DecisionTransformer) -> None:
-    with pytest.raises(InputError, match=r"trained on MultiDiscrete\(\[5, 5\]\) and Discrete\(5\)"):
+    with pytest.raises(InputError, match=r"spaces MultiDiscrete\(\[5, 5\]\) and Discrete\(5\) that the agent"):
         play(model, RoomVectorEnv(DarkRoom(9, 6), 2), 1, size=4, slide=1)
 
     class Other(Counted):
@@ -193,8 +205,24 @@ def test_other_spaces_are_refused(model: DecisionTransformer) -> None:
 
     with pytest.raises(InputError, match="Box"):
         play(model, SyncVectorEnv([Other]), 1, size=4, slide=1)
-    with pytest.raises(InputError, match="episodes 0 was asked for"):
+    with pytest.raises(InputError, match="`episodes`: expected a whole number of 1 or more, got 0"):
         play(model, RoomVectorEnv(ROOM, 2), 0, size=4, slide=1)
+
+
+def test_a_compressor_may_be_given_by_its_name(model: DecisionTransformer) -> None:
+    envs = RoomVectorEnv(ROOM, 6, [(2, 2)] * 6)
+    by_name = play(model, envs, 8, size=40, slide=6, compressor="recency")
+    assert np.array_equal(by_name, play(model, envs, 8, size=40, slide=6, compressor=RecencyCompressor()))
+    assert not np.array_equal(by_name, play(model, envs, 8, size=40, slide=6))
+    with pytest.raises(InputError, match='unknown compressor "recent"'):
+        play(model, envs, 8, size=40, slide=6, compressor="recent")
+
+
+def test_the_progress_is_the_share_of_the_episodes(model: DecisionTransformer) -> None:
+    shares: list[float] = []
+    envs = SyncVectorEnv([lambda: Counted(2), lambda: Counted(4)], autoreset_mode=AutoresetMode.SAME_STEP)
+    play(model, envs, 2, size=4, slide=1, progress=shares.append)
+    assert shares == [0, 0.25, 0.25, 0.75, 0.75, 0.75, 0.75, 1.0]
 
 
 MISTAKES = """
@@ -207,7 +235,7 @@ agent = keepmap.load_agent()
 one = gymnasium.make("keepmap/DarkRoom-9x9-v0")
 envs = gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=2)
 for given in (
-    {"envs": one}, {"envs": None}, {"episodes": 1.5}, {"seed": -1}, {"compressor": "recency"},
+    {"envs": one}, {"envs": None}, {"episodes": 1.5}, {"seed": -1}, {"compressor": 3},
     {"compressor": RandomCompressor},
 ):
     try:
@@ -223,7 +251,14 @@ def test_what_cannot_be_played_is_one_line() -> None:
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert len(said) == 6
-    starts = ("OrderEnforcing was given", "NoneType was given", "episodes 1.5", "seed -1", *["the compressor"] * 2)
+    vectors = "`envs`: expected a vector of environments, as gymnasium.make_vec makes, got"
+    starts = (
+        f"{vectors} OrderEnforcing",
+        f"{vectors} NoneType",
+        "`episodes`: expected a whole number of 1 or more, got 1.5",
+        "`seed`: expected a whole number of 0 or more, got -1",
+        *["`compressor`: expected a compressor or the name of one"] * 2,
+    )
     for line, start in zip(said, starts, strict=True):
         assert line.startswith(start)
 
@@ -255,5 +290,5 @@ def test_environments_that_break_their_word_are_named(model: DecisionTransformer
 def test_weights_that_are_no_numbers_are_an_error() -> None:
     broken = DecisionTransformer(SHAPE).eval()
     torch.nn.init.constant_(broken.head.bias, float("nan"))
-    with pytest.raises(ImpossibleResultError, match="logits are no numbers"):
+    with pytest.raises(ImpossibleResultError, match="logits are not finite"):
         play(broken, RoomVectorEnv(ROOM, 2), 1, size=4, slide=1)

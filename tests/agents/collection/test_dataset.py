@@ -88,7 +88,7 @@ def test_a_file_of_the_seed_repository(tmp_path):
     [
         ({"states": np.full((40, 3, 2), 9)}, "states of group 0 hold 9 to 9; they must lie in 0 to 8"),
         ({"actions": np.full((40, 3), -1)}, "actions of group 0 hold -1 to -1"),
-        ({"rewards": np.full((40, 3), 0.5)}, "rewards of group 0 are no whole numbers"),
+        ({"rewards": np.full((40, 3), 0.5)}, "rewards of group 0 are not whole numbers"),
     ],
 )
 def test_values_that_cannot_be_are_refused_when_they_are_read(tmp_path, changed, message):
@@ -122,7 +122,7 @@ def test_files_that_are_something_else(tmp_path):
     refused('has the group "weights"')
     with h5py.File(path, "w") as file:
         file["0"] = 5
-    refused('"0" is no group')
+    refused('"0" is not a group')
     with h5py.File(path, "w") as file:
         file.create_group("0")
     refused("group 0 lacks states, actions, rewards, next_states, dones")
@@ -136,7 +136,7 @@ def test_files_that_are_something_else(tmp_path):
             file[f"5/{name}"] = file[f"0/{name}"][:20]
     refused("has groups of different shapes")
     write(path)
-    refused("holds histories of darkroom, and darkroom_hard was asked for", "darkroom_hard")
+    refused("expected histories of darkroom_hard, got those of darkroom in", "darkroom_hard")
     for name, value, message in (
         ("schema_version", 2, "has version 2 of its format, this keepmap reads 1"),
         ("format", "other", "its format is 'other'"),

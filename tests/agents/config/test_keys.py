@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import keepmap
-from keepmap.agents.collection.source import source_class, sources
-from keepmap.agents.config import KEYS, Config
-from keepmap.agents.config.check import most_return
-from keepmap.agents.config.schema import SOURCE_OPTIONS
-from keepmap.agents.environments import ROOMS, room_named
+from keepmap.agents.collection.source import sources
+from keepmap.agents.config import KEYS, Config, load_config
+from keepmap.agents.config.check import SOURCE_KEYS, most_return
+from keepmap.agents.environments import environments, room_named
+from keepmap.agents.training.histories import configured_source
+from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError
 
 SOURCE = Path(keepmap.__file__).parent
@@ -82,7 +83,7 @@ def other(name: str) -> tuple[object, dict[str, object]]:
 
 
 def test_every_key_is_tried_here():
-    assert set(KEYS) == {*OTHER, *ONE_VALUE} == {one.name for one in fields(Config)}
+    assert set(KEYS) == {*OTHER, *ONE_VALUE} == {field.name for field in fields(Config)} - {"source_keys"}
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -94,7 +95,7 @@ def test_another_value_makes_another_configuration(name):
 
 
 def test_every_key_is_read_where_it_acts():
-    read = {name for keys in SOURCE_OPTIONS.values() for name, option in keys.items() if option}
+    read = {name for source in sources().values() for name, option in source.config_keys.items() if option}
     for path in SOURCE.rglob("*.py"):
         reader = path.parent.name != "config" or path.name in ("schema.py", "check.py")
         for node in ast.walk(ast.parse(path.read_text())) if reader else ():
@@ -142,10 +143,102 @@ def test_equal_meanings_have_one_spelling():
 
 
 def test_the_keys_of_the_sources_are_options_of_theirs():
-    assert set(SOURCE_OPTIONS) == set(sources())
-    for alg, keys in SOURCE_OPTIONS.items():
-        options = {one.name for one in fields(source_class(alg))}
-        assert {option for option in keys.values() if option} <= options
+    for source in sources().values():
+        options = {option.name for option in fields(source)}
+        assert {option for option in source.config_keys.values() if option} <= options
+        assert {*source.config_keys} <= {*SOURCE_KEYS}
+    assert {key for source in sources().values() for key in source.config_keys} == {*SOURCE_KEYS}
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from keepmap.agents.collection.source import Source
+
+@dataclass(frozen=True)
+class Mine(Source):
+    alpha: float = 0.5
+    word: str = "a"
+    deep: bool = False
+    learning_rate: float = 0.1
+    name: ClassVar[str] = "mine"
+    usual_episodes: ClassVar[int] = 2
+    config_keys: ClassVar[dict] = {"alpha": "alpha", "its_word": "word", "deep": "deep", "source_lr": "learning_rate"}
+
+    def learn(self, room, goals, learners, episodes, seed, tell):
+        raise NotImplementedError
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A source of the user's own with keys of its own."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    load_plugin(tmp_path / "mine.py")
+    yield tmp_path
+    unload_plugins()
+
+
+def test_a_source_of_the_users_own_brings_its_keys(mine):
+    settings = ["alpha=0.3", "alg=mine", "its_word=010", "source_lr=1", "deep=true"]
+    config = load_config(settings=settings)
+    assert config.source_options() == {"alpha": 0.3, "word": "010", "learning_rate": 1.0, "deep": True}
+    assert configured_source(config).alpha == 0.3
+    assert Config.from_dict(json.loads(json.dumps(config.as_dict()))) == config != Config(alg="mine")
+    assert hash(config) == hash(load_config(settings=settings)) and replace(config, lr=1.0).source_keys["alpha"] == 0.3
+    # Every key is there, so that two runs differ where one of them leaves a key out.
+    assert Config(alg="mine").as_dict()["alpha"] is None and "alpha" not in Config().as_dict()
+    assert load_config(settings=["alg=mine", "alpha=null"]) == Config(alg="mine")
+    (mine / "mine.yaml").write_text("alg: mine\nalpha: 0.25")
+    assert load_config([mine / "mine.yaml"]).source_options() == {"alpha": 0.25}
+    unload_plugins()
+    with pytest.raises(InputError, match='unknown source "mine"'):
+        Config.from_dict(config.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["alpha=0.3"], "alpha is given, which the source optimistic does not use: leave it out, or alg=mine"),
+        (["source_lr=0.3"], "does not use: leave it out, or alg=mine or ppo or q_learning"),
+        (["alg=mine", "n_steps=4"], "n_steps is given, which the source mine does not use"),
+        (["alg=mine", "alpha=much"], '"much" was given for alpha of the source mine; it must be of type float'),
+        (["alg=mine", "alpha=[1, 2]"], "it must be of type float"),
+        (["alg=mine", "alpha.x=1"], "--set alpha.x=1: alpha has no parts; write alpha=value"),
+        (["alg=mine", "alfa=1"], 'unknown key "alfa", did you mean "alpha"?'),
+    ],
+)
+def test_a_key_of_a_source_that_is_refused(mine, settings, message):
+    with pytest.raises(InputError) as refused:
+        load_config(settings=settings)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ('{"alpha": "alfa"}', 'its config_keys name the option "alfa", did you mean "alpha"?'),
+        ('{"a.b": "alpha"}', "its config_keys have the key 'a.b'"),
+    ],
+)
+def test_a_source_with_keys_that_are_refused(tmp_path, keys, message):
+    text = "".join(f"    config_keys = {keys}\n" if "config_keys" in line else line for line in PLUGIN.splitlines(True))
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(InputError) as refused:
+        load_plugin(tmp_path / "mine.py")
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(("key", "of"), [("lr", "learning_rate"), ("fact", None)])
+def test_a_source_cannot_take_a_key_of_every_configuration(tmp_path, key, of):
+    (tmp_path / "mine.py").write_text(PLUGIN.replace('"source_lr": "learning_rate"', f"{key!r}: {of!r}"))
+    load_plugin(tmp_path / "mine.py")
+    try:
+        assert Config().alg == "optimistic"
+        with pytest.raises(InputError, match=f'the source mine cannot have "{key}" among its config_keys'):
+            Config(alg="mine")
+    finally:
+        unload_plugins()
 
 
 def test_the_derived_sizes():
@@ -159,7 +252,7 @@ def test_the_derived_sizes():
     assert Config(train_env_ratio=0.5).goal_split().train == Config().goal_split().train[:40]
 
 
-@pytest.mark.parametrize("name", ROOMS)
+@pytest.mark.parametrize("name", environments())
 def test_no_return_is_above_the_most_return(name):
     for horizon in (1, 3, 8, 60):
         room = room_named(name, 3, horizon)
@@ -217,7 +310,7 @@ def test_a_configuration_survives_json(values):
         ({"train_env_ratio": 0.001}, "leaves no goal for training"),
         ({"alg": "qlearning"}, 'unknown source "qlearning" as alg, did you mean "q_learning"?'),
         ({"n_steps": 8}, "n_steps is given, which the source optimistic does not use: leave it out, or alg=ppo"),
-        ({"source_lr": 0.1}, "leave it out, or alg=q_learning or ppo"),
+        ({"source_lr": 0.1}, "leave it out, or alg=ppo or q_learning"),
         ({"n_episodes": 2, "total_source_timesteps": 1000}, "are both given"),
         ({"total_source_timesteps": 501}, "need a multiple of 2000"),
         ({"tf_n_head": 5}, "the width must be a multiple of 10"),

@@ -10,9 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keepmap.agents.config import DEFAULT, KEYS, Config, load_config
-from keepmap.agents.config.files import packaged_names
-from keepmap.agents.config.settings import apply_setting
-from keepmap.agents.config.yaml_files import parse_yaml
+from keepmap.agents.config.load import apply_setting
+from keepmap.agents.config.yaml_files import packaged_names, parse_yaml
 from keepmap.errors import InputError
 
 

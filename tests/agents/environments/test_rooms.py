@@ -8,9 +8,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepmap.agents.environments import ROOMS, room_named
+from keepmap.agents.environments import environments, room_named
 from keepmap.agents.environments.single import RoomEnv
 from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError
 from tests.reference.rooms import best_return, walk
 
@@ -30,7 +31,7 @@ def test_gymnasiums_checker_finds_nothing(name):
 
 @pytest.mark.parametrize("name", IDS)
 def test_the_docstring_follows_gymnasiums_template(name):
-    documented = type(gymnasium.make(name).unwrapped).__doc__
+    documented = type(gymnasium.make(name).unwrapped.room).__doc__
     assert [section for section in SECTIONS.split("|") if f"\n    ## {section}" not in documented] == []
 
 
@@ -40,12 +41,12 @@ def test_the_ids_say_the_sizes_and_horizons():
     for name in IDS:
         assert gymnasium.make(name).unwrapped.room == room_named(name)
         assert room_named(name).gymnasium_id == name
-        assert room_named(name).name in ROOMS
+        assert room_named(name).name in environments()
 
 
 @given(data=st.data())
 def test_a_step_does_what_the_reference_does(data):
-    name = data.draw(st.sampled_from(sorted(ROOMS)))
+    name = data.draw(st.sampled_from(sorted(environments())))
     room = room_named(name, size=data.draw(st.integers(2, 5)), horizon=data.draw(st.integers(1, 12)))
     goal = data.draw(st.sampled_from(room.goals))
     actions = data.draw(st.lists(st.integers(0, 4), min_size=room.horizon, max_size=room.horizon))
@@ -63,7 +64,7 @@ def test_a_step_does_what_the_reference_does(data):
 
 @given(data=st.data())
 def test_a_vector_equals_single_environments_step_for_step(data):
-    name = data.draw(st.sampled_from(sorted(ROOMS)))
+    name = data.draw(st.sampled_from(sorted(environments())))
     room = room_named(name, size=data.draw(st.integers(2, 5)), horizon=data.draw(st.integers(1, 7)))
     n, seed = data.draw(st.integers(1, 5)), data.draw(st.integers(0, 999))
     goals = data.draw(st.none() | st.lists(st.sampled_from(room.goals), min_size=n, max_size=n))
@@ -116,7 +117,7 @@ def test_a_drawn_goal_stays_until_a_reset_with_a_seed():
     assert env.goal == first
 
 
-@pytest.mark.parametrize("name", sorted(ROOMS))
+@pytest.mark.parametrize("name", sorted(environments()))
 @pytest.mark.parametrize(("size", "horizon"), [(3, 1), (3, 4), (4, 9)])
 def test_the_optimum_is_what_a_planner_finds(name, size, horizon):
     room = room_named(name, size, horizon)
@@ -167,3 +168,52 @@ def test_an_action_that_there_is_not_is_refused():
             envs.step(np.array([0, action]))
     with pytest.raises(InputError, match="2 actions"):
         envs.step(np.array([0]))
+
+
+def test_the_rooms_are_found_by_name_and_by_their_own_id():
+    assert list(environments()) == ["dark_key_to_door", "darkroom", "darkroom_hard", "darkroom_permuted"]
+    assert {room.gymnasium_id for room in environments().values()} == {*IDS}
+    assert all(type(room_named(name)) is room for name, room in environments().items())
+    assert {name for name in gymnasium.registry if name.startswith("keepmap/")} == {*IDS}
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from keepmap.agents.environments.rooms.dark_room import DarkRoom
+
+@dataclass(frozen=True)
+class Tiny(DarkRoom):
+    size: int = 3
+    name: ClassVar[str] = "tiny_room"
+    gymnasium_id: ClassVar[str] = "mine/Tiny-3x3-v0"
+"""
+
+
+def test_a_room_of_the_users_own_plays_and_can_be_taken_back(tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    assert load_plugin(tmp_path / "mine.py") == ("tiny_room",)
+    try:
+        check_env(gymnasium.make("mine/Tiny-3x3-v0").unwrapped)
+        assert gymnasium.make_vec("mine/Tiny-3x3-v0", num_envs=2, horizon=4).unwrapped.room == room_named(
+            "tiny_room", horizon=4
+        )
+        assert room_named("mine/Tiny-3x3-v0").n_cells == 9
+    finally:
+        unload_plugins()
+    assert "mine/Tiny-3x3-v0" not in gymnasium.registry and "tiny_room" not in environments()
+
+
+@pytest.mark.parametrize(
+    ("new_id", "message"),
+    [
+        ("a b", 'its gymnasium_id is "a b"; expected one such as "mine/Room-5x5-v0"'),
+        (IDS[0], f'its gymnasium_id "{IDS[0]}" is taken; choose another'),
+    ],
+)
+def test_a_room_with_an_id_that_is_refused(tmp_path, new_id, message):
+    (tmp_path / "mine.py").write_text(PLUGIN.replace("mine/Tiny-3x3-v0", new_id))
+    with pytest.raises(InputError) as refused:
+        load_plugin(tmp_path / "mine.py")
+    assert str(refused.value) == f"the plugin {tmp_path / 'mine.py'}: Tiny: {message}"
+    assert "tiny_room" not in environments()

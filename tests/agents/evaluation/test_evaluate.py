@@ -11,7 +11,8 @@ from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.evaluation import evaluate as module
-from keepmap.agents.evaluation.evaluate import check_folds, evaluate, evaluate_folds, joined, versions
+from keepmap.agents.evaluation.evaluate import PACKAGES, check_folds, evaluate, evaluate_folds, joined
+from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError, InputError
 from tests.agents.checkpoint_folders import write_agent
 
@@ -29,14 +30,20 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Agent]:
 
 def test_each_goal_is_played_by_its_copies(agent: Agent) -> None:
     goals = [(0, 0), (2, 1)]
-    told: list[int] = []
-    found = evaluate(agent, goals, episodes=4, copies=3, seed=5, tell=told.append)
+    shares: list[float] = []
+    found = evaluate(agent, goals, episodes=4, copies=3, seed=5, progress=shares.append)
     envs = RoomVectorEnv(agent.room, 6, [goals[0]] * 3 + [goals[1]] * 3)
     assert (found.all_returns == agent.play(envs, 4, seed=5).reshape(2, 3, 4)).all()
     assert found.all_returns.sum() > 0, "or the test says nothing"
-    assert sum(told) == 6 * 4 * agent.room.horizon
+    assert len(shares) == 4 * agent.room.horizon and shares == sorted(shares) and shares[-1] == 1.0
     assert (found.goals, found.optimum) == (tuple(goals), (5.0, 6.0))
-    assert found.versions == versions() and {*found.versions} == {"keepmap", "torch", "numpy", "gymnasium", "python"}
+    assert found.versions == versions(*PACKAGES) and {*found.versions} == {
+        "keepmap",
+        "torch",
+        "numpy",
+        "gymnasium",
+        "python",
+    }
     assert found.options == {
         "protocol": "goals",
         "room": {"name": "darkroom", "size": 3, "horizon": 6},

@@ -2,17 +2,12 @@
 
 import json
 import math
-import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from keepmap.agents.evaluation.returns import Evaluation, curve, read_evaluation, write_evaluation
-from keepmap.core import bootstrap
-from keepmap.core.bootstrap import bootstrap_interval, bootstrap_means
 from keepmap.errors import ImpossibleResultError, InputError
 
 GOALS = ((4, 2), (5, 6), (0, 0))
@@ -74,58 +69,6 @@ def test_one_goal_has_no_interval() -> None:
     whole = one.estimate()
     assert (whole.mean, whole.low, whole.high, str(whole)) == (1, None, None, "1.00")
     assert one.document()["interval"] is None
-
-
-def test_the_bootstrap_over_goals_is_that_of_the_comparison() -> None:
-    """Same statistic, other draws: 10,000 resamples agree to 2 % of the interval's width."""
-    means = np.array([3.0, 8.0, 1.0, 4.0, 9.0, 2.0])
-    low, high = bootstrap_means(means[None, :, None], seed=1)
-    assert low is not None and high is not None
-    other = bootstrap_interval(means.tolist(), [1] * 6, seed=2)
-    assert other[0] is not None and other[1] is not None
-    width = other[1] - other[0]
-    assert (low[0], high[0]) == (pytest.approx(other[0], abs=0.04 * width), pytest.approx(other[1], abs=0.04 * width))
-
-
-def test_seeds_and_goals_are_drawn_apart() -> None:
-    """Against pairs drawn one by one. Pairs drawn as if independent would give less than half the width."""
-    rng = random.Random(3)
-    values = np.add.outer(10.0 * np.arange(3), np.arange(4.0))  # a seed shifts all of its goals
-    means = []
-    for _ in range(10_000):
-        seeds, goals = [rng.randrange(3) for _ in range(3)], [rng.randrange(4) for _ in range(4)]
-        means.append(sum(values[s, g] for s in seeds for g in goals) / 12)
-    slow = np.quantile(means, [0.025, 0.975])
-    low, high = bootstrap_means(values[:, :, None], seed=0)
-    assert low is not None and high is not None
-    assert [low[0], high[0]] == pytest.approx(slow, abs=0.05 * (slow[1] - slow[0]))
-    drawn = values.ravel()[np.random.default_rng(0).integers(12, size=(10_000, 12))].mean(1)
-    assert np.ptp(np.quantile(drawn, [0.025, 0.975])) < 0.75 * (slow[1] - slow[0])
-
-
-def test_few_resamples_at_once_are_as_good_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(0).random((2, 5, 3))
-    many = bootstrap_means(values, 7)
-    monkeypatch.setattr(bootstrap, "AT_ONCE", 25)
-    few = bootstrap_means(values, 7)
-    for a, b in zip(many, few, strict=True):
-        np.testing.assert_allclose(a, b, atol=0.03)
-    again = bootstrap_means(values, 7)
-    assert all((a == b).all() for a, b in zip(few, again, strict=True))
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**70))
-def test_an_interval_holds_a_constant_and_lies_within_the_values(seeds: int, goals: int, seed: int) -> None:
-    values = np.random.default_rng(seeds).random((seeds, goals, 2))
-    low, high = bootstrap_means(values, seed)
-    if seeds * goals == 1:
-        assert low is None and high is None
-        return
-    assert low is not None and high is not None
-    assert (low <= high).all() and (values.min() <= low + 1e-12).all() and (high <= values.max() + 1e-12).all()
-    same, _ = bootstrap_means(np.full((seeds, goals, 2), 3.0), seed)
-    assert same is not None and (same == 3).all()
 
 
 def test_a_curve_is_the_mean_over_bins_goals_and_seeds() -> None:

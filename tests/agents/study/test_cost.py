@@ -27,7 +27,7 @@ from keepmap.agents.study.tally import Tally, watched
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 from tests.agents.checkpoint_folders import write_agent
 
-SHAPE = DecisionShape((4, 4), 5, n_embd=16, n_layer=3, n_head=2, n_inner=40)
+SHAPE = DecisionShape(observation_sizes=(4, 4), n_actions=5, n_embd=16, n_layer=3, n_head=2, n_inner=40)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def filled(steps: int, size: int = 12, slide: int = 3) -> Window:
 def step() -> Step:
     cell = torch.zeros(1, 2, dtype=torch.int64)
     no = torch.zeros(1, dtype=torch.bool)
-    return Step(cell, cell[:, 0], torch.zeros(1), cell, no, ~no)
+    return Step(states=cell, actions=cell[:, 0], rewards=torch.zeros(1), next_states=cell, dones=no, valid=~no)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 7, 12])

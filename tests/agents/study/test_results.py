@@ -12,7 +12,7 @@ import pytest
 from keepmap.agents.evaluation.returns import Estimate
 from keepmap.agents.study.promises import matched, near_budget, pattern_of, promises_of
 from keepmap.agents.study.results import BASELINE, Study, StudyRow, StudyRun, read_study, rows_of, write_study
-from keepmap.core.bootstrap import bootstrap_means, bootstrap_ratio
+from keepmap.core.intervals import bootstrap_means, bootstrap_ratio
 from keepmap.errors import InputError
 
 
@@ -95,15 +95,6 @@ def test_a_row_is_the_mean_over_its_seeds_compared_with_theirs() -> None:
     base = rows[BASELINE, 0.0, True]
     assert base.share is not None and (base.share.mean, base.share.low, base.share.high) == (1, 1, 1)
     assert (base.saved_flops, base.saved_cached_flops, base.saved_bytes, base.again_flops) == (0, 0, 0, 400.0)
-
-
-def test_the_interval_of_a_share_is_paired() -> None:
-    before = np.array([[2.0, 10.0, 18.0]])
-    assert bootstrap_ratio(0.5 * before, before, 0) == pytest.approx((0.5, 0.5))
-    low, high = bootstrap_ratio(before[:, ::-1].copy(), before, 0)
-    assert low is not None and high is not None and low < 0.5 < 1.5 < high
-    assert bootstrap_ratio(before[:, :1], before[:, :1], 0) == (None, None)
-    assert bootstrap_ratio(before, np.array([[0.0, 0.0, 1.0]]), 0) == (None, None)
 
 
 def test_a_baseline_that_returns_nothing_gives_no_share() -> None:

@@ -231,7 +231,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_the_same(
     assert finished(stopped) is None and (stopped.folder / "ckpt-4").is_dir()
     begun: list[int] = []
     train = loop.train
-    monkeypatch.setattr(run_module, "train", lambda *given: begun.append(train(*given).began_at))
+    monkeypatch.setattr(run_module, "train", lambda config, **options: begun.append(train(config, **options).began_at))
     do_job(stopped, quiet)
     assert begun == [4]
     assert (stopped.folder / "result.json").read_bytes() == (straight.folder / "result.json").read_bytes()

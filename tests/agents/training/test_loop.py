@@ -51,7 +51,7 @@ def test_a_killed_run_ends_with_the_same_weights_and_log(
     stopped = replace(config, log_dir=str(tmp_path / "stopped"))
     for update in (8, 11):
         with pytest.raises(Killed):
-            train(stopped, killed_at(update))
+            train(stopped, watch=killed_at(update))
     trained = train(stopped)
     assert trained.began_at == 10
     one, other = weights(config), weights(stopped)
@@ -71,11 +71,34 @@ def test_a_run_that_is_done_is_not_done_again(config: Config) -> None:
     assert again.checkpoint == first.checkpoint
 
 
+def test_the_agent_and_its_run_are_at_hand(config: Config, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shares: list[float] = []
+    trained = train(config, progress=shares.append)
+    assert shares == [step / 12 for step in range(1, 13)]
+    assert trained.run == config.run_folder() and trained.checkpoint.parent == trained.run
+    assert (trained.agent.step, trained.agent.config) == (12, config)
+    assert trained.agent is trained.agent
+    assert capfd.readouterr() == ("", "")
+
+
+def test_files_and_settings_are_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From nothing: the histories are collected, too."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("grid_size: 3\nhorizon: 6\nmax_reward: 6\nn_stream: 2\nlog_dir: run\n")
+    settings = ("n_transit=12", "train_timesteps=2", "train_batch_size=4", "tf_n_embd=16", "tf_n_head=2")
+    trained = train("mine.yaml", settings=settings)
+    assert (trained.run, trained.steps, trained.agent.config.grid_size) == (Path("run"), 2, 3)
+    assert len(list(Path("datasets").glob("*.hdf5"))) == 1
+    assert train(["mine.yaml"], settings=settings).began_at == 2
+    with pytest.raises(InputError, match="`settings`: expected none beside a Config, got n_transit=3"):
+        train(trained.agent.config, settings=["n_transit=3"])
+
+
 def test_the_loss_falls(config: Config) -> None:
     losses: list[float] = []
     train(
         replace(config, train_timesteps=150, lr=3e-3, eval_interval=0, gen_interval=150),
-        lambda step, figures: losses.append(figures["loss"]),
+        watch=lambda step, figures: losses.append(figures["loss"]),
     )
     assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
     assert read_log(config.run_folder() / "log.jsonl")[-1]["training_goals_return"] >= 0
@@ -129,15 +152,15 @@ def test_training_can_start_from_another_agents_weights(config: Config, tmp_path
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop._loss
+    real = loop.every_step
 
-    def failing(*arguments: object) -> object:
-        loss = real(*arguments)  # type: ignore[arg-type]
+    def failing(*arguments: object, **options: object) -> object:
+        loss = real(*arguments, **options)  # type: ignore[arg-type]
         failing.calls += 1  # type: ignore[attr-defined]
         return replace(loss, value=loss.value * float("nan")) if failing.calls == 8 else loss  # type: ignore[attr-defined]
 
     failing.calls = 0  # type: ignore[attr-defined]
-    monkeypatch.setattr(loop, "_loss", failing)
+    monkeypatch.setattr(loop, "every_step", failing)
     with pytest.raises(ImpossibleResultError, match=r"loss of update 8 is nan.*ckpt-5.*lower"):
         train(replace(config, eval_interval=0))
     newest = newest_checkpoint(config.run_folder())
@@ -148,19 +171,19 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 
 def test_a_full_disk_leaves_the_previous_checkpoint(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer's own error: the size of a file is limited while the second checkpoint is written."""
-    real = checkpoints._save
+    real = checkpoints.save_file
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def full(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    def full(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
         if "ckpt-10" in str(path):
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         try:
-            real(path, tensors)
+            real(tensors, path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    monkeypatch.setattr(checkpoints, "_save", full)
+    monkeypatch.setattr(checkpoints, "save_file", full)
     try:
         with pytest.raises(OutputError, match="cannot write .*ckpt-10"):
             train(config)
@@ -178,13 +201,13 @@ def test_two_trainings_do_not_share_a_folder(config: Config) -> None:
         with pytest.raises(InputError, match="another training is going on in"):
             train(config)
 
-    train(config, second)
+    train(config, watch=second)
     assert [entry["step"] for entry in read_log(config.run_folder() / "log.jsonl")] == [3, 5, 6, 9, 10, 12]
 
 
 def test_what_a_killed_run_left_half_written_is_cleared_away(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, killed_at(7))
+        train(config, watch=killed_at(7))
     (config.run_folder() / ".ckpt-10.123.part").mkdir()
     train(config)
     assert not list(config.run_folder().glob(".ckpt-*"))
@@ -199,7 +222,7 @@ def test_a_context_longer_than_the_histories_is_an_error(config: Config) -> None
 
 def test_keys_that_no_weight_depends_on_may_change(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, killed_at(7))
+        train(config, watch=killed_at(7))
     assert train(replace(config, ckpt_interval=2, summary_interval=1)).began_at == 5
 
 
@@ -219,20 +242,13 @@ def test_facts_that_are_damaged_are_one_line(trained: Path, key: str, value: obj
 
 def test_moments_that_are_missing_are_one_line(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, killed_at(7))
+        train(config, watch=killed_at(7))
     path = config.run_folder() / "ckpt-5" / "training.safetensors"
     tensors = load_file(path)
     del tensors["exp_avg.action.weight"]
     save_file(tensors, path)
     with pytest.raises(ModelError, match=r"lacks exp_avg\.action\.weight; delete"):
         train(config)
-
-
-@pytest.mark.parametrize("damage", [b"5\n", b"{}\n", b"\xff\xfe\n", b'{"step": 4, "lo'])
-def test_a_damaged_log_is_cut_where_the_damage_begins(tmp_path: Path, damage: bytes) -> None:
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b'{"step": 3}\n' + damage)
-    assert read_log(path) == [{"step": 3}]
 
 
 def test_who_can_read_the_facts_can_read_the_weights(trained: Path) -> None:
@@ -279,7 +295,7 @@ def test_histories_that_do_not_fit_are_an_error(config: Config, change: dict[str
 
 def test_another_configuration_does_not_go_on_with_a_run(config: Config) -> None:
     train(config)
-    with pytest.raises(InputError, match=r"holds a run with n_transit 12, and 11 was asked for"):
+    with pytest.raises(InputError, match=r"holds a run with n_transit 12, not 11; delete"):
         train(replace(config, n_transit=11))
 
 

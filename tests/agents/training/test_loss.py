@@ -39,7 +39,9 @@ def steps(seed: int) -> Tensor:
 @pytest.fixture
 def model() -> DecisionTransformer:
     torch.manual_seed(0)
-    return DecisionTransformer(DecisionShape((5, 5), 5, 16, 2, 2, 32)).eval()
+    return DecisionTransformer(
+        DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32)
+    ).eval()
 
 
 @dataclass(frozen=True)

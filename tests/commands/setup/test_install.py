@@ -6,20 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from keepmap.cli.guard import guarded
 from keepmap.commands.setup import dependencies as module
 from keepmap.commands.setup import install as installing
-from keepmap.commands.setup.dependencies import dependencies, repository
-from keepmap.commands.setup.install import install_missing
+from keepmap.commands.setup.dependencies import dependencies
 
 REPOSITORY = Path(__file__).parents[3]
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+
+
+def run(arguments: list[str]) -> int:
+    """What `setup_visualization.py` does with these arguments."""
+    return guarded(lambda: installing.install_missing(arguments))
 
 
 class Environment:
     """What is installed, and a pip that installs what it is told to."""
 
     def __init__(self) -> None:
-        self.versions = {one.name: one.found for one in dependencies(REPOSITORY)} | {"keepmap": "0.1.0"}
+        self.versions = {package.name: package.version for package in dependencies(REPOSITORY)} | {"keepmap": "0.1.0"}
         self.ran: list[list[str]] = []
         self.code, self.errors, self.works = 0, "", True
 
@@ -37,50 +42,39 @@ class Environment:
 
 @pytest.fixture
 def environment(monkeypatch):
-    made = Environment()
-    monkeypatch.setattr(module, "installed", made.version)
-    monkeypatch.setattr(installing, "installed", made.version)
-    monkeypatch.setattr(subprocess, "run", made.run)
-    return made
-
-
-def test_the_declared_dependencies():
-    found = dependencies(REPOSITORY)
-    assert repository() == REPOSITORY
-    assert found[0].name == "torch" and all(one.ready and one.least is not None for one in found)
-    # With the versions that the constraints pin, whatever the spelling of a name.
-    assert all(one.pin for one in found), [one.name for one in found if not one.pin]
-    assert {"pyyaml", "huggingface_hub", "h5py"} <= {one.name for one in found}
-    # The installed package says which ones as well, with those of extras left out.
-    assert "pytest" not in {one.name for one in dependencies(None)}
+    environment = Environment()
+    monkeypatch.setattr(module, "installed", environment.version)
+    monkeypatch.setattr(installing, "installed", environment.version)
+    monkeypatch.setattr(subprocess, "run", environment.run)
+    return environment
 
 
 def test_nothing_is_missing(environment, capsys):
-    assert install_missing([]) == 0
+    assert run([]) == 0
     assert environment.ran == []
-    said = capsys.readouterr().out
-    assert "  ✓ torch 2" in said and said.endswith("✓ All dependencies installed; nothing to do\n")
+    out = capsys.readouterr().out
+    assert "  ✓ torch 2" in out and out.endswith("✓ All dependencies installed; nothing to do\n")
 
 
 def test_torch_first_then_the_rest_then_the_checkout(environment, capsys):
-    pins = {one.name: one.pin for one in dependencies(REPOSITORY)}
+    pins = {package.name: package.pin for package in dependencies(REPOSITORY)}
     environment.versions |= {"tyro": None, "torch": None, "h5py": "3.10.9", "keepmap": None}
-    assert install_missing([]) == 0
+    assert run([]) == 0
     assert environment.ran == [
         [*PIP, f"torch=={pins['torch']}"],
         [*PIP, f"h5py=={pins['h5py']}", f"tyro=={pins['tyro']}"],
         [*PIP, "--no-deps", "--editable", str(REPOSITORY)],
     ]
-    said = capsys.readouterr().out
-    assert "✗ torch is not installed\n" in said and "✗ h5py 3.10.9 is too old; 3.11 or newer is needed\n" in said
-    assert said.endswith("✓ All dependencies installed\n")
-    assert install_missing([]) == 0 and len(environment.ran) == 3
+    out = capsys.readouterr().out
+    assert "✗ torch is not installed\n" in out and "✗ h5py 3.10.9 is too old; 3.11 or newer is needed\n" in out
+    assert out.endswith("✓ All dependencies installed\n")
+    assert run([]) == 0 and len(environment.ran) == 3
 
 
 @pytest.mark.parametrize("option", ["--dry_run", "--dry-run"])
 def test_a_dry_run_runs_nothing(environment, capsys, option):
     environment.versions["rich"] = None
-    assert install_missing([option]) == 0
+    assert run([option]) == 0
     assert environment.ran == []
     assert " -m pip install --disable-pip-version-check rich==" in capsys.readouterr().out.splitlines()[-1]
 
@@ -89,46 +83,30 @@ def test_a_pip_that_fails(environment, capsys):
     environment.versions["rich"] = None
     environment.code = 1
     environment.errors = "WARNING: retrying\nERROR: Could not find rich\nERROR: No matching distribution\n"
-    assert install_missing([]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: pip could not install rich==") and said.count("\n") == 1
-    assert said.endswith("(exit code 1): Could not find rich\n")
+    assert run([]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: pip could not install rich==") and error.count("\n") == 1
+    assert error.endswith("(exit code 1): Could not find rich\n")
     environment.errors = ""
-    assert install_missing([]) == 2
+    assert run([]) == 2
     assert capsys.readouterr().err.endswith("(exit code 1): it gave no reason\n")
 
 
 def test_a_pip_that_does_nothing(environment, capsys):
     environment.versions["rich"] = None
     environment.works = False
-    assert install_missing([]) == 2
+    assert run([]) == 2
     assert "error: pip is done, and yet something is missing" in capsys.readouterr().err
 
 
 def test_no_pip(environment, monkeypatch, capsys):
     environment.versions["rich"] = None
     monkeypatch.setattr(installing, "find_spec", lambda name: None)
-    assert install_missing([]) == 2
+    assert run([]) == 2
     assert capsys.readouterr().err.endswith("-m ensurepip\n") and environment.ran == []
 
 
 def test_options(environment, capsys):
-    assert install_missing(["--help"]) == 0
-    assert install_missing(["--dry_rum"]) == 2
+    assert run(["--help"]) == 0
+    assert run(["--dry_rum"]) == 2
     assert capsys.readouterr().err == 'error: unknown option "--dry_rum", did you mean "--dry_run"?\n'
-
-
-@pytest.mark.parametrize(
-    ("found", "least", "ready"),
-    [
-        ("2.13.0+cpu", "2.8", True),
-        ("2.8", "2.8.0", True),
-        ("2.8.0rc1", "2.8", True),
-        ("2.7.9", "2.8", False),
-        ("10.0", "9", True),
-        (None, "", False),
-        ("1", "", True),
-    ],
-)
-def test_what_is_new_enough(found, least, ready):
-    assert module.Dependency("x", least, "", found).ready is ready

@@ -11,13 +11,18 @@ import pytest
 from keepmap.agents.acting import agent
 from keepmap.agents.config import Config
 from keepmap.agents.training.histories import collect_configured
-from keepmap.cli.options import VERBS
+from keepmap.cli.guard import guarded
+from keepmap.cli.verbs import VERBS
 from keepmap.commands.setup import quickstart as module
 from keepmap.commands.setup.dependencies import Dependency
-from keepmap.commands.setup.quickstart import quickstart
 from keepmap.errors import ModelError
 
 REPOSITORY = Path(__file__).parents[3]
+
+
+def run(arguments: list[str]) -> int:
+    """What `quickstart.py` does with these arguments."""
+    return guarded(lambda: module.quickstart(arguments))
 
 
 class Trained:
@@ -29,9 +34,9 @@ class Trained:
 def loaded(tmp_path, monkeypatch):
     """An empty folder to stand in, and an agent that loads; holds what was loaded."""
     monkeypatch.chdir(tmp_path)
-    asked = []
-    monkeypatch.setattr(agent, "load_agent", lambda path: asked.append(path) or Trained())
-    return asked
+    paths = []
+    monkeypatch.setattr(agent, "load_agent", lambda path: paths.append(path) or Trained())
+    return paths
 
 
 def dataset(seed: int = 0) -> Path:
@@ -48,10 +53,10 @@ def checkpoint(name: str, age: int) -> Path:
 
 def test_all_is_there(capsys, loaded):
     path = dataset()
-    assert quickstart([]) == 0
-    said = capsys.readouterr()
-    assert said.err == "" and loaded == ["tiny"]
-    lines = said.out.splitlines()
+    assert run([]) == 0
+    out, error = capsys.readouterr()
+    assert error == "" and loaded == ["tiny"]
+    lines = out.splitlines()
     for line in (
         "✓ All dependencies installed",
         "✓ Trained model available",
@@ -69,20 +74,20 @@ def test_all_is_there(capsys, loaded):
 def test_without_a_checkout_the_next_steps_are_verbs(capsys, loaded, monkeypatch):
     dataset()
     monkeypatch.setattr("keepmap.commands.setup.quickstart.repository", lambda: None)
-    assert quickstart([]) == 0
+    assert run([]) == 0
     lines = capsys.readouterr().out.splitlines()
     commands = [line.split() for line in lines[lines.index("Next steps:") + 1 :]]
-    assert [one[:2] for one in commands] == [
+    assert [command[:2] for command in commands] == [
         ["keepmap", verb] for verb in ("attention", "compressors", "train", "evaluate")
     ]
-    assert {one[1] for one in commands} <= set(VERBS)
+    assert {command[1] for command in commands} <= set(VERBS)
 
 
 def test_the_newest_checkpoint_is_looked_at(capsys, loaded):
     dataset()
     checkpoint("one/ckpt-2000", age=100)
     newest = checkpoint("two/ckpt-10", age=1)
-    assert quickstart([]) == 0
+    assert run([]) == 0
     assert loaded == [newest]
     assert "✓ runs/two/ckpt-10: AD for darkroom" in capsys.readouterr().out
 
@@ -95,36 +100,34 @@ def test_a_damaged_checkpoint(capsys, monkeypatch):
         raise ModelError(f"{path} is\ndamaged")
 
     monkeypatch.setattr(agent, "load_agent", load_agent)
-    assert quickstart([]) == 1
-    said = capsys.readouterr().out
-    assert "✗ Trained model not usable\n    ✗ runs/one/ckpt-5 is damaged\n" in said
-    assert "train.py  # after deleting runs/one/ckpt-5\n" in said and "Next steps" not in said
+    assert run([]) == 1
+    out = capsys.readouterr().out
+    assert "✗ Trained model not usable\n    ✗ runs/one/ckpt-5 is damaged\n" in out
+    assert "train.py  # after deleting runs/one/ckpt-5\n" in out and "Next steps" not in out
 
 
 def test_no_dataset_then_a_damaged_one(capsys):
-    assert quickstart([]) == 1
-    said = capsys.readouterr().out
-    assert "✗ Dataset missing\n    ✗ there is no .hdf5 file in datasets/\n" in said
-    assert said.splitlines()[-2] == "To mend it:" and said.splitlines()[-1].endswith("collect.py")
+    assert run([]) == 1
+    out = capsys.readouterr().out
+    assert "✗ Dataset missing\n    ✗ there is no .hdf5 file in datasets/\n" in out
+    assert out.splitlines()[-2] == "To mend it:" and out.splitlines()[-1].endswith("collect.py")
     good, bad = dataset(0), dataset(1)
     bad.write_bytes(bad.read_bytes()[:-200])
-    assert quickstart([]) == 1
-    said = capsys.readouterr().out
-    assert (
-        "✗ Dataset damaged" in said and f"✓ {good.as_posix()}: " in said and f"✗ cannot read {bad.as_posix()}" in said
-    )
-    assert f"# after deleting {bad.as_posix()}\n" in said
+    assert run([]) == 1
+    out = capsys.readouterr().out
+    assert "✗ Dataset damaged" in out and f"✓ {good.as_posix()}: " in out and f"✗ cannot read {bad.as_posix()}" in out
+    assert f"# after deleting {bad.as_posix()}\n" in out
 
 
 def test_missing_dependencies_come_first(capsys, monkeypatch, loaded):
     needed = [Dependency("torch", "2.8", "2.13.0", None), Dependency("rich", "13", "", "12.9")]
     monkeypatch.setattr(module, "dependencies", lambda root: needed)
-    assert quickstart([]) == 1
-    said = capsys.readouterr().out
-    assert "✗ Some dependencies are missing\n    ✗ torch is not installed\n" in said
-    assert "✗ rich 12.9 is too old; 13 or newer is needed\n" in said
-    assert "setup_visualization.py\nthen run this again" in said
-    assert loaded == [] and "Dataset" not in said
+    assert run([]) == 1
+    out = capsys.readouterr().out
+    assert "✗ Some dependencies are missing\n    ✗ torch is not installed\n" in out
+    assert "✗ rich 12.9 is too old; 13 or newer is needed\n" in out
+    assert "setup_visualization.py\nthen run this again" in out
+    assert loaded == [] and "Dataset" not in out
 
 
 def test_a_package_that_cannot_be_loaded(capsys, monkeypatch):
@@ -132,15 +135,15 @@ def test_a_package_that_cannot_be_loaded(capsys, monkeypatch):
         raise OSError("libtorch.so: cannot open")
 
     monkeypatch.setattr(agent, "load_agent", load_agent)
-    assert quickstart([]) == 1
-    said = capsys.readouterr().out
-    assert "✗ libtorch.so: cannot open\n" in said and "pip install --force-reinstall torch\n" in said
+    assert run([]) == 1
+    out = capsys.readouterr().out
+    assert "✗ libtorch.so: cannot open\n" in out and "pip install --force-reinstall torch\n" in out
 
 
 def test_options(capsys):
-    assert quickstart(["--help"]) == 0
+    assert run(["--help"]) == 0
     assert "quickstart.py" in capsys.readouterr().out
-    assert quickstart(["--fast"]) == 2
+    assert run(["--fast"]) == 2
     assert capsys.readouterr().err == 'error: "--fast" was given; quickstart.py takes no options\n'
 
 

@@ -121,7 +121,11 @@ def test_a_string_may_name_several_formats(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("formats", "message"),
-    [(("png", "pgn"), 'did you mean "png"'), (("gif",), "known: pdf, png, svg"), ((), "no format")],
+    [
+        (("png", "pgn"), 'as "pgn", which is not a format: did you mean "png"'),
+        (("gif",), "known: pdf, png, svg"),
+        ((), "`formats` is empty"),
+    ],
 )
 def test_an_unknown_format_writes_nothing(tmp_path: Path, formats: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -133,6 +137,40 @@ def test_a_folder_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("x")
     with pytest.raises(OutputError, match="taken"):
         save_figure(figure_of(), tmp_path / "taken", "x")
+
+
+def test_a_figure_its_axes_and_several_of_them_give_the_same_file(tmp_path: Path) -> None:
+    pair = compression_heatmap(streaming())
+    forms = {"figure": pair[0].figure, "axes": pair[1], "tuple": pair, "rows": np.array([pair])}
+    pictures = {
+        save_figure(form, tmp_path / name, "x")[0].read_bytes()  # type: ignore[arg-type]
+        for name, form in forms.items()
+    }
+    assert len(pictures) == 1
+
+
+def test_axes_of_a_part_of_a_figure_are_saved_with_the_whole_figure(tmp_path: Path) -> None:
+    figure = Figure(figsize=(4, 2), dpi=50)
+    left, right = figure.subfigures(1, 2)
+    right.add_subplot()
+    (path,) = save_figure(left.add_subplot(), tmp_path, "x")
+    with Image.open(path) as picture:
+        assert picture.size == (200, 100)
+
+
+def test_axes_of_two_figures_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected Axes of one figure as `figure`, got those of 2"):
+        save_figure([Figure().add_subplot(), Figure().add_subplot()], tmp_path / "new", "x")
+    with pytest.raises(InputError, match="got those of 0"):
+        save_figure([], tmp_path / "new", "x")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("drawn", "got"), [(7, "got int"), ("x.png", "got str"), ([1], "got a list of int")])
+@pytest.mark.usefixtures("unchecked")
+def test_no_figure_is_an_error(tmp_path: Path, drawn: object, got: str) -> None:
+    with pytest.raises(InputError, match=f"expected a Figure, Axes or a sequence of Axes as `figure`, {got}"):
+        save_figure(drawn, tmp_path / "new", "x")  # type: ignore[arg-type]
 
 
 def test_drawing_loads_neither_a_model_nor_pyplot() -> None:

@@ -39,9 +39,9 @@ def test_defaults_are_the_methods_own():
 
 def test_a_density_puts_all_under_the_budget_rule_and_leaves_the_validation_out():
     plan = plan_methods("all", density=0.2)
-    assert {(one.threshold, one.density) for one in plan.methods} == {(None, 0.2)}
-    assert "random_validation" not in {one.key for one in plan.methods}
-    assert plan.left_out == ("random_validation (--density puts every method under the budget rule)",)
+    assert {(method.threshold, method.density) for method in plan.methods} == {(None, 0.2)}
+    assert "random_validation" not in {method.key for method in plan.methods}
+    assert plan.left_out == ("random_validation (`density` puts every method under the budget rule)",)
     with pytest.raises(InputError, match="random_validation is Random with threshold 1.0, it has no budget rule"):
         plan_methods("random_validation", density=0.2)
 
@@ -60,11 +60,11 @@ def test_a_threshold_may_be_any_real_number(value):
 
 
 def test_sinks_and_windows():
-    plans = by_key("all", n_sink=8, sliding_window_size=64, h2o_local_window_size=256)
+    plans = by_key("all", n_sink=8, window=64, h2o_local_window_size=256)
     assert {plan.n_sink for plan in plans.values()} == {0, 8}
     assert plans["kvzap_no_sink"].n_sink == plans["h2o"].n_sink == plans["observed_attention"].n_sink == 0
     assert {key: plan.window for key, plan in plans.items() if plan.window != 64} == {"h2o": 256}
-    assert by_key("h2o", sliding_window_size=64)["h2o"].window == 512
+    assert by_key("h2o", window=64)["h2o"].window == 512
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_sinks_and_windows():
     [
         ({"methods": "stream_llm"}, 'unknown method "stream_llm", did you mean "streaming_llm"'),
         ({"methods": "xyzzy"}, "known: all, baseline"),
-        ({"methods": " , "}, "no method was asked for"),
+        ({"methods": " , "}, "no method in `methods`; name some"),
         ({"thresholds": '{"kvzapp": 1}'}, 'unknown method "kvzapp", did you mean "kvzap"'),
         ({"methods": "random", "thresholds": '{"kvzap": 1}'}, "names kvzap, which is not run"),
         ({"thresholds": '{"kvzap": NaN}'}, "the threshold of kvzap is NaN"),
@@ -82,14 +82,14 @@ def test_sinks_and_windows():
         ({"thresholds": '{"kvzap": null}'}, "the threshold of kvzap is null; give a number"),
         ({"thresholds": '{"kvzap": 1' + "0" * 400 + "}"}, "the threshold of kvzap is a number too large"),
         ({"thresholds": {"kvzap": np.float32("nan")}}, "the threshold of kvzap is NaN"),
-        ({"thresholds": "kvzap=-7"}, "--thresholds is not JSON"),
-        ({"thresholds": "[1]"}, "--thresholds must name methods"),
+        ({"thresholds": "kvzap=-7"}, "`thresholds` is not JSON"),
+        ({"thresholds": "[1]"}, "`thresholds` must name methods"),
         ({"thresholds": '{"baseline": 1}'}, "the baseline keeps everything and has no threshold; leave it out"),
         ({"density": 1.5}, r"a density of 1.5 was asked for; it must lie in \[0, 1\]"),
         ({"density": -0.1}, "a density of -0.1 was asked for"),
         ({"density": math.nan}, "a density of nan was asked for"),
         ({"density": 0.2, "thresholds": '{"kvzap": -7}'}, "leave one of them out"),
-        ({"sliding_window_size": -1}, "a window of -1 was asked for"),
+        ({"window": -1}, "a window of -1 was asked for"),
         ({"h2o_local_window_size": -5}, "a window of -5 was asked for"),
         ({"n_sink": -1}, "a number of sinks of -1 was asked for"),
     ],
@@ -104,7 +104,7 @@ def test_what_is_refused_is_one_line(options, message):
     ("methods", "options", "expected"),
     [
         ("all", {}, True),
-        ("streaming_llm random_validation", {"n_sink": 2, "sliding_window_size": 5}, True),
+        ("streaming_llm random_validation", {"n_sink": 2, "window": 5}, True),
         ("streaming_llm", {}, False),
         ("all", {"density": 0.2}, False),
         ("all", {"thresholds": {"random_validation": 0.5}}, False),

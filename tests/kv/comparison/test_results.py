@@ -1,28 +1,27 @@
-"""Rows from samples: token-weighted sums, the bootstrap against a slow reference, and the run-time checks."""
+"""Rows from samples: token-weighted sums, and the run-time checks."""
 
 import json
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
 
-from keepmap.core import bootstrap
-from keepmap.core.bootstrap import bootstrap_interval
+from keepmap.core.files import write_json
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
     Comparison,
     Counts,
+    MethodResult,
     SampleResult,
     read_sample_result,
-    write_json,
     write_sample_result,
 )
 from keepmap.kv.comparison.rows import summarise
 
-PLAN = MethodPlan("random", "Random", 0.85, None, 4, 128)
+PLAN = MethodPlan(key="random", label="Random", threshold=0.85, density=None, n_sink=4, window=128)
 
 
 def sample(
@@ -30,7 +29,19 @@ def sample(
 ) -> SampleResult:
     counts = Counts(8 * n, 8 * kept, 8 * (n - 4), 8 * (kept - 4))
     tokens = Counts(n, kept, n - 4, kept - 4)
-    return SampleResult(method, index, index + 1, n, n - 1, nll, 0.1 * n, n // 2, counts, tokens, footprint)
+    return SampleResult(
+        method=method,
+        sample=index,
+        line=index + 1,
+        n_tokens=n,
+        n_predicted=n - 1,
+        nll=nll,
+        kl=0.1 * n,
+        n_agreed=n // 2,
+        entries=counts,
+        tokens=tokens,
+        footprint=footprint,
+    )
 
 
 BASELINE = [sample(0, 21, 60.0, "baseline"), sample(1, 101, 200.0, "baseline"), sample(2, 11, 40.0, "baseline")]
@@ -57,7 +68,7 @@ def test_a_row_weighs_samples_by_their_tokens():
 
 def test_the_bootstrap_is_the_slow_one():
     """Sampling noise of 10,000 resamples is about 2 % of the interval's width at its ends."""
-    differences, tokens = [one.nll - base.nll for one, base in zip(RANDOM, BASELINE, strict=True)], [20, 100, 10]
+    differences, tokens = [result.nll - base.nll for result, base in zip(RANDOM, BASELINE, strict=True)], [20, 100, 10]
     differences, tokens = [*differences, 5.0, -3.0], [*tokens, 40, 60]
     low, high = bootstrap_interval(differences, tokens, seed=1)
     rng = random.Random(7)
@@ -129,11 +140,52 @@ def test_what_is_no_sample_is_said_to_be_none(tmp_path, content):
 def test_a_comparison_is_its_json(tmp_path):
     row = summarise("Random", RANDOM, BASELINE, replace(PLAN, threshold=-math.inf), seed=0)
     base = summarise("Baseline", BASELINE, BASELINE, None, seed=0)
-    comparison = Comparison({"seed": 0}, base, base, (row,), tuple(BASELINE + RANDOM), True, None)
+    comparison = Comparison(
+        configuration={"seed": 0},
+        baseline_no_chunking=base,
+        baseline=base,
+        methods=(row,),
+        samples=tuple(BASELINE + RANDOM),
+        complete=True,
+        validated=None,
+    )
     write_json(tmp_path / "a.json", comparison.document())
     assert json.loads((tmp_path / "a.json").read_text()) == dict(comparison)
     assert comparison["comparison"] == [asdict(row)]
-    assert comparison["methods"]["random"]["samples"] == [asdict(one) for one in RANDOM]
+    assert comparison["methods"]["random"]["samples"] == [asdict(result) for result in RANDOM]
     assert comparison["comparison"][0]["threshold"] == "-inf"
     assert comparison.summary()["baseline_nll"] == base.avg_nll
     assert (base.nll_delta, base.nll_delta_pct) == (0.0, 0.0)
+
+
+def comparison_of(*rows: MethodResult, configuration: Mapping[str, object] | None = None) -> Comparison:
+    base = summarise("Baseline", BASELINE, BASELINE, None, seed=0)
+    return Comparison(
+        configuration={"model_name": "tiny"} if configuration is None else configuration,
+        baseline_no_chunking=base,
+        baseline=base,
+        methods=rows,
+        samples=tuple(BASELINE),
+        complete=True,
+        validated=None,
+    )
+
+
+def test_a_comparison_is_a_table_of_all_its_rows():
+    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    comparison = comparison_of(row)
+    assert [cells["method"] for cells in comparison.rows] == ["Baseline", "Baseline", "Random"]
+    assert comparison.rows[-1] == asdict(row)
+    assert set(comparison.columns) < set(comparison.rows[0])
+    assert comparison.to_csv().splitlines()[0].startswith("method,method_key,perplexity,avg_nll")
+    assert "tiny: 3 samples, 130 predicted tokens; costs against Baseline" in comparison._repr_html_()
+
+
+def test_its_repr_begins_with_the_answer_in_four_lines_at_most():
+    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    assert repr(comparison_of(row)) == (
+        "Comparison: Random costs least: +0.0846 nats of NLL per token at density 60.15%, of 1 method\n"
+        "  tiny: 3 samples, 130 predicted tokens; costs against Baseline"
+    )
+    assert repr(comparison_of()).startswith("Comparison: no method beside the baseline, whose NLL is 2.3077 per token")
+    assert "\x1b" not in repr(comparison_of(row, configuration={"model_name": "\x1b[2J"}))

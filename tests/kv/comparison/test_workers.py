@@ -9,18 +9,16 @@ import pytest
 import torch
 
 from keepmap.errors import InputError, ModelError, WorkerError
-from keepmap.kv.comparison.plan import plan_methods
-from keepmap.kv.comparison.session import Finished
-from keepmap.kv.comparison.workers import Died, Job, Ready, choose_devices, run_job
+from keepmap.kv.comparison.session import Finished, Job
+from keepmap.kv.comparison.workers import Died, Ready, choose_devices, run_job
+from tests.kv.comparison.jobs import job as make_job
 
 
 @pytest.fixture
 def job(model_folder, data_file, tmp_path) -> Job:
     lines = data_file.read_text().splitlines()
     data_file.write_text("\n".join(lines * 2))
-    plan = plan_methods("random streaming_llm h2o", sliding_window_size=16, h2o_local_window_size=32)
-    out = tmp_path / "out"
-    return Job(str(data_file), "text", None, None, str(model_folder), "auto", None, "mlp", plan, 1, 0, out)
+    return make_job(model_folder, data_file, tmp_path / "out", "random streaming_llm h2o")
 
 
 def kill_workers() -> None:
@@ -30,14 +28,15 @@ def kill_workers() -> None:
 
 
 def by_key(events) -> dict:
-    return {(one.result.sample, one.result.method): one.result for one in events if isinstance(one, Finished)}
+    results = [event.result for event in events if isinstance(event, Finished)]
+    return {(result.sample, result.method): result for result in results}
 
 
 def test_a_killed_worker_is_reported_and_its_sample_done_again(job):
     expected = by_key(run_job(job, ["cpu"]))
     events = []
     for event in run_job(job, ["cpu", "cpu"]):
-        if isinstance(event, Finished) and not any(isinstance(one, Finished) for one in events):
+        if isinstance(event, Finished) and not any(isinstance(earlier, Finished) for earlier in events):
             for child in multiprocessing.active_children():
                 (job.output_dir / f".half.json.{child.pid}.part").touch()
             kill_workers()
@@ -112,22 +111,22 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert choose_devices("auto", None, None) == ("auto",)
     assert choose_devices("cpu", None, 3) == ("cpu",) * 3
-    for num_gpus, said in ((1, "1 GPU was"), (2, "2 GPUs were"), (-1, "all GPUs were")):
-        with pytest.raises(InputError, match=f"{said} asked for, none found"):
+    for num_gpus, expected in ((1, "1 GPU"), (2, "2 GPUs"), (-1, "all GPUs")):
+        with pytest.raises(InputError, match=f"expected {expected}, found none"):
             choose_devices("auto", num_gpus, None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_devices("auto", -1, None) == choose_devices("auto", 2, 2) == ("cuda:0", "cuda:1")
     assert choose_devices("auto", None, None) == choose_devices("auto", 1, None) == ("cuda:0",)
     assert choose_devices("auto", None, 3) == ("cuda:0", "cuda:1", "cuda:0")
     assert choose_devices("cuda:1", None, 2) == ("cuda:1", "cuda:1")
-    with pytest.raises(InputError, match="3 GPUs were asked for, 2 found"):
+    with pytest.raises(InputError, match="expected 3 GPUs, found 2; use num_gpus=2"):
         choose_devices("auto", 3, None)
     for options, message in (
-        (("auto", 0, None), "--num_gpus 0 was asked for"),
-        (("auto", -2, None), "--num_gpus -2 was asked for"),
-        (("auto", None, 0), "--workers 0 was asked for"),
-        (("auto", 2, 1), "--num_gpus 2 and --workers 1"),
-        (("cpu", 2, None), "--num_gpus 2 and --device cpu"),
+        (("auto", 0, None), "or -1 for all, got num_gpus=0"),
+        (("auto", -2, None), "or -1 for all, got num_gpus=-2"),
+        (("auto", None, 0), "expected 1 worker or more, got workers=0"),
+        (("auto", 2, 1), "num_gpus=2 and workers=1"),
+        (("cpu", 2, None), "num_gpus=2 and device=cpu"),
     ):
         with pytest.raises(InputError, match=message):
             choose_devices(*options)

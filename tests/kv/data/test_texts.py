@@ -44,7 +44,7 @@ def test_another_field_and_the_first_lines_alone(tmp_path):
         ("\n\n", r"a\.jsonl is empty"),
         ('{"text": "a"}\nnot json', r"line 2 of .* is not JSON \(Expecting value, column 1\)"),
         ('{"text": "a"', r"line 1 of .* is not JSON"),
-        ('\n{"body": "b", "id": 1}', r'line 2 of .* has no field "text", found "body", "id"; .*--text_field'),
+        ('\n{"body": "b", "id": 1}', r'line 2 of .* has no field "text", found "body", "id"; .*`text_field`'),
         ("{}", r'has no field "text", found no fields'),
         ('["text"]', r'line 1 of .* is a list; it must be an object with the field "text"'),
         ("null", r"is null; it must be an object"),
@@ -76,14 +76,14 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 @pytest.mark.parametrize("number", [0, -3])
 def test_max_samples_below_one(tmp_path, number):
-    with pytest.raises(InputError, match=f"--max_samples {number} was asked for"):
+    with pytest.raises(InputError, match=f"expected 1 sample or more, got max_samples={number}"):
         read_texts(write(tmp_path / "a.jsonl", '{"text": "a"}'), max_samples=number)
 
 
 def test_texts_are_cut_and_short_ones_skipped():
     samples = tokenize("abc", "", "defgh", max_length=4)
     assert samples.skipped_lines == (2,)
-    assert [(one.index, one.line, one.ids) for one in samples.samples] == [
+    assert [(sample.index, sample.line, sample.ids) for sample in samples.samples] == [
         (0, 1, (256, 97, 98, 99)),
         (1, 3, (256, 100, 101, 102)),
     ]
@@ -92,10 +92,10 @@ def test_texts_are_cut_and_short_ones_skipped():
 def test_all_too_short_and_too_long():
     with pytest.raises(InputError, match="all 2 texts have fewer than 2 tokens; .* give longer texts"):
         tokenize("", "")
-    with pytest.raises(InputError, match="line 2 has 6 tokens, m has 4 positions; --max_length 4 would use"):
+    with pytest.raises(InputError, match="line 2 has 6 tokens, m has 4 positions; max_length=4 would use"):
         tokenize("abc", "defgh", max_positions=4, model_name="m")
     assert len(tokenize("defgh", max_positions=4, max_length=4).samples[0].ids) == 4
-    with pytest.raises(InputError, match="--max_length 1 was asked for"):
+    with pytest.raises(InputError, match="expected 2 tokens or more, got max_length=1"):
         tokenize("abc", max_length=1)
 
 

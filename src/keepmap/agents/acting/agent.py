@@ -1,6 +1,5 @@
 """A trained agent: load it, let it act, see what it attends to."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -23,12 +22,14 @@ from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
+from keepmap.core.html import card
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["Agent", "load_agent"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agent:
     """An agent that learns in its context, with what is known of its training.
 
@@ -47,6 +48,28 @@ class Agent:
     train: tuple[Goal, ...]
     held_out: tuple[Goal, ...]
 
+    def __repr__(self) -> str:
+        shape = self.model.shape
+        weights = sum(weight.numel() for weight in self.model.parameters())
+        return (
+            f"Agent({self.name}: {self.config.model} for {self.room.name} {self.room.size}x{self.room.size}, "
+            f"{self.step:,} updates, {len(self.train)} goals trained on and {len(self.held_out)} held out;\n"
+            f"  {shape.n_layer} layers x {shape.n_head} heads, {weights:,} weights, a context of "
+            f"{self.config.n_transit} transitions, compressor {self.compressor})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: `repr`, and a table of the same facts."""
+        shape = self.model.shape
+        facts = {
+            "room": f"{self.room.name} {self.room.size}x{self.room.size}, episodes of {self.room.horizon} steps",
+            "goals": f"{len(self.train)} trained on, {len(self.held_out)} held out",
+            "training": f"{self.config.model}, {self.step:,} updates",
+            "transformer": f"{shape.n_layer} layers x {shape.n_head} heads, width {shape.n_embd}",
+            "context": f"{self.config.n_transit} transitions, compressor {self.compressor}",
+        }
+        return card(f"Agent {self.name}", ("", "value"), list(facts.items()))
+
     @property
     def room(self) -> Room:
         """The environment that it was trained in."""
@@ -63,21 +86,27 @@ class Agent:
         episodes: int,
         *,
         seed: int = 0,
-        compressor: Compressor | None = None,
-        tell: Callable[[int], None] = lambda steps: None,
+        compressor: Compressor | str | None = None,
+        progress: Progress | None = None,
     ) -> Float[np.ndarray, "n_envs episodes"]:
         """The return of each episode, from an empty history on in every environment; actions are sampled.
 
+        >>> from keepmap.agents.environments.vector import RoomVectorEnv
+        >>> agent = load_agent()
+        >>> agent.play(RoomVectorEnv(agent.room, 2, agent.held_out[:2]), 3, compressor="recency").shape
+        (2, 3)
+
         Args:
-            envs: any Gymnasium vector of environments with the agent's spaces; copies with a goal each, for example.
+            envs: any Gymnasium vector of environments whose spaces hold the same whole numbers as the agent's:
+                MultiDiscrete([9, 9]) and Box(0, 8, (2,), int32) are the same.
             seed: of the environments and of the actions; the same seed gives the same returns.
-            compressor: what shortens the history before each action; None for the whole window, also where the agent
-                was trained with one (`agent.compressor`).
-            tell: called with the number of steps taken since the last time, summed over the environments.
+            compressor: what shortens the history before each action: one, or a name ("recency"), which has its usual
+                options. None for the whole window, also where the agent was trained with one (`agent.compressor`).
+            progress: called after every step with the share of the episodes that are over.
 
         Raises:
-            InputError: other spaces than the agent's, or no episodes.
-            ImpossibleResultError: rewards or logits that are no numbers.
+            InputError: other spaces than the agent's, no episodes, or no such compressor.
+            ImpossibleResultError: rewards or logits that are not finite.
         """
         return play(
             self.model,
@@ -87,7 +116,7 @@ class Agent:
             slide=self.config.slide(),
             seed=seed,
             compressor=compressor,
-            tell=tell,
+            progress=progress,
         )
 
     def attention(self, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:
@@ -125,37 +154,51 @@ class Agent:
         sizes = self.model.shape.observation_sizes
         if history.states.shape[-1] != len(sizes):
             raise InputError(
-                f"states of {history.states.shape[-1]} coordinates were given; the agent's have {len(sizes)}"
+                f"expected states of {len(sizes)} coordinates, as the agent's, got {history.states.shape[-1]}"
             )
         if history.states.is_floating_point() or history.actions.is_floating_point():
-            raise InputError("states and actions of an agent are whole numbers; found others")
+            raise InputError("expected whole numbers as states and actions of an agent, got floats")
         if query_states.is_floating_point() or query_states.shape != (len(history.valid), len(sizes)):
             raise InputError(
-                f"query states of shape {tuple(query_states.shape)} ({query_states.dtype}) were given for "
-                f"{len(history.valid)} histories; give whole numbers, [{len(history.valid)}, {len(sizes)}]"
+                f"`query_states`: expected whole numbers of shape ({len(history.valid)}, {len(sizes)}), one row for "
+                f"each history, got {query_states.dtype} of shape {tuple(query_states.shape)}"
             )
         if not history.rewards[history.valid].isfinite().all():
-            raise InputError("the history has rewards that are no numbers; an agent cannot read it")
+            raise InputError("the history has rewards that are not finite; an agent cannot read it")
         limits = torch.tensor(sizes, device=history.states.device)
-        for name, found, most in (
+        for name, values, most in (
             ("states", history.states, limits),
             ("next_states", history.next_states, limits),
             ("actions", history.actions, torch.tensor(self.model.shape.n_actions)),
             ("query states", query_states, limits),
         ):
-            known = found if name == "query states" else found[history.valid]
+            known = values if name == "query states" else values[history.valid]
             if known.numel() and bool(((known < 0) | (known >= most)).any()):
                 raise InputError(
                     f"{name} hold {int(known.min())} to {int(known.max())}; the agent knows 0 to {int(most.max()) - 1}"
                 )
 
 
-def load_agent(path: str | Path = EMBEDDED) -> Agent:
+def load_agent(path: "str | Path | Agent" = EMBEDDED) -> Agent:
     """Load an agent: "tiny", the one that the package ships, or a folder (a run's, or one of its checkpoints).
+
+    >>> load_agent("tiny").room
+    DarkRoom(size=9, horizon=20)
+
+    Args:
+        path: of the folder, or "tiny"; an Agent is given back as it is.
 
     Raises:
         ModelError: there is none, or it is damaged or does not fit its own configuration.
+        InputError: neither an agent, a path nor a name.
     """
+    if isinstance(path, Agent):
+        return path
+    if not isinstance(path, str | Path):
+        raise InputError(
+            f"`path`: expected an agent, the folder of a run or of a checkpoint, or {EMBEDDED!r}, got a "
+            f"{type(path).__name__}"
+        )
     if str(path) == EMBEDDED and not Path(path).exists():
         with as_file(files("keepmap.embedded") / "agent") as folder:
             return _loaded(read_checkpoint(folder), EMBEDDED)
@@ -170,13 +213,13 @@ def _loaded(checkpoint: Checkpoint, name: str) -> Agent:
         raise ModelError(f"{checkpoint.folder}: {error}") from error
     model = DecisionTransformer(config.shape())
     tensors = load_tensors(checkpoint)
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    if wanted != found:
-        key = next(key for key in [*wanted, *found] if wanted.get(key) != found.get(key))
+    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    if expected != shapes:
+        key = next(key for key in [*expected, *shapes] if expected.get(key) != shapes.get(key))
         raise ModelError(
-            f"{checkpoint.folder} does not fit its configuration: {key} is {found.get(key, 'not there')}, "
-            f"and {wanted.get(key, 'unknown')} was needed; train the agent again"
+            f"{checkpoint.folder} does not fit its configuration: {key} is {shapes.get(key, 'not there')}, "
+            f"expected {expected.get(key, 'none')}; train the agent again"
         )
     model.load_state_dict(tensors)
     split = config.goal_split()
@@ -185,4 +228,11 @@ def _loaded(checkpoint: Checkpoint, name: str) -> Agent:
             raise ModelError(
                 f"{checkpoint.folder} names other goals as {side} than its configuration does; train the agent again"
             )
-    return Agent(name, model.eval(), config, checkpoint.step, split.train, split.held_out)
+    return Agent(
+        name=name,
+        model=model.eval(),
+        config=config,
+        step=checkpoint.step,
+        train=split.train,
+        held_out=split.held_out,
+    )

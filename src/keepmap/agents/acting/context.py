@@ -41,6 +41,11 @@ class Context:
     step: int | None = None
     action: int | None = None
 
+    def __repr__(self) -> str:
+        names = ("goal", "learner", "step", "action")
+        facts = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) is not None]
+        return f"Context({', '.join([repr(self.history), *facts])})"
+
 
 def as_context(inputs: object, horizon: int) -> Context:
     """The valid transitions of one history, and the query's state and time.

@@ -26,7 +26,7 @@ class _Linear:
         return torch.addmm(self.bias, x, self.weight)
 
     def added(self, total: Float[Tensor, "R e"], x: Float[Tensor, "R d"]) -> Float[Tensor, "R e"]:
-        """The total and this of x."""
+        """`total` and what this layer makes of `x`, summed."""
         return torch.addmm(total, x, self.weight).add_(self.bias)
 
 
@@ -83,8 +83,8 @@ class Decoder:
         codes[:, n, :s], shares[:, n, s:] = query_states.numpy() + self._query_starts, 0
         starts = torch.arange(0, codes.size, codes.shape[2])
         rows, weights = (torch.from_numpy(part.reshape(-1)) for part in (codes, shares))
-        found = torch.embedding_bag(self._table, rows, starts, per_sample_weights=weights)[0]
-        return found.view(agents, n + 1, -1)
+        summed = torch.embedding_bag(self._table, rows, starts, per_sample_weights=weights)[0]
+        return summed.view(agents, n + 1, -1)
 
     def answer(
         self,
@@ -107,16 +107,19 @@ class Decoder:
         for layer, place in zip(self._layers, held, strict=True):
             normed = self._normed(x)
             if layer is self._layers[-1]:
-                x, asked = (part.view(agents, new, d)[:, -1] for part in (x, normed))
-                q, made = self._heads(layer.query(asked), agents), self._heads(layer.key_value(normed), agents)
+                x, last_normed = (part.view(agents, new, d)[:, -1] for part in (x, normed))
+                q, projected = (
+                    self._heads(layer.query(last_normed), agents),
+                    self._heads(layer.key_value(normed), agents),
+                )
                 q *= turns[:, -1:]
-                made[:, :, :1] *= turns
+                projected[:, :, :1] *= turns
             else:
-                made = self._heads(layer.all(normed), agents)
-                made[:, :, :2] *= turns
-                q, made = made[:, :, :1], made[:, :, 1:]
+                projected = self._heads(layer.all(normed), agents)
+                projected[:, :, :2] *= turns
+                q, projected = projected[:, :, :1], projected[:, :, 1:]
             into = place.reshape(2, agents, self._shape.n_head, -1, place.shape[-1])
-            into[..., -new:] = made.view(np.float32).transpose(2, 0, 3, 4, 1)
+            into[..., -new:] = projected.view(np.float32).transpose(2, 0, 3, 4, 1)
             mixed = self._mixed(_swapped(q.view(np.float32)[:, :, 0]), place, hidden, see)
             x = layer.out.added(x, torch.from_numpy(_swapped(mixed)).view(-1, d))
             x = layer.outer.added(x, layer.inner(self._normed(x)).relu_())
@@ -130,12 +133,12 @@ class Decoder:
         see: See | None,
     ) -> Float[np.ndarray, "B H R D"]:
         """Attention of the last R positions, each to those before it and itself."""
-        agents, heads, asked, width = q.shape
-        queries = torch.from_numpy(q).view(-1, asked, width)
+        agents, heads, n_queries, width = q.shape
+        queries = torch.from_numpy(q).view(-1, n_queries, width)
         keys, values = held[0], held[1].swapaxes(1, 2)
-        before = keys.shape[2] - asked
+        before = keys.shape[2] - n_queries
         parts = []
-        for start in range(0, asked, ROWS):
+        for start in range(0, n_queries, ROWS):
             some = queries[:, start : start + ROWS]
             rows = some.shape[1]
             n = before + start + rows

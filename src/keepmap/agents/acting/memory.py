@@ -13,11 +13,11 @@ from keepmap.agents.transformer import DecisionTransformer
 
 __all__ = ["Cache", "Step", "Window"]
 
-HIDDEN = -1e30  # no infinity: a position before which nothing is to be seen would be no number
+HIDDEN = -1e30  # no infinity: a position before which nothing is to be seen would be NaN
 TOKENS = 1200  # computed at once: what a layer makes of them stays in a core's own memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of B agents; where `valid` is False an agent made none."""
 
@@ -80,7 +80,7 @@ class Window:
 class Cache:
     """Keys and values of a window's transitions in every layer, so that a step computes two tokens and no more.
 
-    Its transitions are those of one window, from its first on: after the window has slid the cache is made anew, since
+    Its transitions are those of one window, from its first on: after the window has slid the cache begins again, since
     the transitions that stay have seen those that went.
     """
 

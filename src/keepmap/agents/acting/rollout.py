@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.spaces import Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.agents.acting.memory import Cache, Step, Window
-from keepmap.agents.compressor import Compressor
+from keepmap.agents.acting.spaces import action_writer, check_spaces, read_observations, whole_numbers
+from keepmap.agents.compressor import Compressor, as_compressor
 from keepmap.agents.history import History, narrowed, shorten
-from keepmap.agents.transformer import DecisionShape, DecisionTransformer
+from keepmap.agents.transformer import DecisionTransformer
+from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = ["Player", "attended", "decide", "play"]
 
 See = Callable[[Tensor], None]
-Tell = Callable[[int], None]
 
 
 def decide(
@@ -93,32 +93,31 @@ def play(
     size: int,
     slide: int,
     seed: int = 0,
-    compressor: Compressor | None = None,
-    tell: Tell = lambda steps: None,
+    compressor: Compressor | str | None = None,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "n_envs episodes"]:
     """The return of each episode; each environment's agent starts with an empty history, and samples its actions.
 
     Args:
-        envs: any vector of environments with the model's spaces, whatever way it resets them. Where a step resets
-            some environments and not others, it takes a place in the window of all.
+        envs: any vector of environments whose spaces hold the same whole numbers as the model's, whatever way it resets
+            them. Where a step resets some environments and not others, it takes a place in the window of all.
         seed: of the environments and of the actions.
-        tell: called with the number of steps taken since the last time, summed over the environments.
+        compressor: one, or the name of one; None for the whole window.
+        progress: called after every step with the share of the episodes that are over.
 
     Raises:
-        InputError: other spaces than the model's, or no episodes.
-        ImpossibleResultError: logits or rewards that are no numbers.
+        InputError: other spaces than the model's, no episodes, or no such compressor.
+        ImpossibleResultError: logits or rewards that are not finite.
     """
-    _check(model.shape, envs)
+    check_spaces(model.shape, envs)
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{name} {value!r} was asked for; it must be a whole number of {least} or more")
-    if not isinstance(compressor, Compressor | None):
-        raise InputError(
-            f"the compressor {compressor!r} was given; give a value such as RecencyCompressor(keep_recent=10), or None"
-        )
+            raise InputError(f"`{name}`: expected a whole number of {least} or more, got {value!r}")
+    compressor = as_compressor(compressor)
     n = envs.num_envs
     draws = np.random.default_rng(seed)
     mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+    written = action_writer(envs)
     returns = np.zeros((n, episodes + 1))  # the last column takes what comes after the last episode
     episode = np.zeros(n, dtype=np.int64)
     fresh = np.zeros(n, dtype=np.bool_)  # environments whose next step resets them, whatever the action
@@ -126,25 +125,25 @@ def play(
     with torch.inference_mode():
         observations, _ = envs.reset(seed=seed)
         while episode.min() < episodes:
-            states = _observed(observations, model.shape)
+            states = read_observations(observations, model.shape)
             # Where all are reset in this step, nothing is decided: no draw is used, and nothing is remembered.
             deciding = not fresh.all()
             actions = _sampled(player.logits(states), draws.random(n)) if deciding else np.zeros(n, dtype=np.int64)
-            after, rewards, terminated, truncated, infos = envs.step(actions)
+            after, rewards, terminated, truncated, infos = envs.step(written(actions))
             if not np.isfinite(rewards).all():
-                raise ImpossibleResultError("an environment gave a reward that is no number")
+                raise ImpossibleResultError("an environment gave a reward that is not finite")
             ended = np.asarray(terminated | truncated) & ~fresh
             valid = ~fresh
             returns[np.arange(n)[valid], episode[valid]] += rewards[valid]
             if deciding:
                 player.add(
                     Step(
-                        states,
-                        torch.from_numpy(actions),
-                        torch.from_numpy(np.asarray(rewards, dtype=np.float32)),
-                        _observed(_led_to(after, ended, infos, mode), model.shape),
-                        torch.from_numpy(ended),
-                        torch.from_numpy(valid),
+                        states=states,
+                        actions=torch.from_numpy(actions),
+                        rewards=torch.from_numpy(np.asarray(rewards, dtype=np.float32)),
+                        next_states=read_observations(_led_to(after, ended, infos, mode), model.shape),
+                        dones=torch.from_numpy(ended),
+                        valid=torch.from_numpy(valid),
                     )
                 )
             episode = np.minimum(episode + ended, episodes)
@@ -152,7 +151,8 @@ def play(
             if mode == AutoresetMode.DISABLED and ended.any():
                 after, _ = envs.reset(options={"reset_mask": ended})
             observations = after
-            tell(n)
+            if progress is not None:
+                progress(float(episode.mean()) / episodes)
     return returns[:, :episodes]
 
 
@@ -160,27 +160,17 @@ def _sampled(logits: Float[Tensor, "B A"], draws: Float[np.ndarray, " B"]) -> In
     shares = logits.double().softmax(-1).numpy()
     if not np.isfinite(shares).all():
         raise ImpossibleResultError(
-            "the agent's logits are no numbers; its training has failed, or its weights are damaged"
+            "the agent's logits are not finite; its training has failed, or its weights are damaged"
         )
     below = shares.cumsum(1) <= draws[:, None]
     return np.minimum(below.sum(1), shares.shape[1] - 1)
-
-
-def _observed(observations: Any, shape: DecisionShape) -> Int[Tensor, "n S"]:
-    states = np.asarray(observations, dtype=np.int64)
-    if (states < 0).any() or (states >= np.array(shape.observation_sizes)).any():
-        raise InputError(
-            f"an environment gave an observation outside of its space: {states.min()} to {states.max()}, where "
-            f"coordinates have {shape.observation_sizes} values"
-        )
-    return torch.from_numpy(states)
 
 
 def _led_to(
     after: Any, ended: Bool[np.ndarray, " n"], infos: dict[str, Any], mode: AutoresetMode
 ) -> Int[np.ndarray, "n S"]:
     """Where the steps led: the last observation of an episode, not the first one of the next."""
-    led = np.array(after, dtype=np.int64)
+    led = whole_numbers(after).copy()
     if mode == AutoresetMode.SAME_STEP and ended.any():
         if "final_obs" not in infos:
             raise InputError(
@@ -188,24 +178,5 @@ def _led_to(
                 "their infos"
             )
         for index in np.flatnonzero(ended):
-            led[index] = infos["final_obs"][index]
+            led[index] = whole_numbers(infos["final_obs"][index])
     return led
-
-
-def _check(shape: DecisionShape, envs: object) -> None:
-    if not isinstance(envs, VectorEnv):
-        raise InputError(
-            f"{type(envs).__name__} was given to play in; give a vector of environments, as gymnasium.make_vec makes"
-        )
-    observed, acted = envs.single_observation_space, envs.single_action_space
-    wanted = f"MultiDiscrete({list(shape.observation_sizes)}) and Discrete({shape.n_actions})"
-    fits = (
-        isinstance(observed, MultiDiscrete)
-        and tuple(observed.nvec.tolist()) == shape.observation_sizes
-        and isinstance(acted, Discrete)
-        and int(acted.n) == shape.n_actions
-        and not observed.start.any()
-        and acted.start == 0
-    )
-    if not fits:
-        raise InputError(f"the environments have the spaces {observed} and {acted}; the agent was trained on {wanted}")

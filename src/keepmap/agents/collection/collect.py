@@ -1,23 +1,49 @@
 """From a source, a room and a split to a file of learning histories."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keepmap.agents.collection.dataset import Streams, writing_histories
-from keepmap.agents.collection.source import Source, Tell
-from keepmap.agents.environments.goals import Split
+from keepmap.agents.collection.dataset import Histories, Streams, open_histories, writing_histories
+from keepmap.agents.collection.naming import default_histories
+from keepmap.agents.collection.source import Source, make_source
+from keepmap.agents.environments import room_named
+from keepmap.agents.environments.goals import Split, split_named
 from keepmap.agents.environments.room import Room
+from keepmap.core.files import make_folder
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
-__all__ = ["Collected", "check_sizes", "collect_histories"]
+__all__ = ["Collected", "Collection", "check_sizes", "collect", "collect_histories", "planned_collection"]
 
+DATASETS = Path("datasets")
 AT_ONCE = 2000  # learners: enough that the arrays' work outweighs the calls', few enough for the cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """What is to be collected: `collect_histories` takes these as its arguments.
+
+    Attributes:
+        split: its training goals are learned.
+        path: of the file to write.
+        learners: of each goal; episodes: of each learner.
+        seed: what the learners draw from.
+    """
+
+    room: Room
+    source: Source
+    split: Split
+    path: Path
+    learners: int
+    episodes: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Collected:
     """What a collection has written.
 
@@ -35,6 +61,114 @@ class Collected:
     seconds: float
 
 
+def collect(
+    environment: str = "darkroom",
+    source: str | Source = "optimistic",
+    *,
+    learners: int = 100,
+    episodes: int | None = None,
+    seed: int = 0,
+    split: str = "seed",
+    split_seed: int = 0,
+    size: int | None = None,
+    horizon: int | None = None,
+    options: Mapping[str, str | int | float | bool] | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Histories:
+    """Let a learning algorithm learn each training goal of a room, and keep what the learners see as a dataset.
+
+    The same arguments give a file with the same bytes; nothing of a held-out goal is in it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     histories = collect("darkroom", size=3, learners=2, episodes=4, out=f"{folder}/small.hdf5")
+    >>> len(histories), histories.n_learners, histories.n_steps
+    (8, 2, 80)
+
+    Args:
+        environment: the name of a room, or its Gymnasium id.
+        source: the learning algorithm: the name of one, or one.
+        learners: of each goal, independent of each other.
+        episodes: of each learner; by default as many as the source usually needs.
+        seed: of the learners.
+        split: which goals are held out: as `split_named` takes it.
+        split_seed: what shuffles the goals before they are split.
+        size, horizon: cells along a side, and steps of an episode; the room's own by default.
+        options: of a source that is given by its name.
+        out: the file; by default one in `datasets` that is called after the arguments.
+        progress: called with the share of the steps that are done.
+
+    Returns:
+        The file, opened: `histories[i]` are the learners of `histories.goals[i]`.
+
+    Raises:
+        InputError: no such room, source, split or option, or nothing to collect.
+        OutputError: the file cannot be written.
+    """
+    collection = planned_collection(
+        environment,
+        source,
+        learners=learners,
+        episodes=episodes,
+        seed=seed,
+        split=split,
+        split_seed=split_seed,
+        size=size,
+        horizon=horizon,
+        options=options,
+        out=out,
+    )
+    collect_histories(**vars(collection), progress=progress)
+    return open_histories(collection.path)
+
+
+def planned_collection(
+    environment: str,
+    source: str | Source,
+    *,
+    learners: int,
+    episodes: int | None,
+    seed: int,
+    split: str,
+    split_seed: int,
+    size: int | None,
+    horizon: int | None,
+    options: Mapping[str, str | int | float | bool] | None,
+    out: str | Path | None,
+) -> Collection:
+    """What `collect` will do, checked before any work; the arguments are its own.
+
+    Raises:
+        InputError: as there.
+        OutputError: the file's folder cannot be written into.
+    """
+    room = room_named(environment, size, horizon)
+    algorithm = _source(source, options)
+    parts = split_named(split, room.goals, split_seed)
+    episodes = algorithm.usual_episodes if episodes is None else episodes
+    check_sizes(parts, learners, episodes, seed)
+    algorithm.check()
+    path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else Path(out)
+    if path.is_dir():
+        raise InputError(f"`out`: expected the name of a file, got the folder {path}")
+    make_folder(path.parent)
+    return Collection(
+        room=room, source=algorithm, split=parts, path=path, learners=learners, episodes=episodes, seed=seed
+    )
+
+
+def _source(source: object, options: Mapping[str, str | int | float | bool] | None) -> Source:
+    if isinstance(source, str):
+        return make_source(source, options)
+    if not isinstance(source, Source):
+        shown = f"the class {source.__name__}" if isinstance(source, type) else repr(source)
+        raise InputError(f"`source`: expected a source or the name of one, got {shown:.100}")
+    if options:
+        raise InputError(f"`options`: expected none beside a source that has its own, got {', '.join(options)}")
+    return source
+
+
 def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:
     """Whether there is something to collect.
 
@@ -43,13 +177,12 @@ def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:
     """
     if not split.train:
         raise InputError(f'the split "{split.name}" has no goals for training; hold out fewer')
-    sizes = (("a number of learners", learners, 1), ("a number of episodes", episodes, 1), ("a seed", seed, 0))
-    for name, value, least in sizes:
+    for name, value, least in (("learners", learners, 1), ("episodes", episodes, 1), ("seed", seed, 0)):
         if value < least:
-            raise InputError(f"{name} of {value} was asked for; it must be {least} or more")
-    for seeds in (seed, split.seed):
-        if abs(seeds) >= 2**63:
-            raise InputError(f"a seed of {seeds} was asked for; it must be below 2 ** 63")
+            raise InputError(f"`{name}`: expected {least} or more, got {value}")
+    for name, value in (("seed", seed), ("split_seed", split.seed)):
+        if abs(value) >= 2**63:
+            raise InputError(f"`{name}`: expected a number below 2 ** 63, got {value}")
 
 
 def collect_histories(
@@ -61,19 +194,30 @@ def collect_histories(
     learners: int,
     episodes: int,
     seed: int = 0,
-    tell: Tell = lambda steps: None,
+    progress: Progress | None = None,
 ) -> Collected:
     """Let `source` learn each training goal of `split`, and write the histories to `path`; held-out goals are not run.
+
+    Args:
+        progress: called with the share of the steps that are done.
 
     Raises:
         InputError: nothing to collect, or an option that the source cannot use.
         OutputError: the file cannot be written.
     """
     check_sizes(split, learners, episodes, seed)
-    begun = time.perf_counter()
+    begun, done = time.perf_counter(), 0
     goals = sorted(split.train, key=room.index)
     at_once = max(1, AT_ONCE // learners)
     total = np.zeros(episodes)
+    n_steps = len(goals) * learners * episodes * room.horizon
+
+    def count(steps: int) -> None:
+        nonlocal done
+        done += steps
+        if progress is not None:
+            progress(done / n_steps)
+
     with writing_histories(
         path,
         room,
@@ -86,7 +230,7 @@ def collect_histories(
         for first in range(0, len(goals), at_once):
             some = goals[first : first + at_once]
             try:
-                streams = source.learn(room, some, learners, episodes, seed, tell)
+                streams = source.learn(room, some, learners, episodes, seed, count)
             except MemoryError as error:
                 raise InputError(
                     f"{learners * len(some):,} learners of {episodes:,} episodes do not fit into memory; take fewer"
@@ -95,12 +239,12 @@ def collect_histories(
             for number, goal in enumerate(some):
                 writer.add(goal, streams.learners(slice(number * learners, (number + 1) * learners)))
     return Collected(
-        path,
-        split,
-        len(goals) * learners * episodes * room.horizon,
-        tuple((total / (len(goals) * learners)).tolist()),
-        sum(map(room.optimum, goals)) / len(goals),
-        time.perf_counter() - begun,
+        path=path,
+        split=split,
+        steps=n_steps,
+        returns=tuple((total / (len(goals) * learners)).tolist()),
+        optimum=sum(map(room.optimum, goals)) / len(goals),
+        seconds=time.perf_counter() - begun,
     )
 
 

@@ -15,6 +15,7 @@ from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.files import written_whole
+from keepmap.core.html import card
 from keepmap.errors import InputError, KeepmapError
 
 __all__ = ["Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
@@ -39,12 +40,15 @@ class Streams:
     next_states: UInt8[np.ndarray, "T n 2"]
     dones: Bool[np.ndarray, "T n"]
 
+    def __repr__(self) -> str:
+        return f"Streams({self.actions.shape[0]:,} steps x {self.actions.shape[1]} learners)"
+
     def learners(self, which: slice) -> "Streams":
         """The same steps of some of the learners."""
-        return Streams(**{one.name: getattr(self, one.name)[:, which] for one in fields(self)})
+        return Streams(**{field.name: getattr(self, field.name)[:, which] for field in fields(self)})
 
 
-NAMES = tuple(one.name for one in fields(Streams))
+NAMES = tuple(field.name for field in fields(Streams))
 PAIRS = ("states", "next_states")
 
 
@@ -120,7 +124,7 @@ def writing_histories(
         temporary.write_bytes(image)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Histories:
     """A file of histories: what is in it, and slices of it on demand. Nothing is kept open or in memory.
 
@@ -142,6 +146,25 @@ class Histories:
     split: str | None
     split_seed: int | None
 
+    def __repr__(self) -> str:
+        source = "" if self.source is None else f";\n  {self.source}, seed {self.seed}, split {self.split}"
+        return (
+            f"Histories({self.path}: {self.room.name} {self.room.size}x{self.room.size}, {len(self)} goals, "
+            f"{self.n_learners} learners of each, {self.n_steps:,} steps of each{source})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table of what the file says."""
+        facts = {
+            "room": f"{self.room.name} {self.room.size}x{self.room.size}, episodes of {self.room.horizon} steps",
+            "goals": f"{len(self)}",
+            "learners of each goal": f"{self.n_learners}",
+            "steps of each learner": f"{self.n_steps:,}",
+            "source": "not said" if self.source is None else f"{self.source}, seed {self.seed}",
+            "split": "not said" if self.split is None else f"{self.split}, seed {self.split_seed}",
+        }
+        return card(f"Histories {self.path}", ("", "value"), list(facts.items()))
+
     def __len__(self) -> int:
         return len(self.goals)
 
@@ -160,8 +183,8 @@ class Histories:
         """
         group = str(self.room.index(self.goals[position]))
         with _readable(self.path) as file:
-            found = {name: file[group][name][steps, learners] for name in NAMES}
-        return Streams(**{name: self._small(name, group, values) for name, values in found.items()})
+            parts = {name: file[group][name][steps, learners] for name in NAMES}
+        return Streams(**{name: self._small(name, group, values) for name, values in parts.items()})
 
     def _small(self, name: str, group: str, values: np.ndarray) -> np.ndarray:
         if name == "dones":
@@ -173,28 +196,36 @@ class Histories:
                 f"{largest}; name the environment that the file was made in"
             )
         if not np.array_equal(small := values.astype(np.uint8), values):
-            raise InputError(f"{self.path}: {name} of group {group} are no whole numbers; collect the file again")
+            raise InputError(f"{self.path}: {name} of group {group} are not whole numbers; collect the file again")
         return small
 
 
-def open_histories(path: str | Path, environment: str | None = None) -> Histories:
-    """What a file of histories holds; its arrays are read when they are asked for.
+def open_histories(path: str | Path | Histories, environment: str | None = None) -> Histories:
+    """What a file of histories holds; its arrays are read when they are needed.
 
-    In files of the seed repository an episode's last next state is the first state of the next episode.
+    `keepmap.collect` makes such a file. `histories[i]` are the learners of `histories.goals[i]`, `histories.read` reads
+    some of their steps.
+
+    In files that the guide's own code made, an episode's last next state is the first state of the next episode.
 
     Args:
-        environment: for files that do not say theirs (the seed repository's own): "darkroom" by default.
+        path: of the file; Histories are given back as they are.
+        environment: for files that do not say theirs (those of the guide's own code): "darkroom" by default.
 
     Raises:
         InputError: there is no such file, or it is truncated, damaged, of another kind or a newer version.
     """
+    if isinstance(path, Histories):
+        return path
+    if not isinstance(path, str | Path):
+        raise InputError(f"`path`: expected a file of learning histories, got a {type(path).__name__}")
     path = Path(path)
     with _readable(path) as file:
         if "format" in file.attrs and file.attrs["format"] != FORMAT:
-            raise InputError(f"{path} is no file of learning histories: its format is {file.attrs['format']!r}")
-        ours = "format" in file.attrs
-        facts = dict(file.attrs) if ours else {}
-        if ours and facts["schema_version"] > SCHEMA_VERSION:
+            raise InputError(f"{path} is not a file of learning histories: its format is {file.attrs['format']!r}")
+        described = "format" in file.attrs
+        facts = dict(file.attrs) if described else {}
+        if described and facts["schema_version"] > SCHEMA_VERSION:
             raise InputError(
                 f"{path} has version {facts['schema_version']} of its format, this keepmap reads {SCHEMA_VERSION}; "
                 "update keepmap"
@@ -214,19 +245,19 @@ def open_histories(path: str | Path, environment: str | None = None) -> Historie
             raise InputError(f"{path} has groups of different shapes {sorted(lengths)}; collect them in one run")
         n_steps, n_learners = lengths.pop()
         goals = tuple(room.goals[int(key)] for key in keys)
-        if ours and goals != tuple(tuple(goal) for goal in np.asarray(facts["goals"]).tolist()):
+        if described and goals != tuple(tuple(goal) for goal in np.asarray(facts["goals"]).tolist()):
             raise InputError(f"{path} lacks groups of goals that it names; collect it again")
         return Histories(
-            path,
-            room,
-            goals,
-            n_steps,
-            n_learners,
-            str(facts["source"]) if ours else None,
-            int(facts["seed"]) if ours else None,
-            json.loads(facts["options"]) if ours else {},
-            str(facts["split"]) if ours else None,
-            int(facts["split_seed"]) if ours else None,
+            path=path,
+            room=room,
+            goals=goals,
+            n_steps=n_steps,
+            n_learners=n_learners,
+            source=str(facts["source"]) if described else None,
+            seed=int(facts["seed"]) if described else None,
+            options=json.loads(facts["options"]) if described else {},
+            split=str(facts["split"]) if described else None,
+            split_seed=int(facts["split_seed"]) if described else None,
         )
 
 
@@ -235,7 +266,7 @@ def _room(path: Path, facts: Mapping[str, Any], environment: str | None) -> Room
         return room_named(environment or "darkroom")
     room = room_named(str(facts["environment"]), int(facts["size"]), int(facts["horizon"]))
     if environment is not None and type(room_named(environment)) is not type(room):
-        raise InputError(f"{path} holds histories of {room.name}, and {environment} was asked for")
+        raise InputError(f"expected histories of {environment}, got those of {room.name} in {path}")
     return room
 
 
@@ -243,14 +274,14 @@ def _shape(path: Path, file: h5py.File, key: str) -> tuple[int, int]:
     """T and n of a group, whose five arrays must agree on them."""
     group = file[key]
     if not isinstance(group, h5py.Group):
-        raise InputError(f'{path}: "{key}" is no group; a file of learning histories has one for each goal')
+        raise InputError(f'{path}: "{key}" is not a group; a file of learning histories has one for each goal')
     missing = [name for name in NAMES if not isinstance(group.get(name), h5py.Dataset)]
     if missing:
         raise InputError(f"{path}: group {key} lacks {', '.join(missing)}; it must hold {', '.join(NAMES)}")
     shape = group["actions"].shape
     for name in NAMES:
-        wanted = (*shape, 2) if name in PAIRS else shape
-        if len(shape) != 2 or min(shape) < 1 or group[name].shape != wanted:
+        expected = (*shape, 2) if name in PAIRS else shape
+        if len(shape) != 2 or min(shape) < 1 or group[name].shape != expected:
             raise InputError(
                 f"{path}: {name} of group {key} have the shape {group[name].shape}; "
                 "actions are (steps, learners), states (steps, learners, 2)"
@@ -262,15 +293,15 @@ def _shape(path: Path, file: h5py.File, key: str) -> tuple[int, int]:
 def _readable(path: Path) -> Iterator[h5py.File]:
     """The file, open for reading; whatever h5py finds wrong with it is one line."""
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise InputError(f"no histories at {path}: {found}; make them with keepmap collect")
+        what = "a folder" if path.is_dir() else "no such file"
+        raise InputError(f"no histories at {path}: {what}; make them with keepmap collect")
     try:
         with h5py.File(path, "r") as file:
             yield file
     except KeepmapError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"cannot read {path} as HDF5 ({said}); it is truncated, damaged or another kind of file: collect it again"
+            f"cannot read {path} as HDF5 ({reason}); it is truncated, damaged or another kind of file: collect it again"
         ) from error

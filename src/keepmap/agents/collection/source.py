@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.core.registry import Registry
+from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["Source", "Tell", "make_source", "source_class", "sources"]
 
@@ -26,6 +27,8 @@ class Source(ABC):
     name: ClassVar[str]
     usual_episodes: ClassVar[int]
     """After which the learners have come near their optimum."""
+    config_keys: ClassVar[Mapping[str, str | None]] = {}
+    """Key of a configuration that this source understands -> the option that it is; None: a fact, to be checked."""
 
     def check(self) -> None:
         """Whether the source can run here; called before any work.
@@ -46,11 +49,21 @@ class Source(ABC):
         """
 
 
+def _check_config_keys(source: type[Source]) -> None:
+    options = {option.name for option in fields(source)}
+    for key, option in source.config_keys.items():
+        if not str(key).isidentifier():
+            raise InputError(f"its config_keys have the key {key!r}; expected letters, digits and _ alone")
+        if option is not None and option not in options:
+            raise InputError(f'its config_keys name the option "{option}", {did_you_mean(str(option), options)}')
+
+
 _SOURCES: Registry[Source] = Registry(
     "source",
     Source,  # type: ignore[type-abstract]
     "keepmap.agents.collection.sources",
     declares=("usual_episodes",),
+    check=_check_config_keys,
 )
 
 

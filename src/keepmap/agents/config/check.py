@@ -1,6 +1,6 @@
 """Which values of a configuration go together."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from keepmap.agents.environments.room import MOVES, N_ACTIONS, Room
@@ -12,18 +12,23 @@ if TYPE_CHECKING:
 __all__ = ["check_together"]
 
 
-def check_together(config: "Config", sources: Mapping[str, Mapping[str, str | None]]) -> None:
+SOURCE_KEYS = ("policy", "n_steps", "batch_size", "n_epochs", "source_lr")
+"""Keys of the schema that sources share, and nothing else reads."""
+
+
+def check_together(config: "Config", sources: Mapping[str, Mapping[str, str | None]], schema: Collection[str]) -> None:
     """Whether the values go together, and every one of them can act.
 
     Args:
-        sources: algorithm -> the keys that it alone understands.
+        sources: algorithm -> the keys that it understands, beside those of every configuration.
+        schema: the keys that every configuration has.
 
     Raises:
         InputError: they do not; one line says which.
     """
     _check_room(config, config.room())
     _check_split(config)
-    _check_source(config, sources)
+    _check_source(config, sources, schema)
     _check_model(config)
     _check_compressor(config)
 
@@ -60,15 +65,21 @@ def _check_split(config: "Config") -> None:
         raise InputError(f"train_env_ratio {config.train_env_ratio:g} leaves no goal for training; raise it")
 
 
-def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | None]]) -> None:
+def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | None]], schema: Collection[str]) -> None:
     if config.alg not in sources:
         raise InputError(f'unknown source "{config.alg}" as alg, {did_you_mean(config.alg, sources)}')
-    for name in dict.fromkeys(name for keys in sources.values() for name in keys):
-        if getattr(config, name) is not None and name not in sources[config.alg]:
-            users = " or ".join(alg for alg, keys in sources.items() if name in keys)
+    for name, option in sources[config.alg].items():
+        if (name in schema and name not in SOURCE_KEYS) or (name not in schema and option is None):
             raise InputError(
-                f"{name} is given, which the source {config.alg} does not use: leave it out, or alg={users}"
+                f'the source {config.alg} cannot have "{name}" among its config_keys, which '
+                f"{'every configuration has' if name in schema else 'is no option of it'}; use another name"
             )
+    values = {name: getattr(config, name) for name in SOURCE_KEYS} | config.source_keys
+    for name, value in values.items():
+        if value is not None and name not in sources[config.alg]:
+            users = " or ".join(alg for alg, keys in sources.items() if name in keys)
+            hint = f", or alg={users}" if users else ""
+            raise InputError(f"{name} is given, which the source {config.alg} does not use: leave it out{hint}")
     total, one = config.total_source_timesteps, config.n_stream * config.horizon
     if total is None:
         return

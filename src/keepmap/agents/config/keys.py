@@ -2,14 +2,14 @@
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from keepmap.core.registry import one_line
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["Kind", "key", "read_value", "unknown_key"]
+__all__ = ["Kind", "check_not_retired", "key", "read_value", "unknown_key"]
 
 LARGEST = 2**63 - 1  # what files and generators can hold
 
@@ -128,7 +128,7 @@ def _allowed(kind: Kind, value: Any) -> bool:
     return bool(kind.least <= value <= kind.most and kind.above < value < kind.below)
 
 
-def unknown_key(name: object, known: Mapping[str, object], origin: str) -> InputError:
+def unknown_key(name: object, known: Iterable[str], origin: str) -> InputError:
     """The error for a key that does not exist."""
     asked = name if isinstance(name, str) else reprlib.repr(name)
     guess = did_you_mean(asked[:60], known)
@@ -140,3 +140,27 @@ def unknown_key(name: object, known: Mapping[str, object], origin: str) -> Input
 def _shown(value: object) -> str:
     # A file can hold values whose text would be endless.
     return f'"{one_line(value)}"' if isinstance(value, str) else reprlib.repr(value)
+
+
+RETIRED = {
+    "dynamics": "the model predicts actions alone; remove the key",
+    "dynamics_strength": "the model predicts actions alone; remove the key",
+    "num_workers": "histories are read by the training process itself; remove the key",
+    "n_process": "the learners of a goal share a policy, in one process; remove the key",
+    "tf_dim_feedforward": "write tf_n_inner",
+    "device": "the device is an option of the command line; remove the key",
+    "task": "write env",
+    "enable_compression": "write compressor: {name: recency, keep_recent: 10}, or leave it out",
+    "compression_ratio": "write how many transitions are kept: compressor: {name: uniform, target_length: 32}",
+}
+"""Keys of the guide's repository that can mean nothing here -> why, and what to write in their place."""
+
+
+def check_not_retired(name: str, origin: str) -> None:
+    """Whether a key still has a meaning.
+
+    Raises:
+        InputError: it has none; says what to do.
+    """
+    if name in RETIRED:
+        raise InputError(f'{origin}: the key "{name}" has no meaning here: {RETIRED[name]}')

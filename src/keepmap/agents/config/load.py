@@ -1,16 +1,16 @@
 """From files and settings to a configuration: included files first, later ones win, settings last."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from keepmap.agents.config.files import find_file, read_file
-from keepmap.agents.config.keys import read_value, unknown_key
-from keepmap.agents.config.retired import check_not_retired
-from keepmap.agents.config.schema import KEYS, Config
-from keepmap.agents.config.settings import apply_setting
+from keepmap.agents.config.keys import check_not_retired, read_value, unknown_key
+from keepmap.agents.config.schema import KEYS, Config, own_keys
+from keepmap.agents.config.yaml_files import find_file, parse_yaml, read_file
+from keepmap.core.registry import one_line, split_setting
 from keepmap.errors import InputError
 
-__all__ = ["DEFAULT", "load_config"]
+__all__ = ["DEFAULT", "apply_setting", "load_config"]
 
 DEFAULT = ("config/env/darkroom.yaml", "config/algorithm/optimistic.yaml", "config/model/ad_dr.yaml")
 
@@ -34,6 +34,31 @@ def load_config(paths: Sequence[str | Path] = DEFAULT, settings: Sequence[str] =
     return Config.from_dict(values)
 
 
+def apply_setting(values: dict[str, Any], setting: str) -> None:
+    """Write what `name=value` says into `values`; values are YAML, and text needs no quotes.
+
+    Raises:
+        InputError: it is not of that form, the key is unknown, or it cannot have that value.
+    """
+    name, text = split_setting(setting, "n_transit=10")
+    origin = f"--set {one_line(setting.strip())}"
+    outer, dot, inner = name.partition(".")
+    check_not_retired(outer, origin)
+    if outer not in KEYS and outer not in own_keys():
+        raise unknown_key(outer, {*KEYS, *own_keys()}, origin)
+    kind = KEYS.get(outer)
+    if not dot:
+        value = parse_yaml(text, origin)
+        if (kind is None or kind.of is str) and value is not None and not isinstance(value, str):
+            value = text
+        values[outer] = value if kind is None else read_value(outer, kind, value, origin)
+        return
+    if kind is None or kind.of is not dict or not inner:
+        raise InputError(f"{origin}: {outer} has no parts; write {outer}=value")
+    before = values.get(outer)
+    values[outer] = {**(before if isinstance(before, Mapping) else {}), inner: parse_yaml(text, origin)}
+
+
 def _read(path: Path, shown: str, including: tuple[tuple[Path, str], ...]) -> dict[str, object]:
     """The keys of a file and of those that it includes, checked one by one."""
     here = path.resolve()
@@ -47,9 +72,9 @@ def _read(path: Path, shown: str, including: tuple[tuple[Path, str], ...]) -> di
         values |= _read(found, said, chain)
     for name, value in content.items():
         check_not_retired(str(name), shown)
-        if name not in KEYS:
-            raise unknown_key(name, KEYS, shown)
-        values[name] = read_value(name, KEYS[name], value, shown)
+        if name not in KEYS and name not in own_keys():
+            raise unknown_key(name, {*KEYS, *own_keys()}, shown)
+        values[str(name)] = read_value(name, KEYS[name], value, shown) if name in KEYS else value
     return values
 
 

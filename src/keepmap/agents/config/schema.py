@@ -1,38 +1,27 @@
 """The configuration: every key with its type, its default, and what it means."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keepmap.agents.collection.naming import default_histories, size_suffix, split_suffix
+from keepmap.agents.collection.source import Source, source_class, sources
 from keepmap.agents.config.check import check_together
-from keepmap.agents.config.keys import Kind, key, read_value, unknown_key
-from keepmap.agents.config.retired import check_not_retired
+from keepmap.agents.config.keys import Kind, check_not_retired, key, read_value, unknown_key
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Split, seed_split, split_named
 from keepmap.agents.environments.room import Room
+from keepmap.core.registry import typed_options
 
 if TYPE_CHECKING:
     from keepmap.agents.compressor import Compressor
     from keepmap.agents.transformer import DecisionShape
 
-__all__ = ["KEYS", "SOURCE_OPTIONS", "Config"]
+__all__ = ["KEYS", "Config", "own_keys"]
 
 HISTORIES = "datasets"
-
-SOURCE_OPTIONS: dict[str, dict[str, str | None]] = {
-    "optimistic": {},
-    "q_learning": {"source_lr": "learning_rate"},
-    "ppo": {
-        "n_steps": "n_steps",
-        "batch_size": "batch_size",
-        "n_epochs": "n_epochs",
-        "source_lr": "learning_rate",
-        "policy": None,
-    },
-}
-"""Source algorithm -> the keys that it alone understands -> the option that each of them is (None: a fact of it)."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +111,9 @@ class Config:
     ckpt_interval: int = key(100, int, "updates between checkpoints", least=1)
     test_batch_size: int = key(256, int, "histories in an evaluation", least=1)
 
+    # What the source declares and no key above is: key -> value, None for the source's own default.
+    source_keys: dict[str, Any] = field(default_factory=dict, hash=False)
+
     def __post_init__(self) -> None:
         for name, kind in KEYS.items():
             object.__setattr__(self, name, read_value(name, kind, getattr(self, name)))
@@ -129,7 +121,8 @@ class Config:
         object.__setattr__(self, "alg", self.alg.lower())
         object.__setattr__(self, "env", self.room().name)
         object.__setattr__(self, "split", self.goal_split().name)
-        check_together(self, SOURCE_OPTIONS)
+        check_together(self, {name: source.config_keys for name, source in sources().items()}, {*KEYS})
+        object.__setattr__(self, "source_keys", self._read_source_keys())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object], origin: str = "the configuration") -> "Config":
@@ -138,15 +131,19 @@ class Config:
         Raises:
             InputError: as `Config`, or an unknown key.
         """
+        own = own_keys()
         for name in values:
             check_not_retired(str(name), origin)
-            if name not in KEYS:
-                raise unknown_key(name, KEYS, origin)
-        return cls(**{name: read_value(name, KEYS[name], value, origin) for name, value in values.items()})
+            if name not in KEYS and name not in own:
+                if isinstance(alg := values.get("alg"), str):
+                    source_class(alg.lower())  # whose key it may be
+                raise unknown_key(name, {*KEYS, *own}, origin)
+        known = {name: read_value(name, KEYS[name], value, origin) for name, value in values.items() if name in KEYS}
+        return cls(**known, source_keys={name: value for name, value in values.items() if name not in KEYS})
 
     def as_dict(self) -> dict[str, Any]:
         """Every key and its value, ready for JSON; `from_dict` is the way back."""
-        return asdict(self)
+        return {**{name: deepcopy(getattr(self, name)) for name in KEYS}, **self.source_keys}
 
     def room(self) -> Room:
         """The rules of the room."""
@@ -165,10 +162,22 @@ class Config:
             return self.n_episodes
         return self.total_source_timesteps // (self.n_stream * self.horizon)
 
-    def source_options(self) -> dict[str, int | float]:
+    def source_options(self) -> dict[str, Any]:
         """The source's own options that were given, under the source's names for them."""
-        given = {option: getattr(self, name) for name, option in SOURCE_OPTIONS[self.alg].items() if option}
-        return {option: value for option, value in given.items() if value is not None}
+        values = self.as_dict()
+        options = {option: values[name] for name, option in source_class(self.alg).config_keys.items() if option}
+        return {option: value for option, value in options.items() if value is not None}
+
+    def _read_source_keys(self) -> dict[str, Any]:
+        """Every key of the source's own with its value, as the type of the option that it is."""
+        source = source_class(self.alg)
+        values: dict[str, Any] = dict.fromkeys(own_keys([source]))
+        for name, value in self.source_keys.items():
+            option = source.config_keys[name]
+            if value is not None:
+                assert option is not None, f"{name} of {self.alg} is no option and no key of the schema"
+                values[name] = typed_options(source, {option: value}, f"the source {self.alg}")[option]
+        return values
 
     def slide(self) -> int:
         """How many of the oldest transitions go at once when the context is full."""
@@ -220,5 +229,11 @@ class Config:
         return make_compressor(options.pop("name"), options)
 
 
-KEYS: dict[str, Kind] = {one.name: one.metadata["kind"] for one in fields(Config)}
+KEYS: dict[str, Kind] = {one.name: one.metadata["kind"] for one in fields(Config) if "kind" in one.metadata}
 """Every key, and what it may hold."""
+
+
+def own_keys(of: Iterable[type[Source]] | None = None) -> list[str]:
+    """The keys that sources declare and the schema does not know; by default those of all sources."""
+    every = sources().values() if of is None else of
+    return list(dict.fromkeys(name for source in every for name in source.config_keys if name not in KEYS))

@@ -7,31 +7,87 @@ Importing this package registers them with Gymnasium:
     envs = gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=1000)
 """
 
-from importlib import import_module
+from collections.abc import Sequence
 
 import gymnasium
+from gymnasium.envs.registration import parse_env_id
 
+from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.single import RoomEnv
+from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.core.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["ROOMS", "room_named"]
+__all__ = ["environments", "make_env", "make_vector", "room_named"]
 
-_PACKAGE = "keepmap.agents.environments"
 
-ROOMS = {
-    "darkroom": ("dark_room", "DarkRoom"),
-    "darkroom_hard": ("dark_room_hard", "DarkRoomHard"),
-    "darkroom_permuted": ("dark_room_permuted", "DarkRoomPermuted"),
-    "dark_key_to_door": ("dark_key_to_door", "DarkKeyToDoor"),
-}
-"""Name -> module and class of the rules."""
+def make_env(room: str, goal: Goal | None = None, size: int | None = None, horizon: int | None = None) -> RoomEnv:
+    """What `gymnasium.make` calls: one copy of the room with this name.
 
-_IDS = {
-    "keepmap/DarkRoom-9x9-v0": "darkroom",
-    "keepmap/DarkRoomHard-17x17-v0": "darkroom_hard",
-    "keepmap/DarkRoomPermuted-9x9-v0": "darkroom_permuted",
-    "keepmap/DarkKeyToDoor-9x9-v0": "dark_key_to_door",
-}
+    Raises:
+        InputError: no such room or goal.
+    """
+    return RoomEnv(room_named(room, size, horizon), goal)
+
+
+def make_vector(
+    room: str,
+    num_envs: int = 1,
+    goals: Sequence[Goal] | None = None,
+    size: int | None = None,
+    horizon: int | None = None,
+) -> RoomVectorEnv:
+    """What `gymnasium.make_vec` calls: `num_envs` copies of the room; copy i has goals[i], or draws its own.
+
+    Raises:
+        InputError: no such room or goal, or another number of goals than copies.
+    """
+    return RoomVectorEnv(room_named(room, size, horizon), num_envs, goals)
+
+
+def _check(room: type[Room]) -> None:
+    try:
+        parse_env_id(room.gymnasium_id)
+    except gymnasium.error.Error:
+        raise InputError(
+            f'its gymnasium_id is "{room.gymnasium_id}"; expected one such as "mine/Room-5x5-v0"'
+        ) from None
+    if room.gymnasium_id in gymnasium.registry:
+        raise InputError(f'its gymnasium_id "{room.gymnasium_id}" is taken; choose another')
+
+
+def _register(room: type[Room]) -> None:
+    gymnasium.register(
+        room.gymnasium_id,
+        entry_point=f"{__name__}:make_env",
+        vector_entry_point=f"{__name__}:make_vector",
+        kwargs={"room": room.name},
+    )
+
+
+def _unregister(room: type[Room]) -> None:
+    del gymnasium.registry[room.gymnasium_id]
+
+
+_ROOMS: Registry[Room] = Registry(
+    "environment",
+    Room,  # type: ignore[type-abstract]
+    f"{__name__}.rooms",
+    declares=("gymnasium_id", "every_step"),
+    check=_check,
+    joined=_register,
+    left=_unregister,
+)
+
+
+def environments() -> dict[str, type[Room]]:
+    """The rules of every room by name, in alphabetical order.
+
+    >>> environments()["darkroom"].gymnasium_id
+    'keepmap/DarkRoom-9x9-v0'
+    """
+    return _ROOMS.classes()
 
 
 def room_named(name: str, size: int | None = None, horizon: int | None = None) -> Room:
@@ -40,19 +96,12 @@ def room_named(name: str, size: int | None = None, horizon: int | None = None) -
     Raises:
         InputError: there is none; names the closest.
     """
-    short = _IDS.get(name, name)
-    if short not in ROOMS:
-        raise InputError(f'unknown environment "{name}", {did_you_mean(name, [*ROOMS, *_IDS])}')
-    module, rules = ROOMS[short]
-    made: type[Room] = getattr(import_module(f"{_PACKAGE}.{module}"), rules)
-    asked = {"size": size, "horizon": horizon}
-    return made(**{key: value for key, value in asked.items() if value is not None})
+    rooms = environments()
+    rooms |= {room.gymnasium_id: room for room in rooms.values()}
+    if name not in rooms:
+        raise InputError(f'unknown environment "{name}", {did_you_mean(name, rooms)}')
+    options = {"size": size, "horizon": horizon}
+    return rooms[name](**{option: value for option, value in options.items() if value is not None})
 
 
-for _id, _name in _IDS.items():
-    _module, _rules = ROOMS[_name]
-    gymnasium.register(
-        _id,
-        entry_point=f"{_PACKAGE}.{_module}:{_rules}Env",
-        vector_entry_point=f"{_PACKAGE}.{_module}:{_module}_vector",
-    )
+_ROOMS.classes()  # registers them with Gymnasium

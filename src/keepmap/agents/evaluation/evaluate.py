@@ -1,27 +1,26 @@
 """Let agents learn goals in their context, and record every episode's return."""
 
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import gymnasium
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from keepmap import __version__
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.evaluation.returns import Evaluation
+from keepmap.core.progress import Progress, part_of
+from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["check_evaluation", "check_folds", "evaluate", "evaluate_folds", "joined", "versions"]
+__all__ = ["PACKAGES", "check_evaluation", "check_folds", "evaluate", "evaluate_folds", "joined"]
 
-Tell = Callable[[int], None]
+PACKAGES = ("torch", "numpy", "gymnasium")
+"""What takes part in a return, beside keepmap and Python."""
 
 
 def evaluate(
@@ -32,7 +31,7 @@ def evaluate(
     copies: int = 1,
     seed: int = 0,
     compressor: Compressor | None = None,
-    tell: Tell = lambda steps: None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Let the agent learn each goal from an empty history on; its actions are sampled and its weights stay.
 
@@ -42,7 +41,7 @@ def evaluate(
         copies: how often each goal is learned, independently.
         seed: of the actions and the starting cells.
         compressor: what shortens the history before each action; None for the whole window.
-        tell: called with the number of steps taken since the last time, summed over the environments.
+        progress: called after every step with the share of the episodes that are over.
 
     Raises:
         InputError: no goals, a goal twice or not of the room, or less than one episode or copy.
@@ -50,7 +49,7 @@ def evaluate(
     """
     check_evaluation(agent.room, goals, episodes, copies, seed)
     envs = RoomVectorEnv(agent.room, len(goals) * copies, [goal for goal in goals for _ in range(copies)])
-    returns = agent.play(envs, episodes, seed=seed, compressor=compressor, tell=tell)
+    returns = agent.play(envs, episodes, seed=seed, compressor=compressor, progress=progress)
     returns = returns.reshape(len(goals), copies, episodes)
     _check_possible(agent.room, goals, returns)
     options = {
@@ -63,7 +62,7 @@ def evaluate(
         "seed": seed,
         "compressor": None if compressor is None else {"name": compressor.name, **asdict(compressor)},
     }
-    return Evaluation(tuple(goals), tuple(map(agent.room.optimum, goals)), returns, options, versions())
+    return Evaluation(tuple(goals), tuple(map(agent.room.optimum, goals)), returns, options, versions(*PACKAGES))
 
 
 def evaluate_folds(
@@ -73,7 +72,7 @@ def evaluate_folds(
     copies: int = 1,
     seed: int = 0,
     compressors: Sequence[Compressor | None] | None = None,
-    tell: Tell = lambda steps: None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """The k-fold protocol: each agent on its own held-out goals, so that every goal of the room is learned once.
 
@@ -94,9 +93,9 @@ def evaluate_folds(
                 copies=copies,
                 seed=seed,
                 compressor=compressor,
-                tell=tell,
+                progress=part_of(progress, fold, len(agents)),
             )
-            for agent, compressor in zip(agents, given, strict=True)
+            for fold, (agent, compressor) in enumerate(zip(agents, given, strict=True))
         ],
         agents[0].room,
     )
@@ -174,17 +173,6 @@ def joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
     options["compressor"] = options["compressor"][0] if same else options["compressor"]
     goals, optimum, returns = zip(*parts, strict=True)
     return Evaluation(goals, optimum, np.stack(returns), options, folds[0].versions)
-
-
-def versions() -> dict[str, str]:
-    """Of everything that takes part in a return."""
-    return {
-        "keepmap": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "gymnasium": gymnasium.__version__,
-    }
 
 
 def _check_possible(room: Room, goals: Sequence[Goal], returns: Float[np.ndarray, "G C E"]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from keepmap.core.bootstrap import bootstrap_means
 from keepmap.core.files import written_whole
+from keepmap.core.intervals import bootstrap_means
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = ["EARLY", "LAST", "SOLVED", "Estimate", "Evaluation", "curve", "read_evaluation", "write_evaluation"]

@@ -11,7 +11,7 @@ from typing import Any
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.checkpoints import newest_checkpoint
 from keepmap.agents.config import Config
-from keepmap.agents.config.settings import apply_setting
+from keepmap.agents.config.load import apply_setting
 from keepmap.agents.evaluation.returns import EARLY
 from keepmap.agents.study.cost import pass_flops
 from keepmap.agents.study.plan import PlannedRun

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from keepmap.agents.evaluation.returns import EARLY, SOLVED, Estimate
-from keepmap.core.bootstrap import bootstrap_means, bootstrap_ratio
-from keepmap.core.files import written_whole
+from keepmap.core.files import plain, written_whole
+from keepmap.core.intervals import bootstrap_means, bootstrap_ratio
 from keepmap.errors import InputError
 
 __all__ = ["BASELINE", "Study", "StudyRow", "StudyRun", "read_study", "rows_of", "write_study"]
@@ -60,7 +60,7 @@ class StudyRun:
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON values; what is no number is None."""
-        return {name: _plain(value) for name, value in vars(self).items()}
+        return {name: plain(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_document(cls, said: Mapping[str, Any]) -> "StudyRun":
@@ -296,11 +296,3 @@ def _mean(values: Any) -> float:
 def _number(values: Float[np.ndarray, "S G"]) -> float | None:
     mean = float(values.mean())
     return mean if math.isfinite(mean) else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,7 +16,7 @@ from keepmap.agents.study.results import StudyRun
 from keepmap.agents.study.tally import Tally, watched
 from keepmap.agents.training.loop import train
 from keepmap.core.files import make_folder
-from keepmap.core.processes import Tell
+from keepmap.core.progress import Progress
 
 __all__ = ["do_job"]
 
@@ -24,7 +24,7 @@ TRAINED, PLAYED = 0.8, 0.98
 """How much of a run is done after its training, and after its evaluation; without training it begins at 0."""
 
 
-def do_job(job: StudyJob, tell: Tell) -> None:
+def do_job(job: StudyJob, tell: Progress) -> None:
     """Train where that is asked for, evaluate, measure, and write the result whole.
 
     Raises:
@@ -51,30 +51,23 @@ def do_job(job: StudyJob, tell: Tell) -> None:
     write_result(job, run)
 
 
-def _trained(config: Config, tell: Tell) -> Agent:
-    train(config, lambda step, figures: tell(TRAINED * step / config.train_timesteps))
+def _trained(config: Config, tell: Progress) -> Agent:
+    train(config, progress=lambda share: tell(TRAINED * share))
     return load_agent(config.run_folder())
 
 
 def _evaluated(
-    agent: Agent, compressor: Compressor | None, job: StudyJob, begun: float, tell: Tell
+    agent: Agent, compressor: Compressor | None, job: StudyJob, begun: float, tell: Progress
 ) -> tuple[Evaluation, Tally]:
     """The returns, and how many transitions were kept."""
-    total = EPISODES * agent.room.horizon * len(agent.held_out) * job.copies
-    done, tally = 0, Tally()
-
-    def stepped(steps: int) -> None:
-        nonlocal done
-        done += steps
-        tell(begun + (PLAYED - begun) * done / total)
-
+    tally = Tally()
     evaluation = evaluate(
         agent,
         agent.held_out,
         episodes=EPISODES,
         copies=job.copies,
         compressor=None if compressor is None else watched(compressor, tally.see),
-        tell=stepped,
+        progress=lambda share: tell(begun + (PLAYED - begun) * share),
     )
     return evaluation, tally
 

@@ -111,6 +111,6 @@ def action_seconds(agent: Agent, compressor: Compressor | None, envs: int) -> fl
         RoomVectorEnv(room, envs, goals),
         -(-(last + 1) // room.horizon),
         compressor=compressor,
-        tell=lambda steps: ends.append(time.perf_counter()),
+        progress=lambda share: ends.append(time.perf_counter()),
     )
     return (ends[last] - ends[first]) / (last - first)

@@ -4,12 +4,13 @@ from dataclasses import asdict
 
 from keepmap.agents.collection.collect import Collected, collect_histories
 from keepmap.agents.collection.dataset import Histories
-from keepmap.agents.collection.source import Source, Tell, make_source
+from keepmap.agents.collection.source import Source, make_source
 from keepmap.agents.config import Config
 from keepmap.core.files import make_folder
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
-__all__ = ["check_histories", "collect_configured", "configured_source"]
+__all__ = ["check_histories", "collect_configured", "configured_source", "histories_missing"]
 
 
 def configured_source(config: Config) -> Source:
@@ -21,8 +22,16 @@ def configured_source(config: Config) -> Source:
     return make_source(config.alg, config.source_options())
 
 
-def collect_configured(config: Config, tell: Tell = lambda steps: None) -> Collected:
+def histories_missing(config: Config) -> bool:
+    """Whether histories have to be collected first: no folder of them is named, and the file is not there yet."""
+    return config.traj_dir is None and not config.histories_path().exists()
+
+
+def collect_configured(config: Config, progress: Progress | None = None) -> Collected:
     """Collect the histories that the configuration asks for, into `config.histories_path()`.
+
+    Args:
+        progress: called with the share of the steps that are done.
 
     Raises:
         InputError: nothing to collect, or an option that the source cannot use, or a package that it lacks.
@@ -41,33 +50,33 @@ def collect_configured(config: Config, tell: Tell = lambda steps: None) -> Colle
         learners=config.n_stream,
         episodes=source.usual_episodes if episodes is None else episodes,
         seed=config.alg_seed,
-        tell=tell,
+        progress=progress,
     )
 
 
 def check_histories(config: Config, histories: Histories) -> None:
     """Whether a file holds the histories that the configuration asks for: room, goals, learners, episodes, options.
 
-    What the file does not say (the seed repository's own do not say how they were made) is not compared.
+    What the file does not say (those of the guide's own code do not say how they were made) is not compared.
 
     Raises:
         InputError: it holds others; says which, and what to do.
     """
     source, split = configured_source(config), config.goal_split()
-    asked: dict[str, object] = {"room": config.room(), "n_stream": config.n_stream}
-    found: dict[str, object] = {"room": histories.room, "n_stream": histories.n_learners}
+    expected: dict[str, object] = {"room": config.room(), "n_stream": config.n_stream}
+    held: dict[str, object] = {"room": histories.room, "n_stream": histories.n_learners}
     if (episodes := config.source_episodes()) is not None:
-        asked["n_episodes"], found["n_episodes"] = episodes, histories.n_steps // histories.room.horizon
+        expected["n_episodes"], held["n_episodes"] = episodes, histories.n_steps // histories.room.horizon
     if histories.source is not None:
         options = asdict(source)
-        asked |= {"alg": config.alg, "alg_seed": config.alg_seed}
-        found |= {"alg": histories.source, "alg_seed": histories.seed}
+        expected |= {"alg": config.alg, "alg_seed": config.alg_seed}
+        held |= {"alg": histories.source, "alg_seed": histories.seed}
         for option in config.source_options():
-            asked[option], found[option] = options[option], histories.options.get(option)
-    for name, value in asked.items():
-        if found[name] != value:
+            expected[option], held[option] = options[option], histories.options.get(option)
+    for name, value in expected.items():
+        if held[name] != value:
             raise InputError(
-                f"{histories.path} holds histories with {name} {found[name]}, and the configuration asks for {value}; "
+                f"{histories.path} holds histories with {name} {held[name]}, and the configuration asks for {value}; "
                 "collect them again, or change the configuration"
             )
     if strangers := set(histories.goals) - set(split.train):

@@ -2,29 +2,32 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.acting.rollout import play
 from keepmap.agents.checkpoints import read_checkpoint
 from keepmap.agents.collection.dataset import open_histories
 from keepmap.agents.compressor import Compressor
-from keepmap.agents.config import Config
+from keepmap.agents.config import DEFAULT, Config, load_config
 from keepmap.agents.environments.goals import Split
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.training.histories import check_histories
+from keepmap.agents.training.histories import check_histories, collect_configured, histories_missing
 from keepmap.agents.training.log import Board, Log
 from keepmap.agents.training.loss import Loss, every_step, shortened
 from keepmap.agents.training.state import alone_in, prepared, save
 from keepmap.agents.training.windows import Batch, Windows, load_windows
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.files import make_folder
+from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = ["MakeBoard", "Trained", "Watch", "train"]
@@ -36,17 +39,33 @@ TRAIN, VALIDATE = 0, 1  # which draws a random number belongs to
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training has made.
+    """A finished training.
 
     Attributes:
-        seconds: of training, over all the runs that it took.
+        checkpoint: its folder, in that of the run.
+        steps: updates in all.
         began_at: the update that this run went on from.
+        seconds: of training, over all the runs that it took.
     """
 
     checkpoint: Path
     steps: int
     began_at: int
     seconds: float
+
+    @property
+    def run(self) -> Path:
+        """The run's folder: checkpoints, and a log."""
+        return self.checkpoint.parent
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The agent of the last checkpoint.
+
+        Raises:
+            ModelError: the checkpoint is gone or damaged.
+        """
+        return load_agent(self.checkpoint)
 
 
 Watch = Callable[[int, Mapping[str, float]], None]
@@ -56,24 +75,64 @@ MakeBoard = Callable[[Path, int], Board]
 """From the run's folder and the update that it goes on from to a board for the log's figures."""
 
 
-def train(config: Config, watch: Watch = lambda step, figures: None, make_board: MakeBoard | None = None) -> Trained:
+def train(
+    config: Config | str | Path | Sequence[str | Path] = DEFAULT,
+    *,
+    settings: Sequence[str] = (),
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    make_board: MakeBoard | None = None,
+) -> Trained:
     """Train an agent as configured, in `config.run_folder()`; goes on from that folder's newest checkpoint.
 
-    A run that was killed and went on ends with the same weights as one that was not, on as many threads.
+    A run that was killed and went on ends with the same weights as one that was not, on as many threads. Histories that
+    are not there yet are collected first, where no folder of them is named (`traj_dir`).
+
+    >>> import contextlib, tempfile
+    >>> small = ["grid_size=3", "n_stream=2", "n_transit=40", "train_timesteps=2", "train_batch_size=4"]
+    >>> with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    ...     trained = train(settings=[*small, "log_dir=run"])
+    ...     print(trained.agent.step, trained.run)
+    2 run
 
     Args:
+        config: a configuration, or YAML files of which later ones win, as `load_config` takes them.
+        settings: keys of the configuration as `name=value`; they win over the files.
+        progress: called with the share of the updates that are done.
+        watch: called after each update, with its number and what the log holds of it.
         make_board: makes what shows the log's figures elsewhere (TensorBoard), once everything has been checked.
 
     Raises:
-        InputError: no histories, other ones than the configuration needs, or a run of another configuration.
-        ImpossibleResultError: the loss is no number; the last good checkpoint stays.
+        InputError: a configuration that is not possible, no histories, other ones than it needs, or a run of another
+            configuration.
+        ImpossibleResultError: the loss is not finite; the last good checkpoint stays.
         OutputError: the run's folder cannot be written, or the disk is full; the last checkpoint stays.
     """
+    config = _configured(config, settings)
     split, compressor = config.goal_split(), config.make_compressor()
+    if histories_missing(config):
+        collect_configured(config)
     windows, validation = _histories(config, split)
     run = make_folder(config.run_folder())
+
+    def see(step: int, figures: Mapping[str, float]) -> None:
+        if watch is not None:
+            watch(step, figures)
+        if progress is not None:
+            progress(step / config.train_timesteps)
+
     with alone_in(run):
-        return _train(config, watch, split, compressor, windows, validation, run, make_board)
+        return _train(config, see, split, compressor, windows, validation, run, make_board)
+
+
+def _configured(config: Config | str | Path | Sequence[str | Path], settings: Sequence[str]) -> Config:
+    if not isinstance(config, Config):
+        return load_config([config] if isinstance(config, str | Path) else tuple(config) or DEFAULT, settings)
+    if settings:
+        raise InputError(
+            f"`settings`: expected none beside a Config, got {', '.join(settings)}; change it by dataclasses.replace"
+        )
+    return config
 
 
 def _train(
@@ -106,8 +165,8 @@ def _train(
         figures = {"loss": value, "accuracy": float(loss.accuracy), "lr": rate}
         due = step == config.train_timesteps
         if config.eval_interval and (due or step % config.eval_interval == 0):
-            found = _validated(config, model, validation, compressor)
-            figures |= {"validation_loss": float(found.value), "validation_accuracy": float(found.accuracy)}
+            validated = _validated(config, model, validation, compressor)
+            figures |= {"validation_loss": float(validated.value), "validation_accuracy": float(validated.accuracy)}
         if config.gen_interval and (due or step % config.gen_interval == 0):
             figures["training_goals_return"] = _in_context(config, model, split, compressor)
         if due or step % config.summary_interval == 0 or len(figures) > 3:

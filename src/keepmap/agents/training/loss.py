@@ -92,6 +92,6 @@ def _looked(
 
 
 def _loss(logits: Float[Tensor, "*b A"], actions: Int[Tensor, "*b"], smoothing: float) -> Loss:
-    flat, wanted = logits.flatten(0, -2), actions.flatten()
-    right = (flat.detach().argmax(-1) == wanted).float().mean()
-    return Loss(cross_entropy(flat, wanted, label_smoothing=smoothing), right)
+    flat, labels = logits.flatten(0, -2), actions.flatten()
+    right = (flat.detach().argmax(-1) == labels).float().mean()
+    return Loss(cross_entropy(flat, labels, label_smoothing=smoothing), right)

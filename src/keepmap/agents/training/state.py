@@ -1,9 +1,7 @@
 """A training's state: a fresh one, the newest checkpoint's, and the next checkpoint."""
 
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -24,6 +22,7 @@ from keepmap.agents.checkpoints import (
 from keepmap.agents.config import Config
 from keepmap.agents.environments.goals import Split
 from keepmap.agents.transformer import DecisionTransformer
+from keepmap.core.versions import versions
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["MAY_CHANGE", "alone_in", "prepared", "save"]
@@ -37,11 +36,11 @@ MAY_CHANGE = {
     "gen_interval",
     "test_batch_size",
 }
-"""Keys that no weight depends on."""
+"""Keys that may differ when a run goes on: no weight depends on them."""
 
 
 @contextmanager
-def alone_in(run: Path, what: str = "training", option: str = "log_dir (of a study: --output_dir)") -> Iterator[None]:
+def alone_in(run: Path, what: str = "training", option: str = "log_dir (of a study: `output_dir`)") -> Iterator[None]:
     """Keep other trainings out of a run's folder, and clear away what a killed one left half-written.
 
     Args:
@@ -78,20 +77,20 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
     begun = read_checkpoint(newest)
     known = config.as_dict()
     for key, value in known.items():
-        found = begun.config.get(key)
-        same = found == value or key in MAY_CHANGE or (key == "init" and _same_start(found, value))
+        held = begun.config.get(key)
+        same = held == value or key in MAY_CHANGE or (key == "init" and _same_start(held, value))
         if not same:
             raise InputError(
-                f"{run} holds a run with {key} {found!r}, and {value!r} was asked for; delete that folder, or give "
-                "another log_dir (of a study: --output_dir)"
+                f"{run} holds a run with {key} {held!r}, not {value!r}; delete that folder, or give "
+                "another log_dir (of a study: `output_dir`)"
             )
     _fill(model, load_tensors(begun), newest)
     moments = load_tensors(begun, TRAINING)
     names = [name for name, _ in model.named_parameters()]
     for name, value in model.named_parameters():
         for key in ("exp_avg", "exp_avg_sq"):
-            found = moments.get(f"{key}.{name}")
-            if found is None or found.shape != value.shape or f"step.{name}" not in moments:
+            held = moments.get(f"{key}.{name}")
+            if held is None or held.shape != value.shape or f"step.{name}" not in moments:
                 raise ModelError(
                     f"{newest / TRAINING} lacks {key}.{name}; delete the folder {newest} to go on before it"
                 )
@@ -107,15 +106,15 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
     return model, optimizer, begun
 
 
-def _same_start(found: Any, init: Any) -> bool:
+def _same_start(held: Any, init: Any) -> bool:
     """Whether two names of checkpoints stand for the same weights."""
-    if found is None or init is None:
+    if held is None or init is None:
         return False
     try:
-        ours, theirs = (load_agent(name).model.state_dict() for name in (found, init))
+        weights, others = (load_agent(name).model.state_dict() for name in (held, init))
     except ModelError:
         return False
-    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    return weights.keys() == others.keys() and all(torch.equal(value, others[key]) for key, value in weights.items())
 
 
 def _start_from(model: DecisionTransformer, init: str) -> None:
@@ -124,11 +123,11 @@ def _start_from(model: DecisionTransformer, init: str) -> None:
 
 
 def _fill(model: DecisionTransformer, tensors: Mapping[str, Tensor], where: Path) -> None:
-    wanted = model.state_dict()
-    for key in [*wanted, *tensors]:
-        sizes = [tuple(found[key].shape) if key in found else None for found in (wanted, tensors)]
+    expected = model.state_dict()
+    for key in [*expected, *tensors]:
+        sizes = [tuple(held[key].shape) if key in held else None for held in (expected, tensors)]
         if sizes[0] != sizes[1]:
-            raise ModelError(f"{where} does not fit the configuration: {key} is {sizes[1]}, {sizes[0]} was needed")
+            raise ModelError(f"{where} does not fit the configuration: {key} is {sizes[1]}, expected {sizes[0]}")
     model.load_state_dict(tensors)
 
 
@@ -141,19 +140,19 @@ def save(
     step: int,
     seconds: float,
 ) -> Path:
-    """Write the checkpoint, then remove those before it."""
+    """Write the checkpoint of an update, then remove those before it; the folder of the new one."""
     names = [name for name, _ in model.named_parameters()]
     moments = {
         f"{key}.{names[index]}": value
-        for index, found in optimizer.state_dict()["state"].items()
-        for key, value in found.items()
+        for index, moments_of in optimizer.state_dict()["state"].items()
+        for key, value in moments_of.items()
     }
     facts: dict[str, Any] = {
         "train": [list(goal) for goal in split.train],
         "held_out": [list(goal) for goal in split.held_out],
         "seconds": seconds,
         "parameters": sum(value.numel() for value in model.parameters()),
-        "versions": {"python": platform.python_version(), "keepmap": version("keepmap"), "torch": torch.__version__},
+        "versions": versions("torch"),
     }
     folder = run / f"ckpt-{step}"
     write_checkpoint(folder, step, config.as_dict(), facts, model.state_dict(), moments)

@@ -25,7 +25,7 @@ class Batch:
     dones: Bool[Tensor, "B n"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Windows:
     """The histories of K learners over T steps, in bytes."""
 
@@ -93,5 +93,10 @@ def load_windows(
         return torch.from_numpy(np.concatenate(values))
 
     return Windows(
-        joined("states"), joined("actions"), joined("rewards"), joined("next_states"), joined("dones"), horizon
+        states=joined("states"),
+        actions=joined("actions"),
+        rewards=joined("rewards"),
+        next_states=joined("next_states"),
+        dones=joined("dones"),
+        horizon=horizon,
     )

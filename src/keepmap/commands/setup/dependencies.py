@@ -9,7 +9,7 @@ from pathlib import Path
 import keepmap
 from keepmap.errors import InputError
 
-__all__ = ["Dependency", "dependencies", "repository"]
+__all__ = ["Dependency", "dependencies", "installed", "repository"]
 
 PROJECT = "pyproject.toml"
 PINS = "constraints.txt"
@@ -22,21 +22,21 @@ class Dependency:
     Attributes:
         least: the oldest version that will do; empty where any will.
         pin: the version that keepmap is tested with; empty where that is not known.
-        found: the version that is installed; None where it is not.
+        version: the one that is installed; None where there is none.
     """
 
     name: str
     least: str
     pin: str
-    found: str | None
+    version: str | None
 
     @property
     def ready(self) -> bool:
         """Whether it is installed and new enough."""
-        return self.found is not None and _release(self.found) >= _release(self.least)
+        return self.version is not None and _release(self.version) >= _release(self.least)
 
     @property
-    def wanted(self) -> str:
+    def requirement(self) -> str:
         """What to ask an installer for."""
         if self.pin:
             return f"{self.name}=={self.pin}"
@@ -64,7 +64,7 @@ def dependencies(root: Path | None) -> list[Dependency]:
         declared = tomllib.loads(_text(root / PROJECT))["project"]["dependencies"]
         pins = _text(root / PINS) if (root / PINS).is_file() else ""
     pinned = {_normal(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;#]+)", pins, re.MULTILINE)}
-    found = []
+    needed = []
     for text in declared:
         requirement, _, condition = text.partition(";")
         if "extra" in condition:
@@ -72,8 +72,8 @@ def dependencies(root: Path | None) -> list[Dependency]:
         parsed = re.fullmatch(r"\s*([\w.-]+)\s*(?:>=\s*([\w.]+))?\s*", requirement)
         assert parsed and not condition, f"a dependency of a form that is not expected: {text}"
         name, least = parsed[1], parsed[2] or ""
-        found.append(Dependency(name, least, pinned.get(_normal(name), ""), installed(name)))
-    return sorted(found, key=lambda one: (one.name != "torch", one.name.lower()))
+        needed.append(Dependency(name, least, pinned.get(_normal(name), ""), installed(name)))
+    return sorted(needed, key=lambda package: (package.name != "torch", package.name.lower()))
 
 
 def installed(name: str) -> str | None:
@@ -98,7 +98,7 @@ def _normal(name: str) -> str:
 def _release(version: str) -> tuple[int, ...]:
     """`2.13.0+cpu` as (2, 13), without the zeros at the end that mean nothing."""
     numbers = re.match(r"\d+(?:\.\d+)*", version)
-    parts = [int(one) for one in numbers[0].split(".")] if numbers else []
+    parts = [int(number) for number in numbers[0].split(".")] if numbers else []
     while parts and parts[-1] == 0:
         parts.pop()
     return tuple(parts)

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from keepmap.commands.guard import guarded
 from keepmap.commands.setup.dependencies import Dependency, dependencies, installed, repository
-from keepmap.commands.setup.symbols import mark
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["install_missing"]
+__all__ = ["described", "install_missing", "mark"]
 
 HELP = """python setup_visualization.py [--dry_run]
 
@@ -21,24 +19,23 @@ Installs the packages that keepmap needs and that are missing or too old into th
 pip. What is there is left as it is. --dry_run says what would be installed, and does not."""
 
 
-def install_missing(arguments: Sequence[str] | None = None) -> int:
-    """Run `setup_visualization.py`. Returns 0 when everything is there, 2 after an error (one line on stderr)."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    return guarded(lambda: _install(given))
+def install_missing(arguments: Sequence[str]) -> int:
+    """Run `setup_visualization.py` with these arguments. Returns 0: all is there, or a dry run said what is not.
 
-
-def _install(arguments: Sequence[str]) -> int:
+    Raises:
+        InputError: an unknown option, no pip, or a pip that fails.
+    """
     options = [argument.replace("-", "_") for argument in arguments]
     if any(option in ("_h", "__help") for option in options):
         print(HELP)
         return 0
-    for given, option in zip(arguments, options, strict=True):
+    for argument, option in zip(arguments, options, strict=True):
         if option != "__dry_run":
-            raise InputError(f'unknown option "{given}", {did_you_mean(given, ["--dry_run", "--help"])}')
+            raise InputError(f'unknown option "{argument}", {did_you_mean(argument, ["--dry_run", "--help"])}')
     root = repository()
     needed = dependencies(root)
-    for one in needed:
-        print(f"  {mark(one.ready)} {described(one)}")
+    for package in needed:
+        print(f"  {mark(package.ready)} {described(package)}")
     commands = _commands(needed, root)
     if not commands:
         print(f"{mark(True)} All dependencies installed; nothing to do")
@@ -58,19 +55,29 @@ def _install(arguments: Sequence[str]) -> int:
     return 0
 
 
-def described(one: Dependency) -> str:
-    """A package and how it stands: `torch 2.13.0`, `h5py is not installed`."""
-    if one.found is None:
-        return f"{one.name} is not installed"
-    return f"{one.name} {one.found}" + ("" if one.ready else f" is too old; {one.least} or newer is needed")
+def mark(good: bool) -> str:
+    """A tick or a cross, `✓` or `✗`; `[ok]` or `[--]` where stdout's encoding has neither."""
+    try:
+        "✓✗".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "[ok]" if good else "[--]"
+    return "✓" if good else "✗"
+
+
+def described(package: Dependency) -> str:
+    """A package and its state: `torch 2.13.0`, `h5py is not installed`."""
+    if package.version is None:
+        return f"{package.name} is not installed"
+    too_old = "" if package.ready else f" is too old; {package.least} or newer is needed"
+    return f"{package.name} {package.version}{too_old}"
 
 
 def _commands(needed: Sequence[Dependency], root: Path | None) -> list[list[str]]:
-    """What mends it: torch first and alone, then the rest, then the checkout itself, without looking further."""
-    missing = [one for one in needed if not one.ready]
+    """The calls of pip that install what is missing: torch first and alone, then the rest, then the checkout itself."""
+    missing = [package for package in needed if not package.ready]
     batches = [
-        [one.wanted for one in missing if one.name == "torch"],
-        [one.wanted for one in missing if one.name != "torch"],
+        [package.requirement for package in missing if package.name == "torch"],
+        [package.requirement for package in missing if package.name != "torch"],
         ["--no-deps", "--editable", str(root)] if root is not None and installed("keepmap") is None else [],
     ]
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
@@ -86,11 +93,10 @@ def _run(command: list[str]) -> None:
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         # The first of pip's lines says what is wrong; what follows are its explanations.
-        said = next(
-            (line for line in lines if line.lower().startswith("error:")), lines[-1] if lines else "it gave no reason"
-        )
+        last = lines[-1] if lines else "it gave no reason"
+        reason = next((line for line in lines if line.lower().startswith("error:")), last)
         raise InputError(
             f"pip could not install {' '.join(command[5:])} (exit code {done.returncode}): "
-            f"{said.removeprefix('ERROR:').removeprefix('error:').strip()}"
+            f"{reason.removeprefix('ERROR:').removeprefix('error:').strip()}"
         )
     sys.stderr.write(done.stderr)

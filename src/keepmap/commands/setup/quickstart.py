@@ -4,15 +4,12 @@ Until the dependencies are known to be there, this uses nothing but Python.
 """
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keepmap.commands.guard import guarded
 from keepmap.commands.setup.dependencies import dependencies, installed, repository
-from keepmap.commands.setup.install import described
-from keepmap.commands.setup.symbols import mark
+from keepmap.commands.setup.install import described, mark
 from keepmap.errors import InputError, KeepmapError
 
 __all__ = ["quickstart"]
@@ -33,7 +30,14 @@ NEXT = (
 
 @dataclass(frozen=True)
 class Check:
-    """One of the three checks: what it is called, whether all is well, the findings, and the command that mends it."""
+    """One of the three checks.
+
+    Attributes:
+        name: its headline, which says how it went.
+        good: whether all is well.
+        findings: what was looked at, each with whether it is well.
+        mend: the command that mends it; empty where all is well.
+    """
 
     name: str
     good: bool
@@ -41,13 +45,12 @@ class Check:
     mend: str = ""
 
 
-def quickstart(arguments: Sequence[str] | None = None) -> int:
-    """Run `quickstart.py`. Returns 0 when everything is there, 1 when something is missing, 2 after a wrong option."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    return guarded(lambda: _quickstart(given))
+def quickstart(arguments: Sequence[str]) -> int:
+    """Run `quickstart.py` with these arguments. Returns 0 when everything is there, 1 when something is missing.
 
-
-def _quickstart(arguments: Sequence[str]) -> int:
+    Raises:
+        InputError: there are arguments, and it takes none.
+    """
     if arguments:
         if arguments[0] in ("-h", "--help"):
             print(HELP)
@@ -85,13 +88,13 @@ def _show(check: Check) -> None:
 
 def _dependencies(root: Path | None) -> Check:
     needed = dependencies(root)
-    findings = [(one.ready, described(one)) for one in needed]
+    findings = [(package.ready, described(package)) for package in needed]
     if installed("keepmap") is None:
         findings.append((False, "keepmap itself is not installed"))
     good = all(ready for ready, _ in findings)
-    said = "All dependencies installed" if good else "Some dependencies are missing"
+    name = "All dependencies installed" if good else "Some dependencies are missing"
     mend = _command(root, "setup_visualization.py") if root else "python -m pip install --upgrade keepmap"
-    return Check(said, good, tuple(findings), mend)
+    return Check(name, good, tuple(findings), mend)
 
 
 def _trained_model(root: Path | None) -> Check:
@@ -112,8 +115,8 @@ def _trained_model(root: Path | None) -> Check:
     except (ImportError, OSError) as error:
         return Check("Trained model not usable", False, ((False, _one_line(error)),), _again("torch"))
     where = "the embedded agent (there is no checkpoint in runs/)" if newest is None else newest.as_posix()
-    said = f"{where}: {agent.config.model} for {agent.config.env}, {agent.step:,} updates"
-    return Check("Trained model available", True, ((True, said),))
+    finding = f"{where}: {agent.config.model} for {agent.config.env}, {agent.step:,} updates"
+    return Check("Trained model available", True, ((True, finding),))
 
 
 def _dataset(root: Path | None) -> Check:

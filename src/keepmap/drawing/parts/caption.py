@@ -1,8 +1,22 @@
 """The words above a figure: what was drawn, and by which rule it was chosen."""
 
+from pathlib import PureWindowsPath
+
 from keepmap.core.keep_map import KeepMap
 
-__all__ = ["describe", "rule_of"]
+__all__ = ["describe", "model_label", "rule_of"]
+
+
+def model_label(name: object) -> str:
+    """The name under which pictures show a model or an agent; `unnamed` where it has none.
+
+    Of a folder, a file or a hub id it is the last part: where somebody keeps a model is in no title.
+
+    >>> model_label("/home/me/runs/distilled/"), model_label("tiny"), model_label(None)
+    ('distilled', 'tiny', 'unnamed')
+    """
+    text = str(name or "unnamed")
+    return PureWindowsPath(text).name or text  # which reads both slashes
 
 
 def rule_of(keep_map: KeepMap) -> str:
@@ -21,7 +35,7 @@ def describe(keep_map: KeepMap) -> str:
     info = keep_map.info
     parts = [str(info.get("label") or info.get("method") or "KeepMap"), rule_of(keep_map)]
     if info.get("model"):
-        parts.append(str(info["model"]))
+        parts.append(model_label(info["model"]))
     chunk_size = info.get("chunk_size", 1)
     if chunk_size != 1:
         parts.append(f"chunks of {chunk_size}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from keepmap.core.files import make_folder, written_whole
+from keepmap.drawing.parts.arguments import AxesLike, flat_axes
 from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError, did_you_mean
 
@@ -14,23 +15,42 @@ __all__ = ["FORMATS", "picture_formats", "save_figure"]
 FORMATS = ("png", "svg", "pdf")
 
 
-def save_figure(figure: Figure, folder: str | Path, stem: str, formats: str | Sequence[str] = ("png",)) -> list[Path]:
-    """Write `folder/stem.<format>` for each format ("png", "svg", "pdf"; a string may name several, with commas).
+def save_figure(
+    figure: Figure | AxesLike,
+    folder: str | Path,
+    stem: str,
+    formats: str | Sequence[str] = ("png",),
+) -> list[Path]:
+    """Write a figure as `folder/stem.<format>`, once for each format.
 
     The figure's label (for the project's figures: what was drawn and with which parameters) goes into the file as its
     title; no date does. The figure stays open.
+
+    Args:
+        figure: the Figure, or Axes of it: what any of the functions of `keepmap.draw` returns.
+        folder: where the files go; made where it is missing.
+        stem: the files' name without its ending.
+        formats: of "png", "svg" and "pdf"; a string may name several, with commas.
 
     Returns:
         The paths, in the order of the formats.
 
     Raises:
-        InputError: an unknown format, or none; nothing is written then.
+        InputError: an unknown format, or none; no figure, or Axes of several; nothing is written then.
         OutputError: the folder or a file cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from matplotlib.figure import Figure
+    >>> from keepmap.draw import save_figure
+    >>> with TemporaryDirectory() as folder:
+    ...     [path.name for path in save_figure(Figure().add_subplot(), folder, "empty", "png,svg")]
+    ['empty.png', 'empty.svg']
     """
-    wanted = picture_formats(formats)
+    figure = _whole(figure)
+    names = picture_formats(formats)
     folder = make_folder(Path(folder))
     paths = []
-    for name in wanted:
+    for name in names:
         path = folder / f"{stem}.{name}"
         with written_whole(path) as temporary, figure_style():
             figure.savefig(temporary, format=name, dpi=figure.dpi, metadata=dict(_metadata(figure, name)))
@@ -44,16 +64,27 @@ def picture_formats(formats: str | Sequence[str]) -> list[str]:
     Raises:
         InputError: an unknown format, or none.
     """
-    names = formats.replace(",", " ").split() if isinstance(formats, str) else formats
-    wanted = [name.strip().lower().lstrip(".") for name in names]
-    if not wanted:
-        raise InputError(f"a figure was to be saved in no format; name one of {', '.join(FORMATS)}")
-    for name in wanted:
+    listed = formats.replace(",", " ").split() if isinstance(formats, str) else formats
+    names = [name.strip().lower().lstrip(".") for name in listed]
+    if not names:
+        raise InputError(f"`formats` is empty; name one or more of {', '.join(FORMATS)}")
+    for name in names:
         if name not in FORMATS:
             raise InputError(
-                f'a figure was to be saved as "{name}", which is not a format: {did_you_mean(name, FORMATS)}'
+                f'figures cannot be saved as "{name}", which is not a format: {did_you_mean(name, FORMATS)}'
             )
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(names))
+
+
+def _whole(drawn: Figure | AxesLike) -> Figure:
+    """The figure that Axes stand on; of a subfigure's, the one that holds it."""
+    if isinstance(drawn, Figure):
+        return drawn
+    axes = flat_axes("figure", drawn, "a Figure, Axes or a sequence of Axes")
+    figures = {id(root): root for ax in axes if (root := ax.get_figure(root=True)) is not None}
+    if len(figures) != 1:
+        raise InputError(f"expected Axes of one figure as `figure`, got those of {len(figures)}; save each by itself")
+    return next(iter(figures.values()))
 
 
 def _metadata(figure: Figure, name: str) -> Mapping[str, str | None]:

@@ -40,7 +40,7 @@ def layer_index(profile: AttentionProfile, layer: int | None) -> int:
         return len(profile.layers) - 1
     if layer not in profile.layers:
         known = ", ".join(map(str, profile.layers))
-        raise InputError(f"layer {layer} was to be drawn, the profile has layers {known}; use one of those")
+        raise InputError(f"layer={layer} is not in the profile, which has layers {known}; use one of those")
     return profile.layers.index(layer)
 
 
@@ -128,8 +128,8 @@ def positions_of(profile: AttentionProfile, most: int, tokens: bool = True) -> P
 
 
 def _numbers(n: int, most: int) -> list[int]:
-    found = MaxNLocator(nbins=most, integer=True, steps=[1, 2, 4, 5, 10]).tick_values(0, max(1, n - 1))
-    return [int(place) for place in found if 0 <= place <= n - 1]
+    ticks = MaxNLocator(nbins=most, integer=True, steps=[1, 2, 4, 5, 10]).tick_values(0, max(1, n - 1))
+    return [int(place) for place in ticks if 0 <= place <= n - 1]
 
 
 def _starts(profile: AttentionProfile) -> Integer[np.ndarray, " E"]:

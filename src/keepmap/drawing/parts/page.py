@@ -1,6 +1,5 @@
-"""Where things stand on a figure: panels placed by inches and whole pixels, the title and the legend above them."""
+"""Where things stand on a figure: panels placed by inches and whole pixels, lines at zones, the axis of positions."""
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,13 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import ScaledTranslation
 
 from keepmap.drawing.parts.style import DPI, EVICTED, KEPT, SINK_LINE, WINDOW_LINE, ramp
 
 __all__ = [
     "Boundary",
-    "Heading",
     "blank_figure",
     "boundaries",
     "kept_legend",
@@ -26,9 +23,6 @@ __all__ = [
     "swatch",
     "width_in_points",
 ]
-
-_LINE = 14.0
-"""Points from one line of text to the next."""
 
 _DASHES = (0, (4.0, 2.5))
 
@@ -70,84 +64,6 @@ def boundaries(n: int, n_sink: int, window: int) -> tuple[Boundary, ...]:
         Boundary(n - window, WINDOW_LINE, "start of window"),
     )
     return tuple(line for line in lines if 0 < line.x < n)
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A title, a line of statistics under it and a legend, wrapped to the width that they stand above.
-
-    Attributes:
-        title: the first line, bold.
-        statistics: what was measured; wrapped between its parts only.
-        legend: the legend's entries.
-        width: the width of the axes below, in points.
-        lift: what stands between the axes and the legend, in points.
-    """
-
-    title: str
-    statistics: Sequence[str]
-    legend: Sequence[Artist]
-    width: float
-    lift: float = 0.0
-
-    @property
-    def height(self) -> float:
-        """Inches that it needs above the axes."""
-        return (self.lift + (len(self._title_lines) + self._rows_below_title) * _LINE + 12) / 72
-
-    def draw(self, ax: Axes) -> None:
-        """Put it above `ax`, in figure or user axes alike."""
-        ax.legend(
-            handles=list(self.legend),
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            bbox_transform=ax.transAxes + ScaledTranslation(0, self.lift / 72, ax.figure.dpi_scale_trans),
-            ncols=self._legend_columns,
-            frameon=False,
-            fontsize=9,
-            borderaxespad=0.4,
-            borderpad=0.0,
-            handlelength=1.6,
-            columnspacing=1.4,
-            labelspacing=0.3,
-        )
-        above_legend = self.lift + self._legend_rows * _LINE + 7
-        ax.annotate(
-            "\n".join(self._statistics_lines),
-            (0, 1),
-            (0, above_legend),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=9,
-            va="bottom",
-            parse_math=False,
-        )
-        above_statistics = above_legend + len(self._statistics_lines) * _LINE
-        title = ax.set_title("\n".join(self._title_lines), loc="left", pad=above_statistics, fontsize=11)
-        title.set(fontweight="bold", parse_math=False)
-
-    @property
-    def _title_lines(self) -> list[str]:
-        return textwrap.wrap(self.title, max(10, int(self.width / 7.2))) or [""]
-
-    @property
-    def _statistics_lines(self) -> list[str]:
-        unbroken = " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in self.statistics)
-        lines = textwrap.wrap(unbroken, max(10, int(self.width / 5.3)), break_long_words=False)
-        return [line.replace("\N{NO-BREAK SPACE}", " ").removesuffix(" ·").removeprefix("· ") for line in lines]
-
-    @property
-    def _legend_columns(self) -> int:
-        widths = [35 + 5.3 * len(str(entry.get_label())) for entry in self.legend]
-        return max(1, len(widths) if sum(widths) <= self.width else int(self.width / max(widths)))
-
-    @property
-    def _legend_rows(self) -> int:
-        return -(-len(self.legend) // self._legend_columns)
-
-    @property
-    def _rows_below_title(self) -> int:
-        return self._legend_rows + len(self._statistics_lines)
 
 
 def blank_figure(width: float, height: float, label: str) -> Figure:

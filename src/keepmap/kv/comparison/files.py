@@ -1,84 +1,94 @@
-"""From finished results to the comparison, and to its files."""
+"""The files of a comparison: where they are, writing them, reading them again, clearing an earlier run's."""
 
-import platform
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy
-import torch
 from safetensors import SafetensorError, safe_open
 
-from keepmap import __version__
+from keepmap.core.files import remove_files, write_json
 from keepmap.core.keep_map import FORMAT as KEEP_MAP_FORMAT
-from keepmap.errors import OutputError
-from keepmap.kv.comparison.plan import BASELINE, validates
-from keepmap.kv.comparison.results import Comparison, SampleResult, is_sample_result, write_json
-from keepmap.kv.comparison.rows import summarise
-from keepmap.kv.comparison.session import NO_CHUNKING, Facts, keep_map_path
+from keepmap.core.keep_map import KeepMap
+from keepmap.kv.comparison.plan import MethodPlan
+from keepmap.kv.comparison.results import (
+    Comparison,
+    MethodResult,
+    is_sample_result,
+    write_sample_result,
+)
+from keepmap.kv.comparison.rows import ResultKey
+from keepmap.kv.comparison.session import Finished
 from keepmap.kv.method import methods
 
 __all__ = [
-    "ResultKey",
-    "build_comparison",
+    "DETAILED",
+    "PACKAGES",
+    "SavedKeepMaps",
     "clear_results",
-    "complete_samples",
-    "remove_files",
-    "versions",
+    "keep_map_path",
+    "label_stem",
+    "sample_folder",
+    "sample_result_path",
     "write_comparison",
+    "write_finished",
 ]
 
-ResultKey = tuple[int, str]
-"""(sample, method)."""
-
-LABELS = {NO_CHUNKING: "Baseline (No Chunking)", BASELINE: "Baseline (Chunked)"}
+PACKAGES = ("torch", "transformers", "numpy")
+"""What takes part in a number, beside keepmap and Python."""
 DETAILED, SUMMARY, TIMINGS = "detailed_results.json", "comparison_summary.json", "timings.json"
 
 
-def versions() -> dict[str, str]:
-    """Of everything that takes part in a number."""
-    import transformers
-
-    return {
-        "keepmap": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "numpy": numpy.__version__,
-    }
+def label_stem(label: str) -> str:
+    """A method's label as the beginning of a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", label)
 
 
-def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) -> list[int]:
-    """The samples that every method is done with."""
-    keys = [NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans)]
-    return [sample for sample in range(facts.n_samples) if all((sample, key) in results for key in keys)]
+def keep_map_path(output_dir: Path, label: str) -> Path:
+    """Where the KeepMap of a method's first sample is."""
+    return output_dir / f"{label_stem(label)}_keepmap.safetensors"
 
 
-def build_comparison(
-    results: Mapping[ResultKey, SampleResult], facts: Facts, configuration: Mapping[str, Any], seed: int
-) -> Comparison | None:
-    """A row per method over the samples that all of them are done with; None where there is no such sample.
+def sample_folder(output_dir: Path) -> Path:
+    """Where the results of single samples are."""
+    return output_dir / "samples"
 
-    The order in which results came in does not matter.
+
+def sample_result_path(output_dir: Path, sample: int, method: str) -> Path:
+    """Where one method's result on one sample is."""
+    return sample_folder(output_dir) / f"sample_{sample:05d}_{method}.json"
+
+
+def write_finished(output_dir: Path, finished: Finished, plans: Sequence[MethodPlan]) -> None:
+    """Write the result of one method on one sample, and of the first sample the KeepMap too.
+
+    Raises:
+        OutputError: one cannot be written.
     """
-    samples = complete_samples(results, facts)
-    if not samples:
-        return None
-    by_method = {
-        key: [results[sample, key] for sample in samples]
-        for key in (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
-    }
-    baseline = by_method[BASELINE]
-    rows = [summarise(plan.label, by_method[plan.key], baseline, plan, seed) for plan in facts.plans]
-    return Comparison(
-        configuration,
-        summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None, seed),
-        summarise(LABELS[BASELINE], baseline, baseline, None, seed),
-        tuple(sorted(rows, key=lambda row: row.avg_nll)),
-        tuple(result for sample in samples for result in (by_method[key][samples.index(sample)] for key in by_method)),
-        len(samples) == facts.n_samples,
-        len(samples) if validates(facts.plans) else None,
-    )
+    result = finished.result
+    write_sample_result(sample_result_path(output_dir, result.sample, result.method), result)
+    if finished.keep_map is not None and result.sample == 0:
+        label = next(plan.label for plan in plans if plan.key == result.method)
+        finished.keep_map.save(keep_map_path(output_dir, label))
+
+
+class SavedKeepMaps(Mapping[str, KeepMap]):
+    """The KeepMaps of the first sample by method, each read from its file when it is looked up; those that are there.
+
+    Raises:
+        InputError: at the look-up, a file that is damaged.
+    """
+
+    def __init__(self, folder: Path, rows: Iterable[MethodResult]) -> None:
+        self._paths = {row.method_key: keep_map_path(folder, row.method) for row in rows}
+
+    def __getitem__(self, method: str) -> KeepMap:
+        return KeepMap.load(self._paths[method])
+
+    def __iter__(self) -> Iterator[str]:
+        return (method for method, path in self._paths.items() if path.is_file())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def clear_results(output_dir: Path) -> None:
@@ -89,26 +99,9 @@ def clear_results(output_dir: Path) -> None:
     Raises:
         OutputError: one cannot be removed.
     """
-    samples = [path for path in (output_dir / "samples").glob("sample_*.json") if is_sample_result(path)]
+    samples = [path for path in sample_folder(output_dir).glob("sample_*.json") if is_sample_result(path)]
     maps = [keep_map_path(output_dir, method.label) for method in methods().values()]
     remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *filter(_is_keep_map, maps)])
-
-
-def remove_files(paths: Iterable[Path]) -> None:
-    """Remove those of them that are files.
-
-    Raises:
-        OutputError: one cannot be removed.
-    """
-    for path in paths:
-        try:
-            if path.is_file():
-                path.unlink()
-        except OSError as error:
-            raise OutputError(
-                f"cannot remove {path} of an earlier run: {error.strerror or error}; name another folder with "
-                "--output_dir"
-            ) from error
 
 
 def _is_keep_map(path: Path) -> bool:

@@ -2,23 +2,30 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 from keepmap.errors import InputError, did_you_mean
 from keepmap.kv.choosing import Budget, Protection
 from keepmap.kv.method import Method, method_class, method_names
 
-__all__ = ["BASELINE", "MethodPlan", "Plan", "plan_methods", "validates"]
+__all__ = ["BASELINE", "MethodPlan", "Plan", "check_chunk_size", "plan_methods", "validates"]
 
 BASELINE = "baseline"
 STREAMING, VALIDATION = "streaming_llm", "random_validation"
+EXAMPLE = "'{\"kvzap\": -7}'"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MethodPlan:
-    """One method with the rule that decides (a threshold, or else a density) and what is protected."""
+    """One method with the rule that decides (a threshold, or else a density) and what is protected.
+
+    Attributes:
+        key: its name in results and files. label: its name in tables.
+        instance: the method itself where one was given; None where its name was.
+    """
 
     key: str
     label: str
@@ -26,76 +33,86 @@ class MethodPlan:
     density: float | None
     n_sink: int
     window: int
+    instance: Method | None = None
 
     def rule(self) -> str:
-        """The rule in words, as tables and headers print it."""
+        """The rule as tables and headers print it: "density=0.2"."""
         return f"density={self.density:g}" if self.threshold is None else f"threshold={self.threshold:g}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The methods beside the baseline, in the order asked for; whether `all` were, and which of them are left out."""
+    """The methods beside the baseline, in the order of the request; whether that was `all`, and which are left out."""
 
     methods: tuple[MethodPlan, ...]
-    asked_for_all: bool
+    is_all: bool
     left_out: tuple[str, ...]
 
 
 def plan_methods(
-    methods: str | Sequence[str] = "all",
+    methods: Any = "all",
     *,
     thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
     n_sink: int | None = None,
-    sliding_window_size: int = Method.window,
+    window: int = Method.window,
     h2o_local_window_size: int | None = None,
 ) -> Plan:
     """Turn the options into one plan per method.
 
     Args:
-        methods: names, separated by commas or spaces where they are one string; "all" for every method.
+        methods: names and instances; names may be separated by commas or spaces in one string. "all" for every method.
         thresholds: name -> threshold, or the same as JSON; such a method runs under the threshold rule.
         density: puts every method under the budget rule at this density.
-        n_sink: for the methods that have sinks by default. sliding_window_size: for all but `h2o`, which has its own.
+        n_sink: for the methods that have sinks by default.
+        window: for the methods that declare no window of their own.
+        h2o_local_window_size: for the methods whose `window_option` has this name.
 
     Raises:
         InputError: an unknown method, or a number that no rule can work with.
     """
-    names, asked_for_all = _names(methods)
-    given = _thresholds(thresholds, names)
+    chosen, is_all = _chosen(methods)
+    limits = _thresholds(thresholds, chosen)
     if density is not None:
         Budget(density=density)
-        if given:
+        if limits:
             raise InputError(
-                f"a threshold for {next(iter(given))} and --density {density:g} were asked for; "
-                "--density puts every method under the budget rule, so leave one of them out"
+                f"expected either `thresholds` or `density`, got a threshold for {next(iter(limits))} and "
+                f"density={density:g}; `density` puts every method under the budget rule, so leave one of them out"
             )
     if n_sink is not None:
         Protection(n_sink=n_sink)
-    Protection(window=sliding_window_size)
-    if h2o_local_window_size is not None:
-        Protection(window=h2o_local_window_size)
+    windows = {"window": window, "h2o_local_window_size": h2o_local_window_size}
+    for size in windows.values():
+        if size is not None:
+            Protection(window=size)
     plans: list[MethodPlan] = []
     left_out: list[str] = []
-    for name in names:
-        method = method_class(name)
-        if density is not None and name == VALIDATION:
-            reason = f"{name} is Random with threshold 1.0, it has no budget rule; leave it out with --density"
-            if not asked_for_all:
-                raise InputError(reason)
-            left_out.append(f"{name} (--density puts every method under the budget rule)")
+    for key, method in chosen.items():
+        if density is not None and key == VALIDATION:
+            if not is_all:
+                raise InputError(
+                    f"{key} is Random with threshold 1.0, it has no budget rule; leave it out with `density`"
+                )
+            left_out.append(f"{key} (`density` puts every method under the budget rule)")
             continue
-        # A window that a method declares for itself is part of the method.
-        window = sliding_window_size if method.window == Method.window else method.window
-        if name == "h2o" and h2o_local_window_size is not None:
-            window = h2o_local_window_size
-        plans.append(_plan(method, given.get(name), density, n_sink, window))
-    return Plan(tuple(plans), asked_for_all, tuple(left_out))
+        plans.append(_plan(key, method, limits.get(key), density, n_sink, windows))
+    return Plan(tuple(plans), is_all, tuple(left_out))
+
+
+def check_chunk_size(chunk_size: int) -> None:
+    """Refuse it before a model is loaded.
+
+    Raises:
+        InputError: it is below 1.
+    """
+    if chunk_size < 1:
+        raise InputError(f"expected a chunk of 1 query or more (1 is exact decoding), got chunk_size={chunk_size}")
 
 
 def validates(plans: Sequence[MethodPlan]) -> bool:
     """Whether StreamingLLM and Random(threshold=1.0) both run as they are, so that their results must be equal."""
-    by_key = {plan.key: plan for plan in plans}
+    by_key = {plan.key: plan for plan in plans if plan.instance is None}
     if not by_key.keys() >= {STREAMING, VALIDATION}:
         return False
     streaming, random = by_key[STREAMING], by_key[VALIDATION]
@@ -107,46 +124,97 @@ def validates(plans: Sequence[MethodPlan]) -> bool:
 
 
 def _plan(
-    method: type[Method], threshold: float | None, density: float | None, n_sink: int | None, window: int
+    key: str,
+    method: Method | type[Method],
+    threshold: float | None,
+    density: float | None,
+    n_sink: int | None,
+    windows: Mapping[str, int | None],
 ) -> MethodPlan:
     if threshold is None and density is None:
         threshold, density = method.threshold, None if method.threshold is not None else method.density
-    sinks = n_sink if n_sink is not None and method.n_sink > 0 else method.n_sink
-    return MethodPlan(method.name, method.label, threshold, density, sinks, window)
+    # A window that a method declares for itself is part of the method; an option of its own may still change it.
+    option = method.window_option or ("window" if method.window == Method.window else None)
+    size = None if option is None else windows.get(option)
+    return MethodPlan(
+        key=key,
+        # Of several methods of one name, the key says which.
+        label=method.label + key.removeprefix(method.name).replace("_", " "),
+        threshold=threshold,
+        density=density,
+        n_sink=n_sink if n_sink is not None and method.n_sink > 0 else method.n_sink,
+        window=method.window if size is None else size,
+        instance=method if isinstance(method, Method) else None,
+    )
 
 
-def _names(methods: str | Sequence[str]) -> tuple[list[str], bool]:
-    """The methods without the baseline, which always runs, each once; and whether `all` were asked for."""
-    parts = [methods] if isinstance(methods, str) else list(methods)
-    names = [name for part in parts for name in part.replace(",", " ").split()]
-    if not names:
-        raise InputError(f"no method was asked for; name some, or all of them with --methods all: {_known()}")
-    asked_for_all = "all" in names
-    if asked_for_all:
-        names = list(method_names())
-    for name in names:
-        if name not in method_names():
-            raise InputError(f'unknown method "{name}", {did_you_mean(name, (*method_names(), "all"))}')
-    return [name for name in dict.fromkeys(names) if name != BASELINE], asked_for_all
+def _chosen(methods: Any) -> tuple[dict[str, Method | type[Method]], bool]:
+    """Key -> method without the baseline, which always runs, each name once; and whether `all` are among them."""
+    if isinstance(methods, str | Method | type) or not isinstance(methods, Iterable):
+        methods = [methods]
+    parts = [part for item in methods for part in (item.replace(",", " ").split() if isinstance(item, str) else [item])]
+    if not parts:
+        raise InputError(f'no method in `methods`; name some, or all of them with methods="all": {_known()}')
+    for part in parts:
+        _check_method(part)
+    is_all = "all" in parts
+    if is_all:
+        parts = [*method_names(), *(part for part in parts if isinstance(part, Method))]
+    chosen: dict[str, Method | type[Method]] = {}
+    for part in parts:
+        if isinstance(part, Method):
+            chosen[_free_key(part.name, {*chosen, *(name for name in parts if isinstance(name, str))})] = part
+        elif part != BASELINE:
+            chosen[part] = method_class(part)
+    return chosen, is_all
 
 
-def _thresholds(thresholds: str | Mapping[str, float | Real] | None, names: Sequence[str]) -> dict[str, float]:
+def _check_method(method: object) -> None:
+    if isinstance(method, str):
+        if method not in (*method_names(), "all"):
+            raise InputError(f'unknown method "{method}", {did_you_mean(method, (*method_names(), "all"))}')
+        return
+    if isinstance(method, type) and issubclass(method, Method):
+        raise InputError(
+            f"expected names and instances in `methods`, got the class {method.__name__}; make an instance"
+        )
+    if not isinstance(method, Method):
+        raise InputError(
+            f"expected names and instances in `methods`, got a {type(method).__name__}; a method of your own derives "
+            "from Scored or Received"
+        )
+    for attribute in ("name", "label"):
+        if not isinstance(getattr(method, attribute, None), str):
+            raise InputError(f"{type(method).__name__} has no `{attribute}`; a method declares its `name` and `label`")
+
+
+def _free_key(name: str, taken: Collection[str]) -> str:
+    """The method's name, numbered where it is taken: "mine", "mine_2"."""
+    key, number = name, 1
+    while key in taken:
+        number += 1
+        key = f"{name}_{number}"
+    return key
+
+
+def _thresholds(thresholds: str | Mapping[str, float | Real] | None, chosen: Collection[str]) -> dict[str, float]:
     if thresholds is None:
         return {}
     if isinstance(thresholds, str):
         try:
             thresholds = json.loads(thresholds)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"--thresholds is not JSON ({error}); write it as '{{\"kvzap\": -7}}'") from None
+            raise InputError(f"`thresholds` is not JSON ({error}); write it as {EXAMPLE}") from None
     if not isinstance(thresholds, Mapping):
-        raise InputError("--thresholds must name methods; write it as '{\"kvzap\": -7}'")
+        raise InputError(f"`thresholds` must name methods; write it as {EXAMPLE}")
+    known = [*method_names(), *(key for key in chosen if key not in method_names())]
     for name in thresholds:
-        if name not in method_names():
-            raise InputError(f'--thresholds names the unknown method "{name}", {did_you_mean(name, method_names())}')
+        if name not in known:
+            raise InputError(f'`thresholds` names the unknown method "{name}", {did_you_mean(str(name), known)}')
         if name == BASELINE:
-            raise InputError("the baseline keeps everything and has no threshold; leave it out of --thresholds")
-        if name not in names:
-            raise InputError(f"--thresholds names {name}, which is not run; add it to --methods ({', '.join(names)})")
+            raise InputError("the baseline keeps everything and has no threshold; leave it out of `thresholds`")
+        if name not in chosen:
+            raise InputError(f"`thresholds` names {name}, which is not run; add it to `methods` ({', '.join(chosen)})")
     return {name: _number(name, value) for name, value in thresholds.items()}
 
 

@@ -1,13 +1,14 @@
-"""The values that an evaluation gives: one per method and sample, one per method, one for the whole comparison."""
+"""The values that a comparison gives: one per method and sample, one per method, one for the whole of it."""
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keepmap.core.files import write_json
+from keepmap.core.keep_map import KeepMap
+from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = [
@@ -17,11 +18,23 @@ __all__ = [
     "SampleResult",
     "is_sample_result",
     "read_sample_result",
-    "write_json",
     "write_sample_result",
 ]
 
 FORMAT = "keepmap-sample/1"
+COLUMNS = (
+    "method",
+    "avg_nll",
+    "nll_delta",
+    "nll_delta_low",
+    "nll_delta_high",
+    "perplexity",
+    "density_overall",
+    "density_compressible",
+    "footprint",
+    "kl",
+    "top1_agreement",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Counts:
         return self.n_compressible_kept / self.n_compressible if self.n_compressible else 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SampleResult:
     """What one method did to one sample.
 
@@ -88,7 +101,7 @@ class SampleResult:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MethodResult:
     """One method over all samples: a row of the table, with the keys of `comparison_summary.json`.
 
@@ -138,8 +151,8 @@ class MethodResult:
                 raise ImpossibleResultError(f"the {name} of {self.method} is {value}; it must lie in [0, 1]")
 
 
-@dataclass(frozen=True)
-class Comparison(Mapping[str, Any]):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Comparison(ResultTable, Mapping[str, Any]):
     """A finished (or interrupted) comparison. As a mapping, it is what `detailed_results.json` holds.
 
     Attributes:
@@ -149,6 +162,8 @@ class Comparison(Mapping[str, Any]):
         samples: every result the rows were made of, by sample and then in the order the methods ran.
         complete: whether all methods ran on all samples.
         validated: on how many samples StreamingLLM was checked to equal Random(threshold=1.0); None if not both ran.
+        keep_maps: what each method kept of the first sample, by its key, to be drawn; no part of the document. Those of
+            a comparison that was written are read from its folder when they are looked up.
     """
 
     configuration: Mapping[str, Any]
@@ -158,6 +173,38 @@ class Comparison(Mapping[str, Any]):
     samples: tuple[SampleResult, ...]
     complete: bool
     validated: int | None
+    keep_maps: Mapping[str, KeepMap] = field(default_factory=dict, compare=False)
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """One dictionary per method, both baselines first, then from the lowest NLL to the highest."""
+        return [asdict(row) for row in (self.baseline_no_chunking, self.baseline, *self.methods)]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Costs, densities and agreement."""
+        return COLUMNS
+
+    @property
+    def caption(self) -> str:
+        """The model, the samples, and what the costs are against."""
+        n, name = self.baseline.n_samples, str(self.configuration.get("model_name", "the model"))
+        return (
+            f"{name if name.isprintable() else ascii(name)}: {n} sample{'s' * (n > 1)}, "
+            f"{self.baseline.total_tokens:,} predicted tokens; costs against {self.baseline.method}"
+        )
+
+    def __repr__(self) -> str:
+        if self.methods:
+            best = self.methods[0]
+            answer = (
+                f"{best.method} costs least: {best.nll_delta:+.4f} nats of NLL per token at density "
+                f"{best.density_overall:.2%}, of {len(self.methods)} method{'s' * (len(self.methods) > 1)}"
+            )
+        else:
+            answer = f"no method beside the baseline, whose NLL is {self.baseline.avg_nll:.4f} per token"
+        unfinished = "" if self.complete else "; it was stopped before its end"
+        return f"Comparison: {answer}\n  {self.caption}{unfinished}"
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -168,7 +215,7 @@ class Comparison(Mapping[str, Any]):
             "baseline": asdict(self.baseline),
             "methods": {
                 row.method_key: asdict(row)
-                | {"samples": [asdict(one) for one in self.samples if one.method == row.method_key]}
+                | {"samples": [asdict(sample) for sample in self.samples if sample.method == row.method_key]}
                 for row in rows
             },
             "comparison": [asdict(row) for row in self.methods],

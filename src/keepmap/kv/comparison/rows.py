@@ -1,14 +1,21 @@
-"""From the samples' results to a row per method."""
+"""From the samples' results to a row per method, and to the comparison."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from keepmap.core.bootstrap import bootstrap_interval
+from keepmap.core.intervals import bootstrap_interval
 from keepmap.errors import ImpossibleResultError
-from keepmap.kv.comparison.plan import MethodPlan
-from keepmap.kv.comparison.results import MethodResult, SampleResult
+from keepmap.kv.comparison.plan import BASELINE, MethodPlan, validates
+from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
+from keepmap.kv.comparison.session import NO_CHUNKING, Facts
 
-__all__ = ["summarise"]
+__all__ = ["ResultKey", "build_comparison", "complete_samples", "summarise"]
+
+ResultKey = tuple[int, str]
+"""(sample, method)."""
+
+LABELS = {NO_CHUNKING: "Baseline (No Chunking)", BASELINE: "Baseline (Chunked)"}
 
 
 def summarise(
@@ -27,23 +34,23 @@ def summarise(
     Raises:
         ImpossibleResultError: a perplexity that no float can hold, or a baseline without any uncertainty.
     """
-    assert [one.sample for one in results] == [one.sample for one in baseline] and results
-    tokens = sum(one.n_predicted for one in results)
-    nll = math.fsum(one.nll for one in results) / tokens
-    baseline_nll = math.fsum(one.nll for one in baseline) / tokens
+    assert [result.sample for result in results] == [result.sample for result in baseline] and results
+    tokens = sum(result.n_predicted for result in results)
+    nll = math.fsum(result.nll for result in results) / tokens
+    baseline_nll = math.fsum(result.nll for result in baseline) / tokens
     if baseline_nll <= 0:
         raise ImpossibleResultError(f"the baseline's NLL is {baseline_nll}: the model is certain of every token")
     ppl, baseline_ppl = _perplexity(nll, label), _perplexity(baseline_nll, "the baseline")
     low, high = bootstrap_interval(
-        [one.nll - base.nll for one, base in zip(results, baseline, strict=True)],
-        [one.n_predicted for one in results],
+        [result.nll - base.nll for result, base in zip(results, baseline, strict=True)],
+        [result.n_predicted for result in results],
         seed,
     )
-    entries = sum((one.entries for one in results[1:]), start=results[0].entries)
-    counted = sum((one.tokens for one in results[1:]), start=results[0].tokens)
+    entries = sum((result.entries for result in results[1:]), start=results[0].entries)
+    counted = sum((result.tokens for result in results[1:]), start=results[0].tokens)
     # A footprint is a share of the dense cache's size summed over the steps, n (n + 1) / 2.
-    steps = [one.n_tokens * (one.n_tokens + 1) // 2 for one in results]
-    held = math.fsum(one.footprint * n for one, n in zip(results, steps, strict=True))
+    steps = [result.n_tokens * (result.n_tokens + 1) // 2 for result in results]
+    held = math.fsum(result.footprint * n for result, n in zip(results, steps, strict=True))
     threshold = None if plan is None else plan.threshold
     return MethodResult(
         method=label,
@@ -63,12 +70,45 @@ def summarise(
         token_density_overall=counted.density(),
         token_density_compressible=counted.compressible_density(),
         footprint=min(held / sum(steps), 1.0),
-        kl=math.fsum(one.kl for one in results) / tokens,
-        top1_agreement=sum(one.n_agreed for one in results) / tokens,
+        kl=math.fsum(result.kl for result in results) / tokens,
+        top1_agreement=sum(result.n_agreed for result in results) / tokens,
         threshold=threshold if threshold is None or math.isfinite(threshold) else str(threshold),
         density=None if plan is None else plan.density,
         n_sink=None if plan is None else plan.n_sink,
         window=None if plan is None else plan.window,
+    )
+
+
+def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) -> list[int]:
+    """The samples that every method is done with."""
+    keys = [NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans)]
+    return [sample for sample in range(facts.n_samples) if all((sample, key) in results for key in keys)]
+
+
+def build_comparison(
+    results: Mapping[ResultKey, SampleResult], facts: Facts, configuration: Mapping[str, Any], seed: int
+) -> Comparison | None:
+    """A row per method over the samples that all of them are done with; None where there is no such sample.
+
+    The order in which results came in does not matter.
+    """
+    samples = complete_samples(results, facts)
+    if not samples:
+        return None
+    by_method = {
+        key: [results[sample, key] for sample in samples]
+        for key in (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
+    }
+    baseline = by_method[BASELINE]
+    rows = [summarise(plan.label, by_method[plan.key], baseline, plan, seed) for plan in facts.plans]
+    return Comparison(
+        configuration=configuration,
+        baseline_no_chunking=summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None, seed),
+        baseline=summarise(LABELS[BASELINE], baseline, baseline, None, seed),
+        methods=tuple(sorted(rows, key=lambda row: row.avg_nll)),
+        samples=tuple(results[sample, key] for sample in samples for key in by_method),
+        complete=len(samples) == facts.n_samples,
+        validated=len(samples) if validates(facts.plans) else None,
     )
 
 

@@ -1,6 +1,5 @@
-"""Every method on every sample: what a worker does, sample by sample, each result on disk as soon as it is there."""
+"""Every method on every sample: what a process that has the model does, sample by sample; it writes nothing."""
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from torch import Tensor
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, ModelError
-from keepmap.kv.comparison.likelihood import measure_likelihood
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
-from keepmap.kv.comparison.results import Counts, SampleResult, write_sample_result
+from keepmap.kv.comparison.results import Counts, SampleResult
 from keepmap.kv.data.texts import Sample, Samples, read_texts, tokenize_texts
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.resolve import resolve_method
+from keepmap.kv.likelihood import measure_likelihood
 from keepmap.kv.method import Method
 from keepmap.language_model import LanguageModel, load_language_model
 
@@ -30,18 +29,16 @@ __all__ = [
     "Job",
     "Session",
     "evaluate_sample",
-    "keep_map_path",
-    "label_stem",
+    "make_session",
     "open_session",
-    "sample_result_path",
 ]
 
 NO_CHUNKING = "baseline_no_chunking"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a process has to know to evaluate samples; plain values, so that it can be sent to one."""
+    """What a process has to know to evaluate samples of a file; plain values, so that it can be sent to one."""
 
     data_path: str
     text_field: str
@@ -57,7 +54,7 @@ class Job:
     output_dir: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is known once the model is loaded; the same in every process of a run."""
 
@@ -71,23 +68,29 @@ class Facts:
     device: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Session:
     """A process that is ready: the model, the samples, and the methods in the order of the plans."""
 
-    job: Job
     facts: Facts
     language_model: LanguageModel
     samples: tuple[Sample, ...]
     methods: Mapping[str, Method]
+    chunk_size: int
+    seed: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """One method is done with one sample, and its result is on disk."""
+    """One method is done with one sample.
+
+    Attributes:
+        keep_map: what the method kept, in the process that found it; None for the baselines, which keep everything.
+    """
 
     result: SampleResult
     seconds: float
+    keep_map: KeepMap | None = None
 
 
 def open_session(job: Job, device: str) -> Session:
@@ -106,24 +109,68 @@ def open_session(job: Job, device: str) -> Session:
         max_positions=language_model.max_positions,
         model_name=language_model.name,
     )
+    return make_session(
+        language_model,
+        samples,
+        job.plan,
+        chunk_size=job.chunk_size,
+        seed=job.seed,
+        kvzap_scorer_model=job.kvzap_scorer_model,
+        kvzap_model_type=job.kvzap_model_type,
+    )
+
+
+def make_session(
+    language_model: LanguageModel,
+    samples: Samples,
+    plan: Plan,
+    *,
+    chunk_size: int,
+    seed: int,
+    kvzap_scorer_model: str | None = None,
+    kvzap_model_type: str = "mlp",
+) -> Session:
+    """A session with a model that is loaded; it loads what the methods need beside.
+
+    Raises:
+        ModelError: no surrogate for a method that was named.
+    """
     methods: dict[str, Method] = {}
-    left_out = list(job.plan.left_out)
-    for plan in job.plan.methods:
+    left_out = list(plan.left_out)
+    for method in plan.methods:
+        if method.instance is not None:
+            methods[method.key] = method.instance
+            continue
         try:
-            methods[plan.key] = resolve_method(
-                plan.key,
+            methods[method.key] = resolve_method(
+                method.key,
                 language_model,
-                kvzap_scorer_model=job.kvzap_scorer_model,
-                kvzap_model_type=job.kvzap_model_type,
+                kvzap_scorer_model=kvzap_scorer_model,
+                kvzap_model_type=kvzap_model_type,
             )
         except ModelError as error:
             # Who asked for all methods did not ask for a surrogate that may not exist.
-            if not job.plan.asked_for_all or job.kvzap_scorer_model is not None:
+            if not plan.is_all or kvzap_scorer_model is not None:
                 raise
-            left_out.append(f"{plan.key} ({error})")
-    plans = tuple(plan for plan in job.plan.methods if plan.key in methods)
-    facts = _facts(language_model, samples, plans, tuple(left_out))
-    return Session(job, facts, language_model, samples.samples, methods)
+            left_out.append(f"{method.key} ({error})")
+    facts = Facts(
+        plans=tuple(method for method in plan.methods if method.key in methods),
+        left_out=tuple(left_out),
+        n_samples=len(samples.samples),
+        skipped_lines=samples.skipped_lines,
+        n_layers=language_model.n_layers,
+        n_kv_heads=language_model.n_kv_heads,
+        dtype=str(language_model.dtype).removeprefix("torch."),
+        device=language_model.device.type,
+    )
+    return Session(
+        facts=facts,
+        language_model=language_model,
+        samples=samples.samples,
+        methods=methods,
+        chunk_size=chunk_size,
+        seed=seed,
+    )
 
 
 def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
@@ -134,7 +181,7 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
             Random(threshold=1.0) disagree.
         ModelError: the device's memory is too small.
     """
-    job, language_model, sample = session.job, session.language_model, session.samples[index]
+    language_model, sample = session.language_model, session.samples[index]
     ids = torch.tensor(sample.ids, device=language_model.device)
     running = "the dense model"
     validation: dict[str, tuple[SampleResult, KeepMap]] = {}
@@ -146,7 +193,7 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
 
         running = BASELINE
         started = time.perf_counter()
-        kept_all = evict(language_model, ids, BASELINE, chunk_size=job.chunk_size, seed=job.seed)
+        kept_all = evict(language_model, ids, BASELINE, chunk_size=session.chunk_size, seed=session.seed)
         baseline = kept_all.hidden_states
         yield _finished(session, sample, BASELINE, _everything(n_entries, len(ids)), ids, baseline, full, started)
 
@@ -161,57 +208,25 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
                 density=plan.density,
                 n_sink=plan.n_sink,
                 window=plan.window,
-                chunk_size=job.chunk_size,
-                seed=job.seed,
+                chunk_size=session.chunk_size,
+                seed=session.seed,
             )
             keep_map, hidden_states = eviction.keep_map, eviction.hidden_states
             if eviction.felt and torch.equal(hidden_states, baseline):
                 raise ImpossibleResultError(
-                    f"{plan.label} evicted entries of sample {index} (line {sample.line}) whose loss the last query "
+                    f"{plan.label} evicted entries of sample {index} ({sample.where}) whose loss the last query "
                     "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
                 )
-            done = _finished(session, sample, plan.key, _counted(keep_map), ids, hidden_states, full, started)
-            if index == 0:
-                keep_map.save(keep_map_path(job.output_dir, plan.label))
+            done = _finished(session, sample, plan.key, _counted(keep_map), ids, hidden_states, full, started, keep_map)
             if plan.key in (STREAMING, VALIDATION) and validates(session.facts.plans):
                 validation[plan.key] = (done.result, keep_map)
-                _validate(validation)
+                _validate(validation, sample)
             yield done
     except torch.OutOfMemoryError:
         raise ModelError(
-            f"sample {index} (line {sample.line}, {len(ids)} tokens) with {running} does not fit into the memory of "
-            f"{language_model.device}; a smaller --max_length cuts the texts"
+            f"sample {index} ({sample.where}, {len(ids)} tokens) with {running} does not fit into the memory of "
+            f"{language_model.device}; a smaller `max_length` cuts the texts"
         ) from None
-
-
-def label_stem(label: str) -> str:
-    """A method's label as the beginning of a file name."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", label)
-
-
-def keep_map_path(output_dir: Path, label: str) -> Path:
-    """Where the KeepMap of a method's first sample is."""
-    return output_dir / f"{label_stem(label)}_keepmap.safetensors"
-
-
-def sample_result_path(output_dir: Path, sample: int, method: str) -> Path:
-    """Where one method's result on one sample is."""
-    return output_dir / "samples" / f"sample_{sample:05d}_{method}.json"
-
-
-def _facts(
-    language_model: LanguageModel, samples: Samples, plans: tuple[MethodPlan, ...], left_out: tuple[str, ...]
-) -> Facts:
-    return Facts(
-        plans,
-        left_out,
-        len(samples.samples),
-        samples.skipped_lines,
-        language_model.n_layers,
-        language_model.n_kv_heads,
-        str(language_model.dtype).removeprefix("torch."),
-        language_model.device.type,
-    )
 
 
 @dataclass(frozen=True)
@@ -245,28 +260,28 @@ def _finished(
     hidden_states: Float[Tensor, "N d"],
     full: Float[Tensor, "N d"],
     started: float,
+    keep_map: KeepMap | None = None,
 ) -> Finished:
-    what = f"{method} on sample {sample.index} (line {sample.line})"
+    what = f"{method} on sample {sample.index} ({sample.where})"
     language_model = session.language_model
     likelihood = measure_likelihood(language_model.head, language_model.vocab_size, ids, hidden_states, full, what)
     result = SampleResult(
-        method,
-        sample.index,
-        sample.line,
-        len(ids),
-        likelihood.n_predicted,
-        likelihood.nll,
-        likelihood.kl,
-        likelihood.n_agreed,
-        kept.entries,
-        kept.tokens,
-        kept.footprint,
+        method=method,
+        sample=sample.index,
+        line=sample.line,
+        n_tokens=len(ids),
+        n_predicted=likelihood.n_predicted,
+        nll=likelihood.nll,
+        kl=likelihood.kl,
+        n_agreed=likelihood.n_agreed,
+        entries=kept.entries,
+        tokens=kept.tokens,
+        footprint=kept.footprint,
     )
-    write_sample_result(sample_result_path(session.job.output_dir, sample.index, method), result)
-    return Finished(result, time.perf_counter() - started)
+    return Finished(result, time.perf_counter() - started, keep_map)
 
 
-def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]]) -> None:
+def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]], sample: Sample) -> None:
     if len(validation) < 2:
         return
     (streaming, streaming_map), (random, random_map) = validation[STREAMING], validation[VALIDATION]
@@ -275,7 +290,7 @@ def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]]) -> None:
     )
     if not same_maps or streaming.nll != random.nll:
         raise ImpossibleResultError(
-            f"StreamingLLM and Random(threshold=1.0) disagree on sample {streaming.sample} (line {streaming.line}): "
+            f"StreamingLLM and Random(threshold=1.0) disagree on sample {sample.index} ({sample.where}): "
             f"NLL {streaming.nll!r} and {random.nll!r}, {'equal' if same_maps else 'different'} expiries; "
             "they must be equal to the last bit"
         )

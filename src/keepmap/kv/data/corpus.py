@@ -89,7 +89,7 @@ def training_docstrings() -> list[list[str]]:
     """
     forbidden = {fingerprint(piece) for pieces in held_out_topics().values() for piece in pieces}
     root = Path(sysconfig.get_path("stdlib"))
-    found = []
+    documents = []
     for path in sorted(root.rglob("*.py")):
         if _SKIPPED_FOLDERS.isdisjoint(path.relative_to(root).parts):
             try:
@@ -98,8 +98,8 @@ def training_docstrings() -> list[list[str]]:
                 continue
             pieces = [piece for text in texts for piece in paragraphs(text) if piece.isascii()]
             if pieces := [piece for piece in pieces if fingerprint(piece) not in forbidden]:
-                found.append(pieces)
-    return found
+                documents.append(pieces)
+    return documents
 
 
 def training_documents() -> list[list[str]]:

@@ -28,7 +28,9 @@ def sample_texts(n_samples: int = 8, seed: int = 0) -> list[str]:
     rng.shuffle(documents)
     passages = list(_passages(documents))
     if not 1 <= n_samples <= len(passages):
-        raise InputError(f"{n_samples} samples asked for; this Python's documentation fills 1 to {len(passages)}")
+        raise InputError(
+            f"expected 1 to {len(passages)} samples, what this Python's documentation fills, got n_samples={n_samples}"
+        )
     return [weave_facts(rng, lines, FACTS, evaluation=True, dense=0.5, gap=GAP).text for lines in passages[:n_samples]]
 
 

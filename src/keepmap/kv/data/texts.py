@@ -1,4 +1,4 @@
-"""Texts to evaluate on: a file of JSON lines, read and cut into token ids."""
+"""Texts to evaluate on: read from a file of JSON lines, and cut into token ids."""
 
 import json
 from collections.abc import Iterator
@@ -16,19 +16,31 @@ SHORTEST = 2
 
 @dataclass(frozen=True)
 class Text:
-    """One text and the number of its line in the file, from 1."""
+    """One text, as a string or as token ids, and where it stands.
+
+    Attributes:
+        line: its line in the file, from 1; of a text that comes from Python, its number in the sequence, from 1.
+        place: what messages call it, where that is not its line.
+    """
 
     line: int
-    text: str
+    text: str | tuple[int, ...]
+    place: str | None = None
+
+    @property
+    def where(self) -> str:
+        """What messages call it: "line 3"."""
+        return self.place or f"line {self.line}"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One text as token ids [N]; `index` counts the samples of a run from 0."""
+    """One text as token ids [N]; `index` counts the samples of a run from 0, `line` and `where` are its text's."""
 
     index: int
     line: int
     ids: tuple[int, ...]
+    where: str
 
 
 @dataclass(frozen=True)
@@ -46,14 +58,14 @@ def read_texts(path: str | Path, field: str = "text", max_samples: int | None = 
         InputError: no such file, nothing in it, or a line that is not UTF-8, no JSON object, or has no such text.
     """
     if max_samples is not None and max_samples < 1:
-        raise InputError(f"--max_samples {max_samples} was asked for; it must be 1 or more")
+        raise InputError(f"expected 1 sample or more, got max_samples={max_samples}")
     texts: list[Text] = []
     for number, line in _lines(Path(path)):
         if len(texts) == max_samples:
             break
         texts.append(Text(number, _text(path, number, line, field)))
     if not texts:
-        raise InputError(f"{path} is empty; {_wanted(field)}")
+        raise InputError(f"{path} is empty; {_example(field)}")
     return tuple(texts)
 
 
@@ -69,36 +81,38 @@ def tokenize_texts(
     """Token ids of each text, cut at `max_length`; texts of fewer than two tokens are skipped.
 
     Args:
+        texts: strings, or token ids that the model has.
         tokenizer: the model's Hugging Face tokenizer; its special tokens are added as it does by default.
         max_positions: how many positions the model has, None where it has no limit.
 
     Raises:
         InputError: every text is too short, or one is longer than the model's positions.
-        ModelError: there is no tokenizer, or it is not this model's.
+        ModelError: there is no tokenizer for a string, or it is not this model's.
     """
-    if tokenizer is None:
+    if tokenizer is None and any(isinstance(text.text, str) for text in texts):
         raise ModelError(f"{model_name} has no tokenizer; put the tokenizer's files into its folder")
     if max_length is not None and max_length < SHORTEST:
-        raise InputError(f"--max_length {max_length} was asked for; it must be {SHORTEST} or more tokens")
+        raise InputError(f"expected {SHORTEST} tokens or more, got max_length={max_length}")
     samples: list[Sample] = []
     skipped: list[int] = []
     for text in texts:
         # `verbose` would warn about lengths that are cut or refused below.
-        ids = tuple(tokenizer(text.text, verbose=False)["input_ids"])[:max_length]
+        ids = tuple(tokenizer(text.text, verbose=False)["input_ids"]) if isinstance(text.text, str) else text.text
+        ids = ids[:max_length]
         if len(ids) < SHORTEST:
             skipped.append(text.line)
             continue
         if max_positions is not None and len(ids) > max_positions:
             raise InputError(
-                f"the text of line {text.line} has {len(ids)} tokens, {model_name} has {max_positions} positions; "
-                f"--max_length {max_positions} would use the first {max_positions} tokens of each text"
+                f"the text of {text.where} has {len(ids)} tokens, {model_name} has {max_positions} positions; "
+                f"max_length={max_positions} would use the first {max_positions} tokens of each text"
             )
         if max(ids) >= vocab_size:
             raise ModelError(
                 f"the tokenizer gives id {max(ids)}, {model_name} has a vocabulary of {vocab_size}; "
                 "it is another model's tokenizer"
             )
-        samples.append(Sample(len(samples), text.line, ids))
+        samples.append(Sample(len(samples), text.line, ids, text.where))
     if not samples:
         raise InputError(
             f"all {len(texts)} texts have fewer than {SHORTEST} tokens; there is nothing to predict in them, "
@@ -132,14 +146,14 @@ def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
     try:
         record = json.loads(decoded)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON ({error.msg}, column {error.colno}); {_wanted(field)}") from None
+        raise InputError(f"{where} is not JSON ({error.msg}, column {error.colno}); {_example(field)}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON that can be read ({error}); {_wanted(field)}") from None
+        raise InputError(f"{where} is not JSON that can be read ({error}); {_example(field)}") from None
     if not isinstance(record, dict):
         raise InputError(f'{where} is {_kind(record)}; it must be an object with the field "{field}"')
     if field not in record:
-        found = ", ".join(json.dumps(key) for key in record) or "no fields"
-        raise InputError(f'{where} has no field "{field}", found {found}; name another with --text_field')
+        fields = ", ".join(json.dumps(key) for key in record) or "no fields"
+        raise InputError(f'{where} has no field "{field}", found {fields}; name another with `text_field`')
     text = record[field]
     if not isinstance(text, str):
         raise InputError(f'the field "{field}" in {where} is {_kind(text)}; it must be a string')
@@ -150,7 +164,7 @@ def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
     return text
 
 
-def _wanted(field: str) -> str:
+def _example(field: str) -> str:
     return f"each line must be one JSON object, such as {json.dumps({field: '...'})}"
 
 

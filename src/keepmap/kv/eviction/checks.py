@@ -1,14 +1,40 @@
-"""Checked at every run: what the last query saw is what the map says."""
+"""Two checks of every run: the model is supported, and what the last query saw is what the map says."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.attention.forward import LayerCall
+from keepmap.attention.forward_check import check_forward
 from keepmap.errors import ImpossibleResultError
-from keepmap.kv.eviction.attention import probabilities, visible
+from keepmap.kv.eviction.attention import evicting_attention, probabilities, visible
+from keepmap.language_model import LanguageModel
 
-__all__ = ["last_query_felt"]
+__all__ = ["check_supported", "full_attention", "last_query_felt"]
+
+
+def full_attention(call: LayerCall) -> Tensor:
+    """One layer's attention without eviction."""
+    heads, n = call.keys.shape[:2]
+    return evicting_attention(
+        call.queries,
+        call.keys,
+        call.values,
+        torch.full((heads, n), n, device=call.keys.device),
+        call.sees_from,
+        scaling=call.scaling,
+        softcap=call.softcap,
+        sinks=call.sinks,
+    )
+
+
+def check_supported(language_model: LanguageModel) -> None:
+    """Compare the model's own logits with ours on a few tokens, once per model.
+
+    Raises:
+        ModelError: they differ, a layer is missing or has other heads, or the model's output is NaN.
+    """
+    check_forward(language_model, full_attention)
 
 
 def last_query_felt(call: LayerCall, expires: Int[Tensor, "G N"], output: Float[Tensor, "H N Dv"]) -> bool:
@@ -33,14 +59,14 @@ def last_query_felt(call: LayerCall, expires: Int[Tensor, "G N"], output: Float[
         weights = probabilities(logits.masked_fill(~seen, float("-inf"))[:, :, None], sinks)
         return weights[:, :, 0] @ values
 
-    mine, full = attend(expires), attend(torch.full_like(expires, n))
-    given = output[:, -1].to(wide).view_as(mine)
+    evicted, full = attend(expires), attend(torch.full_like(expires, n))
+    output_last = output[:, -1].to(wide).view_as(evicted)
     # Rounding of a product moves a weight by that much of itself, and sums are rounded once more.
     digits = torch.finfo(call.keys.dtype).eps
     allowed = digits * (64 + 4 * float(logits.abs().max())) * max(float(values.abs().max()), torch.finfo(wide).tiny)
-    if not bool(((given - mine).abs() <= allowed).all()):
+    if not bool(((output_last - evicted).abs() <= allowed).all()):
         raise ImpossibleResultError(
             f"layer {call.layer}: the last query's attention is not that over what the map says it sees; "
             "please report this, with the model and the method"
         )
-    return bool(((full - mine).abs() > allowed).any())
+    return bool(((full - evicted).abs() > allowed).any())

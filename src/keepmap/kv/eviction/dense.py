@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.attention.forward import in_eval_mode
-from keepmap.kv.eviction.support import check_supported
+from keepmap.kv.eviction.checks import check_supported
 from keepmap.language_model import LanguageModel
 
 __all__ = ["dense"]
@@ -15,7 +15,7 @@ def dense(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[
     """Last hidden states of one text, with the attention that the model came with.
 
     Raises:
-        ModelError: the model cannot be done.
+        ModelError: the model is not supported.
     """
     check_supported(language_model)
     with torch.no_grad(), in_eval_mode(language_model.model):

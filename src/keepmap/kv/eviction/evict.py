@@ -3,56 +3,36 @@
 L layer · H query head · G KV head · N positions.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.attention.forward import LayerCall, run
-from keepmap.attention.text import one_text
+from keepmap.attention.text import as_tokens
+from keepmap.core.arguments import as_integer, as_number
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError
 from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
 from keepmap.kv.eviction.attention import evicting_attention
-from keepmap.kv.eviction.checks import last_query_felt
-from keepmap.kv.eviction.resolve import resolve_method
+from keepmap.kv.eviction.checks import check_supported, last_query_felt
+from keepmap.kv.eviction.eviction import Eviction
+from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.eviction.scan import scan
-from keepmap.kv.eviction.support import check_supported
 from keepmap.kv.method import LayerInput, Method, Received, Scored
-from keepmap.language_model import LanguageModel
+from keepmap.language_model import LanguageModel, as_language_model
 
-__all__ = ["Eviction", "evict", "rule_for"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
-
-@dataclass(frozen=True)
-class Eviction:
-    """One text through a model under one method.
-
-    Attributes:
-        hidden_states: [N, hidden], the last ones.
-        keep_map: what was kept, until when.
-        language_model: whose head gives the logits.
-        felt: whether, in some layer, what the last query no longer saw would have changed its attention by more than
-            rounding. Equal tokens have equal values, and dropping some of them changes nothing.
-    """
-
-    hidden_states: Float[Tensor, "N hidden"]
-    keep_map: KeepMap
-    language_model: LanguageModel
-    felt: bool
-
-    @cached_property
-    def logits(self) -> Float[Tensor, "N vocab"]:
-        """The logits after each token (computed when first asked for; N x vocabulary numbers)."""
-        return self.language_model.head(self.hidden_states)
+__all__ = ["evict", "rule_for"]
 
 
 def evict(
-    language_model: LanguageModel,
-    input_ids: Int[Tensor, "*batch N"],
+    model: "LanguageModel | PreTrainedModel | str | Path",
+    inputs: Any,
     method: str | Method,
     *,
     threshold: float | None = None,
@@ -65,9 +45,15 @@ def evict(
 ) -> Eviction:
     """Process a text as token-by-token decoding with eviction would, in one pass over the layers.
 
+    >>> import keepmap
+    >>> eviction = keepmap.evict("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+    >>> eviction.keep_map.compressible_density(), eviction.logits.shape[0] == eviction.keep_map.shape[2]
+    (0.0, True)
+
     Args:
-        input_ids: the tokens of one text, [N] or [1, N].
-        method: a name (`keepmap methods` lists them) or a Method.
+        model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, a GGUF file, or "tiny".
+        inputs: one text: a string, token ids [N] or [1, N] of any integer type, or what a tokenizer gives.
+        method: a name (`keepmap.methods()` lists them), or an instance, of a class of your own too.
         threshold, density, budget: the rule, at most one of them: drop below a threshold; hold a share of what left the
             window; hold a fixed number. By default the method's own.
         n_sink, window: how many first and last positions are protected; by default the method's own.
@@ -76,17 +62,20 @@ def evict(
 
     Raises:
         InputError: an option out of range, more than one rule, an unknown method, no text or one that is too long.
-        ModelError: the model cannot be done, or has no surrogate for the method.
+        ModelError: the model is not supported, or has no surrogate for the method.
         ImpossibleResultError: a NaN score, or an attention that is not what the map says.
     """
-    tokens = one_text(input_ids, language_model)
-    check_supported(language_model)
-    if isinstance(method, str):
-        method = resolve_method(method, language_model)
+    language_model = as_language_model(model)
+    tokens = as_tokens(language_model, inputs)
+    method = as_method(method, language_model)
     rule = rule_for(method, threshold=threshold, density=density, budget=budget)
-    protection = Protection(method.n_sink if n_sink is None else n_sink, method.window if window is None else window)
-    if chunk_size < 1:
-        raise InputError(f"a chunk size of {chunk_size} was asked for; it must be 1 or more (1 is exact decoding)")
+    protection = Protection(
+        method.n_sink if n_sink is None else as_integer("n_sink", n_sink),
+        method.window if window is None else as_integer("window", window),
+    )
+    chunk_size = as_integer("chunk_size", chunk_size, at_least=1)
+    seed = as_integer("seed", seed)
+    check_supported(language_model)
     n = tokens.shape[0]
     shape = (language_model.n_layers, language_model.n_kv_heads, n)
     expires = torch.empty(shape, dtype=torch.int64)
@@ -135,7 +124,13 @@ def evict(
         rule.threshold if isinstance(rule, Threshold) else None,
         info,
     )
-    return Eviction(hidden_states, keep_map, language_model, any(felt))
+    return Eviction(
+        hidden_states=hidden_states,
+        keep_map=keep_map,
+        language_model=language_model,
+        input_ids=tokens,
+        felt=any(felt),
+    )
 
 
 def rule_for(
@@ -150,13 +145,16 @@ def rule_for(
     Raises:
         InputError: more than one rule, or a value out of range.
     """
-    given = {"threshold": threshold, "density": density, "budget": budget}
-    named = [name for name, value in given.items() if value is not None]
+    rules = {"threshold": threshold, "density": density, "budget": budget}
+    named = [name for name, value in rules.items() if value is not None]
     if len(named) > 1:
-        raise InputError(f"one rule at a time: {' and '.join(named)} were given")
+        raise InputError(f"expected one rule, got {' and '.join(f'`{name}`' for name in named)}; leave all but one out")
+    threshold = None if threshold is None else as_number("threshold", threshold)
+    density = None if density is None else as_number("density", density, 0.0, 1.0)
+    budget = None if budget is None else as_integer("budget", budget)
     if method.name == "baseline":
         if named and not (threshold == float("-inf") or density == 1.0):
-            raise InputError(f"the baseline keeps everything: leave {named[0]} out")
+            raise InputError(f"the baseline keeps everything: leave `{named[0]}` out")
         return Threshold(float("-inf"))
     if threshold is not None:
         return Threshold(threshold)

@@ -11,8 +11,7 @@ from keepmap.attention.forward import LayerCall, run
 from keepmap.attention.text import one_text
 from keepmap.errors import InputError
 from keepmap.kv.eviction.attention import evicting_attention
-from keepmap.kv.eviction.checks import last_query_felt
-from keepmap.kv.eviction.support import check_supported
+from keepmap.kv.eviction.checks import check_supported, last_query_felt
 from keepmap.language_model import LanguageModel
 
 __all__ = ["hidden_states_under"]
@@ -31,7 +30,7 @@ def hidden_states_under(
 
     Raises:
         InputError: no text or one that is too long; expiries of another shape, or out of range.
-        ModelError: the model cannot be done.
+        ModelError: the model is not supported.
         ImpossibleResultError: an attention that is not over what `expires` says.
     """
     tokens = one_text(input_ids, language_model)

@@ -2,14 +2,29 @@
 
 from pathlib import Path
 
-from keepmap.errors import InputError, ModelError, did_you_mean
+from keepmap.errors import InputError, ModelError, did_you_mean, kind_of
 from keepmap.kv.method import Method, method_class
 from keepmap.kv.surrogate import load_surrogate
 from keepmap.language_model import EMBEDDED, LanguageModel
 
-__all__ = ["resolve_method"]
+__all__ = ["as_method", "resolve_method"]
 
 _SURROGATES = ("mlp", "linear")
+
+
+def as_method(method: object, language_model: LanguageModel) -> Method:
+    """A method as it is; a name as the method of that name, with the surrogate it needs for this model.
+
+    Raises:
+        InputError: neither, or an unknown name.
+        ModelError: no surrogate for this model.
+    """
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, str):
+        return resolve_method(method, language_model)
+    hint = f"; write {method.__name__}()" if isinstance(method, type) and issubclass(method, Method) else ""
+    raise InputError(f"expected `method` to be a method's name or an instance, got {kind_of(method)}{hint}")
 
 
 def resolve_method(
@@ -34,9 +49,8 @@ def resolve_method(
     if not cls.needs_surrogate:
         return cls()
     if kvzap_model_type not in _SURROGATES:
-        raise InputError(
-            f'kvzap_model_type "{kvzap_model_type}" was asked for, {did_you_mean(kvzap_model_type, _SURROGATES)}'
-        )
+        known = did_you_mean(str(kvzap_model_type), _SURROGATES)
+        raise InputError(f'unknown `kvzap_model_type` "{kvzap_model_type}", {known}')
     source = kvzap_scorer_model or _default(language_model.name, kvzap_model_type)
     surrogate = load_surrogate(source)
     surrogate.require_fit(language_model.model.config.get_text_config())
@@ -48,8 +62,8 @@ def _default(model: str, kind: str) -> str | Path:
         return EMBEDDED[model] / f"kvzap-{kind}"
     if Path(model).is_dir() or "/" not in model:
         raise ModelError(
-            f'no KVzap surrogate is known for model "{model}"; give one with --kvzap_scorer_model, or leave kvzap out '
-            "of --methods"
+            f'no KVzap surrogate is known for model "{model}"; give one as `kvzap_scorer_model`, or leave kvzap out '
+            "of `methods`"
         )
     base = model.rsplit("/", 1)[-1].replace("Meta-Llama-3.1", "Llama-3.1")
     return f"nvidia/KVzap-{kind}-{base}"

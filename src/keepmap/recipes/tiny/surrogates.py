@@ -7,7 +7,7 @@ from typing import Any
 from keepmap.kv.data.corpus import held_out_documents
 from keepmap.kv.data.facts import prose_probe
 from keepmap.kv.surrogate import KVzapSurrogate
-from keepmap.kv.surrogate_training import collect_samples, explained_variance, train_linear, train_mlp
+from keepmap.kv.surrogate_training import collect_positions, explained_variance, train_linear, train_mlp
 
 __all__ = ["train_surrogates"]
 
@@ -34,8 +34,8 @@ def train_surrogates(
             for _ in range(count)
         ]  # fmt: skip
 
-    train = collect_samples(model, tokenizer, texts(documents, n_train, False), seed=seed)
-    test = collect_samples(model, tokenizer, texts(held_out_documents(), n_test, True), seed=seed)
+    train = collect_positions(model, tokenizer, texts(documents, n_train, False), seed=seed)
+    test = collect_positions(model, tokenizer, texts(held_out_documents(), n_test, True), seed=seed)
     surrogates = {"linear": train_linear(train), "mlp": train_mlp(train, hidden_dim=HIDDEN, seed=seed)}
     explained = {}
     for kind, surrogate in surrogates.items():

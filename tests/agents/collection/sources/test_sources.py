@@ -9,7 +9,7 @@ import pytest
 
 from keepmap.agents.collection.source import make_source, source_class, sources
 from keepmap.agents.collection.sources.ppo import PPO, Recorder, stacked
-from keepmap.agents.environments import ROOMS, room_named
+from keepmap.agents.environments import environments, room_named
 from keepmap.agents.environments.single import RoomEnv
 from keepmap.core.registry import read_options
 from keepmap.errors import InputError
@@ -29,7 +29,7 @@ def returns(streams, horizon: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ARRAY_SOURCES)
-@pytest.mark.parametrize("environment", sorted(ROOMS))
+@pytest.mark.parametrize("environment", sorted(environments()))
 def test_what_is_recorded_is_what_the_room_does(name, environment):
     room = room_named(environment, size=4, horizon=7)
     goals = room.goals[:: len(room.goals) // 3]

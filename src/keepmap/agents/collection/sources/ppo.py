@@ -1,6 +1,6 @@
 """PPO through stable-baselines3, as the seed repository collects its histories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -41,6 +41,13 @@ class PPO(Source):
 
     name: ClassVar[str] = "ppo"
     usual_episodes: ClassVar[int] = 50
+    config_keys: ClassVar[Mapping[str, str | None]] = {
+        "n_steps": "n_steps",
+        "batch_size": "batch_size",
+        "n_epochs": "n_epochs",
+        "source_lr": "learning_rate",
+        "policy": None,
+    }
 
     def __post_init__(self) -> None:
         for option, least in (("n_steps", 2), ("batch_size", 2), ("n_epochs", 1)):

@@ -1,6 +1,6 @@
 """Tabular Q-learning, thousands of learners at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,6 +44,7 @@ class QLearning(Source):
 
     name: ClassVar[str] = "q_learning"
     usual_episodes: ClassVar[int] = 200
+    config_keys: ClassVar[Mapping[str, str | None]] = {"source_lr": "learning_rate"}
 
     def __post_init__(self) -> None:
         for option in ("learning_rate", "discount", "epsilon", "epsilon_end"):

@@ -1,0 +1,1 @@
+"""The rooms, one per file; `environments()` finds them."""

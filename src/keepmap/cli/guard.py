@@ -1,0 +1,142 @@
+"""What every front door does with errors: one line and an exit code, in the words of the command line."""
+
+import errno
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from keepmap.errors import KeepmapError
+
+__all__ = ["Option", "guarded", "in_options", "naming_options"]
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a verb, and the parameter of the library that it fills.
+
+    Attributes:
+        name: without the dashes.
+        parameter: of the function that the verb calls; nearly always the same name.
+        flag: whether the option takes no value.
+        inverted: whether the flag makes the parameter false.
+    """
+
+    name: str
+    parameter: str
+    flag: bool = False
+    inverted: bool = False
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Do the work. Returns its exit code, 2 after an error of the user's (one line on stderr), 130 after Ctrl-C."""
+    try:
+        code = work()
+        sys.stdout.flush()
+    except KeepmapError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough.
+        _close_stdout()
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _close_stdout()
+        print(f"error: the output cannot be written: {error.strerror}; make room on the disk", file=sys.stderr)
+        return 2
+    return code
+
+
+def _close_stdout() -> None:
+    """What is left to flush goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def naming_options(options: Iterable[Option], typed: Sequence[str]) -> Iterator[None]:
+    """Inside, an error that names parameters leaves naming options.
+
+    Args:
+        typed: the words of the command line, which stay as they are wherever a message repeats them.
+    """
+    try:
+        yield
+    except KeepmapError as error:
+        error.args = (in_options(str(error), options, typed),)
+        raise
+
+
+def in_options(message: str, options: Iterable[Option], typed: Sequence[str] = ()) -> str:
+    """The message with options in place of the parameters that it names, by the rule of `keepmap.errors`.
+
+    >>> in_options('lower `max_length`, as max_length=256; not f(max_length=256)', [Option("max_length", "max_length")])
+    'lower --max_length, as --max_length 256; not f(max_length=256)'
+    """
+    by_parameter = {option.parameter: option for option in options}
+    if not by_parameter:
+        return message
+    pattern = _pattern(by_parameter, typed)
+    # For each bracket that is open: whether it is one of code.
+    brackets: list[bool] = []
+
+    def replaced(match: re.Match[str]) -> str:
+        if match["call"] or match["open"]:
+            brackets.append(bool(match["call"]))
+        elif match["close"] and brackets:
+            brackets.pop()
+        elif match["bare"] and not any(brackets):
+            return f"--{by_parameter[match['bare']].name}"
+        elif match["name"] and not any(brackets):
+            return _with_value(by_parameter[match["name"]], match["value"]) or match[0]
+        return match[0]
+
+    return pattern.sub(replaced, message)
+
+
+def _pattern(by_parameter: Iterable[str], typed: Sequence[str]) -> re.Pattern[str]:
+    """What a message is read as: words of the user, quotations, brackets, and parameters."""
+    names = "|".join(map(re.escape, by_parameter))
+    words = {word for argument in typed for word in (argument, argument.partition("=")[2]) if re.search("[=`]", word)}
+    users = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or r"(?!)"
+    value = r"""
+        "[^"]*" | '[^']*'                        # quoted
+      | \[[^][(){}]*\] | \([^][(){}]*\)          # several
+      | \{[^][(){}]*\}                           # a mapping
+      | [^\s"'`,;:()[\]{}]*[^\s"'`,;:()[\]{}.!?] # a word, without the punctuation after it
+    """
+    return re.compile(
+        rf"""
+        (?P<typed>{users})
+      | (?<![\w.\-/])(?P<name>{names})=(?!=)(?P<value>(?>{value}))(?![\w(\[{{])
+      | `(?P<bare>{names})`
+      | `[^`]*` | "[^"]*" | (?<!\w)'[^']*'(?!\w)
+      | (?P<call>(?<=[\w\])])\(|[\[{{]) | (?P<open>\() | (?P<close>[)\]}}])
+        """,
+        re.VERBOSE,
+    )
+
+
+def _with_value(option: Option, value: str) -> str | None:
+    """`--name value`, as a shell takes it; None where no option says so."""
+    if option.flag:
+        return f"--{option.name}" if value == str(not option.inverted) else None
+    if value[0] in "[(":
+        items = [_bare(item.strip()) for item in value[1:-1].split(",") if item.strip()]
+        return " ".join([f"--{option.name}", *items])
+    return f"--{option.name} {_bare(value)}"
+
+
+def _bare(value: str) -> str:
+    """Without the quotes of Python, with those of a shell where it needs them."""
+    if value[0] in "\"'":
+        return shlex.quote(value[1:-1])
+    return shlex.quote(value) if value[0] == "{" else value

@@ -1,0 +1,57 @@
+"""The table of verbs: what `keepmap VERB` calls, and with which options."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any
+
+from keepmap.cli import options
+from keepmap.cli.guard import Option
+
+__all__ = ["VERBS", "Verb"]
+
+
+RENAMED = {"set": "settings", "no_visualize": "visualize_first_sample"}
+"""Option -> parameter, where they differ."""
+INVERTED = {"no_visualize"}
+NO_PARAMETER = {"plugin"}
+"""What the command line does by itself, before it calls the function."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: the record of its options, and the function that they are the parameters of, as `module:name`."""
+
+    record: type
+    target: str
+
+    def options(self) -> Iterator[Option]:
+        """Those of the options that are parameters of the function."""
+        for field in fields(self.record):
+            if field.name not in NO_PARAMETER:
+                parameter = RENAMED.get(field.name, field.name)
+                yield Option(field.name, parameter, field.default is False, field.name in INVERTED)
+
+    def function(self) -> Callable[..., object]:
+        """The function, whose module is imported now."""
+        module, _, name = self.target.partition(":")
+        function: Callable[..., object] = getattr(import_module(module), name)
+        return function
+
+    def arguments(self, record: Any) -> dict[str, object]:
+        """What the function is called with, from a record that the parser filled."""
+        values = {option: getattr(record, option.name) for option in self.options()}
+        return {option.parameter: not value if option.inverted else value for option, value in values.items()}
+
+
+VERBS = {
+    "compare": Verb(options.Compare, "keepmap.commands.compare:compare_compression_methods"),
+    "sample-data": Verb(options.SampleData, "keepmap.commands.sample_data:sample_data"),
+    "methods": Verb(options.Methods, "keepmap.commands.methods:show_methods"),
+    "collect": Verb(options.Collect, "keepmap.commands.collect:collect"),
+    "train": Verb(options.Train, "keepmap.commands.train:train"),
+    "evaluate": Verb(options.Evaluate, "keepmap.commands.evaluate:evaluate_agents"),
+    "attention": Verb(options.Attention, "keepmap.commands.attention:visualize_attention"),
+    "compressors": Verb(options.Compressors, "keepmap.commands.compressors:show_compressors"),
+    "study": Verb(options.Study, "keepmap.commands.study:study_compressors"),
+}

@@ -1,0 +1,108 @@
+"""What every method costs on texts: `keepmap.compare`, which prints and writes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keepmap.core.keep_map import KeepMap
+from keepmap.core.progress import Progress
+from keepmap.kv.comparison.plan import check_chunk_size, plan_methods
+from keepmap.kv.comparison.results import Comparison, SampleResult
+from keepmap.kv.comparison.rows import ResultKey, build_comparison
+from keepmap.kv.comparison.run import configuration, n_results
+from keepmap.kv.comparison.session import evaluate_sample, make_session
+from keepmap.kv.data.sequences import texts_of
+from keepmap.kv.data.texts import tokenize_texts
+from keepmap.kv.method import Method
+from keepmap.language_model import LanguageModel, as_language_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["compare"]
+
+
+def compare(
+    model: "LanguageModel | PreTrainedModel | str | Path",
+    texts: Any,
+    methods: Any = "all",
+    *,
+    density: float | None = None,
+    thresholds: Mapping[str, float | Real] | None = None,
+    n_sink: int | None = None,
+    window: int = Method.window,
+    h2o_local_window_size: int | None = None,
+    chunk_size: int = 1,
+    seed: int = 0,
+    max_length: int | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Measure what each method costs on texts: NLL, KL, agreement and densities, against the model without eviction.
+
+    >>> import keepmap
+    >>> comparison = keepmap.compare("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+    >>> [row["method"] for row in comparison.rows]
+    ['Baseline (No Chunking)', 'Baseline (Chunked)', 'StreamingLLM']
+    >>> comparison.methods[0].density_overall < 0.5
+    True
+
+    Args:
+        model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, or "tiny".
+        texts: one text or a sequence of texts: strings, token ids [N], or what a tokenizer gives.
+        methods: names and instances (of methods of your own, too), or "all".
+        density: puts every method under the budget rule at this density, in [0, 1]; by default each has its own rule.
+        thresholds: method -> threshold; such a method runs under the threshold rule.
+        n_sink: how many first positions are protected, for the methods that have sinks by default.
+        window: how many last positions are protected, for the methods that have no window of their own.
+        h2o_local_window_size: the same for `h2o`; by default 512.
+        chunk_size: queries processed together; 1 is exact decoding.
+        seed: for methods that draw, and for the bootstrap intervals.
+        max_length: tokens; each text is cut there.
+        progress: called with the share of the work that is done.
+
+    Returns:
+        A row per method and both baselines, every sample's result, and what each method kept of the first text
+        (`keep_maps`, by method). Texts of fewer than two tokens are skipped.
+
+    Raises:
+        InputError: an option out of range, an unknown method, no text, or one that the model cannot read.
+        ModelError: the model is not supported, does not fit into memory, or has no surrogate for a method.
+        ImpossibleResultError: a result that cannot be, such as a value that is not finite.
+    """
+    plan = plan_methods(
+        methods,
+        thresholds=thresholds,
+        density=density,
+        n_sink=n_sink,
+        window=window,
+        h2o_local_window_size=h2o_local_window_size,
+    )
+    check_chunk_size(chunk_size)
+    language_model = as_language_model(model)
+    samples = tokenize_texts(
+        texts_of(language_model, texts),
+        language_model.tokenizer,
+        vocab_size=language_model.vocab_size,
+        max_length=max_length,
+        max_positions=language_model.max_positions,
+        model_name=language_model.name,
+    )
+    session = make_session(language_model, samples, plan, chunk_size=chunk_size, seed=seed)
+    results: dict[ResultKey, SampleResult] = {}
+    keep_maps: dict[str, KeepMap] = {}
+    for index in range(len(session.samples)):
+        for finished in evaluate_sample(session, index):
+            results[index, finished.result.method] = finished.result
+            # A KeepMap is as large as its text: those of one text are kept.
+            if index == 0 and finished.keep_map is not None:
+                keep_maps[finished.result.method] = finished.keep_map
+            if progress is not None:
+                progress(len(results) / n_results(session.facts))
+    decided_by = configuration(
+        session.facts, model_name=language_model.name, chunk_size=chunk_size, seed=seed, max_length=max_length
+    )
+    comparison = build_comparison(results, session.facts, decided_by, seed)
+    assert comparison is not None
+    return replace(comparison, keep_maps=keep_maps)

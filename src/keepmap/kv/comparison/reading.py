@@ -1,0 +1,122 @@
+"""Reading a comparison back: what is read is data from outside, and every field of it is checked."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
+from keepmap.kv.comparison.plan import BASELINE
+from keepmap.kv.comparison.results import Comparison, Counts, MethodResult, SampleResult
+from keepmap.kv.comparison.session import NO_CHUNKING
+
+__all__ = ["comparison_from", "read_comparison"]
+
+Record = TypeVar("Record", Counts, SampleResult, MethodResult)
+
+
+def read_comparison(path: str | Path) -> Comparison:
+    """Read a comparison that `compare_compression_methods` wrote; it is equal to the one that was returned there.
+
+    Args:
+        path: the output folder, or its detailed_results.json.
+
+    Raises:
+        InputError: no such file, or one that holds no comparison, or a damaged one.
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        file = file / DETAILED
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return comparison_from(document, file.parent)
+    except FileNotFoundError:
+        raise InputError(f"no comparison at {file}: no such file; give an output folder of `keepmap compare`") from None
+    except OSError as error:
+        raise InputError(f"cannot read the comparison {file}: {error.strerror or error}") from None
+    except KeyError as error:
+        raise InputError(f"{file} is not a comparison, or is damaged: it has no {error}") from None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, ImpossibleResultError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file} is not a comparison, or is damaged: {reason}") from None
+
+
+def comparison_from(document: Any, folder: Path) -> Comparison:
+    """The comparison whose document this is.
+
+    Args:
+        folder: where the KeepMaps are.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, ImpossibleResultError: it is not one.
+    """
+    configuration, by_method = document["configuration"], document["methods"]
+    keys = [NO_CHUNKING, BASELINE, *configuration["methods"]]
+    rows: dict[str, MethodResult] = {}
+    results: dict[str, list[SampleResult]] = {}
+    for key, entry in by_method.items():
+        entry = dict(entry)
+        results[key] = [_record(SampleResult, sample) for sample in entry.pop("samples")]
+        rows[key] = _record(MethodResult, entry)
+        if rows[key].n_samples != len(results[key]):
+            raise ValueError(f"{key} has {len(results[key])} samples and a row of {rows[key].n_samples}")
+    if rows.keys() != set(keys):
+        raise ValueError(f"expected the methods {', '.join(map(str, keys))}, got {', '.join(rows)}")
+    order = [sample.sample for sample in results[BASELINE]]
+    for key in keys:
+        if [(sample.method, sample.sample) for sample in results[key]] != [(key, number) for number in order]:
+            raise ValueError(f"the samples of {key} are not those of the baseline")
+    methods = tuple(rows[key] for key in by_method if key not in (NO_CHUNKING, BASELINE))
+    comparison = Comparison(
+        configuration=configuration,
+        baseline_no_chunking=rows[NO_CHUNKING],
+        baseline=rows[BASELINE],
+        methods=methods,
+        samples=tuple(results[key][index] for index in range(len(order)) for key in keys),
+        complete=_typed(document["complete"], bool, "complete"),
+        validated=_typed(_validated(document["validation"]), int | None, "validation"),
+        keep_maps=SavedKeepMaps(folder, methods),
+    )
+    if comparison.document() != document:
+        raise ValueError("its parts do not agree")
+    return comparison
+
+
+def _record(kind: type[Record], values: Any) -> Record:
+    """A record whose fields all have their types."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f"expected the fields of a {kind.__name__}, got {type(values).__name__}")
+    hints = get_type_hints(kind)
+    typed: dict[str, Any] = {
+        field.name: _record(Counts, values[field.name])
+        if hints[field.name] is Counts
+        else _typed(values[field.name], hints[field.name], field.name)
+        for field in fields(kind)
+    }
+    return kind(**typed)
+
+
+def _typed(value: Any, hint: Any, name: str) -> Any:
+    """The value, where it is of its type: a bool is no number, and a text is fit to be printed."""
+    allowed = get_args(hint) or (hint,)
+    if type(value) is int and float in allowed and int not in allowed:
+        value = float(value)
+    if type(value) not in allowed or (value is None and NoneType not in allowed):
+        raise ValueError(f"{name} is of type {type(value).__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} is not finite")
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError(f"{name} has characters that are not printable")
+    return value
+
+
+def _validated(validation: Any) -> Any:
+    return validation["streaming_llm_equals_random_validation_on_samples"]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}, which is not JSON")

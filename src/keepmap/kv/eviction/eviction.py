@@ -1,0 +1,134 @@
+"""What an eviction gives: the last hidden states, the KeepMap, and what of them one asks for: logits, NLL, damage."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.core.keep_map import KeepMap
+from keepmap.core.metrics import negative_log_likelihood
+from keepmap.errors import InputError, kind_of
+from keepmap.kv.eviction.dense import dense
+from keepmap.kv.likelihood import blocks, measure_likelihood
+from keepmap.language_model import LanguageModel
+
+__all__ = ["Damage", "Eviction"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """What an eviction cost one text, against a reference that saw more.
+
+    Attributes:
+        nll, reference_nll: mean negative log-likelihood, nats per predicted token.
+        kl: mean divergence of the reference's predictions to these, nats per token.
+        top1_agreement: share of the tokens for which both predict the same next token.
+        n: predicted tokens, N - 1.
+    """
+
+    nll: float
+    reference_nll: float
+    kl: float
+    top1_agreement: float
+    n: int
+
+    @property
+    def delta(self) -> float:
+        """The NLL less that of the reference, nats per token."""
+        return self.nll - self.reference_nll
+
+    def __repr__(self) -> str:
+        return (
+            f"Damage({self.delta:+.4f} nats per token: NLL {self.nll:.4f} against {self.reference_nll:.4f}, "
+            f"KL {self.kl:.4f}, top-1 agreement {self.top1_agreement:.1%}, n={self.n})"
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Eviction:
+    """One text through a model under one method.
+
+    Attributes:
+        hidden_states: [N, hidden], the last ones.
+        keep_map: what was kept, until when.
+        language_model: whose head gives the logits.
+        input_ids: [N], the text.
+        felt: whether, in some layer, what the last query no longer saw would have changed its attention by more than
+            rounding. Equal tokens have equal values, and dropping some of them changes nothing.
+    """
+
+    hidden_states: Float[Tensor, "N hidden"]
+    keep_map: KeepMap
+    language_model: LanguageModel
+    input_ids: Int[Tensor, " N"]
+    felt: bool
+
+    @cached_property
+    def logits(self) -> Float[Tensor, "N vocab"]:
+        """The logits after each token (computed when first asked for; N x vocabulary numbers)."""
+        return self.language_model.head(self.hidden_states)
+
+    @torch.inference_mode()
+    def nll(self) -> Float[Tensor, " N-1"]:
+        """The negative log-likelihood of each token but the first, in nats, float64 on the CPU.
+
+        Computed in blocks of tokens: the logits of a long text are never held at once.
+        """
+        targets = self.input_ids.to(self.hidden_states.device)[1:]
+        parts = [
+            negative_log_likelihood(self.language_model.head(self.hidden_states[rows]), targets[rows]).cpu()
+            for rows in blocks(len(targets), self.language_model.vocab_size)
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+    def damage(self, reference: "Eviction | None" = None) -> Damage:
+        """What the eviction cost: NLL, KL and agreement against a reference.
+
+        Args:
+            reference: another eviction of the same text; by default the model without eviction (one more pass).
+
+        Raises:
+            InputError: a text of one token, or a reference that is no Eviction of the same text.
+            ImpossibleResultError: a value that is not finite.
+        """
+        if len(self.input_ids) < 2:
+            raise InputError("expected a text of two tokens or more, got one, which predicts nothing")
+        if reference is None:
+            full = dense(self.language_model, self.input_ids)
+        elif not isinstance(reference, Eviction):
+            raise InputError(f"expected `reference` to be an Eviction or None, got {kind_of(reference)}")
+        elif not torch.equal(reference.input_ids, self.input_ids):
+            raise InputError("expected `reference` to be an Eviction of the same text, got one of another text")
+        else:
+            full = reference.hidden_states
+        measured, own = (
+            measure_likelihood(
+                self.language_model.head,
+                self.language_model.vocab_size,
+                self.input_ids,
+                hidden_states,
+                full,
+                str(self.keep_map.info.get("label", "the eviction")),
+            )
+            for hidden_states in (self.hidden_states, full)
+        )
+        n = measured.n_predicted
+        return Damage(
+            nll=measured.nll / n,
+            reference_nll=own.nll / n,
+            kl=measured.kl / n,
+            top1_agreement=measured.n_agreed / n,
+            n=n,
+        )
+
+    def __repr__(self) -> str:
+        label = self.keep_map.info.get("label", "unnamed")
+        return (
+            f"Eviction({label} on {self.language_model.name}, {len(self.input_ids)} tokens: "
+            f"{self.keep_map.density():.2%} of the cache is kept)\n{self.keep_map!r}"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.keep_map._repr_html_()

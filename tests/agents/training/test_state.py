@@ -1,0 +1,43 @@
+"""A training's folder and state: one training at a time, from where the last one stopped."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from keepmap.agents.config import Config
+from keepmap.agents.training.state import alone_in, prepared, save
+from keepmap.errors import InputError
+
+
+def test_a_second_one_is_kept_out_until_the_first_is_done(tmp_path: Path) -> None:
+    (tmp_path / ".ckpt-3.77.part").mkdir()
+    with alone_in(tmp_path):
+        assert not list(tmp_path.glob("*.part"))
+        with pytest.raises(InputError) as refused, alone_in(tmp_path, "study", "`output_dir`"):
+            pass
+        assert str(refused.value) == (
+            f"another study is going on in {tmp_path}; wait for it, or give another `output_dir`"
+        )
+    with alone_in(tmp_path):
+        pass
+
+
+def test_what_is_saved_is_what_is_prepared(config: Config, tmp_path: Path) -> None:
+    model, optimizer, begun = prepared(config, tmp_path)
+    assert begun is None and model.training
+    sum(weight.sum() for weight in model.parameters()).backward()
+    optimizer.step()
+    for step in (1, 2):
+        folder = save(config, config.goal_split(), tmp_path, model, optimizer, step, 1.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["ckpt-2"]
+    again, restored, begun = prepared(config, tmp_path)
+    assert begun is not None and (begun.folder, begun.step, begun.facts["seconds"]) == (folder, 2, 1.5)
+    for weight, same in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(weight, same)
+    for moments, same in zip(optimizer.state.values(), restored.state.values(), strict=True):
+        assert all(torch.equal(moments[name], same[name]) for name in ("step", "exp_avg", "exp_avg_sq"))
+    with pytest.raises(InputError, match=r"holds a run with lr 0\.\d+, not 0\.5; delete that folder"):
+        prepared(replace(config, lr=0.5), tmp_path)
+    prepared(replace(config, eval_interval=7), tmp_path)

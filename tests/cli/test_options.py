@@ -1,0 +1,49 @@
+"""The records of options are the parameters of the functions that verbs call: same names, same defaults."""
+
+import inspect
+from dataclasses import MISSING, fields
+
+import pytest
+
+from keepmap.cli.verbs import VERBS
+
+RENAMED = {"set": "settings", "no_visualize": "visualize_first_sample"}
+
+
+def equal(default: object, parameter: object) -> bool:
+    """Whether two defaults say the same: a function also takes a single value where several can be given."""
+    if isinstance(default, tuple) and not isinstance(parameter, tuple):
+        return default == (parameter,)
+    return default == parameter and type(default) is type(parameter)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_record_holds_the_parameters_of_its_function(name: str) -> None:
+    verb = VERBS[name]
+    options = {
+        RENAMED.get(field.name, field.name): (not field.default if field.name == "no_visualize" else field.default)
+        for field in fields(verb.record)
+        if field.name != "plugin"
+    }
+    parameters = {
+        parameter.name: MISSING if parameter.default is inspect.Parameter.empty else parameter.default
+        for parameter in inspect.signature(verb.function()).parameters.values()
+    }
+    assert list(options) == list(parameters)
+    assert [name for name, default in options.items() if not equal(default, parameters[name])] == []
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_what_a_function_is_called_with(name: str) -> None:
+    verb = VERBS[name]
+    required = {field.name: "given" for field in fields(verb.record) if field.default is MISSING}
+    arguments = verb.arguments(verb.record(**required))
+    assert list(arguments) == list(inspect.signature(verb.function()).parameters)
+    assert arguments.get("visualize_first_sample", True) is True
+    if name == "compare":
+        assert verb.arguments(verb.record("x", no_visualize=True))["visualize_first_sample"] is False
+
+
+def test_defaults_that_differ_are_noticed() -> None:
+    assert equal(("all",), "all") and equal((), ()) and equal(None, None)
+    assert not equal(("all",), "some") and not equal(0, False) and not equal((), None) and not equal(1, 1.0)

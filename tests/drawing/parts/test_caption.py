@@ -1,0 +1,52 @@
+"""The words above a figure of a KeepMap, and the names of models in them."""
+
+import pytest
+import torch
+
+from keepmap.core.keep_map import KeepMap
+from keepmap.drawing.parts.caption import describe, model_label, rule_of
+
+
+def keep_map(threshold: float | None = None, evicted: bool = True, **info: object) -> KeepMap:
+    expires = torch.tensor([[[2, 4, 4, 4] if evicted else [4, 4, 4, 4]]])
+    return KeepMap(expires, torch.zeros(1, 1, 4), threshold=threshold, info=info)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("tiny", "tiny"),
+        ("/home/me/models/mine", "mine"),
+        ("/home/me/models/mine/", "mine"),
+        ("models/mine.gguf", "mine.gguf"),
+        ("C:\\models\\mine", "mine"),
+        ("HuggingFaceTB/SmolLM2-135M", "SmolLM2-135M"),
+        ("LlamaForCausalLM", "LlamaForCausalLM"),
+        (".", "."),
+        ("", "unnamed"),
+        (None, "unnamed"),
+    ],
+)
+def test_a_model_is_named_by_its_label_and_never_by_a_path(name: str | None, label: str) -> None:
+    assert model_label(name) == label
+
+
+@pytest.mark.parametrize(
+    ("made", "rule"),
+    [
+        (keep_map(threshold=0.85), "threshold 0.85"),
+        (keep_map(density=0.2), "density 0.2"),
+        (keep_map(budget=64), "budget 64"),
+        (keep_map(evicted=False), "nothing evicted"),
+        (keep_map(), "rule not recorded"),
+    ],
+)
+def test_the_rule_is_what_decided(made: KeepMap, rule: str) -> None:
+    assert rule_of(made) == rule
+
+
+def test_a_map_is_described_in_one_line() -> None:
+    made = keep_map(budget=3, label="H2O", method="h2o", model="/srv/models/mine", chunk_size=7)
+    assert describe(made) == "H2O · budget 3 · mine · chunks of 7"
+    assert describe(keep_map(budget=3, method="h2o", chunk_size=1)) == "h2o · budget 3"
+    assert describe(keep_map(budget=3)) == "KeepMap · budget 3"

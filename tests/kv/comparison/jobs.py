@@ -1,0 +1,26 @@
+"""Jobs and sessions that tests of comparisons share: of a small model on a small file."""
+
+from pathlib import Path
+
+from keepmap.kv.comparison.plan import plan_methods
+from keepmap.kv.comparison.session import Job
+
+
+def job(
+    model_folder: Path, data_file: Path, output_dir: Path, methods: str = "streaming_llm", **options: object
+) -> Job:
+    plan = plan_methods(methods, window=16, h2o_local_window_size=32, **options)
+    return Job(
+        data_path=str(data_file),
+        text_field="text",
+        max_samples=None,
+        max_length=None,
+        model_name=str(model_folder),
+        dtype="auto",
+        kvzap_scorer_model=None,
+        kvzap_model_type="mlp",
+        plan=plan,
+        chunk_size=1,
+        seed=0,
+        output_dir=output_dir,
+    )

@@ -1,0 +1,139 @@
+"""`keepmap.compare`: silent, from any model and texts, with methods of one's own; the same figures as the command's."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from keepmap.errors import InputError, ModelError
+from keepmap.kv.comparison.compare import compare
+from keepmap.kv.comparison.run import Run
+from keepmap.kv.comparison.session import open_session
+from keepmap.kv.method import LayerInput, Scored
+from keepmap.kv.methods.h2o import H2O
+from keepmap.language_model import load_language_model
+from tests.kv.comparison.jobs import job
+
+TEXT = "the quick brown fox and the lazy dog; " * 3
+
+
+@dataclass(frozen=True)
+class Latest(Scored):
+    """A method of a user's: keeps what is latest."""
+
+    weight: float = 1.0
+    name: ClassVar[str] = "latest"
+    label: ClassVar[str] = "Latest"
+    needs: ClassVar[str] = "position"
+    density: ClassVar[float | None] = 0.5
+
+    def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
+        """The position."""
+        groups, n = layer.keys.shape[:2]
+        return self.weight * torch.arange(float(n)).expand(groups, n)
+
+
+@pytest.fixture(scope="module")
+def language_model(model_folder):
+    return load_language_model(model_folder, device="cpu")
+
+
+def test_the_figures_are_those_of_a_run_and_nothing_is_printed_or_written(
+    model_folder, data_file, tmp_path, monkeypatch, capfd
+):
+    run = Run(job(model_folder, data_file, tmp_path / "out", "random h2o"), ["cpu"])
+    list(run.events())
+    expected = run.comparison()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    texts = [text.ids for text in open_session(run.job, "cpu").samples]
+    capfd.readouterr()
+    shares: list[float] = []
+    found = compare(
+        str(model_folder),
+        [list(ids) for ids in texts],
+        ["random", "h2o"],
+        window=16,
+        h2o_local_window_size=32,
+        progress=shares.append,
+    )
+    assert capfd.readouterr() == ("", "") and not list((tmp_path / "empty").iterdir())
+    assert (found.samples, found.methods, found.baseline) == (expected.samples, expected.methods, expected.baseline)
+    assert dict(found.keep_maps) == dict(expected.keep_maps) and set(found.keep_maps) == {"random", "h2o"}
+    assert shares == sorted(shares) and (len(shares), shares[-1]) == (4 * 4, 1.0)
+
+
+def test_methods_of_ones_own_and_names_are_mixed(language_model):
+    comparison = compare(
+        language_model, TEXT, [Latest(), "h2o", Latest(weight=-1.0), H2O()], window=16, h2o_local_window_size=32
+    )
+    by_key = {row.method_key: row for row in comparison.methods}
+    assert {key: row.method for key, row in by_key.items()} == {
+        "latest": "Latest",
+        "latest_2": "Latest 2",
+        "h2o": "H2O",
+        "h2o_2": "H2O 2",
+    }
+    assert by_key["latest"].nll_delta != by_key["latest_2"].nll_delta
+    assert (by_key["h2o"].avg_nll, by_key["h2o"].window) == (by_key["h2o_2"].avg_nll, by_key["h2o_2"].window)
+    assert (by_key["latest"].density, by_key["latest"].window) == (0.5, 16)
+    limited = compare(language_model, TEXT, Latest(), thresholds={"latest": 30.0}, window=16)
+    assert (limited.methods[0].threshold, limited.methods[0].density) == (30.0, None)
+
+
+@pytest.mark.parametrize("kind", ["model", "folder"])
+def test_models_of_every_kind(language_model, model_folder, kind):
+    model = {"model": language_model.model, "folder": model_folder}[kind]
+    ids = language_model.tokenizer.encode(TEXT)
+    comparison = compare(model, torch.tensor(ids, dtype=torch.int32), "streaming_llm", window=16)
+    assert comparison.methods == compare(language_model, TEXT, "streaming_llm", window=16).methods
+
+
+def test_texts_are_cut_before_their_length_is_judged(language_model):
+    long = [5, 6, 7] * 100
+    with pytest.raises(InputError, match=r"text of texts\[1\] has 300 tokens, .* 256 positions; max_length=256 would"):
+        compare(language_model, [TEXT, long], "random")
+    comparison = compare(language_model, [TEXT, "a", long], "random", max_length=40, window=16)
+    assert [sample.n_tokens for sample in comparison.samples] == [40] * 6
+    assert comparison["configuration"]["skipped_lines"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("methods", "options", "message"),
+    [
+        (Latest, {}, "got the class Latest; make an instance"),
+        ([Latest(), 3], {}, "names and instances in `methods`, got a int; a method of your own derives from Scored"),
+        ("latest", {}, 'unknown method "latest"'),
+        ([], {}, 'no method in `methods`; name some, or all of them with methods="all"'),
+        (
+            Latest(),
+            {"thresholds": {"late": 1.0}},
+            'names the unknown method "late", did you mean "latest"',
+        ),
+        ("random", {"chunk_size": 0}, "got chunk_size=0"),
+        ("random", {"max_length": 1}, "got max_length=1"),
+    ],
+)
+def test_what_is_refused_is_one_line(language_model, methods, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        compare(language_model, TEXT, methods, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_method_without_a_name_is_refused(language_model):
+    class Nameless(Scored):
+        def score(self, layer):
+            return torch.zeros(layer.keys.shape[:2])
+
+    with pytest.raises(InputError, match="Nameless has no `name`; a method declares its `name` and `label`"):
+        compare(language_model, TEXT, Nameless())
+
+
+def test_a_surrogate_that_is_missing_is_left_out_of_all_and_an_error_by_name(language_model):
+    comparison = compare(language_model, TEXT[:40], window=8, h2o_local_window_size=16)
+    assert [reason.split()[0] for reason in comparison["configuration"]["left_out"]] == ["kvzap", "kvzap_no_sink"]
+    with pytest.raises(ModelError, match="surrogate"):
+        compare(language_model, TEXT, "kvzap")

@@ -1,0 +1,83 @@
+"""NLL, KL and agreement in blocks against the obvious computation from all logits."""
+
+import math
+
+import pytest
+import torch
+from keepmap.kv.comparison.likelihood import blocks, measure_likelihood
+
+from keepmap.core.metrics import divergence, negative_log_likelihood, top1_agreement
+from keepmap.errors import ImpossibleResultError
+from keepmap.kv.comparison import likelihood
+
+WEIGHT = torch.randn(11, 6, generator=torch.Generator().manual_seed(1))
+
+
+def head(hidden: torch.Tensor) -> torch.Tensor:
+    return hidden @ WEIGHT.T
+
+
+def draw(n: int, seed: int) -> torch.Tensor:
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("at_once", [1, 11, 30, 10_000])
+def test_blocks_give_what_all_logits_give(monkeypatch, at_once):
+    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", at_once)
+    n = 17
+    ids = torch.randint(0, 11, (n,), generator=torch.Generator().manual_seed(3))
+    hidden = draw(n, 4)
+    full = hidden + 0.5 * draw(n, 5)
+    found = measure_likelihood(head, 11, ids, hidden, full, "a test")
+    p = head(full)[:-1].double().softmax(1)
+    q = head(hidden)[:-1].double().softmax(1)
+    assert found.n_predicted == n - 1
+    assert found.nll == pytest.approx(float(-q[torch.arange(n - 1), ids[1:]].log().sum()), rel=1e-7)
+    assert found.kl == pytest.approx(float((p * (p / q).log()).sum()), rel=1e-6)
+    assert found.n_agreed == int((p.argmax(1) == q.argmax(1)).sum())
+    assert 0 < found.n_agreed < n - 1
+
+
+def test_against_itself_nothing_differs():
+    hidden = draw(9, 0)
+    found = measure_likelihood(head, 11, torch.arange(9), hidden, hidden.clone(), "a test")
+    assert (found.kl, found.n_agreed) == (0.0, 8)
+
+
+def test_the_last_token_is_read_and_not_predicted_from():
+    hidden = draw(5, 0)
+    other = torch.cat([hidden[:-1], torch.full((1, 6), torch.nan)])
+    assert measure_likelihood(head, 11, torch.arange(5), other, hidden, "") == measure_likelihood(
+        head, 11, torch.arange(5), hidden, hidden, ""
+    )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_value_that_is_not_finite_names_method_and_sample(bad):
+    hidden = draw(6, 0)
+    hidden[2, 0] = bad
+    with pytest.raises(ImpossibleResultError, match="of kvzap on sample 3 .* at token 3"):
+        measure_likelihood(head, 11, torch.arange(6), hidden, draw(6, 0), "kvzap on sample 3")
+
+
+def test_blocks_cover_every_row_once():
+    assert [(one.start, one.stop) for one in blocks(5, likelihood.LOGITS_AT_ONCE // 2)] == [(0, 2), (2, 4), (4, 5)]
+    assert [(one.start, one.stop) for one in blocks(2, 10 * likelihood.LOGITS_AT_ONCE)] == [(0, 1), (1, 2)]
+    assert list(blocks(0, 10)) == []
+
+
+def test_a_word_that_neither_model_allows_adds_nothing():
+    full = torch.tensor([[0.0, 1.0, -torch.inf]])
+    evicted = torch.tensor([[1.0, 0.0, -torch.inf]])
+    p, q = full[0, :2].double().softmax(0), evicted[0, :2].double().softmax(0)
+    assert divergence(full, evicted).item() == pytest.approx(float((p * (p / q).log()).sum()))
+
+
+def test_a_metric_by_hand():
+    logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])
+    targets = torch.tensor([1, 0])
+    assert negative_log_likelihood(logits, targets).tolist() == pytest.approx([-math.log(0.75), math.log(2)])
+    assert top1_agreement(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]])).tolist() == [False, True]
+    assert divergence(logits[1:], logits[:1]).item() == pytest.approx(
+        0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    )

@@ -1,0 +1,136 @@
+"""A comparison as lines that fit a terminal: advice, the table, what a stopped run has, the list of methods."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from keepmap.kv.comparison.plan import plan_methods
+from keepmap.kv.comparison.results import Comparison, Counts, MethodResult, SampleResult
+from keepmap.kv.comparison.rows import summarise
+from keepmap.kv.comparison.session import Facts
+from keepmap.kv.method import method_names
+from keepmap.printing.comparison import (
+    advice_lines,
+    comparison_table,
+    facts_lines,
+    header,
+    methods_table,
+    stopped_lines,
+    validation_lines,
+)
+
+
+def result(method: str, nll: float) -> SampleResult:
+    kept = Counts(9, 9, 9, 9)
+    return SampleResult(
+        method=method,
+        sample=0,
+        line=1,
+        n_tokens=9,
+        n_predicted=8,
+        nll=nll,
+        kl=0.0,
+        n_agreed=0,
+        entries=kept,
+        tokens=kept,
+        footprint=1.0,
+    )
+
+
+def row_of(label: str, key: str, nll: float) -> MethodResult:
+    return summarise(label, [result(key, nll)], [result("baseline", 8.0)], None, 0)
+
+
+def advice(methods: str, density: float, n_compressible: int = 9, **options: object) -> list[str]:
+    (plan,) = plan_methods(methods, **options).methods
+    kept = Counts(9, round(9 * density), 9, round(9 * density))
+    results = [
+        SampleResult(
+            method=plan.key,
+            sample=0,
+            line=1,
+            n_tokens=9,
+            n_predicted=8,
+            nll=9.0,
+            kl=0.0,
+            n_agreed=0,
+            entries=kept,
+            tokens=kept,
+            footprint=1.0,
+        )
+    ]
+    row = replace(summarise(plan.label, results, results, plan, 0), density_compressible=density)
+    lines = advice_lines(row, plan, n_compressible)
+    assert all(len(line) <= 80 for line in lines)
+    return lines
+
+
+def test_a_method_that_selects_nothing_comes_with_advice():
+    assert advice("kvzap", 1.0) == ["    Nothing compressible was evicted: try --density 0.2 or a higher threshold"]
+    assert advice("kvzap", 0.0) == ["    Everything compressible was evicted: try --density 0.2 or a lower threshold"]
+    assert advice("h2o", 1.0) == ["    Nothing compressible was evicted: try a lower --density"]
+    assert advice("h2o", 0.0) == ["    Everything compressible was evicted: try a higher --density"]
+    assert advice("h2o", 1.0, 0) == ["    The texts have nothing compressible: try a smaller --sliding_window_size"]
+    assert advice("kvzap", 0.999) == advice("streaming_llm", 0.0) == advice("random_validation", 0.0) == []
+
+
+def test_the_table_shows_every_row_and_a_change_of_nothing_without_a_minus():
+    whole, chunked, random = (row_of(*cells) for cells in (("W", "whole", 8.0), ("C", "base", 8.0), ("R", "r", 10.0)))
+    comparison = Comparison(
+        configuration={},
+        baseline_no_chunking=whole,
+        baseline=replace(chunked, nll_delta=-1e-9),
+        methods=(random,),
+        samples=(),
+        complete=True,
+        validated=1,
+    )
+    lines = comparison_table(comparison, {"whole": 0.5, "base": 1.0, "r": 2.0})
+    assert all(len(line) <= 80 for line in lines)
+    text = "\n".join(lines)
+    assert "Chunking Artifact:     ΔNLL: +0.000000 (+0.00%)" in text and "too few for one" in text
+    rows = [line.split() for line in lines if line.startswith("R ")]
+    assert rows[0][:3] == ["R", "1.250000", "+0.250000"] and rows[-1][-1] == "2.00"
+    assert "-0.000000" not in text
+    assert "(n=1)" in validation_lines(comparison)[-1]
+    assert validation_lines(replace(comparison, validated=None)) == []
+
+
+def test_what_is_run_and_what_loading_has_shown():
+    plans = plan_methods("kvzap h2o").methods
+    lines = header("tiny", "data.jsonl", 1, plans, ("cpu", "cpu"))
+    assert "    - kvzap: threshold=-5 (sinks=4, window=128)" in lines
+    assert lines[-1] == "  Processes: 2 (device cpu)"
+    facts = Facts(
+        plans=plans,
+        left_out=("random_validation (why)",),
+        n_samples=3,
+        skipped_lines=tuple(range(1, 8)),
+        n_layers=2,
+        n_kv_heads=4,
+        dtype="float32",
+        device="cpu",
+    )
+    assert facts_lines(facts) == [
+        "  Layers x KV heads: 2 x 4 (float32 on cpu)",
+        "  Samples: 3",
+        "  Skipped: 7 texts of fewer than 2 tokens (lines 1, 2, 3, 4, 5, ...)",
+        "  Left out: random_validation (why)",
+    ]
+
+
+def test_which_results_a_stopped_run_has():
+    begun = {2: ["baseline"]}
+    options = {"n_samples": 4, "begun": begun, "folder": Path("out/samples")}
+    assert stopped_lines("Stopped", complete=[0, 1], written=True, **options) == [
+        "Stopped: 2 of 4 samples are finished",
+        "  with every method: samples 0, 1 (in the result files too)",
+        "  sample 2 with baseline",
+        "  Each result is in out/samples",
+    ]
+    assert stopped_lines("Interrupted", complete=[], written=False, **options)[1] == "  sample 2 with baseline"
+
+
+def test_the_list_has_every_method_in_80_columns():
+    lines = methods_table()
+    assert max(map(len, lines)) <= 80
+    assert {line.split()[0] for line in lines if line} >= set(method_names())
