@@ -60,7 +60,8 @@ def compressor_study(
     >>> returns = Estimate(0.9, 0.8, 1.0, 8)  # a mean, its interval, and of how many goals
     >>> values |= dict.fromkeys(("early", "whole", "share", "distance"), returns)
     >>> rows = tuple(
-    ...     StudyRow(**values | {"compressor": "recency", "percent": percent, "trained": True}) for percent in (50.0, 80.0)
+    ...     StudyRow(**values | {"compressor": "recency", "percent": percent, "trained": True})
+    ...     for percent in (50.0, 80.0)
     ... )
     >>> study = Study(rows=rows, promises=(), pattern={}, options={}, versions={})
     >>> (ax,) = keepmap.draw.compressor_study(study)
