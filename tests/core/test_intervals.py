@@ -12,6 +12,7 @@ from keepmap.core import intervals
 from keepmap.core.intervals import (
     bootstrap_interval,
     bootstrap_means,
+    bootstrap_ratio,
     share_interval,
     t_interval,
     t_quantile,

@@ -4,11 +4,10 @@ import math
 
 import pytest
 import torch
-from keepmap.kv.comparison.likelihood import blocks, measure_likelihood
 
-from keepmap.core.metrics import divergence, negative_log_likelihood, top1_agreement
 from keepmap.errors import ImpossibleResultError
-from keepmap.kv.comparison import likelihood
+from keepmap.kv import likelihood
+from keepmap.kv.likelihood import blocks, measure_likelihood
 
 WEIGHT = torch.randn(11, 6, generator=torch.Generator().manual_seed(1))
 
@@ -64,20 +63,3 @@ def test_blocks_cover_every_row_once():
     assert [(one.start, one.stop) for one in blocks(5, likelihood.LOGITS_AT_ONCE // 2)] == [(0, 2), (2, 4), (4, 5)]
     assert [(one.start, one.stop) for one in blocks(2, 10 * likelihood.LOGITS_AT_ONCE)] == [(0, 1), (1, 2)]
     assert list(blocks(0, 10)) == []
-
-
-def test_a_word_that_neither_model_allows_adds_nothing():
-    full = torch.tensor([[0.0, 1.0, -torch.inf]])
-    evicted = torch.tensor([[1.0, 0.0, -torch.inf]])
-    p, q = full[0, :2].double().softmax(0), evicted[0, :2].double().softmax(0)
-    assert divergence(full, evicted).item() == pytest.approx(float((p * (p / q).log()).sum()))
-
-
-def test_a_metric_by_hand():
-    logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])
-    targets = torch.tensor([1, 0])
-    assert negative_log_likelihood(logits, targets).tolist() == pytest.approx([-math.log(0.75), math.log(2)])
-    assert top1_agreement(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]])).tolist() == [False, True]
-    assert divergence(logits[1:], logits[:1]).item() == pytest.approx(
-        0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
-    )

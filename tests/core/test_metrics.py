@@ -1,0 +1,25 @@
+"""NLL, KL and agreement per token, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from keepmap.core.metrics import divergence, negative_log_likelihood, top1_agreement
+
+
+def test_a_word_that_neither_model_allows_adds_nothing():
+    full = torch.tensor([[0.0, 1.0, -torch.inf]])
+    evicted = torch.tensor([[1.0, 0.0, -torch.inf]])
+    p, q = full[0, :2].double().softmax(0), evicted[0, :2].double().softmax(0)
+    assert divergence(full, evicted).item() == pytest.approx(float((p * (p / q).log()).sum()))
+
+
+def test_a_metric_by_hand():
+    logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])
+    targets = torch.tensor([1, 0])
+    assert negative_log_likelihood(logits, targets).tolist() == pytest.approx([-math.log(0.75), math.log(2)])
+    assert top1_agreement(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]])).tolist() == [False, True]
+    assert divergence(logits[1:], logits[:1]).item() == pytest.approx(
+        0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    )
