@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from keepmap.errors import InputError
 
-__all__ = ["Goal", "Split", "all_goals", "fold_split", "seed_split", "split_named"]
+__all__ = ["Goal", "Split", "all_goals", "fold_split", "parse_cell", "seed_split", "split_named"]
 
 Goal = tuple[int, ...]
 """What is hidden from the agent: a cell (x, y), two of them, or a permutation of the actions."""
@@ -87,6 +87,21 @@ def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
     if not found:
         raise InputError(f'the split "{name}" was asked for; use seed, all, or 0/9 for the first of nine folds')
     return fold_split(goals, int(found[1]), int(found[2]), seed)
+
+
+def parse_cell(text: str) -> Goal:
+    """A goal as people write it: whole numbers with commas, in brackets or not.
+
+    >>> parse_cell("7,2"), parse_cell(" (7, 2) ")
+    ((7, 2), (7, 2))
+
+    Raises:
+        InputError: it is something else.
+    """
+    numbers = re.fullmatch(r"\s*(\(?)\s*(\d+\s*(?:,\s*\d+\s*)*)(\)?)\s*", text)
+    if not numbers or bool(numbers[1]) != bool(numbers[3]):
+        raise InputError(f'`goal`: expected a cell as x,y, for example 7,2, got "{text}"')
+    return tuple(int(part) for part in numbers[2].split(","))
 
 
 def _shuffled(goals: Sequence[Goal], seed: int) -> list[Goal]:

@@ -66,7 +66,7 @@ def _evaluated(
         agent.held_out,
         episodes=EPISODES,
         copies=job.copies,
-        compressor=None if compressor is None else watched(compressor, tally.see),
+        compressor="none" if compressor is None else watched(compressor, tally.see),
         progress=lambda share: tell(begun + (PLAYED - begun) * share),
     )
     return evaluation, tally
