@@ -11,7 +11,7 @@ from keepmap.agents.checkpoints import EMBEDDED, newest_run, run_of
 from keepmap.agents.compressor import Compressor, make_compressor
 from keepmap.agents.evaluation.evaluate import play_protocol
 from keepmap.agents.evaluation.protocol import WHOLE_WINDOW, protocol_of, resolve_agents
-from keepmap.agents.evaluation.returns import Evaluation, write_evaluation
+from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder, remove_files, write_json
 from keepmap.core.registry import read_options
@@ -23,7 +23,7 @@ from keepmap.printing.evaluation import header, summary, table
 
 __all__ = ["evaluate_agents"]
 
-RESULT, TIMINGS, FIGURE = "evaluation.json", "timings.json", "learning_curve"
+TIMINGS, FIGURE = "timings.json", "learning_curve"
 
 
 def evaluate_agents(
@@ -97,7 +97,7 @@ def _write(
 ) -> list[Path]:
     drawn = learning_curve({label: evaluation})
     # The result comes first, in the place of an earlier one; whatever fails after it leaves nothing of that one behind.
-    write_evaluation(folder / RESULT, evaluation)
+    write_evaluation(folder / FILE, evaluation)
     remove_files([folder / TIMINGS, *(folder / f"{FIGURE}.{name}" for name in FORMATS)])
     write_json(folder / TIMINGS, timings)
-    return [folder / RESULT, *save_figure(drawn, folder, FIGURE, formats)]
+    return [folder / FILE, *save_figure(drawn, folder, FIGURE, formats)]

@@ -6,7 +6,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.evaluation.protocol import Protocol
-from keepmap.agents.evaluation.returns import EARLY, LAST, SOLVED, Estimate, Evaluation
+from keepmap.agents.evaluation.returns import EARLY, FILE, LAST, SOLVED, Estimate, Evaluation
 from keepmap.printing.tables import Column, panels
 
 __all__ = ["header", "summary", "table"]
@@ -55,7 +55,7 @@ def table(evaluation: Evaluation) -> list[str]:
         Column("solved", tuple("yes" if is_solved else "no" for is_solved in solved)),
     ]
     left = len(evaluation.goals) - len(rows)
-    return [*panels(Column("", names), columns, 80), *([f"and {left:,} more, in evaluation.json"] if left else []), ""]
+    return [*panels(Column("", names), columns, 80), *([f"and {left:,} more, in {FILE}"] if left else []), ""]
 
 
 def summary(evaluation: Evaluation) -> list[str]:

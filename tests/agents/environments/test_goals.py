@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Split, all_goals, fold_split, seed_split, split_named
+from keepmap.agents.environments.goals import Split, all_goals, fold_split, parse_cell, seed_split, split_named
 from keepmap.errors import InputError
 
 CELLS = tuple(itertools.product(range(9), repeat=2))
@@ -67,3 +67,18 @@ def test_a_goal_on_both_sides_and_a_share_that_is_none():
         Split("mine", 0, ((0, 0), (0, 1)), ((0, 1),))
     with pytest.raises(InputError, match="a share of 1.5"):
         seed_split(CELLS, 0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "goal"),
+    [("7,2", (7, 2)), (" (7, 2) ", (7, 2)), ("0,0,8,8", (0, 0, 8, 8)), ("( 1 ,2,0 )", (1, 2, 0)), ("3", (3,))],
+)
+def test_a_cell_is_read_as_people_write_it(text, goal):
+    assert parse_cell(text) == goal
+
+
+@pytest.mark.parametrize("text", ["", "north", "(7,2", "7,2)", "7;2", "7,2,", ",", "-1,2", "1.5,2", "7,2 5,6", "()"])
+def test_what_is_no_cell_is_one_line(text):
+    with pytest.raises(InputError, match="`goal`: expected a cell as x,y, for example 7,2, got ") as raised:
+        parse_cell(text)
+    assert "\n" not in str(raised.value)

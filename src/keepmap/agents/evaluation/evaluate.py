@@ -18,7 +18,7 @@ from keepmap.core.progress import Progress, part_of
 from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError
 
-__all__ = ["PACKAGES", "evaluate", "play_protocol"]
+__all__ = ["PACKAGES", "evaluate", "highest_return", "play_protocol"]
 
 PACKAGES = ("torch", "numpy", "gymnasium")
 """What takes part in a return, beside keepmap and Python."""
@@ -123,7 +123,7 @@ def _joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
 
 def _check_possible(room: Room, goals: Sequence[Goal], returns: Float[np.ndarray, "G C E"]) -> None:
     for goal, values in zip(goals, returns, strict=True):
-        most = _most(room, goal)
+        most = highest_return(room, goal)
         if not ((values >= 0) & (values <= most)).all():
             raise ImpossibleResultError(
                 f"an episode with the goal {goal} returned {values.min():g} to {values.max():g}; "
@@ -131,8 +131,8 @@ def _check_possible(room: Room, goals: Sequence[Goal], returns: Float[np.ndarray
             )
 
 
-def _most(room: Room, goal: Goal) -> float:
-    """What an episode can return at most, on the best starting cell; the optimum is a mean over these."""
+def highest_return(room: Room, goal: Goal) -> float:
+    """What an episode can return at most, from the best starting cell; the optimum is a mean over these."""
     if len(room.all_starts()) == 1:
         return room.optimum(goal)
     return float(room.horizon if room.every_step else room.n_targets)

@@ -19,7 +19,7 @@ __all__ = ["WHOLE_WINDOW", "Agents", "Goals", "Protocol", "protocol_of", "resolv
 
 Agents = Agent | str | Path | Sequence[Agent | str | Path]
 """An agent, "tiny" or a folder; several are the folds of a room."""
-Goals = str | Iterable[str | Sequence[int]]
+Goals = str | Iterable[Any]
 """"held_out", "train", "all", or cells: (4, 2), [(4, 2), (5, 6)], "4,2 5,6" or ["4,2", "5,6"]."""
 WHOLE_WINDOW = "none"
 """In place of a compressor: the window as it is, whatever the agent was trained with."""
