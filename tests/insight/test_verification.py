@@ -18,7 +18,17 @@ from keepmap.printing.verification import verification_lines
 
 def _trial(rule: str, layer: int, sample: int, cost: float, random: float) -> Trial:
     costs = [{"kl": value, "log_likelihood": -value} for value in (cost, random)]
-    return Trial(layer, sample, sample, rule, "recency", 5, 20, *costs)
+    return Trial(
+        layer=layer,
+        sample=sample,
+        group=sample,
+        rule=rule,
+        pattern="recency",
+        kept=5,
+        of=20,
+        cost=costs[0],
+        random=costs[1],
+    )
 
 
 def _verification(*trials: Trial, n_samples: int = 20) -> Verification:
@@ -26,15 +36,15 @@ def _verification(*trials: Trial, n_samples: int = 20) -> Verification:
     overall = compared("ours", for_agent("recency", 7, 20), "return", low + 2, low + 1, low, np.ones(8))
     lost = compared("seed", for_agent("uniform", 10, 20), "return", low, low, low, low - 1.5)
     return Verification(
-        "agent",
-        ("kl", "log_likelihood"),
-        trials,
-        ("layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",),
-        for_agent("recency", 7, 20),
-        (overall, lost),
-        n_samples,
-        8,
-        0,
+        host="agent",
+        costs=("kl", "log_likelihood"),
+        trials=trials,
+        skipped=("layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",),
+        suggestion=for_agent("recency", 7, 20),
+        compared=(overall, lost),
+        n_samples=n_samples,
+        n_draws=8,
+        seed=0,
     )
 
 

@@ -130,7 +130,7 @@ def test_costs_are_those_of_one_layer_that_forgets(
 
 def test_the_same_seed_gives_the_same(language_model: LanguageModel, verification: Verification) -> None:
     texts, told = [tokens(N, seed) for seed in range(3)], list[float]()
-    again = verify_texts(language_model, texts, draws=2, tell=told.append)
+    again = verify_texts(language_model, texts, draws=2, progress=told.append)
     assert again == verification
     assert told == sorted(told) and told[-1] == 1
     other = verify_texts(language_model, texts, draws=2, seed=1)
@@ -155,8 +155,8 @@ def test_what_a_layers_own_window_hides_is_not_drawn() -> None:
 
 def test_texts_that_are_too_short() -> None:
     language_model = load_language_model(build("llama"))
-    with pytest.raises(InputError, match="no texts"):
+    with pytest.raises(InputError, match="one or more texts, got none"):
         verify_texts(language_model, [])
-    with pytest.raises(InputError, match="text 1 has 9 tokens; give 14 or more"):
+    with pytest.raises(InputError, match="of 14 tokens or more.* got text 1 of 9"):
         verify_texts(language_model, [tokens(20), tokens(9)])
     assert verify_texts(language_model, [tokens(14)], draws=1).n_samples == 1

@@ -250,13 +250,13 @@ def _verified(
         result: Verification
         if isinstance(host, Agent):
             contexts = [one.context for one in found if one.context is not None]
-            result = verify_agent(host, contexts, layers=layers, seed=seed, tell=tell)
+            result = verify_agent(host, contexts, layers=layers, seed=seed, progress=tell)
         else:
             texts = [one.looked for one in found if len(one.looked) >= SHORTEST_TEXT]
             if not texts:
                 print(f"\nNothing to verify: all texts have fewer than {SHORTEST_TEXT} tokens", flush=True)
                 return {}
-            result = verify_texts(host, texts, layers=layers, suggested=suggested, seed=seed, tell=tell)
+            result = verify_texts(host, texts, layers=layers, suggested=suggested, seed=seed, progress=tell)
     short = len(found) - result.n_samples
     said = [f"Left out: {short} texts of fewer than {SHORTEST_TEXT} tokens"] if short else []
     print("\n".join(["", *verification_lines(result), *said]), flush=True)

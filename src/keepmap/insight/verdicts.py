@@ -5,7 +5,7 @@ The seed's recommendation for a layer, `seed_insight`, stands beside it in keepm
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE, Coverage, coverage, pattern_of
 from keepmap.insight.guide import SeedInsight, seed_insight
@@ -92,12 +93,20 @@ def suggest(profiles: AttentionProfile | Sequence[AttentionProfile], *, share: f
     attention: of an agent, whose compressors see the mean over layers and heads, of that mean; of a language model, on
     average over heads. Over several profiles it is their average, rounded up; of language models, as a share.
 
+    >>> from keepmap.attention.profiling import profile_attention
+    >>> from keepmap.language_model import load_language_model
+    >>> profile = profile_attention(load_language_model("tiny"), list(range(40)))
+    >>> suggest(profile).of
+    36
+
+    Args:
+        profiles: of contexts of one model.
+        share: of the attention that is kept, above 0 and below 1.
+
     Raises:
-        InputError: no profiles, or as in `verdicts`.
+        InputError: no profiles, other things than profiles, or as in `verdicts`.
     """
-    profiles = [profiles] if isinstance(profiles, AttentionProfile) else list(profiles)
-    if not profiles:
-        raise InputError("a suggestion from no profiles was asked for; give one or more")
+    profiles = _listed(profiles)
     found = [verdict for profile in profiles for verdict in verdicts(profile, share=share)]
     by_name = Counter(verdict.suggestion.name for verdict in found)
     name, most = by_name.most_common(1)[0]
@@ -116,6 +125,23 @@ def suggest(profiles: AttentionProfile | Sequence[AttentionProfile], *, share: f
     of = max(verdict.numbers.n for verdict in found)
     keep = math.fsum(_needed(verdict.numbers, pattern) / verdict.numbers.n for verdict in found) / len(found)
     return for_language_model(pattern, math.ceil(keep * of), of, profiles[0].n_sink)
+
+
+def _listed(profiles: object) -> list[AttentionProfile]:
+    """One profile or several, as a list."""
+    if isinstance(profiles, AttentionProfile):
+        return [profiles]
+    if not isinstance(profiles, Iterable) or isinstance(profiles, str | Mapping):
+        raise InputError(f"expected `profiles` to be an AttentionProfile or several, got {shown(profiles)}")
+    listed = list(profiles)
+    if not listed:
+        raise InputError("expected `profiles` to be an AttentionProfile or several, got none")
+    for profile in listed:
+        if not isinstance(profile, AttentionProfile):
+            raise InputError(f"expected `profiles` to be AttentionProfiles, got {shown(profile)} among them")
+    if len({profile.landmarks is None for profile in listed}) > 1:
+        raise InputError("expected `profiles` of one model, got those of an agent and of a language model")
+    return listed
 
 
 def attention_rows(

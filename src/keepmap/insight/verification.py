@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
 from keepmap.core.intervals import share_interval, t_interval
+from keepmap.core.result_table import ResultTable
 from keepmap.insight.suggestion import Suggestion
 
 __all__ = [
     "ALIKE",
     "COSTS",
+    "DRAWS",
     "HELD",
     "RULES",
     "WORDS",
@@ -31,6 +33,9 @@ __all__ = [
 RULES = ("seed", "ours")
 """The document's recommendation for the layer, and keepmap's verdict."""
 
+DRAWS = 8
+"""Random choices for each trial, unless asked for otherwise."""
+
 COSTS = {
     "kl": "KL, whole || shortened",
     "log_likelihood": "log-likelihood lost of the learner's action",
@@ -38,11 +43,13 @@ COSTS = {
 }
 """Cost -> what it is; all in nats, and more is worse."""
 
+COLUMNS = ("layer", "rule", "pattern", "kept", "cost", "random", "saved", "low", "high", "n", "verdict")
+
 WORDS = HELD, WORSE, ALIKE = "held", "refuted: random is better", "refuted: not distinguishable from random"
 """What an interval of what is saved says: above 0, below 0, or neither, which refutes an insight too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One layer of one sample, shortened by a rule.
 
@@ -85,7 +92,7 @@ class _Judged:
         return WORSE if self.high is not None and self.high < 0 else ALIKE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Insight(_Judged):
     """What a rule says of one layer, over the samples: `saved` is random's cost less the rule's.
 
@@ -107,7 +114,7 @@ class Insight(_Judged):
     high: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rate:
     """How often a rule's deletion cost less than random's: `wins` of `n` trials, over `groups` groups of samples.
 
@@ -122,7 +129,7 @@ class Rate:
     high: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared(_Judged):
     """An overall suggestion against random at the same length: means over n goals or texts.
 
@@ -145,9 +152,9 @@ class Compared(_Judged):
     n: int
 
 
-@dataclass(frozen=True)
-class Verification:
-    """The insights of one model, tested.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Verification(ResultTable):
+    """The insights of one model, tested: as a table, a row for each layer and rule, judged by the first cost.
 
     Attributes:
         host: "agent" or "language model". costs: names, the first of which says whether an insight holds: how far the
@@ -166,6 +173,36 @@ class Verification:
     n_samples: int
     n_draws: int
     seed: int
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Verification: {self.caption}", *(f"  {self._answer(rule)}" for rule in RULES)])
+
+    def _answer(self, rule: str) -> str:
+        rate, held = self.rate(rule), [insight.held for insight in self.insights if insight.rule == rule]
+        if not held:
+            return f"{rule}: no trials"
+        return (
+            f"{rule}: {sum(held)} of {len(held)} insights held; cheaper than random in {rate.wins} of {rate.n} trials"
+        )
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """One dictionary per layer and rule, costs in nats by the first of `costs`; `verdict` is one of WORDS."""
+        return [asdict(insight) | {"verdict": insight.word} for insight in self.insights]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What was dropped, what it cost against random, and the verdict."""
+        return COLUMNS
+
+    @property
+    def caption(self) -> str:
+        """How many insights held, and what was tested how."""
+        held = sum(insight.held for insight in self.insights)
+        return (
+            f"{held} of {len(self.insights)} insights held; {self.host}, {self.n_samples} samples, {self.n_draws} random "
+            f"draws each; {COSTS[self.costs[0]]}, in nats"
+        )
 
     @cached_property
     def insights(self) -> tuple[Insight, ...]:
@@ -195,7 +232,7 @@ def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None =
         won += [bool(trial.cost[name] < trial.random[name]) for trial in own]
         groups |= {(number, trial.group) for trial in own}
     low, high = share_interval(sum(won) / len(won), len(groups)) if won else (None, None)
-    return Rate(rule, sum(won), len(won), len(groups), low, high)
+    return Rate(rule=rule, wins=sum(won), n=len(won), groups=len(groups), low=low, high=high)
 
 
 def compared(
@@ -210,16 +247,16 @@ def compared(
     """The means of n paired values, and the interval of what is saved."""
     low, high = t_interval(saved)
     return Compared(
-        rule,
-        made,
-        unit,
-        float(whole.mean()),
-        float(suggested.mean()),
-        float(random.mean()),
-        float(saved.mean()),
-        low,
-        high,
-        len(saved),
+        rule=rule,
+        made=made,
+        unit=unit,
+        whole=float(whole.mean()),
+        suggested=float(suggested.mean()),
+        random=float(random.mean()),
+        saved=float(saved.mean()),
+        low=low,
+        high=high,
+        n=len(saved),
     )
 
 
@@ -250,15 +287,15 @@ def _insight(trials: Sequence[Trial], cost: str) -> Insight:
     saved, group = random - costs, np.array([one.group for one in trials])
     low, high = t_interval(np.array([saved[group == one].mean() for one in np.unique(group)]))
     return Insight(
-        trials[0].rule,
-        trials[0].layer,
-        Counter(trial.pattern for trial in trials).most_common(1)[0][0],
-        len(trials),
-        len(np.unique(group)),
-        float(np.mean([trial.kept / trial.of for trial in trials])),
-        float(costs.mean()),
-        float(random.mean()),
-        float(saved.mean()),
-        low,
-        high,
+        rule=trials[0].rule,
+        layer=trials[0].layer,
+        pattern=Counter(trial.pattern for trial in trials).most_common(1)[0][0],
+        n=len(trials),
+        groups=len(np.unique(group)),
+        kept=float(np.mean([trial.kept / trial.of for trial in trials])),
+        cost=float(costs.mean()),
+        random=float(random.mean()),
+        saved=float(saved.mean()),
+        low=low,
+        high=high,
     )

@@ -1,6 +1,6 @@
 """Insights into an agent, tested by deletion: its histories are shortened, with the true ages, and it acts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,22 +17,20 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices
 from keepmap.core.metrics import divergence, negative_log_likelihood
+from keepmap.core.progress import Progress, part_of
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.insight.coverage import SHARE
 from keepmap.insight.deletion_control import NewestAndRandom
 from keepmap.insight.deletions import Choice, at_random, by_pattern, by_share
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, suggest
-from keepmap.insight.verification import RULES, Compared, LeftOut, Trial, Verification, compared
+from keepmap.insight.verification import DRAWS, RULES, Compared, LeftOut, Trial, Verification, compared
 
 __all__ = ["costs_of", "verify_agent"]
 
-DRAWS = 8
 PLAYED_DRAWS = 3
 COPIES = 4
 """Agents that play each held-out goal."""
-
-Tell = Callable[[float], None]
 
 
 def verify_agent(
@@ -44,7 +42,7 @@ def verify_agent(
     episodes: int = 20,
     layers: Indices = None,
     seed: int = 0,
-    tell: Tell = lambda share: None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Drop from histories what the insights into each layer say can go, and as much at random.
 
@@ -62,15 +60,17 @@ def verify_agent(
         share: of the attention that our verdicts keep; a verdict for a layer is that on the mean over its heads.
         draws: random choices for each trial; their mean cost is compared.
         episodes: that are played; 0 plays none. layers: whose insights are tested, all by default.
-        tell: called with the share of the work that is done.
+        progress: called with the share of the work that is done.
 
     Raises:
         InputError: no contexts, or as in `profile_attention`.
     """
     if not contexts:
-        raise InputError("a verification on no contexts was asked for; give one or more")
+        raise InputError("expected `contexts` to be one or more, got none")
     if any(context.goal is None or context.action is None for context in contexts):
-        raise InputError("a context without its goal or the learner's action was given; take contexts by context_at")
+        raise InputError(
+            "expected `contexts` with their goal and the learner's action, got one without; take them by context_at"
+        )
     profiles = [profile_attention(agent, one, layers=layers, queries="last", hold=False) for one in contexts]
     seeds = [seed_insight([one.seed_statistics(layer) for one in profiles]) for layer in profiles[0].layers]
     suggestion = suggest(profiles, share=share)
@@ -83,7 +83,7 @@ def verify_agent(
         assert context.goal is not None
         group = goals.index(context.goal)
         trials += _trials(agent, context, profile, sample, group, seeds, share, draws, seed, left_out)
-        tell((sample + 1) / work)
+        part_of(progress, sample, work)(1.0)
     skipped, results = list(left_out.lines(len(contexts))), list[Compared]()
     if agent.compressor is not None:
         skipped.append(f"returns: the agent acts with {agent.compressor.name}; train one with what is suggested")
@@ -96,17 +96,17 @@ def verify_agent(
                 results.append(_compared(agent, rule, made, whole, episodes, seed))
             else:
                 skipped.append(f"returns, {rule}: {made.keep} of {agent.config.n_transit} are kept: nothing is dropped")
-            tell((1 + number) * len(contexts) / work)
+            part_of(progress, number, 1 + len(tested))(1.0)
     return Verification(
-        "agent",
-        ("kl", "log_likelihood"),
-        tuple(trials),
-        tuple(skipped),
-        suggestion,
-        tuple(results),
-        len(contexts),
-        draws,
-        seed,
+        host="agent",
+        costs=("kl", "log_likelihood"),
+        trials=tuple(trials),
+        skipped=tuple(skipped),
+        suggestion=suggestion,
+        compared=tuple(results),
+        n_samples=len(contexts),
+        n_draws=draws,
+        seed=seed,
     )
 
 
@@ -170,15 +170,15 @@ def _trials(
     by_trial = {name: values.reshape(len(found), draws + 1) for name, values in costs.items()}
     return [
         Trial(
-            layer,
-            sample,
-            group,
-            rule,
-            choice.pattern,
-            int(choice.kept.sum()),
-            int((~stays).sum()),
-            {name: float(values[number, 0]) for name, values in by_trial.items()},
-            {name: float(values[number, 1:].mean()) for name, values in by_trial.items()},
+            layer=layer,
+            sample=sample,
+            group=group,
+            rule=rule,
+            pattern=choice.pattern,
+            kept=int(choice.kept.sum()),
+            of=int((~stays).sum()),
+            cost={name: float(values[number, 0]) for name, values in by_trial.items()},
+            random={name: float(values[number, 1:].mean()) for name, values in by_trial.items()},
         )
         for number, (layer, rule, choice, _) in enumerate(found)
     ]

@@ -1,6 +1,6 @@
 """Insights into a language model, tested by deletion: a layer forgets a part of the text, and the rest is predicted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,12 +11,13 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices
 from keepmap.attention.text import one_text
+from keepmap.core.progress import Progress, part_of
 from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE
 from keepmap.insight.deletions import at_random, by_pattern, by_share
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, suggest
-from keepmap.insight.verification import RULES, Compared, LeftOut, Trial, Verification, compared
+from keepmap.insight.verification import DRAWS, RULES, Compared, LeftOut, Trial, Verification, compared
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.replay import hidden_states_under
 from keepmap.kv.likelihood import measure_likelihood
@@ -24,12 +25,9 @@ from keepmap.language_model import LanguageModel
 
 __all__ = ["SHORTEST_TEXT", "verify_texts"]
 
-DRAWS = 8
 N_SINK = 4
 SHORTEST_TEXT = 2 * (N_SINK + 3)
 """Tokens: the half that is profiled holds the sinks, the newest position, and something to choose from."""
-
-Tell = Callable[[float], None]
 
 
 def verify_texts(
@@ -41,7 +39,7 @@ def verify_texts(
     layers: Indices = None,
     suggested: Mapping[str, Suggestion] | None = None,
     seed: int = 0,
-    tell: Tell = lambda share: None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Drop what the insights into each layer say can go, and as much at random, and predict how the texts go on.
 
@@ -59,19 +57,19 @@ def verify_texts(
         draws: random choices for each trial; their mean cost is compared.
         layers: whose insights are tested, all by default.
         suggested: what is tried on the whole texts, by rule ("seed", "ours"); by default, the first halves'.
-        tell: called with the share of the work that is done.
+        progress: called with the share of the work that is done.
 
     Raises:
         InputError: no texts, or one that is too short; and as in `profile_attention`.
     """
     if not texts:
-        raise InputError("a verification on no texts was asked for; give one or more")
+        raise InputError("expected `contexts` to be one or more texts, got none")
     tokens = [one_text(text, language_model) for text in texts]
     for number, text in enumerate(tokens):
         if len(text) < SHORTEST_TEXT:
             raise InputError(
-                f"text {number} has {len(text)} tokens; give {SHORTEST_TEXT} or more, half to profile and half to "
-                "predict"
+                f"expected `contexts` of {SHORTEST_TEXT} tokens or more, half to profile and half to predict, got text "
+                f"{number} of {len(text)}"
             )
     profiles = [
         profile_attention(language_model, text[: len(text) // 2], layers=layers, n_sink=N_SINK, hold=False)
@@ -89,24 +87,24 @@ def verify_texts(
         of_text = _Text(language_model, text, profile, sample, seeds, share, draws, seed)
         for at in range(profile.shape[0]):
             trials += of_text.trials(at, left_out)
-            tell((sample + (at + 1) / profile.shape[0]) / (len(tokens) + 1))
+            part_of(progress, sample, len(tokens) + 1)((at + 1) / profile.shape[0])
     skipped, results = list(left_out.lines(len(tokens))), list[Compared]()
     for rule, made in suggested.items():
         if made.options["density"] < 1:
             results += _compared(language_model, tokens, rule, made, seed)
         else:
             skipped.append(f"overall, {rule}: {made.keep} of {made.of} positions are kept: nothing is dropped")
-    tell(1.0)
+    part_of(progress, len(tokens), len(tokens) + 1)(1.0)
     return Verification(
-        "language model",
-        ("kl", "nll"),
-        tuple(trials),
-        tuple(skipped),
-        suggested["ours"],
-        tuple(results),
-        len(tokens),
-        draws,
-        seed,
+        host="language model",
+        costs=("kl", "nll"),
+        trials=tuple(trials),
+        skipped=tuple(skipped),
+        suggestion=suggested["ours"],
+        compared=tuple(results),
+        n_samples=len(tokens),
+        n_draws=draws,
+        seed=seed,
     )
 
 
@@ -144,7 +142,19 @@ class _Text:
             random = [self._cost(layer, at_random(kept, stays, rng) | stays) for _ in range(self._draws)]
             mean = {name: float(np.mean([one[name] for one in random])) for name in cost}
             pattern = max(sorted(set(patterns)), key=patterns.count)
-            found.append(Trial(layer, self._sample, self._sample, rule, pattern, int(kept.sum()), free, cost, mean))
+            found.append(
+                Trial(
+                    layer=layer,
+                    sample=self._sample,
+                    group=self._sample,
+                    rule=rule,
+                    pattern=pattern,
+                    kept=int(kept.sum()),
+                    of=free,
+                    cost=cost,
+                    random=mean,
+                )
+            )
         return found
 
     def _chosen(self, at: int, rule: str) -> tuple[list[str], Bool[Tensor, "G P"], Bool[Tensor, " P"]]:
