@@ -50,7 +50,7 @@ def test_the_document_s_block_and_files(small, capsys) -> None:
     agent = load_agent("runs/AD-darkroom-seed0")
     profile = profile_attention(agent, agent_samples(agent, None, 2, None, 0)[0].looked)
     for layer, (length, context, mean, std, position, ratio, entropy) in enumerate(blocks):
-        expected = profile.seed_statistics(layer)
+        expected = profile.guide_statistics(layer)
         assert (int(length), int(context)) == (10, 9)
         assert (mean, std) == (f"{expected['mean']:.4f}", f"{expected['std']:.4f}")
         assert int(position) == expected["max_position"]
@@ -84,7 +84,7 @@ def test_the_result_says_what_was_found_and_the_same_command_gives_the_same_byte
     assert written[0] == written[1]
     found = json.loads(written[0]["attention.json"])
     assert [one["layer"] for one in found["layers"]] == [0, 1]
-    assert len(found["layers"][0]["seed_statistics"]) == len(found["samples"]) == 2
+    assert len(found["layers"][0]["guide_statistics"]) == len(found["samples"]) == 2
     assert len(found["layers"][1]["verdicts"]) == 2
     assert len(found["layers"][1]["verdicts"][0]) == 2
     assert found["verification"]["trials"]
@@ -111,7 +111,7 @@ def test_of_texts_too(tmp_path, monkeypatch, capsys) -> None:
     assert "  3 texts were found, 9 were asked for\n" in out
     found = json.loads(Path("figs/attention/attention.json").read_text())
     assert found["verification"]["suggestion"] == found["suggestion"]
-    assert found["verification"]["compared"][0]["made"] == found["layers"][-1]["seed_insight"]["made"]
+    assert found["verification"]["compared"][0]["suggestion"] == found["layers"][-1]["guide_insight"]["suggested"]
 
 
 def test_an_agent_with_a_compressor_is_verified_as_it_acts(tmp_path, monkeypatch, capsys) -> None:

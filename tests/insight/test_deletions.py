@@ -13,7 +13,7 @@ from keepmap.agents.history import History
 from keepmap.attention.profiling import profile_attention
 from keepmap.errors import InputError
 from keepmap.insight.deletions import at_random, by_pattern, by_share
-from keepmap.insight.guide import seed_insight
+from keepmap.insight.guide import guide_insight
 from keepmap.insight.verify_texts import N_SINK, _Text
 from keepmap.language_model import load_language_model
 from tests.families import build, tokens
@@ -31,8 +31,8 @@ def chosen(received: list[dict[int, float]], rule: str = "ours", n_sink: int = N
             weights[:, head, place] = weight
     profile = dataclasses.replace(profile, received=weights, rows=weights[:, :, None].clone())
     sparse = {"recent_distant_ratio": 1.5, "entropy": 1.0}
-    seeds = [seed_insight([sparse], of=2)] * 2
-    text = _Text(language_model, tokens(N), profile, 0, seeds, 0.7, 1, 0)
+    guides = [guide_insight([sparse], of=2)] * 2
+    text = _Text(language_model, tokens(N), profile, 0, guides, 0.7, 1, 0)
     _, kept, stays = text._chosen(1, rule)
     return kept, stays
 
@@ -47,8 +47,8 @@ def test_a_kv_head_keeps_what_its_own_query_heads_attend_to() -> None:
     assert places(stays[None]) == [[0, 1, 2, 3, 23]]
 
 
-def test_the_seeds_rule_is_one_for_the_layer() -> None:
-    kept, _ = chosen([{6: 1.0}, {7: 0.9}, {12: 0.8}, {13: 0.7}], rule="seed")
+def test_the_guides_rule_is_one_for_the_layer() -> None:
+    kept, _ = chosen([{6: 1.0}, {7: 0.9}, {12: 0.8}, {13: 0.7}], rule="guide")
     assert places(kept) == [[6, 7], [6, 7]]
 
 

@@ -14,7 +14,7 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.insight.coverage import coverage, pattern_of
 from keepmap.insight.suggestion import for_agent, for_language_model
-from keepmap.insight.verdicts import attention_rows, seed_insight, suggest, verdicts
+from keepmap.insight.verdicts import attention_rows, guide_insight, suggest, verdicts
 from keepmap.language_model import load_language_model
 from tests.drawing.profiles import profile_of
 from tests.families import build, tokens
@@ -124,15 +124,15 @@ def test_an_agents_length_is_that_of_the_mean_over_heads() -> None:
 @pytest.mark.parametrize(("of", "keep"), [(6, 6), (10, 10), (11, 10), (1, 1)])
 def test_the_documents_length_is_cut_to_what_there_is(of: int, keep: int) -> None:
     seen = {"recent_distant_ratio": 3.0, "entropy": 1.0}
-    made = seed_insight([seen], of=of).made
+    made = guide_insight([seen], of=of).suggested
     assert (made.keep, made.of) == (keep, of)
     assert made == for_language_model("recency", keep, of, 4)
-    assert seed_insight([seen]).made == for_agent("recency", 10, 10)
+    assert guide_insight([seen]).suggested == for_agent("recency", 10, 10)
 
 
 @pytest.mark.parametrize(("ratio", "said"), [(1.2, False), (1.19, True)])
 def test_spread_is_said_below_its_limit_only(ratio: float, said: bool) -> None:
-    lines = seed_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}]).lines
+    lines = guide_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}]).lines
     assert any("spread across history" in line for line in lines) == said
 
 

@@ -15,7 +15,7 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
 from keepmap.insight.coverage import NO_GAIN, SIMPLER, coverage, pattern_of
 from keepmap.insight.suggestion import PATTERNS, Suggestion, for_agent, for_language_model
-from keepmap.insight.verdicts import attention_rows, seed_insight, suggest, verdicts
+from keepmap.insight.verdicts import attention_rows, guide_insight, suggest, verdicts
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
@@ -97,29 +97,29 @@ def _seen(ratio: float, entropy: float) -> dict[str, float]:
     ],
 )
 def test_the_first_of_the_documents_patterns_decides(ratio: float, entropy: float, pattern: str) -> None:
-    found = seed_insight([_seen(ratio, entropy)])
+    found = guide_insight([_seen(ratio, entropy)])
     assert found.pattern == pattern
     assert found.lines[-2 if not math.isnan(ratio) else -3].startswith("💡 INSIGHT: ")
     assert ("Attention is spread across history!" in found.lines[0]) == (ratio < 1.2)
     _, made, option = PATTERNS[pattern]
     assert found.suggestion == f"from compression_strategies import {made}; compressor = {made}({option}=10)"
-    assert _made(found.made) == getattr(compression_strategies, made)(**{option: 10})
+    assert _made(found.suggested) == getattr(compression_strategies, made)(**{option: 10})
 
 
 def test_recency_is_said_in_the_documents_words() -> None:
-    assert seed_insight([_seen(4.23, 1.89)]).lines == (
+    assert guide_insight([_seen(4.23, 1.89)]).lines == (
         "💡 INSIGHT: Strong recency bias detected!",
         "   Consider compressing or removing distant history.",
     )
 
 
 def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:
-    found = seed_insight([_seen(1.0, 1.0), _seen(5.0, 3.0), _seen(math.nan, 2.0)])
+    found = guide_insight([_seen(1.0, 1.0), _seen(5.0, 3.0), _seen(math.nan, 2.0)])
     assert (found.ratio, found.entropy, found.n, found.n_ratios) == (3.0, 2.0, 3, 2)
-    none = seed_insight([_seen(math.nan, 0.5)])
+    none = guide_insight([_seen(math.nan, 0.5)])
     assert none.n_ratios == 0 and math.isnan(none.ratio) and "long enough" in none.lines[-1]
     with pytest.raises(InputError, match="no samples"):
-        seed_insight([])
+        guide_insight([])
 
 
 def _made(suggestion: Suggestion) -> object:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keepmap.core.intervals import t_interval
+from keepmap.errors import InputError
 from keepmap.insight.coverage import coverage
 from keepmap.insight.deletions import at_random, by_pattern, by_share
 from keepmap.insight.suggestion import for_agent
@@ -34,7 +35,7 @@ def _trial(rule: str, layer: int, sample: int, cost: float, random: float) -> Tr
 def _verification(*trials: Trial, n_samples: int = 20) -> Verification:
     low = np.linspace(1, 2, 8)
     overall = compared("ours", for_agent("recency", 7, 20), "return", low + 2, low + 1, low, np.ones(8))
-    lost = compared("seed", for_agent("uniform", 10, 20), "return", low, low, low, low - 1.5)
+    lost = compared("guide", for_agent("uniform", 10, 20), "return", low, low, low, low - 1.5)
     return Verification(
         host="agent",
         costs=("kl", "log_likelihood"),
@@ -52,18 +53,18 @@ def _verification(*trials: Trial, n_samples: int = 20) -> Verification:
 def verification() -> Verification:
     drawn = np.random.default_rng(0).normal(0, 0.1, 20)
     return _verification(
-        *(_trial("seed", 0, sample, 1.0, 1.0 + noise) for sample, noise in enumerate(drawn - drawn.mean())),
+        *(_trial("guide", 0, sample, 1.0, 1.0 + noise) for sample, noise in enumerate(drawn - drawn.mean())),
         *(_trial("ours", 0, sample, 1.0, 2.0 + noise) for sample, noise in enumerate(drawn)),
-        *(_trial("seed", 1, sample, 2.0 + noise, 1.0) for sample, noise in enumerate(drawn)),
+        *(_trial("guide", 1, sample, 2.0 + noise, 1.0) for sample, noise in enumerate(drawn)),
     )
 
 
 def test_an_insight_holds_where_it_beats_random(verification: Verification) -> None:
     words = {(one.rule, one.layer): one.word for one in verification.insights}
     assert words == {
-        ("seed", 0): "refuted: not distinguishable from random",
+        ("guide", 0): "refuted: not distinguishable from random",
         ("ours", 0): "held",
-        ("seed", 1): "refuted: random is better",
+        ("guide", 1): "refuted: random is better",
     }
     for one in verification.insights:
         assert one.n == 20 and one.kept == 0.25 and one.saved == pytest.approx(one.random - one.cost)
@@ -103,13 +104,16 @@ def test_noise_seldom_holds() -> None:
 
 
 def test_how_often_a_rule_is_cheaper(verification: Verification) -> None:
-    seed, ours = (verification.rate(rule) for rule in RULES)
+    guide, ours = (verification.rate(rule) for rule in RULES)
     assert (ours.wins, ours.n, ours.groups) == (20, 20, 20)
     assert ours.low == pytest.approx(0.8389, abs=1e-4) and ours.high == 1
-    assert seed.n == 40 and seed.groups == 20 and 0 < seed.wins < 20
-    assert seed.low is not None and seed.high is not None and seed.low < seed.wins / 40 < seed.high
-    both = rate_of([verification, verification], "seed")
-    assert (both.wins, both.n, both.groups) == (2 * seed.wins, 80, 40)
+    assert guide.n == 40 and guide.groups == 20 and 0 < guide.wins < 20
+    assert guide.low is not None and guide.high is not None and guide.low < guide.wins / 40 < guide.high
+    assert verification.rate("seed") == guide
+    with pytest.raises(InputError, match="expected `rule` to be \"guide\" or \"ours\", got 'mine'"):
+        verification.rate("mine")
+    both = rate_of([verification, verification], "guide")
+    assert (both.wins, both.n, both.groups) == (2 * guide.wins, 80, 40)
     tie = _verification(_trial("ours", 0, 0, 1.0, 1.0), _trial("ours", 0, 1, 1.0, 1.5)).rate("ours")
     assert (tie.wins, tie.n) == (1, 2)
     none = _verification().rate("ours")
@@ -170,3 +174,18 @@ def test_patterns_keep_what_their_compressors_keep() -> None:
     found = by_share(row, 0.0, 0.8, stays)
     assert found.pattern == "sparse" and int(found.kept.sum()) == coverage(row, 0.8).top == 3
     assert by_share(row, 9.0, 0.7, stays).pattern == "sinks" and not by_share(row, 9.0, 0.7, stays).kept.any()
+
+
+def test_a_table_of_insights_and_an_answer_first(verification: Verification) -> None:
+    assert [(row["layer"], row["rule"], row["verdict"]) for row in verification.rows] == [
+        (0, RULES[0], "refuted: not distinguishable from random"),
+        (0, RULES[1], "held"),
+        (1, RULES[0], "refuted: random is better"),
+    ]
+    assert {*verification.columns} <= {*verification.rows[0]}
+    lines = repr(verification).splitlines()
+    assert len(lines) <= 4 and lines[0].startswith("Verification: 1 of 3 insights held; agent, 20 samples, 8 random")
+    assert lines[2] == "  ours: 1 of 1 insights held; cheaper than random in 20 of 20 trials"
+    assert verification.to_csv().count("\n") == 4
+    assert "<caption>1 of 3 insights held" in verification._repr_html_()
+    assert repr(_verification()).endswith("ours: no trials")

@@ -18,7 +18,7 @@ from keepmap.insight import verify_agent as deletion_agent
 from keepmap.insight.deletion_control import NewestAndRandom
 from keepmap.insight.deletions import at_random, by_pattern
 from keepmap.insight.suggestion import for_agent
-from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, verdicts
+from keepmap.insight.verdicts import GuideInsight, attention_rows, guide_insight, verdicts
 from keepmap.insight.verification import ALIKE, HELD, Trial, Verification
 from keepmap.insight.verify_agent import costs_of, verify_agent
 from keepmap.printing.verification import verification_lines
@@ -110,8 +110,8 @@ def verification(agent: Agent) -> Verification:
 def test_every_layer_and_sample_has_its_trials(agent: Agent, verification: Verification) -> None:
     assert (verification.host, verification.costs) == ("agent", ("kl", "log_likelihood"))
     assert all(0 < one.kept < one.of == N - 1 for one in verification.trials)
-    assert {(one.layer, one.rule) for one in verification.trials} >= {(0, "seed"), (1, "seed")}
-    assert {one.rule for one in verification.compared} == {"seed", "ours"}
+    assert {(one.layer, one.rule) for one in verification.trials} >= {(0, "guide"), (1, "guide")}
+    assert {one.rule for one in verification.compared} == {"guide", "ours"}
     for one in verification.compared:
         assert one.n == len(agent.held_out) == 3 and one.saved == pytest.approx(one.suggested - one.random)
     lines = verification_lines(verification)
@@ -131,12 +131,12 @@ def test_the_same_seed_gives_the_same(agent: Agent, verification: Verification) 
 def test_where_nothing_can_be_dropped_it_says_so(agent: Agent, tmp_path: Path) -> None:
     short = verify_agent(agent, walks(2, n=3), share=0.979, episodes=0)
     assert not short.trials and not short.insights
-    assert "layer 0, seed: no trial in 2 of 2 samples: nothing is dropped" in short.skipped
+    assert "layer 0, guide: no trial in 2 of 2 samples: nothing is dropped" in short.skipped
     everyone = load_agent(write_agent(tmp_path / "run", split="all"))
     found = verify_agent(everyone, walks(2), episodes=1)
     assert "returns: the agent has no held-out goals to play" in found.skipped and not found.compared
     small = load_agent(write_agent(tmp_path / "small", split="0/3", n_transit=10))
-    assert "returns, seed: 10 of 10 are kept: nothing is dropped" in verify_agent(small, walks(2), episodes=1).skipped
+    assert "returns, guide: 10 of 10 are kept: nothing is dropped" in verify_agent(small, walks(2), episodes=1).skipped
 
 
 def test_one_context_refutes_and_none_is_an_error(agent: Agent) -> None:
@@ -181,12 +181,12 @@ def test_random_is_the_mean_of_the_draws(agent: Agent, monkeypatch) -> None:
         assert len(set(drawn)) > 1 and trial.random["kl"] == pytest.approx(sum(drawn) / 3)
 
 
-def test_the_seed_s_line_is_that_of_the_last_layer(agent: Agent, monkeypatch) -> None:
+def test_the_guide_s_line_is_that_of_the_last_layer(agent: Agent, monkeypatch) -> None:
     made = iter(["recency", "sparse"])
 
-    def by_layer(statistics: Any) -> SeedInsight:
-        return replace(seed_insight(statistics), made=for_agent(next(made), 2, 10))
+    def by_layer(statistics: Any) -> GuideInsight:
+        return replace(guide_insight(statistics), suggested=for_agent(next(made), 2, 10))
 
-    monkeypatch.setattr(deletion_agent, "seed_insight", by_layer)
+    monkeypatch.setattr(deletion_agent, "guide_insight", by_layer)
     found = verify_agent(agent, walks(2), draws=1, episodes=1)
-    assert next(one for one in found.compared if one.rule == "seed").made.name == "attention"
+    assert next(one for one in found.compared if one.rule == "guide").suggestion.name == "attention"

@@ -22,7 +22,7 @@ from keepmap.drawing.attention_heatmap import check_colours
 from keepmap.drawing.parts.files import picture_formats
 from keepmap.errors import InputError
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import seed_insight, suggest, verdicts
+from keepmap.insight.verdicts import guide_insight, suggest, verdicts
 from keepmap.insight.verification import Verification
 from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import SHORTEST_TEXT, verify_texts
@@ -43,7 +43,7 @@ __all__ = ["visualize_attention"]
 SAMPLES, MOMENTS = 5, 3
 MAX_LENGTH = 512
 RESULT = "attention.json"
-FORMAT = "keepmap-attention-run/1"
+FORMAT = "keepmap-attention-run/2"
 TRAJECTORY = "trajectory_0"
 
 
@@ -194,20 +194,20 @@ def _report(
         task = progress.add_task("Layers", total=len(profiles[0].layers))
         for layer in profiles[0].layers:
             print("\n".join(layer_heading(layer)))
-            figures = [profile.seed_statistics(layer) for profile in profiles]
+            figures = [profile.guide_statistics(layer) for profile in profiles]
             for sample, profile, statistics in zip(found, profiles, figures, strict=True):
                 print("\n".join(sample_block(sample.heading, profile, statistics)), flush=True)
                 pictures.sample(sample.stem, sample.heading, profile, layer)
             pictures.summary(layer, figures)
-            insight = seed_insight(figures, of=of, n_sink=profiles[0].n_sink)
+            insight = guide_insight(figures, of=of, n_sink=profiles[0].n_sink)
             of_layer = [[one for one in verdict if one.layer == layer] for verdict in every]
             lines = [*overall(figures, seed), *insight_lines(insight), *verdict_lines(of_layer)]
             print("\n".join(lines), flush=True)
             by_layer.append(
                 {
                     "layer": layer,
-                    "seed_statistics": figures,
-                    "seed_insight": asdict(insight),
+                    "guide_statistics": figures,
+                    "guide_insight": asdict(insight),
                     "verdicts": [[asdict(one) for one in verdict] for verdict in of_layer],
                 }
             )
@@ -230,7 +230,7 @@ def _report(
         }
     )
     assert isinstance(plain, dict)
-    return plain, {"seed": insight.made, "ours": suggestion}
+    return plain, {"guide": insight.suggested, "ours": suggestion}
 
 
 def _verified(

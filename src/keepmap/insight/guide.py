@@ -1,4 +1,4 @@
-"""The recommendation that the seed's document makes for a layer, by its four patterns and their thresholds."""
+"""The recommendation that the guide makes for a layer, by its four patterns and their thresholds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from keepmap.errors import InputError
 from keepmap.insight.suggestion import Suggestion, for_agent, for_language_model
 
-__all__ = ["SeedInsight", "seed_insight"]
+__all__ = ["GuideInsight", "guide_insight"]
 
-SEED_LENGTH = 10
+GUIDE_LENGTH = 10
 """How much the document's lines of code keep."""
 
 RECENCY_ABOVE, SPREAD_BELOW = 2.0, 1.2
@@ -25,15 +25,15 @@ _SPREAD = ("Attention is spread across history!", "No part of it stands out by i
 
 
 @dataclass(frozen=True)
-class SeedInsight:
-    """The seed's recommendation for one layer.
+class GuideInsight:
+    """The guide's recommendation for one layer.
 
     Attributes:
         pattern: "recency", "uniform", "sparse" or "mixed".
         ratio, entropy: means over the samples; the ratio is NaN where no sample has one.
         n, n_ratios: samples, and those that have a ratio.
         lines: for the console.
-        made: the compressor (of a language model, the KV method), of the document's length, 10.
+        suggested: the compressor (of a language model, the KV method), of the document's length, 10.
     """
 
     pattern: str
@@ -42,15 +42,15 @@ class SeedInsight:
     n: int
     n_ratios: int
     lines: tuple[str, ...]
-    made: Suggestion
+    suggested: Suggestion
 
     @property
     def suggestion(self) -> str:
         """One line of code; of an agent, as the document has it."""
-        return self.made.line
+        return self.suggested.line
 
 
-def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = None, n_sink: int = 4) -> SeedInsight:
+def guide_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = None, n_sink: int = 4) -> GuideInsight:
     """The document's four patterns, in its order; the first that holds decides.
 
     1. recency: the mean recent/distant ratio is above 2.0. 2. uniform: the mean entropy is above 2.0 nats. 3. sparse:
@@ -58,7 +58,7 @@ def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = 
     of no pattern there: it adds a line, and decides nothing. Ratios that are NaN (two positions or fewer) are left out.
 
     Args:
-        statistics: `profile.seed_statistics(layer)` of each sample of one layer.
+        statistics: `profile.guide_statistics(layer)` of each sample of one layer.
         of: of a language model, how many positions there are beside the `n_sink` sinks: what is made is then the KV
             method of that pattern, which keeps as many as the compressor would.
 
@@ -86,7 +86,7 @@ def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = 
     if not ratios:
         lines.append("   No sample is long enough for a recent/distant ratio (3 positions).")
     if of is None:
-        made = for_agent(pattern, SEED_LENGTH, SEED_LENGTH)
+        made = for_agent(pattern, GUIDE_LENGTH, GUIDE_LENGTH)
     else:
-        made = for_language_model(pattern, min(SEED_LENGTH, of), of, n_sink)
-    return SeedInsight(pattern, ratio, entropy, len(statistics), len(ratios), tuple(lines), made)
+        made = for_language_model(pattern, min(GUIDE_LENGTH, of), of, n_sink)
+    return GuideInsight(pattern, ratio, entropy, len(statistics), len(ratios), tuple(lines), made)

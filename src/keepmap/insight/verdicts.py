@@ -1,6 +1,6 @@
 """What a profile says about what can be dropped: a verdict for each head, and one suggestion for all of them.
 
-The seed's recommendation for a layer, `seed_insight`, stands beside it in keepmap.insight.guide.
+The guide's recommendation for a layer, `guide_insight`, stands beside it in keepmap.insight.guide.
 """
 
 import math
@@ -16,10 +16,10 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE, Coverage, coverage, pattern_of
-from keepmap.insight.guide import SeedInsight, seed_insight
+from keepmap.insight.guide import GuideInsight, guide_insight
 from keepmap.insight.suggestion import Suggestion, for_agent, for_language_model
 
-__all__ = ["SeedInsight", "Verdict", "attention_rows", "seed_insight", "suggest", "verdicts"]
+__all__ = ["GuideInsight", "Verdict", "attention_rows", "guide_insight", "suggest", "verdicts"]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from keepmap.core.arguments import shown
 from keepmap.core.intervals import share_interval, t_interval
 from keepmap.core.result_table import ResultTable
+from keepmap.errors import InputError
 from keepmap.insight.suggestion import Suggestion
 
 __all__ = [
@@ -26,12 +28,13 @@ __all__ = [
     "Rate",
     "Trial",
     "Verification",
+    "as_rule",
     "compared",
     "rate_of",
 ]
 
-RULES = ("seed", "ours")
-"""The document's recommendation for the layer, and keepmap's verdict."""
+RULES = ("guide", "ours")
+"""The guide's recommendation for the layer, and keepmap's verdict."""
 
 DRAWS = 8
 """Random choices for each trial, unless asked for otherwise."""
@@ -134,14 +137,14 @@ class Compared(_Judged):
     """An overall suggestion against random at the same length: means over n goals or texts.
 
     Attributes:
-        rule: one of RULES. made: what was suggested. unit: of the values.
+        rule: one of RULES. suggestion: what was suggested. unit: of the values.
         whole, suggested, random: with everything, with the suggestion, with random.
         saved: by how much the suggestion is better than random; low, high: Student's paired 95 % interval, None for
             n = 1.
     """
 
     rule: str
-    made: Suggestion
+    suggestion: Suggestion
     unit: str
     whole: float
     suggested: float
@@ -160,7 +163,7 @@ class Verification(ResultTable):
         host: "agent" or "language model". costs: names, the first of which says whether an insight holds: how far the
             predictions move. The other one, of what really came next, is reported beside it.
         trials: where something was dropped. skipped: in words, where nothing was.
-        suggestion: the overall one. compared: it, and the seed's, against random.
+        suggestion: the overall one. compared: it, and the guide's, against random.
         n_samples, n_draws: contexts or texts, and random draws for each trial. seed: of the draws.
     """
 
@@ -200,8 +203,8 @@ class Verification(ResultTable):
         """How many insights held, and what was tested how."""
         held = sum(insight.held for insight in self.insights)
         return (
-            f"{held} of {len(self.insights)} insights held; {self.host}, {self.n_samples} samples, {self.n_draws} random "
-            f"draws each; {COSTS[self.costs[0]]}, in nats"
+            f"{held} of {len(self.insights)} insights held; {self.host}, {self.n_samples} samples, {self.n_draws} "
+            f"random draws each; {COSTS[self.costs[0]]}, in nats"
         )
 
     @cached_property
@@ -225,6 +228,7 @@ class Verification(ResultTable):
 
 def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None = None) -> Rate:
     """The rate over several verifications, of both hosts for example; by the first cost of each unless one is named."""
+    rule = as_rule(rule)
     won, groups = list[bool](), set[tuple[int, int]]()
     for number, one in enumerate(verifications):
         name = one.costs[0] if cost is None else cost
@@ -235,9 +239,20 @@ def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None =
     return Rate(rule=rule, wins=sum(won), n=len(won), groups=len(groups), low=low, high=high)
 
 
+def as_rule(rule: str) -> str:
+    """One of RULES; "seed" is the old name of "guide".
+
+    Raises:
+        InputError: another name.
+    """
+    if rule not in (*RULES, "seed"):
+        raise InputError(f'expected `rule` to be "guide" or "ours", got {shown(rule)}')
+    return "guide" if rule == "seed" else rule
+
+
 def compared(
     rule: str,
-    made: Suggestion,
+    suggestion: Suggestion,
     unit: str,
     whole: Float[np.ndarray, " n"],
     suggested: Float[np.ndarray, " n"],
@@ -248,7 +263,7 @@ def compared(
     low, high = t_interval(saved)
     return Compared(
         rule=rule,
-        made=made,
+        suggestion=suggestion,
         unit=unit,
         whole=float(whole.mean()),
         suggested=float(suggested.mean()),

@@ -23,7 +23,7 @@ from keepmap.insight.coverage import SHARE
 from keepmap.insight.deletion_control import NewestAndRandom
 from keepmap.insight.deletions import Choice, at_random, by_pattern, by_share
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, suggest
+from keepmap.insight.verdicts import GuideInsight, attention_rows, guide_insight, suggest
 from keepmap.insight.verification import DRAWS, RULES, Compared, LeftOut, Trial, Verification, compared
 
 __all__ = ["costs_of", "verify_agent"]
@@ -52,7 +52,7 @@ def verify_agent(
 
     What an agent that acts with a compressor sees is what the compressor leaves; its contexts are to be that already.
 
-    The overall suggestion and the seed's (that of the last layer, as its document advises) then play held-out goals,
+    The overall suggestion and the guide's (that of the last layer, as its document advises) then play held-out goals,
     against the newest transition and others at random, as many together (the mean of three draws). An agent with a
     compressor of its own would have to be trained with another one first: it plays none.
 
@@ -72,9 +72,9 @@ def verify_agent(
             "expected `contexts` with their goal and the learner's action, got one without; take them by context_at"
         )
     profiles = [profile_attention(agent, one, layers=layers, queries="last", hold=False) for one in contexts]
-    seeds = [seed_insight([one.seed_statistics(layer) for one in profiles]) for layer in profiles[0].layers]
+    guides = [guide_insight([one.guide_statistics(layer) for one in profiles]) for layer in profiles[0].layers]
     suggestion = suggest(profiles, share=share)
-    tested = {"seed": seeds[-1].made, "ours": suggestion} if episodes and agent.compressor is None else {}
+    tested = {"guide": guides[-1].suggested, "ours": suggestion} if episodes and agent.compressor is None else {}
     goals = sorted({context.goal for context in contexts if context.goal is not None})
     work = len(contexts) + len(contexts) * len(tested)
     trials: list[Trial] = []
@@ -82,7 +82,7 @@ def verify_agent(
     for sample, (context, profile) in enumerate(zip(contexts, profiles, strict=True)):
         assert context.goal is not None
         group = goals.index(context.goal)
-        trials += _trials(agent, context, profile, sample, group, seeds, share, draws, seed, left_out)
+        trials += _trials(agent, context, profile, sample, group, guides, share, draws, seed, left_out)
         part_of(progress, sample, work)(1.0)
     skipped, results = list(left_out.lines(len(contexts))), list[Compared]()
     if agent.compressor is not None:
@@ -140,7 +140,7 @@ def _trials(
     profile: AttentionProfile,
     sample: int,
     group: int,
-    seeds: Sequence[SeedInsight],
+    guides: Sequence[GuideInsight],
     share: float,
     draws: int,
     seed: int,
@@ -154,7 +154,7 @@ def _trials(
     for at in range(layers):
         row, given, _ = attention_rows(profile, at, range(heads))
         choices = {
-            "seed": by_pattern(seeds[at].pattern, seeds[at].made.keep, row, stays),
+            "guide": by_pattern(guides[at].pattern, guides[at].suggested.keep, row, stays),
             "ours": by_share(row, given, share, stays),
         }
         for rule, choice in choices.items():

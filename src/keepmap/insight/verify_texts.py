@@ -16,7 +16,7 @@ from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE
 from keepmap.insight.deletions import at_random, by_pattern, by_share
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, suggest
+from keepmap.insight.verdicts import GuideInsight, attention_rows, guide_insight, suggest
 from keepmap.insight.verification import DRAWS, RULES, Compared, LeftOut, Trial, Verification, compared
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.replay import hidden_states_under
@@ -46,9 +46,9 @@ def verify_texts(
     The first half of a text is profiled. Each layer's positions are then dropped from that layer alone, for all
     queries of the second half; costs are means over its predicted tokens, in nats. The sinks, the newest position of
     the half, and what a layer's own window hides anyway stay in both arms. Our verdict is one for each KV head, on the
-    mean attention of its query heads, since they share what is kept; the seed's is one for the layer.
+    mean attention of its query heads, since they share what is kept; the guide's is one for the layer.
 
-    The overall suggestion and the seed's (that of the last layer, as its document advises) then evict from the whole
+    The overall suggestion and the guide's (that of the last layer, as its document advises) then evict from the whole
     texts, against `random` with the same density, sinks and window.
 
     Args:
@@ -56,7 +56,7 @@ def verify_texts(
         share: of the attention that our verdicts keep.
         draws: random choices for each trial; their mean cost is compared.
         layers: whose insights are tested, all by default.
-        suggested: what is tried on the whole texts, by rule ("seed", "ours"); by default, the first halves'.
+        suggested: what is tried on the whole texts, by rule ("guide", "ours"); by default, the first halves'.
         progress: called with the share of the work that is done.
 
     Raises:
@@ -76,15 +76,15 @@ def verify_texts(
         for text in tokens
     ]
     of = max(one.shape[2] for one in profiles) - N_SINK
-    seeds = [
-        seed_insight([one.seed_statistics(layer) for one in profiles], of=of, n_sink=N_SINK)
+    guides = [
+        guide_insight([one.guide_statistics(layer) for one in profiles], of=of, n_sink=N_SINK)
         for layer in profiles[0].layers
     ]
-    suggested = {"seed": seeds[-1].made, "ours": suggest(profiles, share=share)} if suggested is None else suggested
+    suggested = {"guide": guides[-1].suggested, "ours": suggest(profiles, share=share)} if suggested is None else suggested
     trials: list[Trial] = []
     left_out = LeftOut()
     for sample, (text, profile) in enumerate(zip(tokens, profiles, strict=True)):
-        of_text = _Text(language_model, text, profile, sample, seeds, share, draws, seed)
+        of_text = _Text(language_model, text, profile, sample, guides, share, draws, seed)
         for at in range(profile.shape[0]):
             trials += of_text.trials(at, left_out)
             part_of(progress, sample, len(tokens) + 1)((at + 1) / profile.shape[0])
@@ -117,13 +117,13 @@ class _Text:
         text: Int[Tensor, " N"],
         profile: AttentionProfile,
         sample: int,
-        seeds: Sequence[SeedInsight],
+        guides: Sequence[GuideInsight],
         share: float,
         draws: int,
         seed: int,
     ) -> None:
         self._model, self._text, self._profile, self._sample = language_model, text, profile, sample
-        self._seeds, self._share, self._draws, self._seed = seeds, share, draws, seed
+        self._guides, self._share, self._draws, self._seed = guides, share, draws, seed
         self._half, n = len(text) // 2, len(text)
         self._full = torch.full((language_model.n_layers, language_model.n_kv_heads, n), n)
         self._reference = hidden_states_under(language_model, text, self._full)
@@ -164,12 +164,12 @@ class _Text:
         stays = torch.zeros(self._half, dtype=torch.bool)
         patterns = []
         for kv_head in range(kv_heads):
-            own = [head for head in range(heads) if rule == "seed" or self._profile.kv_heads[head] == kv_head]
-            query = self._half - 1 if rule == "seed" else None
+            own = [head for head in range(heads) if rule == "guide" or self._profile.kv_heads[head] == kv_head]
+            query = self._half - 1 if rule == "guide" else None
             row, given, first = attention_rows(self._profile, at, own, query)
             stays[:first] = stays[-1] = True
-            if rule == "seed":
-                choice = by_pattern(self._seeds[at].pattern, self._seeds[at].made.keep, row, stays[first:])
+            if rule == "guide":
+                choice = by_pattern(self._guides[at].pattern, self._guides[at].suggested.keep, row, stays[first:])
             else:
                 choice = by_share(row, given, self._share, stays[first:])
             kept[kv_head, first:] = choice.kept

@@ -9,7 +9,7 @@ import numpy as np
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.bootstrap import bootstrap_means
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import SeedInsight, Verdict
+from keepmap.insight.verdicts import GuideInsight, Verdict
 
 __all__ = ["insight_lines", "layer_heading", "overall", "sample_block", "suggestion_lines", "verdict_lines"]
 
@@ -56,9 +56,9 @@ def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
     return lines
 
 
-def insight_lines(insight: SeedInsight) -> list[str]:
+def insight_lines(insight: GuideInsight) -> list[str]:
     """The document's insight into a layer, and the line of code that it recommends."""
-    return ["", *insight.lines, "", *insight.made.code]
+    return ["", *insight.lines, "", *insight.suggested.code]
 
 
 def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:

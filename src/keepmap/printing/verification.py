@@ -17,7 +17,7 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
         f"the rule's, with its 95 % interval over {'goals' if verification.host == 'agent' else samples}"
         " (none for one).",
         "",
-        "rule pattern kept    cost  random    saved [95 % interval]        n",
+        "rule  pattern kept    cost  random    saved [95 % interval]        n",
     ]
     above = None
     for one in verification.insights:
@@ -26,7 +26,7 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
         above = one.layer
         low, high = ("-" if end is None else _short(end, "+") for end in (one.low, one.high))
         lines.append(
-            f"{one.rule:4} {one.pattern:7} {one.kept:4.0%} {_short(one.cost):>7} {_short(one.random):>7} "
+            f"{one.rule:5} {one.pattern:7} {one.kept:4.0%} {_short(one.cost):>7} {_short(one.random):>7} "
             f"{_short(one.saved, '+'):>8} {f'[{low},{high}]':19} {one.n:3} {_WORDS[one.word]}"
         )
     lines += ["", "refuted: random is better. refuted*: not distinguishable from random."]
@@ -59,7 +59,7 @@ def _compared_lines(one: Compared, samples: str) -> list[str]:
     ends = "" if one.low is None or one.high is None else f" [{one.low:+.3f}, {one.high:+.3f}]"
     return [
         f"{one.rule}, overall:",
-        *one.made.code,
+        *one.suggestion.code,
         f"   {one.unit}: whole {one.whole:.3f}, suggested {one.suggested:.3f}, random {one.random:.3f} "
         f"({one.n} {over})",
         f"   better than random by {one.saved:+.3f}{ends}",
