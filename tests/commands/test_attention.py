@@ -179,7 +179,7 @@ def test_moments_of_a_life_are_spread_over_it(small) -> None:
     found = trajectory_samples(agent, "1,2", 3, 12, 0)
     assert [one.context.step for one in found if one.context] == [15, 39, 63]
     assert {one.context.goal for one in found if one.context} == {(1, 2)}
-    with pytest.raises(InputError, match="3 moments of a life of 2 episodes"):
+    with pytest.raises(InputError, match="`samples` of at most 2, its episodes, got 3 moments"):
         trajectory_samples(agent, "1,2", 3, 2, 0)
 
 
@@ -269,9 +269,9 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--layers", "2"], "layer 2 was asked for, the model has layers 0..1"),
         (["--goal", "9,9"], "the goal (9, 9) was asked for"),
-        (["--goal", "north"], 'the goal "north" was asked for; write a cell as x,y'),
-        (["--samples", "0"], "--samples 0 was asked for; it must be 1 or more"),
-        (["--episodes", "0"], "--episodes 0 was asked for; it must be 1 or more"),
+        (["--goal", "north"], 'expected --goal to be a cell, as 7,2, got "north"'),
+        (["--samples", "0"], "expected --samples to be an integer of 1 or more, got 0"),
+        (["--episodes", "0"], "expected --episodes to be 1 or more, got 0"),
         (["--format", "jpeg"], '"jpeg", which is not a format'),
         (["--cmap", "virdis"], 'did you mean "viridis"'),
         (["--dtype", "float64"], "--dtype is for language models"),

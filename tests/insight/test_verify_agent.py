@@ -15,10 +15,11 @@ from keepmap.agents.compressor import Compressor
 from keepmap.agents.history import History
 from keepmap.errors import InputError
 from keepmap.insight import verify_agent as deletion_agent
-from keepmap.insight.deletion_control import NewestAndRandom
-from keepmap.insight.deletions import at_random, by_pattern
-from keepmap.insight.suggestion import for_agent
-from keepmap.insight.verdicts import GuideInsight, attention_rows, guide_insight, verdicts
+from keepmap.insight.agent_subject import AgentSubject
+from keepmap.insight.deletions import NewestAndRandom, at_random, by_pattern
+from keepmap.insight.guide import GuideInsight, guide_insight
+from keepmap.insight.subjects import subject_of
+from keepmap.insight.verdicts import verdicts
 from keepmap.insight.verification import ALIKE, HELD, Trial, Verification
 from keepmap.insight.verify_agent import costs_of, verify_agent
 from keepmap.printing.verification import verification_lines
@@ -66,7 +67,7 @@ def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent
     contexts = walks(24)
     profile = keepmap.profile_attention(recent_agent, (contexts[0].history, contexts[0].query_states))
     for head in range(2):
-        row, _, _ = attention_rows(profile, 0, [head])
+        row, _, _ = subject_of(profile).row(profile, 0, [head])
         assert float(row[-3:].sum() / row.sum()) > 0.98
     assert {one.pattern for one in verdicts(profile, share=0.97)} == {"recency"}
     found = verify_agent(recent_agent, contexts, share=0.97, episodes=0)
@@ -185,7 +186,7 @@ def test_the_guide_s_line_is_that_of_the_last_layer(agent: Agent, monkeypatch) -
     made = iter(["recency", "sparse"])
 
     def by_layer(statistics: Any) -> GuideInsight:
-        return replace(guide_insight(statistics), suggested=for_agent(next(made), 2, 10))
+        return replace(guide_insight(statistics), suggested=AgentSubject().suggestion(next(made), 2, 10))
 
     monkeypatch.setattr(deletion_agent, "guide_insight", by_layer)
     found = verify_agent(agent, walks(2), draws=1, episodes=1)

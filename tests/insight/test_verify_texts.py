@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 import keepmap
 from keepmap.errors import InputError
 from keepmap.insight.verification import Verification
-from keepmap.insight.verify_texts import N_SINK, _Text, verify_texts
+from keepmap.insight.verify_texts import N_SINK, ForgetfulText, verify_texts
 from keepmap.kv.eviction.replay import hidden_states_under
 from keepmap.language_model import LanguageModel, load_language_model
 from keepmap.printing.verification import verification_lines
@@ -96,13 +96,13 @@ def test_costs_are_those_of_one_layer_that_forgets(
     language_model: LanguageModel, verification: Verification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, Tensor, dict[str, float]]] = []
-    cost = _Text._cost
+    cost = ForgetfulText.cost
 
-    def noted(self: _Text, layer: int, kept: Tensor) -> dict[str, float]:
+    def noted(self: ForgetfulText, layer: int, kept: Tensor) -> dict[str, float]:
         asked.append((layer, kept, cost(self, layer, kept)))
         return asked[-1][2]
 
-    monkeypatch.setattr(_Text, "_cost", noted)
+    monkeypatch.setattr(ForgetfulText, "cost", noted)
     text, half = tokens(N), N // 2
     again = verify_texts(language_model, [text], draws=2)
     assert again.trials == tuple(one for one in verification.trials if one.sample == 0 and one.rule == "ours") or asked
