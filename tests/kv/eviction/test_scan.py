@@ -20,9 +20,7 @@ def obvious(call, method, rule, chunk):
     expires, held = torch.full((heads, n), n), torch.ones(heads, n, dtype=torch.bool)
     for start in range(0, n, chunk):
         end = min(start + chunk, n)
-        weights = dense_weights(
-            call.queries, call.keys, sees(call, expires), call.scaling, call.softcap, call.sinks
-        )
+        weights = dense_weights(call.queries, call.keys, sees(call, expires), call.scaling, call.softcap, call.sinks)
         total = weights.view(heads, group, n, n)[:, :, :end].mean(1).sum(1)
         scores = method.score(total, (end - torch.arange(n)).clamp(min=1)[None])
         for head in range(heads):
