@@ -92,7 +92,7 @@ def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
         ("--source q_learning --set epsilom=1", 'did you mean "epsilon"?'),
         ("--set know_moves", 'the setting "know_moves" was given; write name=value'),
         ("--split 9/9", "fold 9 of 9 was asked for; they are counted from 0 to 8"),
-        ("--split test", 'the split "test" was asked for; use seed, all, or 0/9'),
+        ("--split test", 'the split "test" was asked for; use guide, all, or 0/9'),
         ("--learners 0", "expected 1 or more, got 0"),
         ("--episodes 0", "expected 1 or more, got 0"),
         ("--seed -1", "expected 0 or more, got -1"),

@@ -137,6 +137,13 @@ def test_what_the_folders_and_files_are_called():
     assert len(names) == 11
 
 
+def test_the_guides_split_is_held_under_its_old_name():
+    for name in ("guide", "seed"):
+        config = Config.from_dict({"split": name, "train_env_ratio": 0.5})
+        assert config.as_dict()["split"] == "seed" and len(config.goal_split().train) == 40
+    assert Config(split="guide") == Config() and hash(Config(split="guide")) == hash(Config())
+
+
 def test_equal_meanings_have_one_spelling():
     spelled = Config(alg="PPO", env="keepmap/DarkRoom-9x9-v0", split="00/09")
     assert (spelled.alg, spelled.env, spelled.split) == ("ppo", "darkroom", "0/9")

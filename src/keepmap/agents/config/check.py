@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from keepmap.agents.environments.goals import GUIDE
 from keepmap.agents.environments.room import MOVES, N_ACTIONS, Room
 from keepmap.errors import InputError, did_you_mean
 
@@ -54,7 +55,7 @@ def most_return(room: Room) -> float:
 
 
 def _check_split(config: "Config") -> None:
-    if config.split != "seed" and config.train_env_ratio != type(config).train_env_ratio:
+    if config.split != GUIDE and config.train_env_ratio != type(config).train_env_ratio:
         raise InputError(
             f'train_env_ratio is {config.train_env_ratio:g}, which the split "{config.split}" does not use: '
             "leave it out"
