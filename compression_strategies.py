@@ -2,6 +2,7 @@
 
 import sys
 
+from keepmap.agents import compression_strategies as strategies
 from keepmap.agents.compression_strategies import (
     AdaptiveCompressor,
     AttentionBasedCompressor,
@@ -23,6 +24,11 @@ __all__ = [
     "ThresholdCompressor",
     "UniformCompressor",
 ]
+
+
+def __getattr__(name: str) -> object:
+    return getattr(strategies, name)
+
 
 if __name__ == "__main__":
     from keepmap.cli import main

@@ -130,6 +130,12 @@ def test_every_verb_names_its_own_options() -> None:
     train = tuple(VERBS["train"].options())
     assert in_options("`methods`, `settings`, tensorboard=True", train) == "`methods`, --set, --tensorboard"
     assert tuple(VERBS["methods"].options()) == ()
+    deeper = "`window`, window=-1, `model`"
+    assert (
+        in_options(deeper, VERBS["compare"].named()) == "--sliding_window_size, --sliding_window_size -1, --model_name"
+    )
+    assert in_options(deeper, VERBS["attention"].named()) == "`window`, window=-1, --model_name"
+    assert in_options(deeper, VERBS["train"].named()) == deeper
 
 
 @pytest.mark.parametrize("kind", [InputError, OutputError])

@@ -96,11 +96,12 @@ def keepmap(*words: str) -> str:
     return done.stdout
 
 
-def test_a_method_is_compared(place: Path, model_folder: Path, data_file: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_method_is_compared(place: Path, model_folder: Path, data_file: Path, workers: str) -> None:
     out = keepmap(
         *("compare", "--plugin", "plugins/method.py", "--methods", "value_norm", "--data_path", str(data_file)),
         *("--model_name", str(model_folder), "--sliding_window_size", "16", "--max_samples", "2"),
-        "--no_visualize",
+        *("--no_visualize", "--workers", workers),
     )
     assert "Evaluating: ValueNorm\n" in out
     rows = json.loads((place / "comparison_results" / "comparison_summary.json").read_text())["comparisons"]

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.agents.arrays import Array, as_history
-from keepmap.agents.compressor import Compressed, Compressor, History
+from keepmap.agents.compressor import Compressed, Compressor, History, compressors
 from keepmap.agents.compressors import adaptive, attention_based, threshold
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.random import RandomCompressor
@@ -124,3 +124,11 @@ class ThresholdCompressor(_AsksTheAgent, threshold.ThresholdCompressor):
 
 def _unfit(takes: str) -> InputError:
     return InputError(f"no attention was given, and the embedded agent takes {takes}; pass attention=...")
+
+
+def __getattr__(name: str) -> type[Compressor]:
+    """A compressor that is no name above: adding one is adding one file."""
+    by_class = {compressor.__name__: compressor for compressor in compressors().values()}
+    if name not in by_class:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return by_class[name]

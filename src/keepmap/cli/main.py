@@ -30,7 +30,7 @@ def _main(arguments: Sequence[str]) -> int:
         from keepmap.core.registry import load_plugins
 
         load_plugins(plugins)
-    with naming_options(verb.options(), arguments):
+    with naming_options(verb.named(), arguments):
         if getattr(options, "model_name", None) is not None:
             from keepmap.language_model import quiet_transformers
 

@@ -14,6 +14,8 @@ __all__ = ["VERBS", "Verb"]
 RENAMED = {"set": "settings", "no_visualize": "visualize_first_sample"}
 """Option -> parameter, where they differ."""
 INVERTED = {"no_visualize"}
+DEEPER = {"sliding_window_size": "window", "model_name": "model"}
+"""Option -> parameter of the functions that the verb's own one calls, whose messages name it."""
 NO_PARAMETER = {"plugin"}
 """What the command line does by itself, before it calls the function."""
 
@@ -31,6 +33,13 @@ class Verb:
             if field.name not in NO_PARAMETER:
                 parameter = RENAMED.get(field.name, field.name)
                 yield Option(field.name, parameter, field.default is False, field.name in INVERTED)
+
+    def named(self) -> Iterator[Option]:
+        """The options, and once more those that messages know by another parameter, too."""
+        for option in self.options():
+            yield option
+            if option.name in DEEPER:
+                yield Option(option.name, DEEPER[option.name])
 
     def function(self) -> Callable[..., object]:
         """The function, whose module is imported now."""

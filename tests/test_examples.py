@@ -1,0 +1,43 @@
+"""Every public function has an example, and every example of the package runs as it stands."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import keepmap
+
+
+def public_functions() -> list[str]:
+    """The functions of the front door, and the figures."""
+    names = [name for name in keepmap.__all__ if inspect.isfunction(getattr(keepmap, name))]
+    return [*names, *(f"draw.{name}" for name in dir(keepmap.draw))]
+
+
+def modules_with_examples() -> list[str]:
+    """Modules whose source has an example; drawing has its own test of them."""
+    names = [info.name for info in pkgutil.walk_packages(keepmap.__path__, "keepmap.")]
+    return [
+        name
+        for name in names
+        if not name.startswith(("keepmap.drawing", "keepmap.recipes")) and not name.endswith("__main__")
+        if ">>>" in inspect.getsource(importlib.import_module(name))
+    ]
+
+
+@pytest.mark.parametrize("name", public_functions())
+def test_a_public_function_has_an_example(name: str) -> None:
+    function = keepmap
+    for part in name.split("."):
+        function = getattr(function, part)
+    assert ">>> " in (inspect.getdoc(function) or ""), f"keepmap.{name} shows no example"
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_the_examples_of_a_module_run(name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert done.attempted
+    assert done.failed == 0
