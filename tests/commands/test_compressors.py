@@ -67,10 +67,10 @@ def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--goal 9,9", "the goal (9, 9) was asked for"),
+        ("--goal 9,9", "got (9, 9)"),
         ("--goal here", 'the goal "here" was asked for; write a cell as x,y'),
         ("--n_transit 0", "n_transit 0 was asked for; it must be 1 or more"),
-        ("--target_length 0", "target_length 0 was asked for"),
+        ("--target_length 0", "expected a whole number of 1 or more, got --target_length 0"),
         ("--seed -1", "seed -1 was asked for; it must be 0 or more"),
         ("--format jpeg", '"jpeg", which is not a format'),
         ("--output_dir file", "cannot write into the folder file"),

@@ -122,7 +122,7 @@ def test_folds_of_other_rooms_do_not_go_together(folds: list[Agent], tmp_path: P
     ("goals", "options", "message"),
     [
         ([], {}, "an evaluation on no goal"),
-        ([(0, 3)], {}, r"the goal \(0, 3\) was asked for; darkroom of size 3 has"),
+        ([(0, 3)], {}, r"expected a goal of darkroom of size 3, .* got \(0, 3\)"),
         ([(0, 1), (0, 1)], {}, r"the goal \(0, 1\) was named twice; use copies"),
         ([(0, 1)], {"episodes": 0}, "0 episodes were asked for; there must be 1 or more"),
         ([(0, 1)], {"copies": -1}, "-1 copies were asked for"),

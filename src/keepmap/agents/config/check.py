@@ -81,17 +81,17 @@ def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | Non
             users = " or ".join(alg for alg, keys in sources.items() if name in keys)
             hint = f", or alg={users}" if users else ""
             raise InputError(f"{name} is given, which the source {config.alg} does not use: leave it out{hint}")
-    total, one = config.total_source_timesteps, config.n_stream * config.horizon
+    total, episode_steps = config.total_source_timesteps, config.n_stream * config.horizon
     if total is None:
         return
     if config.n_episodes is not None:
         raise InputError(
             f"n_episodes {config.n_episodes} and total_source_timesteps {total} are both given; leave one of them out"
         )
-    if total % one:
+    if total % episode_steps:
         raise InputError(
             f"total_source_timesteps is {total}; {config.n_stream} learners with episodes of {config.horizon} steps "
-            f"need a multiple of {one}"
+            f"need a multiple of {episode_steps}"
         )
 
 

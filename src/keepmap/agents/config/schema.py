@@ -26,7 +26,7 @@ HISTORIES = "datasets"
 
 @dataclass(frozen=True)
 class Config:
-    """What is learned, from what, by what: the seed's keys, all of them checked, each of them acting.
+    """What is learned, from what, by what: the guide's keys, all of them checked, each of them acting.
 
     Raises:
         InputError: a value of the wrong type or out of range, values that do not go together, or a key that cannot act.
@@ -231,7 +231,7 @@ class Config:
         return make_compressor(options.pop("name"), options)
 
 
-KEYS: dict[str, Kind] = {one.name: one.metadata["kind"] for one in fields(Config) if "kind" in one.metadata}
+KEYS: dict[str, Kind] = {option.name: option.metadata["kind"] for option in fields(Config) if "kind" in option.metadata}
 """Every key, and what it may hold."""
 
 

@@ -51,7 +51,7 @@ def guide_split(goals: Sequence[Goal], seed: int = 0, train_share: float = 0.9) 
         InputError: the share is not in [0, 1].
     """
     if not 0 <= train_share <= 1:
-        raise InputError(f"a share of {train_share:g} of the goals was asked for; it must lie in [0, 1]")
+        raise InputError(f"expected a share of the goals in [0, 1], got train_share={train_share:g}")
     order = _shuffled(goals, seed)
     n_train = round(len(order) * train_share)
     return Split(GUIDE, seed, tuple(order[:n_train]), tuple(order[n_train:]))
@@ -64,9 +64,9 @@ def fold_split(goals: Sequence[Goal], fold: int, n_folds: int, seed: int = 0) ->
         InputError: fewer than 2 folds, more folds than goals, or no such fold.
     """
     if not 2 <= n_folds <= len(goals):
-        raise InputError(f"{n_folds} folds were asked for; {len(goals)} goals make 2 to {len(goals)}")
+        raise InputError(f"expected 2 to {len(goals)} folds of {len(goals)} goals, got {n_folds}")
     if not 0 <= fold < n_folds:
-        raise InputError(f"fold {fold} of {n_folds} was asked for; they are counted from 0 to {n_folds - 1}")
+        raise InputError(f"expected a fold from 0 to {n_folds - 1}, got fold {fold} of {n_folds}")
     order = _shuffled(goals, seed)
     held_out = tuple(order[fold::n_folds])
     left = set(held_out)
@@ -88,10 +88,10 @@ def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
         return guide_split(goals, seed)
     if name == "all":
         return all_goals(goals)
-    found = re.fullmatch(r"(\d+)/(\d+)", name)
-    if not found:
-        raise InputError(f'the split "{name}" was asked for; use guide, all, or 0/9 for the first of nine folds')
-    return fold_split(goals, int(found[1]), int(found[2]), seed)
+    fold = re.fullmatch(r"(\d+)/(\d+)", name)
+    if not fold:
+        raise InputError(f'expected the split guide, all, or 0/9 for the first of nine folds, got "{name}"')
+    return fold_split(goals, int(fold[1]), int(fold[2]), seed)
 
 
 def _shuffled(goals: Sequence[Goal], seed: int) -> list[Goal]:
