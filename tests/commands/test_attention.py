@@ -268,7 +268,7 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
     [
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--layers", "2"], "layer 2 was asked for, the model has layers 0..1"),
-        (["--goal", "9,9"], "the goal (9, 9) was asked for"),
+        (["--goal", "9,9"], "got (9, 9)"),
         (["--goal", "north"], '--goal: expected a cell as x,y, for example 7,2, got "north"'),
         (["--samples", "0"], "expected --samples to be an integer of 1 or more, got 0"),
         (["--episodes", "0"], "expected --episodes to be 1 or more, got 0"),
@@ -307,7 +307,7 @@ def test_damaged_weights_are_said(small, capsys) -> None:
     assert main(["attention", "--samples", "1"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert "blocks.1.query.weight holds values that are no finite floats; train the agent again" in error
+    assert "expected finite floats as blocks.1.query.weight, got others; train the agent again" in error
     assert error.count("\n") == 1
     assert files(Path("figs/attention")) == []
 

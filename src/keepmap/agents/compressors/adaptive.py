@@ -33,9 +33,9 @@ class AdaptiveCompressor(Compressor):
 
     Reference: none; the document's Patterns 1 to 4.
 
-    Differs from the seed: the statistics are those of each history by itself and of all of it, where the seed's were a
-    batch's mean and left out the newest transition; the ratio's limit is the document's 2.0, where the code had 2.5;
-    the mixed case has a rule of its own; attention is required, where the seed silently took the most recent.
+    Differs from the guide: the statistics are those of each history by itself and of all of it, where the guide's were
+    a batch's mean and left out the newest transition; the ratio's limit is the document's 2.0, where the code had
+    2.5; the mixed case has a rule of its own; attention is required, where the guide silently took the most recent.
     """
 
     target_length: int = 10
@@ -48,7 +48,6 @@ class AdaptiveCompressor(Compressor):
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.target_length
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:
