@@ -1,6 +1,7 @@
 """What holds for the whole tree: import directions, light imports, file lengths, docstrings, generated pages."""
 
 import ast
+import builtins
 import importlib
 import inspect
 import json
@@ -236,3 +237,40 @@ def test_generated_pages_are_up_to_date() -> None:
         [sys.executable, "docs/generate.py", "--check"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def undefined_names(source: str) -> set[str]:
+    """Names that a module reads outside of annotations and binds nowhere; F821 stumbles over jaxtyping's shapes."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+    bound, read = {*dir(builtins), "__file__", "__path__"}, set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.alias(name=name, asname=other):
+                bound.add(other or name.split(".")[0])
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                bound.add(name)
+            case ast.MatchMapping(rest=str(name)):
+                bound.add(name)
+            case _:
+                pass
+    return read - bound
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_name_is_defined(path: Path) -> None:
+    assert undefined_names(path.read_text(encoding="utf-8")) == set()
+
+
+def test_an_undefined_name_is_noticed() -> None:
+    assert undefined_names("def f(x: Float[Tensor, 'N']):\n    return versions(x)\n") == {"versions"}

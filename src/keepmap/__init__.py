@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from keepmap.insight.suggestion import Suggestion
     from keepmap.insight.verdicts import suggest
     from keepmap.insight.verification import Verification
+    from keepmap.insight.verify import verify
     from keepmap.kv.comparison.compare import compare
     from keepmap.kv.comparison.reading import read_comparison
     from keepmap.kv.comparison.results import Comparison
@@ -114,6 +115,7 @@ __all__ = [
     "sources",
     "suggest",
     "train",
+    "verify",
 ]
 
 _HOMES = {
@@ -145,6 +147,7 @@ _HOMES = {
     "keepmap.insight.suggestion": "Suggestion",
     "keepmap.insight.verdicts": "suggest",
     "keepmap.insight.verification": "Verification",
+    "keepmap.insight.verify": "verify",
     "keepmap.kv.comparison.compare": "compare",
     "keepmap.kv.comparison.reading": "read_comparison",
     "keepmap.kv.comparison.results": "Comparison",

@@ -133,8 +133,8 @@ class AttentionProfile:
             [mass_in(layer, self.log_sum_exp[at], self.measured, positions) for at, layer in enumerate(captured)]
         )
 
-    def seed_statistics(self, layer: int) -> dict[str, float]:
-        """The five figures of the last query as the seed defines them: mean over heads, context without the query.
+    def guide_statistics(self, layer: int) -> dict[str, float]:
+        """The five figures of the last query as the guide defines them: mean over heads, context without the query.
 
         Keys: mean, std, max_position, recent_distant_ratio, entropy. The entropy is -sum p ln(p + 1e-10) over the
         context only, in nats, without dividing by its mass; the ratio's denominator has 1e-10 added.
@@ -145,10 +145,10 @@ class AttentionProfile:
         index, n = self._index("layer", layer, self.layers), self.shape[2]
         found = (self.queries == n - 1).nonzero()
         if not len(found):
-            raise InputError(f"the seed's statistics are of query {n - 1}, whose row is not here; profile it too")
+            raise InputError(f"the guide's statistics are of query {n - 1}, whose row is not here; profile it too")
         if len(self.heads) != self.info.get("n_heads", len(self.heads)):
             raise InputError(
-                f"the seed's statistics are over all heads, {len(self.heads)} were profiled; leave heads out"
+                f"the guide's statistics are over all heads, {len(self.heads)} were profiled; leave heads out"
             )
         context = self.rows[index, :, int(found[0]), : n - 1].double().mean(dim=0)
         quarter = max(1, (n - 1) // 4)
@@ -160,6 +160,10 @@ class AttentionProfile:
             "recent_distant_ratio": float(ratio),
             "entropy": float(-(context * (context + 1e-10).log()).sum()),
         }
+
+    def seed_statistics(self, layer: int) -> dict[str, float]:
+        """The old name of `guide_statistics`."""
+        return self.guide_statistics(layer)
 
     def save(self, path: str | Path) -> None:
         """Write the profile as one safetensors file, whole or not at all; without the captured queries and keys.

@@ -66,6 +66,12 @@ def profile_attention(
 ) -> AttentionProfile:
     """Exact statistics of what a model attends to in one context, in one forward pass and O(N) memory.
 
+    >>> import keepmap
+    >>> profile = keepmap.profile_attention("tiny", "The code of river is 4821. " * 9)
+    >>> layers, heads, n = profile.shape
+    >>> (layers, heads), profile.received.shape == (layers, heads, n)
+    ((2, 4), True)
+
     Args:
         model: a language model (ours, any Hugging Face causal one, a folder, a hub id, a GGUF file, "tiny"), an agent,
             or a module whose attention is nn.MultiheadAttention. It is left as it was found.

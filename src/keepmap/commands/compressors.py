@@ -1,6 +1,5 @@
 """Showing the history compressors at work on a real history: a table, and a picture of what each keeps."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from keepmap.agents.collection.source import make_source
 from keepmap.agents.compression_strategies import attention_to
 from keepmap.agents.compressor import Compressor, History, Selection, compressors
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
 from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.parts.files import picture_formats, save_figure
@@ -47,12 +46,13 @@ def show_compressors(
     room = room_named("darkroom")
     for name, value, least in (("n_transit", n_transit, 1), ("target_length", target_length, 1), ("seed", seed, 0)):
         if value < least:
-            raise InputError(f"{name} {value} was asked for; it must be {least} or more")
-    hidden = _goal(room, goal)
+            raise InputError(f"`{name}`: expected {least} or more, got {value}")
+    hidden = parse_cell(goal)
+    room.index(hidden)
     formats = picture_formats(format)
-    every = [made.of_length(target_length) for made in compressors().values()]
+    every = [known.of_length(target_length) for known in compressors().values()]
     history = _history(room, hidden, n_transit, seed)
-    kept = {one: _mask(one.select(history), n_transit) for one in every}
+    kept = {compressor: _mask(compressor.select(history), n_transit) for compressor in every}
     assert history.attention is not None
     share = shares(history.valid, history.attention)[0].numpy()
     rewarded = history.rewards[0].numpy() != 0
@@ -60,7 +60,7 @@ def show_compressors(
     print(f"{rewarded.sum()} of them rewarded; the attention is that of the embedded agent\n")
     print("\n".join(_table(kept, rewarded, share)))
     drawn = kept_transitions(
-        {one.name: mask for one, mask in kept.items()},
+        {compressor.name: mask for compressor, mask in kept.items()},
         rewards=history.rewards[0].double().numpy(),
         episodes=np.arange(n_transit) // room.horizon + 1,
         attention=share,
@@ -71,20 +71,11 @@ def show_compressors(
     return paths
 
 
-def _goal(room: Room, text: str) -> Goal:
-    found = re.fullmatch(r"\s*\(?\s*(\d+)\s*,\s*(\d+)\s*\)?\s*", text)
-    if not found:
-        raise InputError(f'the goal "{text}" was asked for; write a cell as x,y, for example 7,2')
-    goal = (int(found[1]), int(found[2]))
-    room.index(goal)
-    return goal
-
-
 def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
     """The first n steps of a learner, with the embedded agent's attention from the state that comes after them."""
     learned = make_source(SOURCE).learn(room, [goal], 1, n // room.horizon + 1, seed, lambda steps: None)
-    rows = [np.moveaxis(one, 0, 1)[:, :n] for one in (learned.states, learned.actions, learned.next_states)]
-    states, actions, next_states = (torch.from_numpy(one.astype(np.int64)) for one in rows)
+    rows = [np.moveaxis(values, 0, 1)[:, :n] for values in (learned.states, learned.actions, learned.next_states)]
+    states, actions, next_states = (torch.from_numpy(values.astype(np.int64)) for values in rows)
     rewards = torch.from_numpy(learned.rewards.T[:, :n].astype(np.float32))
     times = torch.arange(n)[None]
     history = History(
@@ -116,13 +107,13 @@ def _table(
         Column("rewarded", tuple(f"{(mask & rewarded).sum()}/{rewarded.sum()}" for mask in masks)),
         Column("attention", tuple(f"{share[mask].sum():.1%}" for mask in masks)),
     ]
-    return panels(Column("compressor", tuple(one.name for one in kept)), rest, 80)
+    return panels(Column("compressor", tuple(compressor.name for compressor in kept)), rest, 80)
 
 
 def _arguments(compressor: Compressor) -> str:
-    """The length, and what is not as usual."""
-    shown = {one.name: getattr(compressor, one.name) for one in fields(compressor)}
-    usual = {one.name: one.default for one in fields(compressor)}
+    """The options that are shown: the length, and what differs from its default."""
+    shown = {field.name: getattr(compressor, field.name) for field in fields(compressor)}
+    usual = {field.name: field.default for field in fields(compressor)}
     return " ".join(
         f"{name}={value}" for name, value in shown.items() if name == compressor.length_option or value != usual[name]
     )

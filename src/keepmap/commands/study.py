@@ -1,7 +1,5 @@
 """A study of compressors: plan it, spread its runs over processes, print, draw and write what came of it."""
 
-import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,34 +7,32 @@ from typing import Any
 
 from rich.console import Console
 
-from keepmap.agents.acting.agent import Agent, load_agent
-from keepmap.agents.checkpoints import EMBEDDED, find_checkpoint, read_checkpoint
+from keepmap.agents.acting.agent import Agent
+from keepmap.agents.checkpoints import EMBEDDED
 from keepmap.agents.compressor import compressors as known_compressors
-from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.evaluation.evaluate import PACKAGES
-from keepmap.agents.study.job import Job, finished, jobs_of, load_baselines
+from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines
 from keepmap.agents.study.plan import BUDGETS, plan_study
 from keepmap.agents.study.promises import pattern_of, promises_of
-from keepmap.agents.study.results import BASELINE, Row, Study, rows_of, write_study
+from keepmap.agents.study.results import BASELINE, FILE, Study, StudyRow, write_study
+from keepmap.agents.study.rows import rows_of
 from keepmap.agents.study.run import do_job
-from keepmap.agents.study.timings import action_seconds
+from keepmap.agents.study.timings import action_times_path, measured_times, stored_action_times
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.train import collect_missing
 from keepmap.core.files import make_folder, remove_files, write_json, written_whole
-from keepmap.core.processes import one_thread, run_jobs
+from keepmap.core.processes import run_jobs
 from keepmap.core.versions import versions
 from keepmap.drawing import compressor_study, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
-from keepmap.printing.study import header, label, legend, markdown, notes, promise_lines, study_csv, table
+from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table
 
 __all__ = ["study_compressors"]
 
-STEM, TIMINGS, ACTION = "study", "timings.json", "action_time.json"
-ENVS = (1, 64)
-AGAIN = "again_"
+STEM, TIMINGS = "study", "timings.json"
 
 
 def study_compressors(
@@ -64,7 +60,7 @@ def study_compressors(
     """
     formats = picture_formats(format)
     if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers} was asked for; it must be 1 or more")
+        raise InputError(f"`workers`: expected 1 or more, got {workers}")
     agents = load_baselines([checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint) or [EMBEDDED])
     plan = plan_study(compressors, budgets, seeds, agents[0].config.n_transit, len(agents))
     folder = Path(output_dir)
@@ -91,20 +87,20 @@ def study_compressors(
             config=config,
             set=settings,
         ),
-        **_options(agents, trained, max(one.seed for one in plan) + 1, from_scratch, copies),
+        **_options(agents, trained, max(planned.seed for planned in plan) + 1, from_scratch, copies),
     }
     make_folder(folder)
-    with alone_in(folder, "study", "--output_dir"):
+    with alone_in(folder, "study", "`output_dir`"):
         left = [job for job in jobs if finished(job) is None]
         for job in jobs:
             if job not in left:
-                _stored_times(job)
-        wanted = workers or os.cpu_count() or 1
-        print("\n".join(header(agents, jobs, len(left), wanted, from_scratch)), flush=True)
+                stored_action_times(job)
+        processes = workers or os.cpu_count() or 1
+        print("\n".join(header(agents, jobs, len(left), processes, from_scratch)), flush=True)
         # By where they go, so that each is collected once.
-        for one in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
-            collect_missing(one)
-        _run(left, wanted, folder)
+        for training in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
+            collect_missing(training)
+        _run(left, processes, folder)
         study, timings = _measured(jobs, options)
         paths = _write(study, timings, folder, formats)
         remove_files(path for path in _outputs(folder) if path not in paths)
@@ -113,25 +109,25 @@ def study_compressors(
     return study
 
 
-def _measured(jobs: Sequence[Job], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
-    """What finished jobs say, and their times."""
+def _measured(jobs: Sequence[StudyJob], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
+    """The study of finished jobs, and their times."""
     runs = [run for run in map(finished, jobs) if run is not None]
-    looking = [name for name, one in known_compressors().items() if one.needs_attention]
+    looking = [name for name, known in known_compressors().items() if known.needs_attention]
     rows, pattern = rows_of(runs, looking), pattern_of(runs)
-    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _timings(jobs, rows)
+    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _times(jobs, rows)
 
 
-def _run(jobs: Sequence[Job], workers: int, folder: Path) -> None:
+def _run(jobs: Sequence[StudyJob], workers: int, folder: Path) -> None:
     if not jobs:
         return
-    remove_files(job.folder / ACTION for job in jobs)
+    remove_files(map(action_times_path, jobs))
     weights = [job.weight for job in jobs]
     shares = [0.0] * len(jobs)
     with progress_bar(Console(stderr=True, highlight=False)) as progress:
         # Of the work, not of the number of runs, so that the time left is right.
         task = progress.add_task("Runs", total=len(jobs))
 
-        def tell(index: int, share: float) -> None:
+        def see_share(index: int, share: float) -> None:
             shares[index] = share
             done = sum(weight * share for weight, share in zip(weights, shares, strict=True)) / sum(weights)
             progress.update(task, completed=done * len(jobs), description=f"Runs, now {jobs[index].planned}")
@@ -140,69 +136,28 @@ def _run(jobs: Sequence[Job], workers: int, folder: Path) -> None:
                 assert run is not None
                 print(f"  {jobs[index].planned}: return {run.early.mean():.2f}", flush=True)
 
-        def died(index: int, exit_code: int | None) -> None:
+        def see_death(index: int, exit_code: int | None) -> None:
             shares[index] = 0.0
             print(
                 f"  a worker died on {jobs[index].planned} (exit code {exit_code}); another one takes over", flush=True
             )
 
-        run_jobs(jobs, do_job, workers, folder, tell, died)
+        run_jobs(jobs, do_job, workers, folder, see_share, see_death)
 
 
-def _timings(jobs: Sequence[Job], rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Seconds of training, the mean over seeds, and of acting, of the first seed; measured when nothing else runs."""
-    found: dict[str, dict[str, float]] = {}
-    with one_thread(), progress_bar(Console(stderr=True, highlight=False)) as progress:
-        trained = [row for row in rows if row.trained]
-        task = progress.add_task("Action times", total=len(trained))
-        for row in trained:
-            mine = [
-                job
-                for job in jobs
-                if job.config is not None
-                and (job.planned.compressor, job.planned.percent) == (row.compressor, row.percent)
-            ]
-            seconds = [float(read_checkpoint(find_checkpoint(job.folder)).facts["seconds"]) for job in mine]
-            first = min(mine, key=lambda job: job.planned.seed)
-            found[label(row)] = {"training_seconds": sum(seconds) / len(seconds), **_action_times(first)}
-            progress.advance(task)
-    return found
+def _times(jobs: Sequence[StudyJob], rows: Sequence[StudyRow]) -> dict[str, dict[str, float]]:
+    with progress_bar(Console(stderr=True, highlight=False)) as bar:
+        total = sum(row.trained for row in rows)
+        task = bar.add_task("Action times", total=total)
+        return measured_times(jobs, rows, lambda share: bar.update(task, completed=share * total))
 
 
-def _action_times(job: Job) -> dict[str, float]:
-    known = _stored_times(job)
-    if known is not None:
-        return known
-    agent, compressor = load_agent(job.folder), job.planned.make()
-    times = {str(envs): action_seconds(agent, compressor, envs) for envs in ENVS}
-    if job.planned.compressor == BASELINE:
-        whole = RecencyCompressor(agent.config.n_transit)
-        times |= {f"{AGAIN}{envs}": action_seconds(agent, whole, envs) for envs in ENVS}
-    write_json(job.folder / ACTION, times)
-    return times
-
-
-def _stored_times(job: Job) -> dict[str, float] | None:
-    """The action times that were measured before; None where none were."""
-    path = job.folder / ACTION
-    if not path.exists():
-        return None
-    names = {f"{again}{envs}" for envs in ENVS for again in ("", AGAIN)[: 1 + (job.planned.compressor == BASELINE)]}
-    try:
-        said: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-        if said.keys() != names or not all(type(one) is float and 0 < one < math.inf for one in said.values()):
-            raise ValueError(f"seconds of {', '.join(sorted(names))} belong there")
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); delete it to measure again") from None
-    return said
-
-
-def _command(**given: Any) -> str:
+def _command(**options: Any) -> str:
     """The command line that gives these results, without what is usual."""
     usual = {"checkpoint": [EMBEDDED], "compressors": ["all"], "copies": [8]}
     usual["budgets"] = [f"{percent:g}" for percent in BUDGETS]
     words = ["keepmap study"]
-    for name, value in given.items():
+    for name, value in options.items():
         if isinstance(value, bool):
             words += [f"--{name}"] * value
         elif value and list(value) != usual.get(name):
@@ -229,18 +184,18 @@ def _options(
 
 
 def _outputs(folder: Path) -> list[Path]:
-    names = [f"{STEM}.json", f"{STEM}.csv", f"{STEM}.md", TIMINGS, *(f"{STEM}.{name}" for name in FORMATS)]
+    names = [FILE, f"{STEM}.csv", f"{STEM}.md", TIMINGS, *(f"{STEM}.{name}" for name in FORMATS)]
     return [folder / name for name in names]
 
 
 def _write(study: Study, timings: dict[str, dict[str, float]], folder: Path, formats: Sequence[str]) -> list[Path]:
-    write_study(folder / f"{STEM}.json", study)
+    write_study(folder / FILE, study)
     write_json(folder / TIMINGS, {"threads": 1, "seconds": timings})
-    texts = {f"{STEM}.csv": study_csv(study), f"{STEM}.md": markdown(study, timings, f"{STEM}.{formats[0]}")}
+    texts = {f"{STEM}.csv": study.to_csv(), f"{STEM}.md": markdown(study, timings, f"{STEM}.{formats[0]}")}
     for name, text in texts.items():
         with written_whole(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
-    paths = [folder / f"{STEM}.json", folder / TIMINGS, *(folder / name for name in texts)]
-    if any(row.share is not None for row in study.rows if row.compressor != BASELINE):
+    paths = [folder / FILE, folder / TIMINGS, *(folder / name for name in texts)]
+    if any(row.share is not None for row in study.results if row.compressor != BASELINE):
         paths += save_figure(compressor_study(study), folder, STEM, formats)
     return paths

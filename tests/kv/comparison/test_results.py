@@ -2,7 +2,6 @@
 
 import json
 import math
-import random
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
@@ -64,38 +63,6 @@ def test_a_row_weighs_samples_by_their_tokens():
     sizes = [21 * 22 / 2, 101 * 102 / 2, 11 * 12 / 2]
     assert row.footprint == pytest.approx((0.5 * sizes[0] + 0.25 * sizes[1] + 0.5 * sizes[2]) / sum(sizes))
     assert (row.threshold, row.density, row.n_samples) == (0.85, None, 3)
-
-
-def test_the_bootstrap_is_the_slow_one():
-    """Sampling noise of 10,000 resamples is about 2 % of the interval's width at its ends."""
-    differences, tokens = [result.nll - base.nll for result, base in zip(RANDOM, BASELINE, strict=True)], [20, 100, 10]
-    differences, tokens = [*differences, 5.0, -3.0], [*tokens, 40, 60]
-    low, high = bootstrap_interval(differences, tokens, seed=1)
-    rng = random.Random(7)
-    ratios = []
-    for _ in range(10_000):
-        drawn = [rng.randrange(5) for _ in range(5)]
-        ratios.append(sum(differences[i] for i in drawn) / sum(tokens[i] for i in drawn))
-    ratios.sort()
-    width = ratios[9750] - ratios[250]
-    assert low == pytest.approx(ratios[250], abs=0.05 * width)
-    assert high == pytest.approx(ratios[9750], abs=0.05 * width)
-    assert low < sum(differences) / sum(tokens) < high
-
-
-def test_the_bootstrap_is_seeded_and_paired():
-    many = [math.sin(index) for index in range(20)], list(range(10, 30))
-    assert bootstrap_interval(*many, 3) == bootstrap_interval(*many, 3)
-    assert bootstrap_interval(*many, 3) != bootstrap_interval(*many, 4)
-    assert bootstrap_interval([1.0, 2.0, 3.0], [10, 20, 30], -1) == (pytest.approx(0.1), pytest.approx(0.1))
-
-
-def test_the_resamples_are_drawn_as_said(monkeypatch):
-    monkeypatch.setattr(bootstrap, "RESAMPLES", 3)
-    rng = np.random.default_rng(5)
-    d, t = np.array([1.0, 5.0, -2.0]), np.array([3, 4, 5])
-    ratios = [d[i].sum() / t[i].sum() for i in (rng.integers(3, size=3) for _ in range(3))]
-    assert bootstrap_interval([1.0, 5.0, -2.0], [3, 4, 5], 5) == tuple(np.quantile(ratios, [0.025, 0.975]))
 
 
 def test_one_sample_has_no_interval():

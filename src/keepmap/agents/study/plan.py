@@ -7,7 +7,7 @@ from keepmap.agents.compressor import Compressor, compressor_class, compressors
 from keepmap.agents.study.results import BASELINE
 from keepmap.errors import InputError
 
-__all__ = ["BUDGETS", "Planned", "plan_study"]
+__all__ = ["BUDGETS", "PlannedRun", "plan_study"]
 
 BUDGETS = (50.0, 80.0, 95.0)
 TWICE = 80.0
@@ -15,7 +15,7 @@ TWICE = 80.0
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """One run: a compressor (or "baseline"), how many per cent shorter, how many are kept at most, a training seed.
 
     Attributes:
@@ -39,7 +39,7 @@ class Planned:
 
 def plan_study(
     names: str | Sequence[str], budgets: Sequence[float], seeds: int | None, n_transit: int, checkpoints: int
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedRun, ...]:
     """Every compressor at every budget and the baseline, trained, and without training for each baseline that there is.
 
     Args:
@@ -55,35 +55,39 @@ def plan_study(
     words = names.replace(",", " ").split() if isinstance(names, str) else " ".join(names).replace(",", " ").split()
     chosen = list(compressors()) if words == ["all"] else list(dict.fromkeys(words))
     if not chosen or not budgets:
-        raise InputError("a study of nothing was asked for; name compressors (or all) and budgets, as 50 80 95")
+        raise InputError(
+            f"expected one compressor and one budget or more, got {len(chosen)} and {len(budgets)}; name `compressors` "
+            "(or all) and `budgets`, as 50 80 95"
+        )
     for name in chosen:
         compressor_class(name)
     for percent in budgets:
         if not 0 <= percent <= 100:
-            raise InputError(f"a budget of {percent:g} % shorter was asked for; it must lie in 0 to 100")
+            raise InputError(f"`budgets`: expected per cent in 0 to 100, got {percent:g}")
         if list(budgets).count(percent) > 1:
-            raise InputError(f"the budget {percent:g} was given twice; give it once")
+            raise InputError(f"`budgets`: {percent:g} stands there twice; give it once")
         near = next((other for other in budgets if other != percent and f"{other:g}" == f"{percent:g}"), None)
         if near is not None:
             raise InputError(
-                f"the budgets {percent!r} and {near!r} were given, which would share the folder {percent:g}; give one"
+                f"`budgets`: {percent!r} and {near!r} would share the folder {percent:g}; give one of them"
             )
     if seeds is not None and seeds < 1:
-        raise InputError(f"{seeds} training seeds were asked for; there must be 1 or more")
+        raise InputError(f"`seeds`: expected 1 or more, got {seeds}")
     of_budget = {percent: seeds or (2 if percent == TWICE else 1) for percent in budgets}
     most = max(of_budget.values())
     if checkpoints not in (1, most):
         raise InputError(
-            f"{checkpoints} checkpoints were given for {most} training seeds; give one for all, or one for each seed"
+            f"expected one checkpoint, or one for each training seed ({most}), got {checkpoints}; change `checkpoint` "
+            "or `seeds`"
         )
     plan = []
     for trained in (True, False):
         agents = most if trained else checkpoints
-        plan += [Planned(BASELINE, 0.0, n_transit, seed, trained) for seed in range(agents)]
+        plan += [PlannedRun(BASELINE, 0.0, n_transit, seed, trained) for seed in range(agents)]
         for percent in budgets:
             length = max(1, round(n_transit * (1 - percent / 100)))
             plan += [
-                Planned(name, percent, length, seed, trained)
+                PlannedRun(name, percent, length, seed, trained)
                 for name in chosen
                 for seed in range(min(of_budget[percent], agents))
             ]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keepmap.core.files import write_json
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keepmap.core.versions import versions
 from keepmap.kv.comparison.files import PACKAGES, SavedKeepMaps, clear_results, write_comparison
 from keepmap.kv.comparison.results import Comparison, SampleResult
 from keepmap.kv.comparison.rows import ResultKey, build_comparison, complete_samples

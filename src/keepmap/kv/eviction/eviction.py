@@ -71,8 +71,8 @@ class Eviction:
         return self.language_model.head(self.hidden_states)
 
     @torch.no_grad()
-    def nll(self) -> Float[Tensor, " N-1"]:
-        """The negative log-likelihood of each token but the first, in nats, float64 on the CPU.
+    def nll(self) -> Float[Tensor, " predicted"]:
+        """The negative log-likelihood of each token but the first, N - 1 of them, in nats, float64 on the CPU.
 
         Computed in blocks of tokens: the logits of a long text are never held at once.
         """
