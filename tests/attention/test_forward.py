@@ -68,7 +68,7 @@ def test_the_model_is_left_as_found_also_by_an_error():
 def test_a_model_whose_attention_we_do_not_reach_is_not_supported():
     model = build("llama")
     model.model.layers = nn.ModuleList()
-    with pytest.raises(ModelError, match="LlamaForCausalLM .*does not go through transformers.AttentionInterface"):
+    with pytest.raises(ModelError, match="LlamaForCausalLM .*bypasses transformers.AttentionInterface"):
         run(model, model.model, tokens(9), lambda call: call.values)
 
 

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from keepmap.attention.landmarks import Landmarks
-from keepmap.attention.profile_file import read, write
+from keepmap.attention.profile_file import read
 from keepmap.attention.profiling import profile_attention
 from keepmap.errors import InputError, OutputError
 from tests.drawing.profiles import Chosen
@@ -23,7 +23,7 @@ def profile():
 
 
 def test_every_part_but_what_was_captured_comes_back(profile, tmp_path):
-    write(profile, tmp_path / "profile")
+    profile.save(tmp_path / "profile")
     parts = read(tmp_path / "profile")
     assert set(parts) == {field.name for field in fields(profile)} - {"captured"}
     for name, value in parts.items():
@@ -35,7 +35,7 @@ def test_every_part_but_what_was_captured_comes_back(profile, tmp_path):
 
 
 def test_the_header_names_the_format_and_is_json(profile, tmp_path):
-    write(profile, tmp_path / "profile")
+    profile.save(tmp_path / "profile")
     with safe_open(tmp_path / "profile", framework="pt") as file:
         metadata = file.metadata()
     assert metadata["format"] == "keepmap-attention/1"
@@ -63,5 +63,5 @@ def test_what_is_not_there_is_neither_read_nor_written(profile, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "missing")
     with pytest.raises(OutputError):
-        write(profile, tmp_path / "missing" / "profile")
+        profile.save(tmp_path / "missing" / "profile")
     assert list(tmp_path.iterdir()) == []

@@ -45,7 +45,7 @@ def test_tokens_in_any_form(tiny, inputs):
         ([True], "bool"),
         ([-1], r"-1\.\.-1"),
         (object(), "got an? object"),
-        ({"attention_mask": [1]}, "without input_ids.*with attention_mask"),
+        ({"attention_mask": [1]}, "with input_ids, got a mapping with attention_mask"),
         ({"input_ids": [1, 2, 3], "attention_mask": [1, 0, 1]}, "inside the text"),
         ({"input_ids": [1, 2], "attention_mask": [1]}, r"\(2,\).*\(1,\)"),
     ],

@@ -51,9 +51,9 @@ def test_the_lowest_goes_and_the_earlier_one_on_a_tie():
     [
         (lambda: Protection(n_sink=-1), "sink"),
         (lambda: Protection(window=-1), "window"),
-        (lambda: Threshold(math.nan), "NaN"),
+        (lambda: Threshold(math.nan), "expected `threshold` to be a number, got nan"),
         (lambda: Budget(), "a density or a count"),
-        (lambda: Budget(0.5, 3), "not both"),
+        (lambda: Budget(0.5, 3), "got both or neither"),
         (lambda: Budget(density=1.5), r"`density` to be a number in \[0, 1\], got 1.5"),
         (lambda: Budget(count=-2), "`budget` to be an integer of 0 or more, got -2"),
         (lambda: choose(torch.zeros(1, 1), Threshold(0.0), Protection(), 0), "`chunk_size`"),
