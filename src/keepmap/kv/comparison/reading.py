@@ -8,6 +8,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from keepmap.core.arguments import as_path
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
 from keepmap.kv.comparison.plan import BASELINE
@@ -28,7 +29,7 @@ def read_comparison(path: str | Path) -> Comparison:
     Raises:
         InputError: no such file, or one that holds no comparison, or a damaged one.
     """
-    file = Path(path).expanduser()
+    file = as_path("path", path).expanduser()
     if file.is_dir():
         file = file / DETAILED
     try:
