@@ -307,7 +307,7 @@ def test_damaged_weights_are_said(small, capsys) -> None:
     assert main(["attention", "--samples", "1"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert "blocks.1.query.weight holds values that are no finite floats; train the agent again" in error
+    assert "expected finite floats as blocks.1.query.weight, got others; train the agent again" in error
     assert error.count("\n") == 1
     assert files(Path("figs/attention")) == []
 

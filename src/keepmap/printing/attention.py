@@ -84,7 +84,8 @@ def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
             f"  Head {of_head[0].head}: {pattern}{agreeing}: {typical.keep} of {typical.of} positions "
             f"({percent:.0f} %)",
             f"    enough: top {_mean([numbers.top for numbers in seen]):.0f}, most recent "
-            f"{_mean([numbers.recent for numbers in seen]):.0f}, evenly {_mean([numbers.even for numbers in seen]):.0f}; entropy "
+            f"{_mean([numbers.recent for numbers in seen]):.0f}, "
+            f"evenly {_mean([numbers.even for numbers in seen]):.0f}; entropy "
             f"{_mean([numbers.normalised_entropy for numbers in seen]):.2f} of ln n",
             *typical.code,
         ]
