@@ -134,7 +134,7 @@ def test_models(capfd, place, model_folder, data_file, tmp_path, fault, message)
 def test_no_such_model_device_or_dtype(capfd, place, data_file):
     compare = ("compare", "--data_path", str(data_file))
     assert "no such folder" in refused(capfd, place, *compare, "--model_name", "./nothing")
-    expected = "expected --device to be \"auto\", \"cpu\", \"cuda\" or \"cuda:N\", got 'gpu'"
+    expected = 'expected --device to be "auto", "cpu", "cuda" or "cuda:N", got \'gpu\''
     assert expected in refused(capfd, place, *compare, "--device", "gpu")
     assert 'device "mps" is not supported' in refused(capfd, place, *compare, "--device", "mps")
     assert 'dtype "float23" is not supported, did you mean "float32"?' in refused(
