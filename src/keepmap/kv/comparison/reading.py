@@ -23,6 +23,20 @@ Record = TypeVar("Record", Counts, SampleResult, MethodResult)
 def read_comparison(path: str | Path) -> Comparison:
     """Read a comparison that `compare_compression_methods` wrote; it is equal to the one that was returned there.
 
+    >>> import contextlib, io, json, pathlib, tempfile
+    >>> import keepmap
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = pathlib.Path(folder, "data.jsonl")
+    ...     _ = data.write_text(json.dumps({"text": "The code of river is 4821. " * 9}))
+    ...     with contextlib.redirect_stdout(io.StringIO()):
+    ...         comparison = keepmap.compare_compression_methods(
+    ...             data, methods="streaming_llm", sliding_window_size=16, output_dir=f"{folder}/out",
+    ...             visualize_first_sample=False,
+    ...         )
+    ...     read = keepmap.read_comparison(f"{folder}/out")
+    >>> read == comparison
+    True
+
     Args:
         path: the output folder, or its detailed_results.json.
 
@@ -102,7 +116,7 @@ def _record(kind: type[Record], values: Any) -> Record:
 
 
 def _typed(value: Any, hint: Any, name: str) -> Any:
-    """The value, where it is of its type: a bool is no number, and a text is fit to be printed."""
+    """The value, where it is of its type: a bool is not a number, and a text is printable."""
     allowed = get_args(hint) or (hint,)
     if type(value) is int and float in allowed and int not in allowed:
         value = float(value)
