@@ -159,7 +159,7 @@ def _report(
             "format": FORMAT,
             "keepmap": __version__,
             "model": wing.model.name,
-            "queries": profiles[0].said,
+            "queries": profiles[0].scope,
             "seed": seed,
             "samples": [{"heading": sample.heading, "about": sample.about} for sample in wing.samples],
             "layers": by_layer,
