@@ -118,11 +118,11 @@ def evict(
     keep_map = KeepMap(
         expires,
         all_scores,
-        held,
-        protection.n_sink,
-        protection.window,
-        rule.threshold if isinstance(rule, Threshold) else None,
-        info,
+        held=held,
+        n_sink=protection.n_sink,
+        window=protection.window,
+        threshold=rule.threshold if isinstance(rule, Threshold) else None,
+        info=info,
     )
     return Eviction(
         hidden_states=hidden_states,
@@ -140,7 +140,7 @@ def rule_for(
     density: float | None = None,
     budget: int | None = None,
 ) -> Rule:
-    """The rule that was asked for, or the method's own.
+    """The rule that the options name, or the method's own.
 
     Raises:
         InputError: more than one rule, or a value out of range.
@@ -174,14 +174,14 @@ def _layer_input(
     seed: int,
 ) -> LayerInput:
     return LayerInput(
-        call.layer,
-        call.hidden_states,
-        call.queries,
-        call.keys,
-        call.values,
-        rotation_of(language_model.model, call) if method.needs_rotation else None,
-        decided_at(call.keys.shape[1], protection, chunk_size, call.keys.device),
-        call.scaling,
-        protection.n_sink,
-        seed,
+        layer=call.layer,
+        hidden_states=call.hidden_states,
+        queries=call.queries,
+        keys=call.keys,
+        values=call.values,
+        rotation=rotation_of(language_model.model, call) if method.needs_rotation else None,
+        decided_at=decided_at(call.keys.shape[1], protection, chunk_size, call.keys.device),
+        scaling=call.scaling,
+        n_sink=protection.n_sink,
+        seed=seed,
     )
