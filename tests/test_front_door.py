@@ -170,7 +170,7 @@ WRONG = {
     'evaluate("tiny", episodes="3")': "episodes",
     "evaluate(3)": "agent",
     'evaluate("tiny", compressor=keepmap.RecencyCompressor)': "compressor",
-    'load_agent().play(None, 3, compressor="recncy")': "compressor",
+    'evaluate("tiny", [(7, 2)], episodes=1, compressor="recncy")': "compressor",
     "suggest(3)": "profiles",
     'verify("tiny", 3)': "contexts",
 }

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from keepmap.commands.compare import compare_compression_methods
     from keepmap.core.keep_map import KeepMap
     from keepmap.errors import ImpossibleResultError, InputError, KeepmapError, ModelError, OutputError, WorkerError
+    from keepmap.insight.document import read_verification
     from keepmap.insight.suggestion import Suggestion
     from keepmap.insight.verdicts import suggest
     from keepmap.insight.verification import Verification
@@ -112,6 +113,7 @@ __all__ = [
     "read_comparison",
     "read_evaluation",
     "read_study",
+    "read_verification",
     "sources",
     "suggest",
     "train",
@@ -144,6 +146,7 @@ _HOMES = {
     "keepmap.commands.compare": "compare_compression_methods",
     "keepmap.core.keep_map": "KeepMap",
     "keepmap.errors": "ImpossibleResultError InputError KeepmapError ModelError OutputError WorkerError",
+    "keepmap.insight.document": "read_verification",
     "keepmap.insight.suggestion": "Suggestion",
     "keepmap.insight.verdicts": "suggest",
     "keepmap.insight.verification": "Verification",

@@ -38,7 +38,14 @@ class Source:
                 torch.randn(heads, self.n, 8, generator=generator, dtype=torch.float64).to(self.dtype)
                 for heads in (self.heads, self.kv_heads)
             )
-            yield AttentionLayer(layer, 3 * queries, keys, 0.5, *causal(self.n))
+            yield AttentionLayer(
+                layer=layer,
+                queries=3 * queries,
+                keys=keys,
+                scaling=0.5,
+                sees_from=causal(self.n)[0],
+                sees_until=causal(self.n)[1],
+            )
 
 
 def seed_figures(rows):
@@ -81,7 +88,9 @@ def test_uniform_attention_is_uniform():
     class Uniform(Source):
         def attention_layers(self, inputs):
             zeros = torch.zeros(1, 50, 4, dtype=torch.float64)
-            yield AttentionLayer(0, zeros, zeros, 1.0, *causal(50))
+            yield AttentionLayer(
+                layer=0, queries=zeros, keys=zeros, scaling=1.0, sees_from=causal(50)[0], sees_until=causal(50)[1]
+            )
 
     profile = profile_attention(Uniform(), 0)
     count = torch.arange(1, 51).double()

@@ -8,6 +8,8 @@ import pytest
 
 from keepmap.cli import main
 
+COVERS = ("keepmap.commands.compare",)
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
@@ -59,8 +61,8 @@ def refused(capfd, place: Path, *arguments: str) -> str:
         ("compare --data_path none.jsonl --n-sink -1", "expected --n_sink to be an integer of 0 or more, got -1"),
         ('compare --data_path none.jsonl --thresholds {"kvzap":NaN}', "the threshold of kvzap is NaN"),
         ('compare --data_path none.jsonl --methods h2o --thresholds {"kvzap":1}', "names kvzap, which is not run"),
-        ("compare --data_path none.jsonl --format gif", 'format "gif" is not supported: known: pdf, png, svg'),
-        ("compare --data_path none.jsonl --no_visualize --format gif", 'format "gif" is not supported'),
+        ("compare --data_path none.jsonl --format gif", '"gif", which is not a format: known: pdf, png, svg'),
+        ("compare --data_path none.jsonl --no_visualize --format gif", 'figures cannot be saved as "gif"'),
         ("compare --data_path none.jsonl --format PNG", "no data file at none.jsonl"),
         ("compare --data_path none.jsonl --methods random --methods h2o", "--methods was given twice; give it once"),
         ("compare --data_path x --n-sink=3 --seed 1 --n_sink 4", "--n_sink was given twice"),
@@ -135,9 +137,8 @@ def test_models(capfd, place, model_folder, data_file, tmp_path, fault, message)
 def test_no_such_model_device_or_dtype(capfd, place, data_file):
     compare = ("compare", "--data_path", str(data_file))
     assert "no such folder" in refused(capfd, place, *compare, "--model_name", "./nothing")
-    assert 'expected --device to be "auto", "cpu", "cuda" or "cuda:N"' in refused(
-        capfd, place, *compare, "--device", "gpu"
-    )
+    expected = 'expected --device to be "auto", "cpu", "cuda" or "cuda:N", got \'gpu\''
+    assert expected in refused(capfd, place, *compare, "--device", "gpu")
     assert 'device "mps" is not supported' in refused(capfd, place, *compare, "--device", "mps")
     assert 'dtype "float23" is not supported, did you mean "float32"?' in refused(
         capfd, place, *compare, "--dtype", "float23"

@@ -38,7 +38,15 @@ class Agent:
             bias = torch.zeros(heads, n, n)
             bias[:, -1] = rows.log()
             zero = torch.zeros(heads, n, 2)
-            yield AttentionLayer(layer, zero, zero, 1.0, *causal(n), bias=bias)
+            yield AttentionLayer(
+                layer=layer,
+                queries=zero,
+                keys=zero,
+                scaling=1.0,
+                sees_from=causal(n)[0],
+                sees_until=causal(n)[1],
+                bias=bias,
+            )
 
     def landmarks(self, _: object) -> Landmarks:
         n = self.rows.shape[2]
@@ -159,7 +167,14 @@ def test_query_heads_of_other_layers_know_theirs_too() -> None:
         name: str = "grouped"
 
         def attention_layers(self, _: object) -> Iterator[AttentionLayer]:
-            yield AttentionLayer(0, torch.zeros(6, 5, 2), torch.zeros(2, 5, 2), 1.0, *causal(5))
+            yield AttentionLayer(
+                layer=0,
+                queries=torch.zeros(6, 5, 2),
+                keys=torch.zeros(2, 5, 2),
+                scaling=1.0,
+                sees_from=causal(5)[0],
+                sees_until=causal(5)[1],
+            )
 
     assert profile_attention(Grouped(), None).kv_heads == (0, 0, 0, 1, 1, 1)
 

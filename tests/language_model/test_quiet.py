@@ -25,10 +25,15 @@ def as_before():
 def test_the_bar_comes_back_where_it_was_on(was_on):
     if not was_on:
         transformers_logging.disable_progress_bar()
-    with without_bars():
-        assert not transformers_logging.is_progress_bar_enabled()
+    during = []
+
+    def fail():
+        during.append(transformers_logging.is_progress_bar_enabled())
+        raise KeyError
+
     with pytest.raises(KeyError), without_bars():
-        {}["an error"]
+        fail()
+    assert during == [False]
     assert transformers_logging.is_progress_bar_enabled() == was_on
 
 

@@ -115,7 +115,15 @@ def _layer(index: int, module: nn.MultiheadAttention, name: str, call: dict[str,
     if not is_causal:
         ends = torch.full_like(ends, real)
     dim = queries.shape[-1]
-    return AttentionLayer(index, queries[:, padding], keys[:, padding], dim**-0.5, starts, ends, bias=bias)
+    return AttentionLayer(
+        layer=index,
+        queries=queries[:, padding],
+        keys=keys[:, padding],
+        scaling=dim**-0.5,
+        sees_from=starts,
+        sees_until=ends,
+        bias=bias,
+    )
 
 
 def _projected(

@@ -19,7 +19,7 @@ __all__ = ["Attend", "LayerCall", "in_eval_mode", "queries_unturned", "run"]
 NAME = "keepmap"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerCall:
     """One layer's attention as the model is about to compute it, for one text.
 
@@ -112,17 +112,17 @@ def _attention(
     hidden_states, rotary = state.inputs.pop(module)
     state.calls += 1
     call = LayerCall(
-        layer,
-        module,
-        hidden_states,
-        query[0],
-        key[0],
-        value[0],
-        attention_mask[0, 0, :, 0],
-        query.shape[-1] ** -0.5 if scaling is None else scaling,
-        softcap,
-        s_aux,
-        rotary,
+        layer=layer,
+        module=module,
+        hidden_states=hidden_states,
+        queries=query[0],
+        keys=key[0],
+        values=value[0],
+        sees_from=attention_mask[0, 0, :, 0],
+        scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+        softcap=softcap,
+        sinks=s_aux,
+        rotary=rotary,
     )
     return state.attend(call).transpose(0, 1)[None], None
 

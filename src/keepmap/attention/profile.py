@@ -23,7 +23,7 @@ from keepmap.errors import InputError
 __all__ = ["AttentionProfile"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class AttentionProfile:
     """Exact attention statistics of one context, per layer and query head. Entropies are in nats.
 

@@ -252,12 +252,12 @@ def _of_text(
 def _layer_of(call: LayerCall) -> AttentionLayer:
     until = torch.arange(1, call.queries.shape[1] + 1, device=call.queries.device)
     return AttentionLayer(
-        call.layer,
-        call.queries,
-        call.keys,
-        call.scaling,
-        call.sees_from,
-        until,
+        layer=call.layer,
+        queries=call.queries,
+        keys=call.keys,
+        scaling=call.scaling,
+        sees_from=call.sees_from,
+        sees_until=until,
         softcap=call.softcap,
         sinks=call.sinks,
     )

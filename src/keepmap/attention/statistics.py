@@ -18,7 +18,7 @@ from keepmap.errors import ModelError
 __all__ = ["LayerStatistics", "attend", "layer_statistics"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LayerStatistics:
     """One layer. Per query means NaN (-1 for positions, 0 for counts) at queries that are not measured.
 

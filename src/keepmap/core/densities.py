@@ -14,7 +14,7 @@ SHOWN_TOKENS = 1024
 """How many of a text's first tokens the pictures and their statistics show."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TokenStatistics:
     """How many of the first `n_tokens` tokens the cache holds, once those tokens are processed.
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import torch
@@ -46,6 +46,7 @@ class KeepMap:
 
     expires: Int[Tensor, "L G N"]
     scores: Float[Tensor, "L G N"]
+    _: KW_ONLY
     held: Bool[Tensor, "L G N"] | None = None
     n_sink: int = 0
     window: int = 0
@@ -135,8 +136,8 @@ class KeepMap:
         """|kept by both| / |kept by either| after query `step` (the last one by default): 1.0 for equal choices.
 
         >>> expires, scores = torch.tensor([[[4, 4, 4, 4]]]), torch.zeros(1, 1, 4)
-        >>> newest = KeepMap(expires, scores, torch.tensor([[[False, False, True, True]]]))
-        >>> ends = KeepMap(expires, scores, torch.tensor([[[True, False, False, True]]]))
+        >>> newest = KeepMap(expires, scores, held=torch.tensor([[[False, False, True, True]]]))
+        >>> ends = KeepMap(expires, scores, held=torch.tensor([[[True, False, False, True]]]))
         >>> round(newest.overlap(ends), 3)
         0.333
 
@@ -248,7 +249,7 @@ class KeepMap:
                 tensors = {name: file.get_tensor(name) for name in ("expires", "scores", "held")}
             about = json.loads(metadata["about"])
             parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}
-            return cls(tensors["expires"], tensors["scores"], tensors["held"].bool(), **parts)
+            return cls(tensors["expires"], tensors["scores"], held=tensors["held"].bool(), **parts)
         except (SafetensorError, KeyError, TypeError, ValueError, ImpossibleResultError) as error:
             raise InputError(f"{path} is not a KeepMap, or is damaged: {error}") from None
 

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from keepmap.core.arguments import as_path
 from keepmap.errors import InputError
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.subject import Subject
@@ -36,7 +37,7 @@ def read_verification(path: str | Path) -> Verification:
     Raises:
         InputError: no such file, or it holds no verification.
     """
-    file = Path(path)
+    file = as_path("path", path)
     if not file.is_file():
         raise InputError(f"no verification at {path}: no such file")
     try:

@@ -135,9 +135,7 @@ def costs_of(agent: Agent, context: Context, kept: Bool[Tensor, "B n"]) -> dict[
     lost = negative_log_likelihood(logits, taken) - negative_log_likelihood(whole, taken)
     found = {"kl": divergence(whole, logits).numpy(), "log_likelihood": lost.numpy()}
     if not all(np.isfinite(values).all() for values in found.values()):
-        raise ImpossibleResultError(
-            "expected finite logits of the agent, got some that are not; its weights are damaged"
-        )
+        raise ImpossibleResultError("the agent's logits are not finite; its weights are damaged")
     return found
 
 

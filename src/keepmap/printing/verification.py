@@ -27,8 +27,8 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
         above = insight.layer
         low, high = ("-" if end is None else _short(end, "+") for end in (insight.low, insight.high))
         lines.append(
-            f"{insight.rule:5} {insight.pattern:7} {insight.kept:4.0%} "
-            f"{_short(insight.cost):>7} {_short(insight.random):>7} "
+            f"{insight.rule:5} {insight.pattern:7} {insight.kept:4.0%} {_short(insight.cost):>7} "
+            f"{_short(insight.random):>7} "
             f"{_short(insight.saved, '+'):>8} {f'[{low},{high}]':19} {insight.n:3} {_WORDS[insight.word]}"
         )
     lines += ["", "refuted: random is better. refuted*: not distinguishable from random."]

@@ -126,11 +126,11 @@ def evict(
     keep_map = KeepMap(
         torch.stack([decision.expires for decision in by_layer]),
         torch.stack([decision.scores for decision in by_layer]),
-        torch.stack([decision.held for decision in by_layer]),
-        protection.n_sink,
-        protection.window,
-        rule.threshold if isinstance(rule, Threshold) else None,
-        info,
+        held=torch.stack([decision.held for decision in by_layer]),
+        n_sink=protection.n_sink,
+        window=protection.window,
+        threshold=rule.threshold if isinstance(rule, Threshold) else None,
+        info=info,
     )
     return Eviction(
         hidden_states=hidden_states,
@@ -148,7 +148,7 @@ def rule_for(
     density: float | None = None,
     budget: int | None = None,
 ) -> Rule:
-    """The rule that a caller's choice makes, or the method's own.
+    """The rule that the options name, or the method's own.
 
     Raises:
         InputError: more than one rule, or a value out of range.
@@ -182,14 +182,14 @@ def _layer_input(
     seed: int,
 ) -> LayerInput:
     return LayerInput(
-        call.layer,
-        call.hidden_states,
-        call.queries,
-        call.keys,
-        call.values,
-        rotation_of(language_model.model, call) if method.needs_rotation else None,
-        decided_at(call.keys.shape[1], protection, chunk_size, call.keys.device),
-        call.scaling,
-        protection.n_sink,
-        seed,
+        layer=call.layer,
+        hidden_states=call.hidden_states,
+        queries=call.queries,
+        keys=call.keys,
+        values=call.values,
+        rotation=rotation_of(language_model.model, call) if method.needs_rotation else None,
+        decided_at=decided_at(call.keys.shape[1], protection, chunk_size, call.keys.device),
+        scaling=call.scaling,
+        n_sink=protection.n_sink,
+        seed=seed,
     )
