@@ -36,6 +36,13 @@ def test_tokens_in_any_form(tiny, inputs):
     assert found.tolist() == [5, 6, 7] and found.dtype == torch.int64
 
 
+def test_arrays_that_torch_shares_unwillingly(tiny):
+    read_only = np.arange(5, 8)
+    read_only.flags.writeable = False
+    assert as_tokens(tiny, read_only).tolist() == [5, 6, 7]
+    assert as_tokens(tiny, read_only[::-1]).tolist() == [7, 6, 5]
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
@@ -45,6 +52,7 @@ def test_tokens_in_any_form(tiny, inputs):
         ([True], "bool"),
         ([-1], r"-1\.\.-1"),
         (object(), "got an? object"),
+        ({"input_ids": [[1], [2, 3]]}, "to be one text .* got a list"),
         ({"attention_mask": [1]}, "with input_ids, got a mapping with attention_mask"),
         ({"input_ids": [1, 2, 3], "attention_mask": [1, 0, 1]}, "inside the text"),
         ({"input_ids": [1, 2], "attention_mask": [1]}, r"\(2,\).*\(1,\)"),

@@ -1,5 +1,7 @@
 """What an eviction says of itself: NLL and damage as a comparison measures them, and against obvious sums."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -56,6 +58,8 @@ def test_damage_that_cannot_be_measured_is_one_line(llama, eviction):
         evict(llama, tokens(1), "random").damage()
     with pytest.raises(InputError, match="another text"):
         eviction.damage(evict(llama, tokens(60, seed=1), "random"))
+    with pytest.raises(InputError, match='by model ".*", got one by "another"'):
+        eviction.damage(evict(replace(llama, name="another"), eviction.input_ids, "random"))
     with pytest.raises(InputError, match="got a KeepMap"):
         eviction.damage(eviction.keep_map)
     assert len(evict(llama, tokens(1), "random").nll()) == 0
