@@ -65,7 +65,7 @@ def protocol_of(
     agents = resolve_agents(agent)
     named_or_cells = _joined_words(goals)
     if len(agents) == 1:
-        sides = (_goals(agents[0], named_or_cells),)
+        sides: tuple[tuple[Goal, ...], ...] = (_goals(agents[0], named_or_cells),)
     elif named_or_cells == "held_out":
         sides = tuple(agent.held_out for agent in agents)
     else:
