@@ -19,7 +19,7 @@ from keepmap.kv.method import Method, methods
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"
 FOLDERS = ("methods", "compressors")
-BLOCKS = ("Attributes", "Raises", "Reference", "Differs from the paper", "Differs from the seed")
+BLOCKS = ("Attributes", "Raises", "Reference", "Differs from the paper", "Differs from the guide")
 NOTE = "<!-- Written by docs/generate.py from {kind} docstring: change that. -->"
 NEEDS = {
     "nothing": "nothing",
@@ -39,16 +39,16 @@ def default_rule(method: type[Method]) -> str:
 def sections(method: type[Method] | type[Compressor]) -> dict[str, str]:
     """A docstring cut into claim, body and the blocks `Attributes:`, `Reference:`, `Differs from the paper:`, ..."""
     claim, _, rest = inspect.cleandoc(method.__doc__ or "").partition("\n")
-    found = {"claim": claim.strip(), "body": ""}
+    parts = {"claim": claim.strip(), "body": ""}
     current = "body"
     for line in rest.strip().splitlines():
         head, colon, tail = line.partition(":")
         if colon and head in BLOCKS:
             current = head
-            found[current] = tail.strip()
+            parts[current] = tail.strip()
         else:
-            found[current] = f"{found[current]}\n{line}" if found[current] else line
-    return {name: text.strip("\n") for name, text in found.items()}
+            parts[current] = f"{parts[current]}\n{line}" if parts[current] else line
+    return {name: text.strip("\n") for name, text in parts.items()}
 
 
 def page(method: type[Method]) -> str:
@@ -82,7 +82,7 @@ def page(method: type[Method]) -> str:
 def compressor_page(compressor: type[Compressor]) -> str:
     """The Markdown page of one history compressor."""
     parts = sections(compressor)
-    usual = ", ".join(f"{one.name}={one.default!r}" for one in fields(compressor))
+    usual = ", ".join(f"{option.name}={option.default!r}" for option in fields(compressor))
     text = [
         NOTE.format(kind="the compressor's"),
         f"# {compressor.__name__}",
@@ -135,12 +135,12 @@ def configuration_page() -> str:
 
 
 def _blocks(parts: dict[str, str]) -> list[str]:
-    found = []
+    text = []
     for name in BLOCKS:
         if name in parts:
             title = {"Attributes": "Parameters", "Raises": "Errors"}.get(name, name)
-            found += [f"## {title}", (_listed if name in ("Attributes", "Raises") else _joined)(parts[name])]
-    return found
+            text += [f"## {title}", (_listed if name in ("Attributes", "Raises") else _joined)(parts[name])]
+    return text
 
 
 def table() -> str:
@@ -170,7 +170,10 @@ def expected() -> dict[Path, str]:
     docs = ROOT / "docs"
     return {
         **{docs / "methods" / f"{name}.md": page(method) for name, method in methods().items()},
-        **{docs / "compressors" / f"{name}.md": compressor_page(one) for name, one in compressors().items()},
+        **{
+            docs / "compressors" / f"{name}.md": compressor_page(compressor)
+            for name, compressor in compressors().items()
+        },
         docs / "compressors" / "README.md": compressor_table(),
         docs / "configuration.md": configuration_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),

@@ -104,7 +104,7 @@ def test_a_compressors_page_says_all_that_its_docstring_says(name: str) -> None:
     module = generator()
     docstring = compressors()[name].__doc__ or ""
     page = module.compressor_page(compressors()[name]).replace("`", "").replace(":", " ").lower().split()
-    words = re.sub(r"^\s*(Attributes|Raises|Reference|Differs from the seed):", "", docstring, flags=re.M)
+    words = re.sub(r"^\s*(Attributes|Raises|Reference|Differs from the guide):", "", docstring, flags=re.M)
     assert {word for word in words.replace("`", "").replace(":", " ").lower().split() if word not in page} == set()
     assert f"[`{name}`]({name}.md)" in module.compressor_table()
 

@@ -162,7 +162,12 @@ def test_intervals_and_sets_are_measured_alike(group):
     starts, ends = causal(400)
     starts = (starts.cumsum(0) + torch.arange(400) - 250).clamp(min=0)
     interval = AttentionLayer(
-        0, normal(generator, 2 * group, 400, 4) * 3, normal(generator, 2, 400, 4), 0.5, starts, ends
+        layer=0,
+        queries=normal(generator, 2 * group, 400, 4) * 3,
+        keys=normal(generator, 2, 400, 4),
+        scaling=0.5,
+        sees_from=starts,
+        sees_until=ends,
     )
     general = dataclasses.replace(interval, expires=torch.full((2, 400), 400))
     every, last = torch.arange(400), torch.tensor([7, 399])
@@ -174,7 +179,14 @@ def test_intervals_and_sets_are_measured_alike(group):
 
 def test_what_cannot_be_a_softmax_is_refused():
     generator = torch.Generator().manual_seed(0)
-    layer = AttentionLayer(5, normal(generator, 2, 9, 4), normal(generator, 2, 9, 4), 0.5, *causal(9))
+    layer = AttentionLayer(
+        layer=5,
+        queries=normal(generator, 2, 9, 4),
+        keys=normal(generator, 2, 9, 4),
+        scaling=0.5,
+        sees_from=causal(9)[0],
+        sees_until=causal(9)[1],
+    )
     every, last = torch.arange(9), torch.tensor([8])
     damaged = dataclasses.replace(layer, keys=torch.full_like(layer.keys, math.nan))
     with pytest.raises(ModelError, match="layer 5: its attention is NaN"):
@@ -186,7 +198,14 @@ def test_what_cannot_be_a_softmax_is_refused():
 
 def test_progress_is_told_and_ends_at_one():
     generator = torch.Generator().manual_seed(0)
-    layer = AttentionLayer(0, normal(generator, 2, 300, 4), normal(generator, 1, 300, 4), 0.5, *causal(300))
+    layer = AttentionLayer(
+        layer=0,
+        queries=normal(generator, 2, 300, 4),
+        keys=normal(generator, 1, 300, 4),
+        scaling=0.5,
+        sees_from=causal(300)[0],
+        sees_until=causal(300)[1],
+    )
     told = []
     layer_statistics(layer, torch.arange(300), torch.tensor([9]), n_sink=0, window=1, progress=told.append)
     assert told == sorted(told) and told[0] > 0 and told[-1] == 1.0

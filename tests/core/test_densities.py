@@ -13,7 +13,9 @@ def streaming(n: int, n_sink: int = 4, window: int = 128, threshold: float | Non
     position = torch.arange(n)
     protected = (position < n_sink) | (position >= n - window)
     expires = torch.where(position < n_sink, n, (position + window + 1).clamp(max=n)).expand(2, 3, n)
-    return KeepMap(expires, torch.zeros(2, 3, n), protected.expand(2, 3, n), n_sink, window, threshold)
+    return KeepMap(
+        expires, torch.zeros(2, 3, n), held=protected.expand(2, 3, n), n_sink=n_sink, window=window, threshold=threshold
+    )
 
 
 @pytest.mark.parametrize("n", [1024, 1025, 3000])
@@ -56,11 +58,13 @@ def disagreeing(threshold: float | None) -> KeepMap:
     scores = torch.where(kept, 0.9, torch.tensor([0.0, 0.4, 0.0, 0.4]))
     scores[2, 2], scores[0, 2] = 0.45, 0.9
     expires = torch.where(kept, 4, torch.arange(4) + 1)
-    return KeepMap(expires.reshape(2, 2, 4), scores.reshape(2, 2, 4), kept.reshape(2, 2, 4), 0, 0, threshold)
+    return KeepMap(expires.reshape(2, 2, 4), scores.reshape(2, 2, 4), held=kept.reshape(2, 2, 4), threshold=threshold)
 
 
 def test_protected_tokens_count_as_kept_whatever_the_map_says():
-    keep_map = KeepMap(torch.arange(1, 6).clamp(max=5).expand(1, 1, 5), torch.zeros(1, 1, 5), None, 1, 2, 0.5)
+    keep_map = KeepMap(
+        torch.arange(1, 6).clamp(max=5).expand(1, 1, 5), torch.zeros(1, 1, 5), n_sink=1, window=2, threshold=0.5
+    )
     assert token_statistics(keep_map).kept.tolist() == [True, False, False, True, True]
 
 
@@ -81,19 +85,19 @@ def test_what_still_waits_for_the_end_of_its_chunk_is_kept():
     position = torch.arange(n)
     expires = torch.where(position < 8, 16, 32).clamp(max=n).where(position < 24, n).expand(1, 1, n)
     held = (position >= 38).expand(1, 1, n) & (expires >= n)
-    keep_map = KeepMap(expires, torch.zeros(1, 1, n), held, 0, 2, 0.5)
+    keep_map = KeepMap(expires, torch.zeros(1, 1, n), held=held, window=2, threshold=0.5)
     assert token_statistics(keep_map, n_tokens=12).n_kept == 12
     assert token_statistics(keep_map, n_tokens=chunk).n_kept == chunk - 8
     assert token_statistics(keep_map, n_tokens=n).n_kept == 2
 
 
 def test_a_score_that_is_the_threshold_in_float32_is_kept():
-    keep_map = KeepMap(torch.full((2, 3, 5), 5), torch.full((2, 3, 5), 0.85), None, 0, 0, 0.85)
+    keep_map = KeepMap(torch.full((2, 3, 5), 5), torch.full((2, 3, 5), 0.85), threshold=0.85)
     assert token_statistics(keep_map).n_kept == 5
 
 
 def test_no_token_is_an_error():
-    with pytest.raises(InputError, match="statistics of 0 tokens"):
+    with pytest.raises(InputError, match="`n_tokens` of 0"):
         token_statistics(streaming(10), n_tokens=0)
-    with pytest.raises(InputError, match="of a map of 0"):
+    with pytest.raises(InputError, match="a map of 0"):
         entry_statistics(KeepMap(torch.zeros(1, 1, 0).long(), torch.zeros(1, 1, 0)))

@@ -118,7 +118,7 @@ def test_the_page_is_small(layers: int, heads: int, n: int) -> None:
     wide = KeepMap(
         torch.full((layers, heads, n), n, dtype=torch.int64),
         torch.zeros(layers, heads, n),
-        torch.rand(layers, heads, n, generator=torch.Generator().manual_seed(0)) < 0.5,
+        held=torch.rand(layers, heads, n, generator=torch.Generator().manual_seed(0)) < 0.5,
     )
     for one in (keep_map, wide):
         page = one._repr_html_()

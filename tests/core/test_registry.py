@@ -157,10 +157,10 @@ def test_options_have_the_types_of_their_defaults(given, read):
     [
         ({"cont": 1}, 'unknown option "cont" of the thing x, did you mean "count"?'),
         ({"fact": 1}, 'unknown option "fact" of the thing x, known: count, share, word, yes'),
-        ({"count": "1.5"}, '"1.5" was given for count of the thing x; it must be of type int'),
-        ({"count": True}, '"True" was given for count of the thing x; it must be of type int'),
-        ({"share": "half"}, '"half" was given for share of the thing x; it must be of type float'),
-        ({"yes": 1}, '"1" was given for yes of the thing x; it must be true or false'),
+        ({"count": "1.5"}, 'expected a value of type int for count of the thing x, got "1.5"'),
+        ({"count": True}, 'expected a value of type int for count of the thing x, got "True"'),
+        ({"share": "half"}, 'expected a value of type float for share of the thing x, got "half"'),
+        ({"yes": 1}, 'expected true or false for yes of the thing x, got "1"'),
     ],
 )
 def test_options_that_are_refused(given, message):
@@ -172,9 +172,9 @@ def test_options_that_are_refused(given, message):
 def test_settings_are_read_in_one_place():
     assert split_setting(" a = b=c ") == ("a", "b=c")
     assert read_options(["a=1", "b=", "a=2"]) == {"a": "2", "b": ""}
-    with pytest.raises(InputError, match='^the setting "a" was given; write name=value$'):
+    with pytest.raises(InputError, match='^expected name=value, got the setting "a"$'):
         read_options(["a"])
-    with pytest.raises(InputError, match='^the setting "=1" was given; write name=value, as b=2$'):
+    with pytest.raises(InputError, match='^expected name=value, as b=2, got the setting "=1"$'):
         split_setting("=1", "b=2")
     assert one_line("a\nb" + "c" * 60) == "a\\nb" + "c" * 57 + "..."
 

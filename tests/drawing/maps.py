@@ -32,7 +32,7 @@ def map_of(
     return KeepMap(
         torch.stack([choice.expires for choice in choices]),
         scores,
-        torch.stack([choice.held for choice in choices]),
+        held=torch.stack([choice.held for choice in choices]),
         n_sink=protection.n_sink,
         window=protection.window,
         threshold=rule.threshold if isinstance(rule, Threshold) else None,

@@ -34,7 +34,9 @@ class Source:
             ends = torch.full_like(ends, self.n)
         for layer in range(self.layers):
             queries, keys = (torch.randn(self.heads, self.n, 8, generator=generator) for _ in range(2))
-            yield AttentionLayer(layer, 2 * queries, keys, 0.5, starts, ends)
+            yield AttentionLayer(
+                layer=layer, queries=2 * queries, keys=keys, scaling=0.5, sees_from=starts, sees_until=ends
+            )
 
 
 @dataclasses.dataclass
@@ -48,7 +50,16 @@ class Chosen:
     def attention_layers(self, _: object) -> Iterator[AttentionLayer]:
         n = len(self.logits)
         zero = torch.zeros(1, n, 4)
-        yield AttentionLayer(0, zero, zero, 1.0, *causal(n), expires=self.expires, bias=self.logits[None])
+        yield AttentionLayer(
+            layer=0,
+            queries=zero,
+            keys=zero,
+            scaling=1.0,
+            sees_from=causal(n)[0],
+            sees_until=causal(n)[1],
+            expires=self.expires,
+            bias=self.logits[None],
+        )
 
 
 def profile_of(seed: int = 0, queries: object = "all", labels: tuple[str, ...] | None = None, **source: object):

@@ -273,7 +273,9 @@ class Masked:
         for head, positions in enumerate(self.hidden):
             bias[head, :, list(positions)] = float("-inf")
         zero = torch.zeros(len(self.hidden), n, 4)
-        yield AttentionLayer(0, zero, zero, 1.0, *causal(n), bias=bias)
+        yield AttentionLayer(
+            layer=0, queries=zero, keys=zero, scaling=1.0, sees_from=causal(n)[0], sees_until=causal(n)[1], bias=bias
+        )
 
 
 def test_a_mean_hides_only_what_no_head_sees() -> None:

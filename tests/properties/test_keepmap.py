@@ -25,7 +25,7 @@ def keep_maps(draw, shape=None):
     return KeepMap(
         expires,
         scores,
-        held,
+        held=held,
         n_sink=draw(st.integers(0, 5)),
         window=draw(st.integers(0, 16)),
         threshold=draw(st.sampled_from([None, 0.5, -math.inf])),

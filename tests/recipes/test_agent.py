@@ -7,7 +7,7 @@ import numpy as np
 
 import keepmap
 from keepmap.agents.compressor import make_compressor
-from keepmap.agents.environments.goals import seed_split
+from keepmap.agents.environments.goals import guide_split
 from keepmap.agents.environments.vector import RoomVectorEnv
 
 SEEDS_OWN = ((4, 2), (5, 6), (6, 8), (7, 2), (3, 6), (0, 5), (5, 8), (5, 4))
@@ -22,7 +22,7 @@ def test_it_was_not_trained_on_the_goals_that_it_is_measured_on() -> None:
     agent = keepmap.load_agent()
     assert agent.name == "tiny"
     assert agent.held_out == SEEDS_OWN
-    assert agent.train == seed_split(agent.room.goals).train
+    assert agent.train == guide_split(agent.room.goals).train
 
 
 def test_it_finds_unseen_goals_within_its_context() -> None:

@@ -169,7 +169,21 @@ def draws(layers: int, heads: int, n: int, seed: int) -> Tensor:
 
     nothing = torch.zeros(heads, n, 1)
     at = torch.arange(n)
-    inputs = [LayerInput(i, nothing[0], nothing, nothing, nothing, None, at, 1.0, 0, seed) for i in range(layers)]
+    inputs = [
+        LayerInput(
+            layer=index,
+            hidden_states=nothing[0],
+            queries=nothing,
+            keys=nothing,
+            values=nothing,
+            rotation=None,
+            decided_at=at,
+            scaling=1.0,
+            n_sink=0,
+            seed=seed,
+        )
+        for index in range(layers)
+    ]
     return torch.stack([Random().score(layer) for layer in inputs])
 
 

@@ -32,7 +32,7 @@ __all__ = [
 
 @runtime_checkable
 class Attends(Protocol):
-    """What is asked of an agent here."""
+    """What these compressors need of an agent."""
 
     @property
     def model(self) -> DecisionTransformer:
@@ -99,14 +99,14 @@ class _AsksTheAgent(Compressor):
         attention: Array | None = None,
         mask: Array | None = None,
     ) -> Compressed:
-        """See `Compressor.compress`; without `attention`, the embedded agent's from the last next state.
+        """As every compressor does; without `attention`, by the embedded agent's from the last next state.
 
         Raises:
             InputError: as there; no attention was given, and the embedded agent knows no such states or actions.
         """
         if attention is None:
-            found = attention_to(as_history(states, actions, rewards, next_states, None, mask))
-            attention = found.to(states.device) if isinstance(states, Tensor) else found.numpy()
+            weights = attention_to(as_history(states, actions, rewards, next_states, None, mask))
+            attention = weights.to(states.device) if isinstance(states, Tensor) else weights.numpy()
         return super().compress(states, actions, rewards, next_states, attention=attention, mask=mask)
 
 

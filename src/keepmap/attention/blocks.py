@@ -26,7 +26,7 @@ _ROWS = {"cpu": (64, 512), "cuda": (64, 2048)}
 """The fewest and the most rows of a block: too few make slow products, many compute much above the diagonal."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Block:
     """The attention weights of some queries of the heads of one KV head, not yet normalised.
 
@@ -212,7 +212,17 @@ def _block(layer: AttentionLayer, kv_head: int, stretch: _Stretch, room: "_Room"
     torch.exp(logits, out=raw)
     for edge in edges:
         raw[..., edge.span].mul_(edge.seen)
-    return Block(layer, kv_head, rows, stretch.span, columns, raw, logits, peaks, peak)
+    return Block(
+        layer=layer,
+        kv_head=kv_head,
+        rows=rows,
+        span=stretch.span,
+        columns=columns,
+        raw=raw,
+        logits=logits,
+        peaks=peaks,
+        peak=peak,
+    )
 
 
 class _Room:

@@ -15,7 +15,7 @@ __all__ = ["AttentionLayer", "Values", "causal"]
 Values = Float[Tensor, "G N Dv"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class AttentionLayer:
     """One layer's queries and keys for one sequence, and what each query may see of it.
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ FORMAT = "keepmap/1"
 
 @dataclass(frozen=True, eq=False)
 class KeepMap:
-    """What one method kept of one context: an expiry, a score and a last word per layer, KV head and position.
+    """What one method kept of one context: an expiry, a score and whether it is held per layer, KV head and position.
 
     `expires[l, g, j]` is the first query that no longer sees position j in layer l, KV head g; N when every query of
     the pass saw it: `visible(i, j) = j <= i < expires[l, g, j]`. Everything below follows from it, but for one thing:
@@ -46,6 +46,7 @@ class KeepMap:
 
     expires: Int[Tensor, "L G N"]
     scores: Float[Tensor, "L G N"]
+    _: KW_ONLY
     held: Bool[Tensor, "L G N"] | None = None
     n_sink: int = 0
     window: int = 0
@@ -135,8 +136,8 @@ class KeepMap:
         """|kept by both| / |kept by either| after query `step` (the last one by default): 1.0 for equal choices.
 
         >>> expires, scores = torch.tensor([[[4, 4, 4, 4]]]), torch.zeros(1, 1, 4)
-        >>> newest = KeepMap(expires, scores, torch.tensor([[[False, False, True, True]]]))
-        >>> ends = KeepMap(expires, scores, torch.tensor([[[True, False, False, True]]]))
+        >>> newest = KeepMap(expires, scores, held=torch.tensor([[[False, False, True, True]]]))
+        >>> ends = KeepMap(expires, scores, held=torch.tensor([[[True, False, False, True]]]))
         >>> round(newest.overlap(ends), 3)
         0.333
 
@@ -181,7 +182,7 @@ class KeepMap:
         return self.kept(step)[:, :, counted], other.kept(step)[:, :, counted]
 
     def __eq__(self, other: object) -> bool:
-        """Equal expiries, last words, scores, protection and threshold (`info` is provenance, and left out)."""
+        """Equal expiries, held entries, scores, protection and threshold (`info` is provenance, and left out)."""
         if not isinstance(other, KeepMap):
             return NotImplemented
         assert self.held is not None and other.held is not None
@@ -248,7 +249,7 @@ class KeepMap:
                 tensors = {name: file.get_tensor(name) for name in ("expires", "scores", "held")}
             about = json.loads(metadata["about"])
             parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}
-            return cls(tensors["expires"], tensors["scores"], tensors["held"].bool(), **parts)
+            return cls(tensors["expires"], tensors["scores"], held=tensors["held"].bool(), **parts)
         except (SafetensorError, KeyError, TypeError, ValueError, ImpossibleResultError) as error:
             raise InputError(f"{path} is not a KeepMap, or is damaged: {error}") from None
 

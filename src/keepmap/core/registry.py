@@ -171,7 +171,7 @@ def split_setting(setting: str, example: str = "") -> tuple[str, str]:
     name, equals, value = (part.strip() for part in setting.partition("="))
     if not equals or not name:
         hint = f", as {example}" if example else ""
-        raise InputError(f'the setting "{one_line(setting)}" was given; write name=value{hint}')
+        raise InputError(f'expected name=value{hint}, got the setting "{one_line(setting)}"')
     return name, value
 
 
@@ -310,11 +310,11 @@ def _typed(kind: type, value: object, what: str) -> object:
     if kind is bool:
         if str(value).lower() in ("true", "false"):
             return str(value).lower() == "true"
-        raise InputError(f'"{one_line(str(value))}" was given for {what}; it must be true or false')
+        raise InputError(f'expected true or false for {what}, got "{one_line(str(value))}"')
     try:
         if isinstance(value, bool) and kind is not str:
             raise ValueError
         return kind(str(value))
     except ValueError:
         shown = one_line(str(value))
-        raise InputError(f'"{shown}" was given for {what}; it must be of type {kind.__name__}') from None
+        raise InputError(f'expected a value of type {kind.__name__} for {what}, got "{shown}"') from None

@@ -41,7 +41,7 @@ class Rotation:
     interleaved: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerInput:
     """What a score may look at in one layer, before its attention runs.
 

@@ -149,8 +149,8 @@ def test_files_that_are_none(here):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("n_transit", 'the setting "n_transit" was given; write name=value'),
-        ("=3", "write name=value"),
+        ("n_transit", 'expected name=value, as n_transit=10, got the setting "n_transit"'),
+        ("=3", "expected name=value"),
         ("n_transits=3", '--set n_transits=3: unknown key "n_transits", did you mean "n_transit"?'),
         ("n_transit=", "--set n_transit=: n_transit is nothing"),
         ("n_transit=1.5", "--set n_transit=1.5: n_transit is 1.5"),

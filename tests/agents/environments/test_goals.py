@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Split, all_goals, fold_split, parse_cell, seed_split, split_named
+from keepmap.agents.environments.goals import Split, all_goals, fold_split, guide_split, parse_cell, split_named
 from keepmap.errors import InputError
 
 CELLS = tuple(itertools.product(range(9), repeat=2))
 
 
-def test_the_seeds_own_split():
-    split = seed_split(room_named("darkroom").goals)
+def test_the_guides_own_split():
+    split = guide_split(room_named("darkroom").goals)
     assert split.held_out == ((4, 2), (5, 6), (6, 8), (7, 2), (3, 6), (0, 5), (5, 8), (5, 4))
     assert len(split.train) == 73
     optima = [room_named("darkroom").optimum(goal) for goal in split.held_out]
@@ -23,11 +23,11 @@ def test_the_seeds_own_split():
 
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_a_split_covers_the_goals_and_its_sides_are_disjoint(seed, share):
-    split = seed_split(CELLS, seed, share)
+    split = guide_split(CELLS, seed, share)
     assert sorted(split.train + split.held_out) == sorted(CELLS)
     assert not set(split.train) & set(split.held_out)
     assert len(split.train) == round(81 * share)
-    assert split == seed_split(CELLS, seed, share)
+    assert split == guide_split(CELLS, seed, share)
 
 
 @given(st.integers(2, 81), st.integers(0, 1000))
@@ -42,7 +42,8 @@ def test_every_goal_is_held_out_in_one_fold(n_folds, seed):
 
 
 def test_names_of_splits():
-    assert split_named("seed", CELLS) == seed_split(CELLS)
+    assert split_named("guide", CELLS) == split_named("seed", CELLS) == guide_split(CELLS)
+    assert split_named("guide", CELLS).name == "seed", "files keep their bytes"
     assert split_named("all", CELLS) == all_goals(CELLS)
     assert split_named("2/9", CELLS, 3) == fold_split(CELLS, 2, 9, 3)
     assert split_named("2/9", CELLS, 3).name == "2/9"
@@ -51,10 +52,10 @@ def test_names_of_splits():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("half", 'the split "half" was asked for; use seed, all, or 0/9'),
-        ("9/9", "fold 9 of 9 was asked for; they are counted from 0 to 8"),
-        ("0/1", "1 folds were asked for; 81 goals make 2 to 81"),
-        ("0/82", "82 folds were asked for"),
+        ("half", 'expected the split guide, all, or 0/9 .*, got "half"'),
+        ("9/9", "expected a fold from 0 to 8, got fold 9 of 9"),
+        ("0/1", "expected 2 to 81 folds of 81 goals, got 1"),
+        ("0/82", "got 82"),
     ],
 )
 def test_a_split_that_cannot_be_made(name, message):
@@ -65,8 +66,8 @@ def test_a_split_that_cannot_be_made(name, message):
 def test_a_goal_on_both_sides_and_a_share_that_is_none():
     with pytest.raises(InputError, match=r"the goal \(0, 1\) stands twice"):
         Split("mine", 0, ((0, 0), (0, 1)), ((0, 1),))
-    with pytest.raises(InputError, match="a share of 1.5"):
-        seed_split(CELLS, 0, 1.5)
+    with pytest.raises(InputError, match="got train_share=1.5"):
+        guide_split(CELLS, 0, 1.5)
 
 
 @pytest.mark.parametrize(

@@ -141,14 +141,23 @@ def test_the_optimum_of_dark_room():
     ("make", "message"),
     [
         (lambda: room_named("darkrom"), 'unknown environment "darkrom", did you mean "darkroom"?'),
-        (lambda: room_named("darkroom", size=1), "a room of size 1 was asked for"),
-        (lambda: room_named("darkroom", size=256), "a room of size 256 was asked for"),
-        (lambda: room_named("darkroom", horizon=0), "episodes of 0 steps were asked for"),
-        (lambda: gymnasium.make(IDS[0], goal=(9, 0)), r"the goal \(9, 0\) was asked for; darkroom of size 9 has"),
-        (lambda: gymnasium.make(IDS[2], goal=(0, 0, 1, 2, 3)), "the goal"),
-        (lambda: RoomVectorEnv(room_named("darkroom"), 0), "0 copies"),
-        (lambda: RoomVectorEnv(room_named("darkroom"), 2, [(0, 0)]), "1 goals were given for 2 copies"),
-        (lambda: RoomVectorEnv(room_named("darkroom"), 2).reset(seed=[1]), "1 seeds were given for 2 copies"),
+        (lambda: room_named("darkroom", size=1), "expected a room 2 to 255 cells wide, got size=1"),
+        (lambda: room_named("darkroom", size=256), "got size=256"),
+        (lambda: room_named("darkroom", horizon=0), "expected episodes of 1 step or more, got horizon=0"),
+        (
+            lambda: gymnasium.make(IDS[0], goal=(9, 0)),
+            r"a goal of darkroom of size 9, \(0, 0\) to \(8, 8\), got \(9, 0\)",
+        ),
+        (lambda: gymnasium.make(IDS[2], goal=(0, 0, 1, 2, 3)), "expected a goal"),
+        (lambda: RoomVectorEnv(room_named("darkroom"), 0), "expected 1 copy of a room or more, got num_envs=0"),
+        (
+            lambda: RoomVectorEnv(room_named("darkroom"), 2, [(0, 0)]),
+            "goal for each of 2 copies of a room, got 1",
+        ),
+        (
+            lambda: RoomVectorEnv(room_named("darkroom"), 2).reset(seed=[1]),
+            "seed for each of 2 copies of a room, got 1",
+        ),
         (lambda: RoomVectorEnv(room_named("darkroom"), 2).step(np.zeros(2, dtype=int)), "call reset first"),
         (lambda: RoomEnv(room_named("darkroom"), (0, 0)).step(0), "call reset first"),
     ],
@@ -162,9 +171,9 @@ def test_an_action_that_there_is_not_is_refused():
     env, envs = RoomEnv(room_named("darkroom"), None), RoomVectorEnv(room_named("darkroom"), 2)
     env.reset(), envs.reset()
     for action in (5, -1):
-        with pytest.raises(InputError, match="it must be 0 to 4"):
+        with pytest.raises(InputError, match="expected an action from 0 to 4, got "):
             env.step(action)
-        with pytest.raises(InputError, match="2 actions from 0 to 4 were needed"):
+        with pytest.raises(InputError, match="expected 2 actions from 0 to 4"):
             envs.step(np.array([0, action]))
     with pytest.raises(InputError, match="2 actions"):
         envs.step(np.array([0]))

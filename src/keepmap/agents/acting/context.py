@@ -142,7 +142,17 @@ def layers_of(model: DecisionTransformer, context: Context) -> list[AttentionLay
     times = torch.cat([history.times, context.now[:, None]], dim=1)
 
     def over(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        layers.append(AttentionLayer(len(layers), q[0], k[0], q.shape[-1] ** -0.5, *causal(n, q.device)))
+        starts, ends = causal(n, q.device)
+        layers.append(
+            AttentionLayer(
+                layer=len(layers),
+                queries=q[0],
+                keys=k[0],
+                scaling=q.shape[-1] ** -0.5,
+                sees_from=starts,
+                sees_until=ends,
+            )
+        )
         return scaled_dot_product_attention(q, k, v, is_causal=True)
 
     with torch.no_grad():

@@ -24,7 +24,7 @@ class Draws:
     def uniform(self, steps: int, width: int) -> Float32[np.ndarray, "steps n width"]:
         """Uniform in [0, 1)."""
         shape = (steps, self._learners, width)
-        return np.concatenate([one.random(shape, dtype=np.float32) for one in self._generators], axis=1)
+        return np.concatenate([generator.random(shape, dtype=np.float32) for generator in self._generators], axis=1)
 
 
 class Learner(Protocol):

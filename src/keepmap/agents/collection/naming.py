@@ -1,7 +1,7 @@
 """How files and folders are called after a room and a split: what is usual goes without saying."""
 
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Split
+from keepmap.agents.environments.goals import GUIDE, Split
 from keepmap.agents.environments.room import Room
 
 __all__ = ["default_histories", "size_suffix", "split_suffix"]
@@ -23,7 +23,7 @@ def default_histories(room: Room, source: str, seed: int, split: Split, train_sh
 
 def split_suffix(split: str) -> str:
     """`0of9` for fold 0 of 9, nothing for the usual split."""
-    return "" if split == "seed" else split.replace("/", "of")
+    return "" if split == GUIDE else split.replace("/", "of")
 
 
 def size_suffix(room: Room) -> str:

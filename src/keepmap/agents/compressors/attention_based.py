@@ -32,8 +32,8 @@ class AttentionBasedCompressor(Compressor):
 
     Reference: none. Sampling is the Gumbel top-k trick (Kool, van Hoof and Welling 2019, arXiv 1903.06059).
 
-    Differs from the seed: the weights are those of this very history, where the seed used those of an earlier batch;
-    they are required, where the seed silently sampled evenly; the temperature acts, where the seed ignored it.
+    Differs from the guide: the weights are those of this very history, where the guide used those of an earlier batch;
+    they are required, where the guide silently sampled evenly; the temperature acts, where the guide ignored it.
     """
 
     target_length: int = 10
@@ -50,13 +50,10 @@ class AttentionBasedCompressor(Compressor):
         yes_or_no(sample=self.sample)
         positive(temperature=self.temperature)
         if self.temperature != 1 and not self.sample:
-            raise InputError(
-                f"a temperature of {self.temperature:g} was asked for; it acts on draws alone: add sample=True"
-            )
+            raise InputError(f"temperature={self.temperature:g} acts on draws alone; add sample=True")
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.target_length
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

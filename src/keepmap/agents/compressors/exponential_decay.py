@@ -36,7 +36,7 @@ class ExponentialDecayCompressor(Compressor):
 
     Reference: none.
 
-    Differs from the seed: the seed always drew, without a seed of its own, the same positions for a whole batch, by
+    Differs from the guide: the guide always drew, without a seed of its own, the same positions for a whole batch, by
     exp(-decay_rate * age): 99.3 % of that mass lies in the last ten transitions whatever the length, and more than 206
     could not be drawn at all. Its docstring had the rate's direction the wrong way round.
     """
@@ -57,7 +57,6 @@ class ExponentialDecayCompressor(Compressor):
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.target_length
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

@@ -26,7 +26,7 @@ class RandomCompressor(Compressor):
 
     Reference: the draw is SplitMix64 (Steele, Lea and Flood 2014, OOPSLA, figure 16).
 
-    Differs from the seed: the seed has no controls.
+    Differs from the guide: the guide has no controls.
     """
 
     target_length: int = 10
@@ -40,7 +40,6 @@ class RandomCompressor(Compressor):
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.target_length
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

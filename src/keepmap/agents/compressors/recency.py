@@ -35,7 +35,6 @@ class RecencyCompressor(Compressor):
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.keep_recent
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

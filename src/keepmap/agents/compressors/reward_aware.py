@@ -27,7 +27,7 @@ class RewardAwareCompressor(Compressor):
 
     Reference: none.
 
-    Differs from the seed: the seed has no controls.
+    Differs from the guide: the guide has no controls.
     """
 
     target_length: int = 10
@@ -39,7 +39,6 @@ class RewardAwareCompressor(Compressor):
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.target_length
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

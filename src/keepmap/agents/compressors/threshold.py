@@ -30,9 +30,9 @@ class ThresholdCompressor(Compressor):
 
     Reference: none.
 
-    Differs from the seed: attention to the history is renormalised, where the seed's threshold also counted what the
-    query gives to itself; rows that keep fewer have a mask, where the seed filled them with zeros that look like data;
-    the weights are those of this very history and required, where the seed used an earlier batch's, or silently kept
+    Differs from the guide: attention to the history is renormalised, where the guide's threshold also counted what the
+    query gives to itself; rows that keep fewer have a mask, where the guide filled them with zeros that look like data;
+    the weights are those of this very history and required, where the guide used an earlier batch's, or silently kept
     the most recent.
     """
 
@@ -46,7 +46,7 @@ class ThresholdCompressor(Compressor):
 
     def __post_init__(self) -> None:
         if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
-            raise InputError(f"threshold {self.threshold!r} was asked for; a share of attention lies in [0, 1]")
+            raise InputError(f"expected a share of attention in [0, 1], got threshold={self.threshold!r}")
         at_least(0, min_keep=self.min_keep)
         at_least(1, max_keep=self.max_keep)
         if self.min_keep > self.max_keep:
@@ -54,13 +54,12 @@ class ThresholdCompressor(Compressor):
 
     @classmethod
     def of_length(cls, length: int) -> "ThresholdCompressor":
-        """See `Compressor`; a length below `min_keep` takes it along."""
+        """As for every compressor; a length below `min_keep` takes that along."""
         at_least(1, max_keep=length)
         return cls(min_keep=min(cls.min_keep, length), max_keep=length)
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.max_keep
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

@@ -24,7 +24,7 @@ class UniformCompressor(Compressor):
 
     Reference: none.
 
-    Differs from the seed: a length of 1 keeps the newest transition, where the seed's kept the oldest.
+    Differs from the guide: a length of 1 keeps the newest transition, where the guide's kept the oldest.
     """
 
     target_length: int = 10
@@ -37,7 +37,6 @@ class UniformCompressor(Compressor):
 
     @property
     def max_length(self) -> int:
-        """See `Compressor`."""
         return self.target_length
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

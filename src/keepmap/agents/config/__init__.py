@@ -1,4 +1,4 @@
-"""Configurations: YAML files with the seed's keys, checked as a whole.
+"""Configurations: YAML files with the guide's keys, checked as a whole.
 
 config = load_config(["config/env/darkroom.yaml", "config/model/ad_dr.yaml"], ["n_transit=80"])
 config.room(), config.goal_split(), config.shape(), config.run_folder()

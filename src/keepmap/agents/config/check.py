@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from keepmap.agents.environments.goals import GUIDE
 from keepmap.agents.environments.room import MOVES, N_ACTIONS, Room
 from keepmap.errors import InputError, did_you_mean
 
@@ -54,7 +55,7 @@ def most_return(room: Room) -> float:
 
 
 def _check_split(config: "Config") -> None:
-    if config.split != "seed" and config.train_env_ratio != type(config).train_env_ratio:
+    if config.split != GUIDE and config.train_env_ratio != type(config).train_env_ratio:
         raise InputError(
             f'train_env_ratio is {config.train_env_ratio:g}, which the split "{config.split}" does not use: '
             "leave it out"
@@ -80,17 +81,17 @@ def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | Non
             users = " or ".join(alg for alg, keys in sources.items() if name in keys)
             hint = f", or alg={users}" if users else ""
             raise InputError(f"{name} is given, which the source {config.alg} does not use: leave it out{hint}")
-    total, one = config.total_source_timesteps, config.n_stream * config.horizon
+    total, episode_steps = config.total_source_timesteps, config.n_stream * config.horizon
     if total is None:
         return
     if config.n_episodes is not None:
         raise InputError(
             f"n_episodes {config.n_episodes} and total_source_timesteps {total} are both given; leave one of them out"
         )
-    if total % one:
+    if total % episode_steps:
         raise InputError(
             f"total_source_timesteps is {total}; {config.n_stream} learners with episodes of {config.horizon} steps "
-            f"need a multiple of {one}"
+            f"need a multiple of {episode_steps}"
         )
 
 

@@ -39,9 +39,9 @@ class Kind:
     def __str__(self) -> str:
         """What a value must be: "a whole number from 1, or null"."""
         if self.among:
-            said = " or ".join(f'"{one}"' for one in self.among)
+            values = " or ".join(f'"{value}"' for value in self.among)
         else:
-            said = _NAMES[self.of]
+            values = _NAMES[self.of]
         bounds = [
             f"{word} {bound:g}"
             for word, bound in (
@@ -52,7 +52,7 @@ class Kind:
             )
             if math.isfinite(bound) and bound != LARGEST
         ]
-        return " ".join([said, *bounds]) + (", or null" if self.optional else "")
+        return " ".join([values, *bounds]) + (", or null" if self.optional else "")
 
 
 _NAMES = {
@@ -130,11 +130,11 @@ def _allowed(kind: Kind, value: Any) -> bool:
 
 def unknown_key(name: object, known: Iterable[str], origin: str) -> InputError:
     """The error for a key that does not exist."""
-    asked = name if isinstance(name, str) else reprlib.repr(name)
-    guess = did_you_mean(asked[:60], known)
+    shown = name if isinstance(name, str) else reprlib.repr(name)
+    guess = did_you_mean(shown[:60], known)
     if not guess.startswith("did you mean"):
         guess = "see docs/configuration.md for all keys"
-    return InputError(f'{origin}: unknown key "{one_line(asked)}", {guess}')
+    return InputError(f'{origin}: unknown key "{one_line(shown)}", {guess}')
 
 
 def _shown(value: object) -> str:

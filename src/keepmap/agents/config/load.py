@@ -66,10 +66,12 @@ def _read(path: Path, shown: str, including: tuple[tuple[Path, str], ...]) -> di
     content = read_file(path, shown)
     values: dict[str, object] = {}
     for name in _included(content.pop("include", []), shown):
-        found, said = find_file(name, beside=path, shown_beside=shown)
-        if found.resolve() in [one for one, _ in chain]:
-            raise InputError(f"{' includes '.join([*(said for _, said in chain), said])}: a circle; break it")
-        values |= _read(found, said, chain)
+        included, shown_included = find_file(name, beside=path, shown_beside=shown)
+        if included.resolve() in [file for file, _ in chain]:
+            raise InputError(
+                f"{' includes '.join([*(shown_name for _, shown_name in chain), shown_included])}: a circle; break it"
+            )
+        values |= _read(included, shown_included, chain)
     for name, value in content.items():
         check_not_retired(str(name), shown)
         if name not in KEYS and name not in own_keys():

@@ -11,7 +11,7 @@ from keepmap.agents.collection.source import Source, source_class, sources
 from keepmap.agents.config.check import check_together
 from keepmap.agents.config.keys import Kind, check_not_retired, key, read_value, unknown_key
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Split, seed_split, split_named
+from keepmap.agents.environments.goals import GUIDE, Split, guide_split, split_named
 from keepmap.agents.environments.room import Room
 from keepmap.core.registry import typed_options
 
@@ -26,7 +26,7 @@ HISTORIES = "datasets"
 
 @dataclass(frozen=True)
 class Config:
-    """What is learned, from what, by what: the seed's keys, all of them checked, each of them acting.
+    """What is learned, from what, by what: the guide's keys, all of them checked, each of them acting.
 
     Raises:
         InputError: a value of the wrong type or out of range, values that do not go together, or a key that cannot act.
@@ -40,9 +40,11 @@ class Config:
     dim_actions: int = key(1, int, "a fact of the room, to be checked: numbers of an action", least=1)
     num_actions: int = key(5, int, "a fact of the room, to be checked: how many actions there are", least=1)
     max_reward: float = key(20.0, float, "a fact of the room, to be checked: no return is above it")
-    split: str = key("seed", str, 'goals held out: "seed", "all" (none), or "k/n" for fold k, from 0, of n')
+    split: str = key(
+        GUIDE, str, 'goals held out: "guide" (in files: "seed"), "all" (none), or "k/n" for fold k, from 0, of n'
+    )
     env_split_seed: int = key(0, int, "what orders the goals before some are held out", least=0)
-    train_env_ratio: float = key(0.9, float, 'share of the goals that trains, of the split "seed"', above=0, most=1)
+    train_env_ratio: float = key(0.9, float, 'share of the goals that trains, of the split "guide"', above=0, most=1)
 
     # The algorithm whose learning is distilled.
     alg: str = key("optimistic", str, "the source of the histories")
@@ -152,8 +154,8 @@ class Config:
     def goal_split(self) -> Split:
         """Which goals train and which are held out."""
         goals = self.room().goals
-        if self.split == "seed":
-            return seed_split(goals, self.env_split_seed, self.train_env_ratio)
+        if self.split in ("guide", GUIDE):
+            return guide_split(goals, self.env_split_seed, self.train_env_ratio)
         return split_named(self.split, goals, self.env_split_seed)
 
     def source_episodes(self) -> int | None:
@@ -229,7 +231,7 @@ class Config:
         return make_compressor(options.pop("name"), options)
 
 
-KEYS: dict[str, Kind] = {one.name: one.metadata["kind"] for one in fields(Config) if "kind" in one.metadata}
+KEYS: dict[str, Kind] = {option.name: option.metadata["kind"] for option in fields(Config) if "kind" in option.metadata}
 """Every key, and what it may hold."""
 
 

@@ -75,8 +75,8 @@ def parse_yaml(text: str, shown: str) -> Any:
         line = f" (line {mark.line + 1})" if mark else ""
         raise InputError(f"{shown}{line}: not usable as YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{shown}: not usable as YAML: {said}") from error
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{shown}: not usable as YAML: {problem}") from error
 
 
 def find_file(name: str | Path, beside: Path | None = None, shown_beside: str = "") -> tuple[Path, str]:
@@ -122,8 +122,8 @@ def read_file(path: Path, shown: str) -> dict[Any, object]:
         raise InputError(f"{shown} is not UTF-8 text; is it a YAML file?") from error
     content = parse_yaml(text, shown)
     if not isinstance(content, dict):
-        found = "empty" if content is None else f"a {type(content).__name__}"
-        raise InputError(f"{shown} is {found}; it must be a mapping, with lines like n_transit: 160")
+        kind = "empty" if content is None else f"a {type(content).__name__}"
+        raise InputError(f"{shown} is {kind}; it must be a mapping, with lines like n_transit: 160")
     return content
 
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from keepmap.errors import InputError
 
-__all__ = ["Goal", "Split", "all_goals", "fold_split", "parse_cell", "seed_split", "split_named"]
+__all__ = ["GUIDE", "Goal", "Split", "all_goals", "fold_split", "guide_split", "parse_cell", "split_named"]
+
+GUIDE = "seed"
+"""The name under which files and configurations hold the guide's split. People write "guide"; "seed" is read too."""
+
 
 Goal = tuple[int, ...]
 """What is hidden from the agent: a cell (x, y), two of them, or a permutation of the actions."""
@@ -18,7 +22,7 @@ class Split:
     """Goals for training and goals held out, in the order in which they were drawn; no goal is in both.
 
     Attributes:
-        name: how it was made: "seed", "all", or "k/n" for fold k of n.
+        name: how it was made: `GUIDE`, "all", or "k/n" for fold k of n.
         seed: what decided the order.
 
     Raises:
@@ -37,19 +41,20 @@ class Split:
             raise InputError(f"the goal {twice} stands twice in a split; each goal belongs to one side, once")
 
 
-def seed_split(goals: Sequence[Goal], seed: int = 0, train_share: float = 0.9) -> Split:
-    """The goals in the order of Python's `random.Random(seed).shuffle`, the first `train_share` of them for training.
+def guide_split(goals: Sequence[Goal], seed: int = 0, train_share: float = 0.9) -> Split:
+    """The guide's split: the goals in a shuffled order, the first `train_share` of them for training.
 
+    The order is that of Python's `random.Random(seed).shuffle`.
     Seed 0 holds out, of Dark Room's 81 goals: (4, 2) (5, 6) (6, 8) (7, 2) (3, 6) (0, 5) (5, 8) (5, 4).
 
     Raises:
         InputError: the share is not in [0, 1].
     """
     if not 0 <= train_share <= 1:
-        raise InputError(f"a share of {train_share:g} of the goals was asked for; it must lie in [0, 1]")
+        raise InputError(f"expected a share of the goals in [0, 1], got train_share={train_share:g}")
     order = _shuffled(goals, seed)
     n_train = round(len(order) * train_share)
-    return Split("seed", seed, tuple(order[:n_train]), tuple(order[n_train:]))
+    return Split(GUIDE, seed, tuple(order[:n_train]), tuple(order[n_train:]))
 
 
 def fold_split(goals: Sequence[Goal], fold: int, n_folds: int, seed: int = 0) -> Split:
@@ -59,9 +64,9 @@ def fold_split(goals: Sequence[Goal], fold: int, n_folds: int, seed: int = 0) ->
         InputError: fewer than 2 folds, more folds than goals, or no such fold.
     """
     if not 2 <= n_folds <= len(goals):
-        raise InputError(f"{n_folds} folds were asked for; {len(goals)} goals make 2 to {len(goals)}")
+        raise InputError(f"expected 2 to {len(goals)} folds of {len(goals)} goals, got {n_folds}")
     if not 0 <= fold < n_folds:
-        raise InputError(f"fold {fold} of {n_folds} was asked for; they are counted from 0 to {n_folds - 1}")
+        raise InputError(f"expected a fold from 0 to {n_folds - 1}, got fold {fold} of {n_folds}")
     order = _shuffled(goals, seed)
     held_out = tuple(order[fold::n_folds])
     left = set(held_out)
@@ -74,19 +79,19 @@ def all_goals(goals: Sequence[Goal]) -> Split:
 
 
 def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
-    """The split that an option asks for: "seed", "all", or "k/n" for fold k (from 0) of n.
+    """The split that an option asks for: "guide" (in files: "seed"), "all", or "k/n" for fold k (from 0) of n.
 
     Raises:
         InputError: it is none of these, or the folds cannot be made.
     """
-    if name == "seed":
-        return seed_split(goals, seed)
+    if name in ("guide", GUIDE):
+        return guide_split(goals, seed)
     if name == "all":
         return all_goals(goals)
-    found = re.fullmatch(r"(\d+)/(\d+)", name)
-    if not found:
-        raise InputError(f'the split "{name}" was asked for; use seed, all, or 0/9 for the first of nine folds')
-    return fold_split(goals, int(found[1]), int(found[2]), seed)
+    fold = re.fullmatch(r"(\d+)/(\d+)", name)
+    if not fold:
+        raise InputError(f'expected the split guide, all, or 0/9 for the first of nine folds, got "{name}"')
+    return fold_split(goals, int(fold[1]), int(fold[2]), seed)
 
 
 def parse_cell(text: str) -> Goal:

@@ -45,9 +45,9 @@ class Room(ABC):
 
     def __post_init__(self) -> None:
         if not 2 <= self.size <= LARGEST:
-            raise InputError(f"a room of size {self.size} was asked for; it must be 2 to {LARGEST} cells wide")
+            raise InputError(f"expected a room 2 to {LARGEST} cells wide, got size={self.size}")
         if self.horizon < 1:
-            raise InputError(f"episodes of {self.horizon} steps were asked for; there must be 1 or more")
+            raise InputError(f"expected episodes of 1 step or more, got horizon={self.horizon}")
 
     @property
     def memory(self) -> int:
@@ -74,11 +74,11 @@ class Room(ABC):
         Raises:
             InputError: the room has no such goal.
         """
-        found = self._goal_index.get(tuple(goal))
-        if found is None:
+        number = self._goal_index.get(tuple(goal))
+        if number is None:
             span = f"{self.goals[0]} to {self.goals[-1]}"
-            raise InputError(f"the goal {tuple(goal)} was asked for; {self.name} of size {self.size} has {span}")
-        return found
+            raise InputError(f"expected a goal of {self.name} of size {self.size}, {span}, got {tuple(goal)}")
+        return number
 
     @abstractmethod
     def _goals(self) -> tuple[Goal, ...]: ...
@@ -110,8 +110,8 @@ class Room(ABC):
     ) -> tuple[Integer[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
         """The next cells, and which copies are rewarded (with 1)."""
         after = np.clip(cells + self.moves(goals, actions), 0, self.size - 1)
-        wanted = np.minimum(progress, self.n_targets - 1)
-        target = self.targets(goals)[np.arange(len(cells)), wanted]
+        next_target = np.minimum(progress, self.n_targets - 1)
+        target = self.targets(goals)[np.arange(len(cells)), next_target]
         return after, (after == target).all(axis=1) & (progress < self.n_targets)
 
     def advance(

@@ -63,7 +63,7 @@ class RoomEnv(gymnasium.Env[Integer[np.ndarray, "2"], np.int64]):
         if self._cell is None:
             raise InputError("step was called before reset; call reset first")
         if not self.action_space.contains(action):
-            raise InputError(f"the action {action!r} was taken; it must be 0 to {N_ACTIONS - 1}")
+            raise InputError(f"expected an action from 0 to {N_ACTIONS - 1}, got {action!r}")
         assert self._goal is not None
         actions = np.array([action])
         self._cell, rewarded = self.room.step(np.array([self._goal]), self._cell, self._progress, actions)

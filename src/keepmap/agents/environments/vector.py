@@ -30,16 +30,16 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
         goals: one for each copy; drawn as in the single environment where they are not given.
 
     Raises:
-        InputError: no copies, another number of goals than copies, or a goal that the room has not.
+        InputError: no copies, another number of goals than copies, or a goal that the room does not have.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(self, room: Room, num_envs: int, goals: Sequence[Goal] | None = None) -> None:
         if num_envs < 1:
-            raise InputError(f"{num_envs} copies of a room were asked for; there must be 1 or more")
+            raise InputError(f"expected 1 copy of a room or more, got num_envs={num_envs}")
         if goals is not None and len(goals) != num_envs:
-            raise InputError(f"{len(goals)} goals were given for {num_envs} copies of a room; give one for each")
+            raise InputError(f"expected a goal for each of {num_envs} copies of a room, got {len(goals)}")
         self.room = room
         self.num_envs = num_envs
         self.single_observation_space = MultiDiscrete([room.size, room.size])
@@ -66,12 +66,12 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
         """Start an episode in every copy; no options are known.
 
         Raises:
-            InputError: as many seeds as copies were needed, and another number was given.
+            InputError: another number of seeds than copies.
         """
         if seed is not None or self._generators is None:
             self._generators = self._seeded(seed)
             if not self._given:
-                drawn = [int(one.integers(len(self.room.goals))) for one in self._generators]
+                drawn = [int(generator.integers(len(self.room.goals))) for generator in self._generators]
                 self._goals = np.array([self.room.goals[index] for index in drawn])
         return self._begin(), {}
 
@@ -93,7 +93,7 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
             raise InputError("step was called before reset; call reset first")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= N_ACTIONS:
-            raise InputError(f"{self.num_envs} actions from 0 to {N_ACTIONS - 1} were needed, found {actions!r}")
+            raise InputError(f"expected {self.num_envs} actions from 0 to {N_ACTIONS - 1}, got {actions!r}")
         self._cells, rewarded = self.room.step(self._goals, self._cells, self._progress, actions)
         self._progress = self.room.advance(self._progress, rewarded)
         self._steps += 1
@@ -108,7 +108,7 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
 
     def _begin(self) -> Integer[np.ndarray, "N 2"]:
         assert self._generators is not None
-        self._cells = self.room.starts(np.stack([one.random(2) for one in self._generators]))
+        self._cells = self.room.starts(np.stack([generator.random(2) for generator in self._generators]))
         self._progress = np.zeros(self.num_envs, dtype=np.int64)
         self._steps = 0
         return self._cells.copy()
@@ -119,5 +119,5 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
-            raise InputError(f"{len(seeds)} seeds were given for {self.num_envs} copies of a room; give one for each")
-        return [seeding.np_random(one)[0] for one in seeds]
+            raise InputError(f"expected a seed for each of {self.num_envs} copies of a room, got {len(seeds)}")
+        return [seeding.np_random(copy_seed)[0] for copy_seed in seeds]

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from keepmap.agents.evaluation.returns import EARLY, Estimate
+from keepmap.core.arguments import as_path
 from keepmap.core.files import plain, write_json
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import InputError
@@ -259,7 +260,7 @@ def read_study(path: str | Path) -> Study:
     Raises:
         InputError: no such file, not a study, or a damaged one.
     """
-    path = Path(path)
+    path = as_path("path", path)
     path = path / FILE if path.is_dir() else path
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

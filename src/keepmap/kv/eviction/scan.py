@@ -37,7 +37,14 @@ def scan(
         ImpossibleResultError: a NaN score.
     """
     heads, n = call.keys.shape[:2]
-    layer = _Layer(call, method, rule, protection, chunk_size, _State(heads, n))
+    layer = _Layer(
+        call=call,
+        method=method,
+        rule=rule,
+        protection=protection,
+        chunk_size=chunk_size,
+        state=_State(heads, n),
+    )
     start = 0
     while start < n:
         row = 16 * call.queries.shape[0] * (layer.state.alive_before(start) + _LONGEST_BLOCK)
@@ -78,7 +85,7 @@ class _State:
         return int(self.held()[:, :start].sum(axis=1).max())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Layer:
     call: LayerCall
     method: Received

@@ -43,10 +43,9 @@ class Optimistic(Source):
 
     def __post_init__(self) -> None:
         if not 0 <= self.epsilon <= 1:
-            raise InputError(f"epsilon {self.epsilon:g} was asked for; it must lie in [0, 1]")
+            raise InputError(f"expected a probability in [0, 1], got epsilon={self.epsilon:g} for optimistic")
 
     def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
-        """See `Source.learn`."""
         width = room.n_cells + N_ACTIONS + 1
         return play(room, goals, learners, episodes, seed, tell, width, lambda n: _Learners(self, room, n))
 
@@ -76,8 +75,8 @@ class _Learners:
     ) -> Integer[np.ndarray, " n"]:
         """The surest action towards the nearest possible target; chance decides between equals."""
         n_cells = self._room.n_cells
-        wanted = np.minimum(progress, self._room.n_targets - 1)
-        possible = self._may_be_target[self._own, wanted]
+        next_target = np.minimum(progress, self._room.n_targets - 1)
+        possible = self._may_be_target[self._own, next_target]
         target = np.where(possible, self._distance[cells] + draws[:, :n_cells], FAR).argmin(axis=1)
         noise = draws[:, n_cells:-1]
         # A move that leads nearest to the target scores 1 over the number of moves the action may still make.
@@ -99,7 +98,7 @@ class _Learners:
         """Rule out what the step has shown to be otherwise."""
         self._may_move[self._own, actions] &= self._led_to[cells] == cells_after[:, None]
         searching = progress < self._room.n_targets
-        found, empty = self._own[rewarded & searching], self._own[~rewarded & searching]
+        full, empty = self._own[rewarded & searching], self._own[~rewarded & searching]
         self._may_be_target[empty, progress[empty], cells_after[empty]] = False
-        self._may_be_target[found, progress[found]] = False
-        self._may_be_target[found, progress[found], cells_after[found]] = True
+        self._may_be_target[full, progress[full]] = False
+        self._may_be_target[full, progress[full], cells_after[full]] = True

@@ -1,4 +1,4 @@
-"""PPO through stable-baselines3, as the seed repository collects its histories."""
+"""PPO through stable-baselines3, as the guide's repository collects its histories."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,19 +52,17 @@ class PPO(Source):
     def __post_init__(self) -> None:
         for option, least in (("n_steps", 2), ("batch_size", 2), ("n_epochs", 1)):
             if getattr(self, option) < least:
-                raise InputError(f"{option} {getattr(self, option)} was asked for; ppo's must be {least} or more")
+                raise InputError(f"expected {least} or more, got {option}={getattr(self, option)} for ppo")
         if not (0 < self.learning_rate < float("inf") and 0 <= self.discount <= 1):
             raise InputError(
-                f"learning_rate {self.learning_rate:g} and discount {self.discount:g} were asked for; ppo's "
-                "learning_rate must be positive and its discount lie in [0, 1]"
+                "expected a finite learning_rate above 0 and a discount in [0, 1], got "
+                f"learning_rate={self.learning_rate:g} and discount={self.discount:g} for ppo"
             )
 
     def check(self) -> None:
-        """See `Source.check`."""
         _stable_baselines3()
 
     def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
-        """See `Source.learn`."""
         sb3 = _stable_baselines3()
         steps = episodes * room.horizon
         per_goal = []
@@ -72,7 +70,7 @@ class PPO(Source):
             recorders = [Recorder(RoomEnv(room, goal), tell) for _ in range(learners)]
             policy = sb3.PPO(
                 "MlpPolicy",
-                sb3.common.vec_env.DummyVecEnv([lambda one=one: one for one in recorders]),
+                sb3.common.vec_env.DummyVecEnv([lambda recorder=recorder: recorder for recorder in recorders]),
                 n_steps=self.n_steps,
                 batch_size=self.batch_size,
                 n_epochs=self.n_epochs,
@@ -83,8 +81,8 @@ class PPO(Source):
                 verbose=0,
             )
             policy.learn(steps * learners)
-            per_goal.append([one.recorded(steps) for one in recorders])
-        return stacked([one for recorded in per_goal for one in recorded])
+            per_goal.append([recorder.recorded(steps) for recorder in recorders])
+        return stacked([rows for goal_rows in per_goal for rows in goal_rows])
 
 
 class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):

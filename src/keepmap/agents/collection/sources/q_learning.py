@@ -49,12 +49,11 @@ class QLearning(Source):
     def __post_init__(self) -> None:
         for option in ("learning_rate", "discount", "epsilon", "epsilon_end"):
             if not 0 <= getattr(self, option) <= 1:
-                raise InputError(f"{option} {getattr(self, option):g} was asked for; q_learning's must lie in [0, 1]")
+                raise InputError(f"expected a number in [0, 1], got {option}={getattr(self, option):g} for q_learning")
         if not np.isfinite(self.optimism):
-            raise InputError(f"optimism {self.optimism:g} was asked for; it must be a finite number")
+            raise InputError(f"expected a finite number, got optimism={self.optimism:g} for q_learning")
 
     def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
-        """See `Source.learn`."""
         return play(room, goals, learners, episodes, seed, tell, N_ACTIONS + 1, lambda n: _Learners(self, room, n))
 
 
