@@ -18,6 +18,9 @@ from keepmap.agents.training.histories import configured_source
 from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError
 
+COVERS = ("keepmap.agents.config.check", "keepmap.agents.config.schema")
+
+
 SOURCE = Path(keepmap.__file__).parent
 
 # A value of each key that is not its default, and what else it takes for it to act.

@@ -15,6 +15,14 @@ from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError
 from tests.reference.rooms import best_return, walk
 
+COVERS = (
+    "keepmap.agents.environments.rooms.*",
+    "keepmap.agents.environments.room",
+    "keepmap.agents.environments.single",
+    "keepmap.agents.environments.vector",
+)
+
+
 IDS = (
     "keepmap/DarkRoom-9x9-v0",
     "keepmap/DarkRoomHard-17x17-v0",

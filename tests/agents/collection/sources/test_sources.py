@@ -15,6 +15,13 @@ from keepmap.core.registry import read_options
 from keepmap.errors import InputError
 from tests.reference.rooms import walk
 
+COVERS = (
+    "keepmap.agents.collection.sources.*",
+    "keepmap.agents.collection.source",
+    "keepmap.agents.collection.learners",
+)
+
+
 ARRAY_SOURCES = ("optimistic", "q_learning")
 
 
