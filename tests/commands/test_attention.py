@@ -268,8 +268,8 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
     [
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--layers", "2"], "layer 2 was asked for, the model has layers 0..1"),
-        (["--goal", "9,9"], "got (9, 9)"),
-        (["--goal", "north"], 'the goal "north" was asked for; write a cell as x,y'),
+        (["--goal", "9,9"], "expected a goal of darkroom of size"),
+        (["--goal", "north"], '--goal: expected a cell as x,y, for example 7,2, got "north"'),
         (["--samples", "0"], "--samples 0 was asked for; it must be 1 or more"),
         (["--episodes", "0"], "--episodes 0 was asked for; it must be 1 or more"),
         (["--format", "jpeg"], '"jpeg", which is not a format'),

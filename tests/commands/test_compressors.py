@@ -67,11 +67,11 @@ def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--goal 9,9", "got (9, 9)"),
-        ("--goal here", 'the goal "here" was asked for; write a cell as x,y'),
-        ("--n_transit 0", "n_transit 0 was asked for; it must be 1 or more"),
-        ("--target_length 0", "expected a whole number of 1 or more, got --target_length 0"),
-        ("--seed -1", "seed -1 was asked for; it must be 0 or more"),
+        ("--goal 9,9", "expected a goal of darkroom of size"),
+        ("--goal here", '--goal: expected a cell as x,y, for example 7,2, got "here"'),
+        ("--n_transit 0", "--n_transit: expected 1 or more, got 0"),
+        ("--target_length 0", "--target_length: expected 1 or more, got 0"),
+        ("--seed -1", "--seed: expected 0 or more, got -1"),
         ("--format jpeg", '"jpeg", which is not a format'),
         ("--output_dir file", "cannot write into the folder file"),
         ("--target 3", 'did you mean "--target_length"'),

@@ -14,7 +14,7 @@ import pytest
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.checkpoints import newest_run, run_of
 from keepmap.agents.compressors.recency import RecencyCompressor
-from keepmap.agents.evaluation.evaluate import evaluate, evaluate_folds
+from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.evaluation.returns import read_evaluation
 from keepmap.cli import main
 from tests.agents.checkpoint_folders import write_agent
@@ -126,8 +126,7 @@ def test_folds_make_one_evaluation(place: Path, capsys: pytest.CaptureFixture[st
     found = read_evaluation("evaluation_results/evaluation.json")
     assert found.goals == load_agent(names[0]).room.goals
     assert found.options["protocol"] == "k_fold"
-    agents, short = [load_agent(name) for name in names], [RecencyCompressor(4)] * 3
-    wanted = evaluate_folds(agents, episodes=40, copies=2, seed=3, compressors=short)
+    wanted = evaluate(names, episodes=40, copies=2, seed=3, compressor=RecencyCompressor(4))
     assert (found.all_returns == wanted.all_returns).all()
 
 
@@ -147,7 +146,7 @@ def test_the_compressor_of_the_training_acts_unless_told_otherwise(
     ):
         assert main(["evaluate", "--checkpoint", "short", "--goals", "all", "--episodes", "4", *options]) == 0
         found = read_evaluation("short/evaluation.json")
-        wanted = evaluate(agent, agent.room.goals, episodes=4, compressor=acting)
+        wanted = evaluate(agent, agent.room.goals, episodes=4, compressor="none" if acting is None else acting)
         assert (found.all_returns == wanted.all_returns).all()
         assert f"Context: {said}" in " ".join(capsys.readouterr().out.split())
 
@@ -177,7 +176,7 @@ def test_without_a_run_the_embedded_agent_is_evaluated(
         asked.append(name)
         return agent
 
-    monkeypatch.setattr("keepmap.commands.evaluate.load_agent", load)
+    monkeypatch.setattr("keepmap.agents.evaluation.protocol.load_agent", load)
     assert main(["evaluate", "--episodes", "2"]) == 0
     assert main(["evaluate", "--checkpoint", "tiny", "--episodes", "2", "--output_dir", "x"]) == 0
     assert asked == ["tiny", "tiny"]
@@ -201,24 +200,24 @@ def test_results_go_to_the_run_of_a_checkpoint(place: Path) -> None:
         ("--checkpoint runs", "no agent at runs: no checkpoint in it"),
         ("--goals 3,0", "expected a goal of darkroom of size 3, (0, 0) to (2, 2), got (3, 0)"),
         ("--goals 1", "got (1,)"),
-        ("--goals x,y", 'the goal "x,y" was asked for; write cells as "4,2 5,6", or held_out, train or all'),
-        ("--goals held_out 1,1", 'the goal "held_out" was asked for; write cells'),
-        ("--goals 1,1 1,1", "the goal (1, 1) was named twice; use copies to learn"),
-        ("--episodes 0", "0 episodes were asked for"),
-        ("--copies 0", "0 copies were asked for"),
-        ("--goals", "an evaluation on no goal was asked for; name one or more"),
-        ("--seed -1", "a seed of -1 was asked for"),
+        ("--goals x,y", '--goals: expected held_out, train, all or cells as "4,2 5,6", got "x,y"'),
+        ("--goals held_out 1,1", '--goals: expected held_out, train, all or cells as "4,2 5,6", got "held_out"'),
+        ("--goals 1,1 1,1", "the goal (1, 1) was named twice; use --copies to learn"),
+        ("--episodes 0", "--episodes: expected a whole number of 1 or more, got 0"),
+        ("--copies 0", "--copies: expected a whole number of 1 or more, got 0"),
+        ("--goals", "--goals: expected one or more, got none"),
+        ("--seed -1", "--seed: expected a whole number of 0 or more, got -1"),
         ("--compressor recent", 'unknown compressor "recent", did you mean "recency"?'),
         ("--compressor recency --set keep=3", 'unknown option "keep" of the compressor recency'),
-        ("--compressor recency --set keep_recent=0", "got keep_recent=0"),
+        ("--compressor recency --set keep_recent=0", "`keep_recent`: expected a whole number of 1 or more, got 0"),
         ("--compressor recency --set keep_recent", 'expected name=value, got the setting "keep_recent"'),
-        ("--set keep_recent=3", "--set keep_recent=3 was given without a compressor; name it with --compressor"),
+        ("--set keep_recent=3", "keep_recent=3 in --set needs a compressor; name it with --compressor"),
         ("--format gif", 'as "gif", which is not a format'),
         ("--output_dir file", "cannot write into the folder file"),
-        ("--checkpoint all_goals", "has no held_out goals; name goals with --goals, or use --goals all"),
+        ("--checkpoint all_goals", "has no held_out goals; name some with --goals, or use --goals all"),
         ("--checkpoint fold0 fold0", "is held out by fold0/ckpt-10 and by fold0/ckpt-10; folds must not share goals"),
-        ("--checkpoint fold0 fold1", "no checkpoint of 2 holds out the goal"),
-        ("--checkpoint fold0 fold1 fold2 --goals all", "leave --goals out"),
+        ("--checkpoint fold0 fold1", "no agent of 2 holds out the goal"),
+        ("--checkpoint fold0 fold1 fold2 --goals all", "of each of 3 agents, got all; leave --goals out"),
         ("--checkpoints a", 'unknown option "--checkpoints" of evaluate, did you mean "--checkpoint"?'),
     ],
 )

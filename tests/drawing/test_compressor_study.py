@@ -9,7 +9,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from keepmap.agents.evaluation.returns import Estimate
-from keepmap.agents.study.results import BASELINE, Row, Study
+from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.drawing import compressor_study, save_figure
 from keepmap.errors import InputError
 
@@ -20,9 +20,9 @@ NAMES = (
 BUDGETS = (50.0, 80.0, 95.0)
 
 
-def row(compressor: str, percent: float, trained: bool, share: Estimate | None) -> Row:
+def row(compressor: str, percent: float, trained: bool, share: Estimate | None) -> StudyRow:
     some = Estimate(10.0, 9.0, 11.0, 8)
-    return Row(
+    return StudyRow(
         compressor=compressor,
         percent=percent,
         length=6,

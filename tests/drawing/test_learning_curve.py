@@ -160,7 +160,7 @@ def test_no_label_is_cut_off(tmp_path) -> None:
 def test_nothing_to_draw_is_an_error(evaluations: dict[str, list[Evaluation]]) -> None:
     with pytest.raises(InputError, match="`evaluations` (is empty|has no evaluation)"):
         learning_curve(evaluations)
-    with pytest.raises(InputError, match="must be the same"):
+    with pytest.raises(InputError, match="on the same goals and episodes"):
         learning_curve({"a": [learner(), learner(episodes=5)]})
 
 

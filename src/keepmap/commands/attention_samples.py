@@ -1,6 +1,5 @@
 """What `keepmap attention` looks at: histories of an agent's goals, or a user's texts."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, context_at
 from keepmap.agents.collection.dataset import Streams
-from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.history import History, shorten
 from keepmap.agents.training.histories import configured_source
 from keepmap.errors import InputError
@@ -162,9 +161,6 @@ def _goals(agent: Agent, goal: str | None) -> Sequence[Goal]:
         if not agent.held_out:
             raise InputError(f"{agent.name} has no held-out goals; name one with --goal")
         return agent.held_out
-    text = goal.strip().removeprefix("(").removesuffix(")")
-    if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text):
-        raise InputError(f'the goal "{goal}" was asked for; write a cell as x,y, for example 7,2')
-    one = tuple(int(part) for part in text.split(","))
-    agent.room.index(one)
-    return [one]
+    cell = parse_cell(goal)
+    agent.room.index(cell)
+    return [cell]

@@ -1,6 +1,5 @@
 """Showing the history compressors at work on a real history: a table, and a picture of what each keeps."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from keepmap.agents.collection.source import make_source
 from keepmap.agents.compression_strategies import attention_to
 from keepmap.agents.compressor import Compressor, History, Selection, compressors
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
 from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.parts.files import picture_formats, save_figure
@@ -47,8 +46,9 @@ def show_compressors(
     room = room_named("darkroom")
     for name, value, least in (("n_transit", n_transit, 1), ("target_length", target_length, 1), ("seed", seed, 0)):
         if value < least:
-            raise InputError(f"{name} {value} was asked for; it must be {least} or more")
-    hidden = _goal(room, goal)
+            raise InputError(f"`{name}`: expected {least} or more, got {value}")
+    hidden = parse_cell(goal)
+    room.index(hidden)
     formats = picture_formats(format)
     every = [made.of_length(target_length) for made in compressors().values()]
     history = _history(room, hidden, n_transit, seed)
@@ -69,15 +69,6 @@ def show_compressors(
     paths = save_figure(drawn, output_dir, "kept_transitions", formats)
     print("\n" + "\n".join(f"Saved what each keeps to: {path}" for path in paths), flush=True)
     return paths
-
-
-def _goal(room: Room, text: str) -> Goal:
-    found = re.fullmatch(r"\s*\(?\s*(\d+)\s*,\s*(\d+)\s*\)?\s*", text)
-    if not found:
-        raise InputError(f'the goal "{text}" was asked for; write a cell as x,y, for example 7,2')
-    goal = (int(found[1]), int(found[2]))
-    room.index(goal)
-    return goal
 
 
 def _history(room: Room, goal: Goal, n: int, seed: int) -> History:

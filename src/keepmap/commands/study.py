@@ -1,7 +1,5 @@
 """A study of compressors: plan it, spread its runs over processes, print, draw and write what came of it."""
 
-import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,34 +7,31 @@ from typing import Any
 
 from rich.console import Console
 
-from keepmap.agents.acting.agent import Agent, load_agent
-from keepmap.agents.checkpoints import EMBEDDED, find_checkpoint, read_checkpoint
+from keepmap.agents.acting.agent import Agent
+from keepmap.agents.checkpoints import EMBEDDED
 from keepmap.agents.compressor import compressors as known_compressors
-from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.evaluation.evaluate import PACKAGES
-from keepmap.agents.study.job import Job, finished, jobs_of, load_baselines
+from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines
 from keepmap.agents.study.plan import BUDGETS, plan_study
 from keepmap.agents.study.promises import pattern_of, promises_of
-from keepmap.agents.study.results import BASELINE, Row, Study, rows_of, write_study
+from keepmap.agents.study.results import BASELINE, Study, StudyRow, rows_of, write_study
 from keepmap.agents.study.run import do_job
-from keepmap.agents.study.timings import action_seconds
+from keepmap.agents.study.timings import action_times_path, measured_times, stored_action_times
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.train import collect_missing
 from keepmap.core.files import make_folder, remove_files, write_json, written_whole
-from keepmap.core.processes import one_thread, run_jobs
+from keepmap.core.processes import run_jobs
 from keepmap.core.versions import versions
 from keepmap.drawing import compressor_study, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
-from keepmap.printing.study import header, label, legend, markdown, notes, promise_lines, study_csv, table
+from keepmap.printing.study import header, legend, markdown, notes, promise_lines, study_csv, table
 
 __all__ = ["study_compressors"]
 
-STEM, TIMINGS, ACTION = "study", "timings.json", "action_time.json"
-ENVS = (1, 64)
-AGAIN = "again_"
+STEM, TIMINGS = "study", "timings.json"
 
 
 def study_compressors(
@@ -98,7 +93,7 @@ def study_compressors(
         left = [job for job in jobs if finished(job) is None]
         for job in jobs:
             if job not in left:
-                _stored_times(job)
+                stored_action_times(job)
         wanted = workers or os.cpu_count() or 1
         print("\n".join(header(agents, jobs, len(left), wanted, from_scratch)), flush=True)
         # By where they go, so that each is collected once.
@@ -113,18 +108,18 @@ def study_compressors(
     return study
 
 
-def _measured(jobs: Sequence[Job], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
+def _measured(jobs: Sequence[StudyJob], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
     """What finished jobs say, and their times."""
     runs = [run for run in map(finished, jobs) if run is not None]
     looking = [name for name, one in known_compressors().items() if one.needs_attention]
     rows, pattern = rows_of(runs, looking), pattern_of(runs)
-    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _timings(jobs, rows)
+    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _times(jobs, rows)
 
 
-def _run(jobs: Sequence[Job], workers: int, folder: Path) -> None:
+def _run(jobs: Sequence[StudyJob], workers: int, folder: Path) -> None:
     if not jobs:
         return
-    remove_files(job.folder / ACTION for job in jobs)
+    remove_files(map(action_times_path, jobs))
     weights = [job.weight for job in jobs]
     shares = [0.0] * len(jobs)
     with progress_bar(Console(stderr=True, highlight=False)) as progress:
@@ -149,52 +144,11 @@ def _run(jobs: Sequence[Job], workers: int, folder: Path) -> None:
         run_jobs(jobs, do_job, workers, folder, tell, died)
 
 
-def _timings(jobs: Sequence[Job], rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Seconds of training, the mean over seeds, and of acting, of the first seed; measured when nothing else runs."""
-    found: dict[str, dict[str, float]] = {}
-    with one_thread(), progress_bar(Console(stderr=True, highlight=False)) as progress:
-        trained = [row for row in rows if row.trained]
-        task = progress.add_task("Action times", total=len(trained))
-        for row in trained:
-            mine = [
-                job
-                for job in jobs
-                if job.config is not None
-                and (job.planned.compressor, job.planned.percent) == (row.compressor, row.percent)
-            ]
-            seconds = [float(read_checkpoint(find_checkpoint(job.folder)).facts["seconds"]) for job in mine]
-            first = min(mine, key=lambda job: job.planned.seed)
-            found[label(row)] = {"training_seconds": sum(seconds) / len(seconds), **_action_times(first)}
-            progress.advance(task)
-    return found
-
-
-def _action_times(job: Job) -> dict[str, float]:
-    known = _stored_times(job)
-    if known is not None:
-        return known
-    agent, compressor = load_agent(job.folder), job.planned.make()
-    times = {str(envs): action_seconds(agent, compressor, envs) for envs in ENVS}
-    if job.planned.compressor == BASELINE:
-        whole = RecencyCompressor(agent.config.n_transit)
-        times |= {f"{AGAIN}{envs}": action_seconds(agent, whole, envs) for envs in ENVS}
-    write_json(job.folder / ACTION, times)
-    return times
-
-
-def _stored_times(job: Job) -> dict[str, float] | None:
-    """The action times that were measured before; None where none were."""
-    path = job.folder / ACTION
-    if not path.exists():
-        return None
-    names = {f"{again}{envs}" for envs in ENVS for again in ("", AGAIN)[: 1 + (job.planned.compressor == BASELINE)]}
-    try:
-        said: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
-        if said.keys() != names or not all(type(one) is float and 0 < one < math.inf for one in said.values()):
-            raise ValueError(f"seconds of {', '.join(sorted(names))} belong there")
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); delete it to measure again") from None
-    return said
+def _times(jobs: Sequence[StudyJob], rows: Sequence[StudyRow]) -> dict[str, dict[str, float]]:
+    with progress_bar(Console(stderr=True, highlight=False)) as bar:
+        total = sum(row.trained for row in rows)
+        task = bar.add_task("Action times", total=total)
+        return measured_times(jobs, rows, lambda share: bar.update(task, completed=share * total))
 
 
 def _command(**given: Any) -> str:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from keepmap.agents.evaluation.returns import EARLY
-from keepmap.agents.study.results import BASELINE, Row, Study
+from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
@@ -55,12 +55,13 @@ def compressor_study(
     >>> import keepmap
     >>> from dataclasses import fields
     >>> from keepmap.agents.evaluation.returns import Estimate
-    >>> from keepmap.agents.study.results import Row, Study
-    >>> values = {field.name: 1 if field.type is int else 1.0 for field in fields(Row)}
+    >>> from keepmap.agents.study.results import StudyRow, Study
+    >>> values = {field.name: 1 if field.type is int else 1.0 for field in fields(StudyRow)}
     >>> returns = Estimate(0.9, 0.8, 1.0, 8)  # a mean, its interval, and of how many goals
     >>> values |= dict.fromkeys(("early", "whole", "share", "distance"), returns)
     >>> rows = tuple(
-    ...     Row(**values | {"compressor": "recency", "percent": percent, "trained": True}) for percent in (50.0, 80.0)
+    ...     StudyRow(**values | {"compressor": "recency", "percent": percent, "trained": True})
+    ...     for percent in (50.0, 80.0)
     ... )
     >>> study = Study(rows=rows, promises=(), pattern={}, options={}, versions={})
     >>> (ax,) = keepmap.draw.compressor_study(study)
@@ -99,7 +100,7 @@ def compressor_study(
     return tuple(axes)
 
 
-def _rows(study: Study, trained: bool) -> list[Row]:
+def _rows(study: Study, trained: bool) -> list[StudyRow]:
     return [
         row for row in study.rows if row.trained == trained and row.compressor != BASELINE and row.share is not None
     ]
@@ -118,7 +119,7 @@ def _heading(study: Study, names: Sequence[str], wording: Wording, width: float)
 
 
 def _draw(ax: Axes, study: Study, trained: bool, names: Sequence[str], budgets: Sequence[float]) -> None:
-    by_name: dict[str, list[Row]] = {name: [] for name in names}
+    by_name: dict[str, list[StudyRow]] = {name: [] for name in names}
     for row in _rows(study, trained):
         by_name[row.compressor].append(row)
     drawn: list[ErrorbarContainer] = []

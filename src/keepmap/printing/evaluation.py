@@ -1,12 +1,12 @@
 """What an evaluation prints: the goals, a table of them, and the means with their intervals."""
 
 import textwrap
-from collections.abc import Sequence
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.environments.goals import Goal
-from keepmap.agents.evaluation.returns import EARLY, LAST, SOLVED, Estimate, Evaluation
+from keepmap.agents.evaluation.protocol import Protocol
+from keepmap.agents.evaluation.returns import EARLY, FILE, LAST, SOLVED, Estimate, Evaluation
 from keepmap.printing.tables import Column, panels
 
 __all__ = ["header", "summary", "table"]
@@ -14,29 +14,24 @@ __all__ = ["header", "summary", "table"]
 MOST_ROWS = 100
 
 
-def header(
-    agent: Agent,
-    goals: Sequence[Goal],
-    compressors: Sequence[Compressor | None],
-    episodes: int,
-    copies: int,
-    seed: int,
-) -> list[str]:
+def header(protocol: Protocol) -> list[str]:
     """What is going to be played."""
-    room = agent.room
-    kinds = list(dict.fromkeys(_told(agent, one) for one in compressors))
+    room, episodes, copies = protocol.room, protocol.episodes, protocol.copies
+    goals = [goal for side in protocol.goals for goal in side]
+    contexts = dict.fromkeys(_context(protocol.agents[0], compressor) for compressor in protocol.compressors)
     shown = " ".join(_short(goal) for goal in goals[:MOST_ROWS])
     more = f" and {len(goals) - MOST_ROWS:,} more" if len(goals) > MOST_ROWS else ""
     return [
         *textwrap.wrap(f"Evaluation goals: {shown}{more}", 80, subsequent_indent="  "),
         f"  {room.name} {room.size}x{room.size}, {episodes:,} episodes of {room.horizon} steps, "
-        f"{copies:,} {'copy' if copies == 1 else 'copies'} of each goal, seed {seed}",
-        *textwrap.wrap(f"  Context: {', '.join(kinds)}", 80, subsequent_indent="    "),
+        f"{copies:,} {'copy' if copies == 1 else 'copies'} of each goal, seed {protocol.seed}",
+        *textwrap.wrap(f"  Context: {', '.join(contexts)}", 80, subsequent_indent="    "),
         "",
     ]
 
 
-def _told(agent: Agent, compressor: Compressor | None) -> str:
+def _context(agent: Agent, compressor: Compressor | None) -> str:
+    """What the agent has before it when it acts, and what it was trained with where that differs."""
     whole = f"the last {agent.config.n_transit} transitions"
     trained = agent.compressor
     note = "" if compressor == trained else " (trained with " + ("whole windows)" if trained is None else f"{trained})")
@@ -57,10 +52,10 @@ def table(evaluation: Evaluation) -> list[str]:
         Column("optimum", tuple(f"{best:.2f}" for _, _, best in rows)),
         Column("share", tuple(f"{_share(mean, best)}" for _, mean, best in rows)),
         Column(f"last {min(LAST, evaluation.episodes)}", tuple(f"{value:.2f}" for value in last)),
-        Column("solved", tuple("yes" if one else "no" for one in solved)),
+        Column("solved", tuple("yes" if is_solved else "no" for is_solved in solved)),
     ]
     left = len(evaluation.goals) - len(rows)
-    return [*panels(Column("", names), columns, 80), *([f"and {left:,} more, in evaluation.json"] if left else []), ""]
+    return [*panels(Column("", names), columns, 80), *([f"and {left:,} more, in {FILE}"] if left else []), ""]
 
 
 def summary(evaluation: Evaluation) -> list[str]:

@@ -9,25 +9,20 @@ from typing import Any
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.evaluation.returns import EARLY, Estimate
-from keepmap.agents.study.job import Job
+from keepmap.agents.study.job import StudyJob
 from keepmap.agents.study.promises import near_budget
-from keepmap.agents.study.results import BASELINE, Row, Study
+from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.printing.tables import Column, panels
 
-__all__ = ["header", "label", "legend", "markdown", "notes", "pattern_line", "promise_lines", "study_csv", "table"]
+__all__ = ["header", "legend", "markdown", "notes", "pattern_line", "promise_lines", "study_csv", "table"]
 
 WIDTH = 80
 VERDICTS = {True: "yes", False: "no", None: "not shown"}
 Timings = Mapping[str, Mapping[str, float]]
-"""Compressor and budget, as `label` says them -> training_seconds, and action_seconds at 1 and at 64 environments."""
+"""`StudyRow.label` -> training_seconds, and the seconds of an action at 1 and at 64 environments."""
 
 
-def label(row: Row) -> str:
-    """`recency 80%`, or `baseline`."""
-    return BASELINE if row.compressor == BASELINE else f"{row.compressor} {row.percent:g}%"
-
-
-def header(agents: Sequence[Agent], jobs: Sequence[Job], left: int, workers: int, from_scratch: bool) -> list[str]:
+def header(agents: Sequence[Agent], jobs: Sequence[StudyJob], left: int, workers: int, from_scratch: bool) -> list[str]:
     """What is going to be run."""
     agent, trained = agents[0], [job for job in jobs if job.config is not None]
     room, updates = agent.room, trained[0].config.train_timesteps if trained[0].config else 0
@@ -62,18 +57,20 @@ def table(study: Study, timings: Timings) -> list[str]:
     """A line for each compressor and budget; what was measured in rollout only stands beside what was trained."""
     rows = [row for row in study.rows if row.trained]
     others = {(row.compressor, row.percent): row for row in study.rows if not row.trained}
-    first = Column("", tuple(label(row) for row in rows))
+    first = Column("", tuple(row.label for row in rows))
     columns = [Column(title, tuple(cell(row) for row in rows)) for title, cell in _cells(others, timings)]
     return panels(first, columns, WIDTH)
 
 
-def _cells(others: Mapping[tuple[str, float], Row], timings: Timings) -> list[tuple[str, Callable[[Row], str]]]:
-    def other(row: Row, tell: Callable[[Row], str]) -> str:
+def _cells(
+    others: Mapping[tuple[str, float], StudyRow], timings: Timings
+) -> list[tuple[str, Callable[[StudyRow], str]]]:
+    def other(row: StudyRow, tell: Callable[[StudyRow], str]) -> str:
         found = others.get((row.compressor, row.percent))
         return "-" if found is None else tell(found)
 
-    def timed(row: Row, name: str, scale: float = 1.0, digits: int = 1) -> str:
-        found = timings.get(label(row), {}).get(name)
+    def timed(row: StudyRow, name: str, scale: float = 1.0, digits: int = 1) -> str:
+        found = timings.get(row.label, {}).get(name)
         return "-" if found is None else f"{found * scale:.{digits}f}"
 
     return [
@@ -159,7 +156,7 @@ def _rules(study: Study) -> list[str]:
     ]
     out = [row for row in study.rows if row.trained and row.compressor != BASELINE and not near_budget(row)]
     if out:
-        names = ", ".join(f"{label(row)} ({row.ratio:.1%} kept)" for row in out)
+        names = ", ".join(f"{row.label} ({row.ratio:.1%} kept)" for row in out)
         said.append(f"Left out, since they keep another share than their budget's: {names}.")
     return said
 
@@ -178,7 +175,7 @@ def markdown(study: Study, timings: Timings, figure: str) -> str:
     for group in (cells[:10], cells[10:19], cells[19:]):
         titles = ["", *(title.strip() for title, _ in group)]
         lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
-        lines += [f"| {' | '.join([label(row), *(cell(row) for _, cell in group)])} |" for row in rows]
+        lines += [f"| {' | '.join([row.label, *(cell(row) for _, cell in group)])} |" for row in rows]
         text.append("\n".join(lines))
     text.append("\n".join(f"- {one}" for one in _meanings(study)))
     text.append("## What was promised")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Split, all_goals, fold_split, guide_split, split_named
+from keepmap.agents.environments.goals import Split, all_goals, fold_split, guide_split, parse_cell, split_named
 from keepmap.errors import InputError
 
 CELLS = tuple(itertools.product(range(9), repeat=2))
@@ -66,5 +66,20 @@ def test_a_split_that_cannot_be_made(name, message):
 def test_a_goal_on_both_sides_and_a_share_that_is_none():
     with pytest.raises(InputError, match=r"the goal \(0, 1\) stands twice"):
         Split("mine", 0, ((0, 0), (0, 1)), ((0, 1),))
-    with pytest.raises(InputError, match="got train_share=1.5"):
+    with pytest.raises(InputError, match="`train_share`: .* got 1.5"):
         guide_split(CELLS, 0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "goal"),
+    [("7,2", (7, 2)), (" (7, 2) ", (7, 2)), ("0,0,8,8", (0, 0, 8, 8)), ("( 1 ,2,0 )", (1, 2, 0)), ("3", (3,))],
+)
+def test_a_cell_is_read_as_people_write_it(text, goal):
+    assert parse_cell(text) == goal
+
+
+@pytest.mark.parametrize("text", ["", "north", "(7,2", "7,2)", "7;2", "7,2,", ",", "-1,2", "1.5,2", "7,2 5,6", "()"])
+def test_what_is_no_cell_is_one_line(text):
+    with pytest.raises(InputError, match="`goal`: expected a cell as x,y, for example 7,2, got ") as raised:
+        parse_cell(text)
+    assert "\n" not in str(raised.value)

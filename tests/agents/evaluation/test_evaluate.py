@@ -10,10 +10,9 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.evaluation import evaluate as module
-from keepmap.agents.evaluation.evaluate import PACKAGES, check_folds, evaluate, evaluate_folds, joined
+from keepmap.agents.evaluation.evaluate import PACKAGES, evaluate, highest_return
 from keepmap.core.versions import versions
-from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.errors import ImpossibleResultError
 from tests.agents.checkpoint_folders import write_agent
 
 
@@ -76,62 +75,50 @@ def test_the_compressor_acts_and_is_written_down(agent: Agent) -> None:
     assert evaluate(agent, agent.train, episodes=1).options["protocol"] == "train"
 
 
+def test_by_default_what_the_training_had_acts(tmp_path: Path) -> None:
+    folder = write_agent(tmp_path / "short", compressor={"name": "recency", "keep_recent": 2})
+    agent = load_agent(folder)
+    as_trained = evaluate(folder, "all", episodes=5)
+    assert as_trained == evaluate(agent, agent.room.goals, episodes=5, compressor=RecencyCompressor(2))
+    assert as_trained.options["compressor"] == {"name": "recency", "keep_recent": 2}
+    whole = evaluate(agent, "all", episodes=5, compressor="none")
+    assert whole.options["compressor"] is None and (whole.all_returns != as_trained.all_returns).any()
+    by_name = evaluate(agent, "all", episodes=5, compressor="recency")
+    assert by_name == evaluate(agent, "all", episodes=5, compressor=RecencyCompressor())
+
+
+def test_nothing_is_printed_or_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = evaluate("tiny", "7,2 (5, 6)", episodes=2)
+    assert found == evaluate(load_agent("tiny"), [(7, 2), (5, 6)], episodes=2)
+    assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
+
+
 def test_folds_are_evaluated_each_on_its_own_goals(folds: list[Agent]) -> None:
-    found = evaluate_folds(folds, episodes=5, copies=2, seed=1)
+    shares: list[float] = []
+    found = evaluate(folds, episodes=5, copies=2, seed=1, progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0 and any(0.25 < share < 0.5 for share in shares)
     assert found.goals == folds[0].room.goals
     assert found.options["protocol"] == "k_fold" and found.options["trained_on"] == []
-    assert [one["split"] for one in found.options["checkpoints"]] == ["0/4", "1/4", "2/4", "3/4"]
+    assert [fold["split"] for fold in found.options["checkpoints"]] == ["0/4", "1/4", "2/4", "3/4"]
     for agent in folds:
         alone = evaluate(agent, agent.held_out, episodes=5, copies=2, seed=1)
         for index, goal in enumerate(alone.goals):
             assert (found.all_returns[found.goals.index(goal)] == alone.all_returns[index]).all()
             assert found.optimum[found.goals.index(goal)] == alone.optimum[index]
-    one = RecencyCompressor(2)
-    shorter = evaluate_folds(folds, episodes=1, compressors=[one] * 4)
-    assert shorter.options["compressor"] == {"name": "recency", "keep_recent": 2}
-    mixed = evaluate_folds(folds, episodes=1, compressors=[one, None, None, None])
-    assert mixed.options["compressor"] == [{"name": "recency", "keep_recent": 2}, None, None, None]
+    shorter = evaluate(folds, episodes=1, compressor=RecencyCompressor(2))
+    recency = {"name": "recency", "keep_recent": 2}
+    assert shorter.options["compressor"] == recency
+    first = replace(folds[0], config=replace(folds[0].config, compressor=recency))
+    mixed = evaluate([first, *folds[1:]], episodes=1)
+    assert mixed.options["compressor"] == [recency, None, None, None]
 
 
 def test_the_order_of_folds_does_not_matter_to_the_returns(folds: list[Agent]) -> None:
-    parts = [evaluate(agent, agent.held_out, episodes=3) for agent in folds]
-    first, second = joined(parts, folds[0].room), joined(parts[::-1], folds[0].room)
+    first, second = evaluate(folds, episodes=3), evaluate(folds[::-1], episodes=3)
     assert first.goals == second.goals and (first.all_returns == second.all_returns).all()
-
-
-def test_folds_that_overlap_or_leave_goals_out_are_named(folds: list[Agent], agent: Agent) -> None:
-    with pytest.raises(InputError, match=r"the goal \(\d, \d\) is held out by .*0/ckpt-10 and by .*0/ckpt-10; folds"):
-        check_folds([folds[0], folds[0]])
-    with pytest.raises(InputError, match=r"no checkpoint of 2 holds out the goal \(\d, \d\) and 3 others; the folds"):
-        check_folds(folds[:2])
-    missing = replace(folds[3], held_out=folds[3].held_out[1:])
-    goal = folds[3].held_out[0]
-    with pytest.raises(InputError, match=rf"holds out the goal \({goal[0]}, {goal[1]}\); the folds must"):
-        check_folds([*folds[:3], missing])
-    with pytest.raises(InputError, match="the folds of no checkpoint"):
-        evaluate_folds([])
-
-
-def test_folds_of_other_rooms_do_not_go_together(folds: list[Agent], tmp_path: Path) -> None:
-    other = load_agent(write_agent(tmp_path / "other", horizon=7, max_reward=7.0))
-    with pytest.raises(InputError, match="darkroom 3x3 of 6 steps and .* in darkroom 3x3 of 7 steps; folds are of one"):
-        check_folds([folds[0], other])
-
-
-@pytest.mark.parametrize(
-    ("goals", "options", "message"),
-    [
-        ([], {}, "an evaluation on no goal"),
-        ([(0, 3)], {}, r"expected a goal of darkroom of size 3, .* got \(0, 3\)"),
-        ([(0, 1), (0, 1)], {}, r"the goal \(0, 1\) was named twice; use copies"),
-        ([(0, 1)], {"episodes": 0}, "0 episodes were asked for; there must be 1 or more"),
-        ([(0, 1)], {"copies": -1}, "-1 copies were asked for"),
-        ([(0, 1)], {"seed": -1}, "a seed of -1"),
-    ],
-)
-def test_bad_input(agent: Agent, goals: list[tuple[int, ...]], options: dict[str, int], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        evaluate(agent, goals, **options)
 
 
 @pytest.mark.parametrize("value", [6.5, -1.0, np.nan])
@@ -148,6 +135,6 @@ def test_returns_that_the_room_cannot_give_are_errors(
 
 def test_the_most_of_an_episode_is_that_of_its_best_start() -> None:
     room, once, doors = room_named("darkroom"), room_named("darkroom_hard"), room_named("dark_key_to_door", horizon=4)
-    assert module._most(room, (4, 2)) == room.optimum((4, 2)) == 19
-    assert module._most(once, (0, 0)) == 1
-    assert module._most(doors, (0, 0, 0, 1)) == 2 > doors.optimum((0, 0, 0, 1))
+    assert highest_return(room, (4, 2)) == room.optimum((4, 2)) == 19
+    assert highest_return(once, (0, 0)) == 1
+    assert highest_return(doors, (0, 0, 0, 1)) == 2 > doors.optimum((0, 0, 0, 1))

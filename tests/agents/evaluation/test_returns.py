@@ -60,7 +60,7 @@ def test_early_means_episodes_21_to_40_counted_from_1() -> None:
     assert evaluation(returns).estimate(20, 20).mean == 12
     assert str(early) == "5.00 [5.00, 5.00]"
     for first, last in ((0, 3), (4, 3), (1, 42)):
-        with pytest.raises(InputError, match=f"episodes {first} to {last} was asked for; there are 1 to 41"):
+        with pytest.raises(InputError, match=f"expected episodes of 1 to 41, got {first} to {last}"):
             evaluation(returns).estimate(first, last)
 
 
@@ -77,9 +77,9 @@ def test_a_curve_is_the_mean_over_bins_goals_and_seeds() -> None:
     values = np.stack([one.all_returns for one in some])
     assert mean == pytest.approx([values[..., 0].mean(), values[..., 1:3].mean(), values[..., 3:].mean()])
     assert low is not None and high is not None and (low < mean).all() and (mean < high).all()
-    with pytest.raises(InputError, match="their goals and episodes must be the same"):
+    with pytest.raises(InputError, match="on the same goals and episodes, got 3 goals of 7 episodes and 3 goals of 8"):
         curve([some[0], evaluation(np.zeros((3, 1, 8)))], np.array([0, 7]))
-    with pytest.raises(InputError, match="3 goals of 7 episodes and on 2 goals"):
+    with pytest.raises(InputError, match="3 goals of 7 episodes and 2 goals of 7"):
         curve([some[0], evaluation(np.zeros((2, 1, 7)), GOALS[:2])], np.array([0, 7]))
 
 
@@ -98,6 +98,7 @@ def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
     path = tmp_path / "evaluation.json"
     write_evaluation(path, one)
     again = read_evaluation(path)
+    assert again == one and read_evaluation(tmp_path) == one
     assert again.document() == one.document()
     assert (again.all_returns == one.all_returns).all()
     content = path.read_bytes()
@@ -124,6 +125,9 @@ def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
         ({"returns": [[1.0], [2.0, 3.0], [1.0]], "all_returns": None}, "inhomogeneous"),
         ({"all_returns": [[[-1.0]], [[0.0]], [[0.0]]]}, "the returns on the goal"),
         ({"goals": 3}, "not iterable"),
+        ({"goals": [[math.inf, 0], [0, 0], [1, 1]]}, "cannot convert float infinity"),
+        ({"optimum": [math.nan, 1.0, 1.0]}, "its optimum does not agree"),
+        ({"options": {"seed": "later"}}, "invalid literal"),
         ({"options": 3}, "its options are no mapping"),
         ({"format": "keepmap-sample/1"}, "its format is not keepmap-evaluation/1"),
     ],
@@ -144,3 +148,46 @@ def test_other_files_are_refused(tmp_path, content: str) -> None:
         read_evaluation(path)
     with pytest.raises(InputError, match="no such file; keepmap evaluate writes one"):
         read_evaluation(tmp_path / "none.json")
+    path.unlink()
+    with pytest.raises(InputError, match=r"no evaluation at .*evaluation.json: no such file"):
+        read_evaluation(tmp_path)
+
+
+def test_what_differs_is_not_equal() -> None:
+    one = learning()
+    assert one == learning()
+    returns = one.all_returns.copy()
+    returns[2, 1, 3] += 1
+    for other in (
+        replace(one, all_returns=returns),
+        replace(one, optimum=(19.0, 18.0, 12.0)),
+        replace(one, goals=((4, 2), (5, 6), (0, 1))),
+        replace(one, options={"seed": 1}),
+        replace(one, versions={}),
+        learning(copies=1),
+    ):
+        assert one != other
+    assert one != "an evaluation"
+
+
+def test_the_table_has_a_row_for_each_goal(tmp_path) -> None:
+    one = learning()
+    assert [row["goal"] for row in one.rows] == ["4,2", "5,6", "0,0"]
+    assert [row["mean_return"] for row in one.rows] == one.returns.mean(1).tolist()
+    assert [row["share"] for row in one.rows] == (one.returns.mean(1) / OPTIMUM).tolist()
+    assert [row["last_20"] for row in one.rows] == list(one.last)
+    assert [row["solved"] for row in one.rows] == [True, False, False]
+    assert json.loads(json.dumps(one.rows)) == one.rows, "plain values"
+    assert replace(one, optimum=(0.0, 18.0, 13.0)).rows[0]["share"] is None
+    assert one.to_csv(tmp_path / "goals.csv").splitlines()[0] == "goal,mean_return,optimum,share,last_20,solved"
+    assert (tmp_path / "goals.csv").read_text() == one.to_csv()
+    assert "<td>4,2</td>" in one._repr_html_() and "3 goals x 2 copies, 60 episodes" in one._repr_html_()
+
+
+def test_the_answer_stands_first() -> None:
+    one = learning()
+    first, second = repr(one).splitlines()
+    assert first == f"Evaluation: mean return {one.estimate()} of 16.67 at best, 3 goals x 2 copies, 60 episodes"
+    assert second == f"  episodes 21 to 40: {one.early}; solved at the end: 1"
+    short = evaluation(np.ones((1, 1, 1)), GOALS[:1])
+    assert repr(short) == "Evaluation: mean return 1.00 of 19.00 at best, 1 goal, 1 episode"

@@ -11,7 +11,7 @@ import pytest
 
 from keepmap.agents.evaluation.returns import Estimate
 from keepmap.agents.study.promises import matched, near_budget, pattern_of, promises_of
-from keepmap.agents.study.results import BASELINE, Row, Run, Study, read_study, rows_of, write_study
+from keepmap.agents.study.results import BASELINE, Study, StudyRow, StudyRun, read_study, rows_of, write_study
 from keepmap.core.intervals import bootstrap_means, bootstrap_ratio
 from keepmap.errors import InputError
 
@@ -24,11 +24,11 @@ def run(
     late: tuple[float, ...] = (10.0, 20.0, 15.0),
     flops: float = 100.0,
     bytes: int = 1000,
-) -> Run:
+) -> StudyRun:
     """Returns of 5 in the first 20 episodes, and as given from there on."""
     returns = np.full((3, 2, 40), 5.0)
     returns[:, :, 20:] = np.array(late)[:, None, None]
-    return Run(
+    return StudyRun(
         compressor=compressor,
         percent=percent,
         length=round(100 * (1 - percent / 100)),
@@ -113,12 +113,12 @@ def test_late_episodes_are_21_to_40() -> None:
 def test_a_run_reads_back() -> None:
     one = run("recency", 95.0)
     said = json.loads(json.dumps(one.document(), allow_nan=False))
-    again = Run.from_document(said)
+    again = StudyRun.from_document(said)
     assert (again.returns == one.returns).all()
     assert math.isnan(again.entropy[1]) and again.document() == one.document()
 
 
-def study(runs: list[Run] = RUNS) -> Study:
+def study(runs: list[StudyRun] = RUNS) -> Study:
     rows, pattern = rows_of(runs, ["attention"]), pattern_of(runs)
     return Study(rows, promises_of(rows, pattern, ["attention"]), pattern, {"from_scratch": False}, {"torch": "2"})
 
@@ -183,7 +183,7 @@ def test_promises_hold_where_the_numbers_say_so() -> None:
     assert found == ("8.0 .. 86.7 %", False)
 
 
-def row(compressor: str, ends: tuple[float, float] | None, percent: float = 80.0, **values: Any) -> Row:
+def row(compressor: str, ends: tuple[float, float] | None, percent: float = 80.0, **values: Any) -> StudyRow:
     """A row whose share of the baseline's return has this interval."""
     share = None if ends is None else Estimate(sum(ends) / 2, *ends, 8)
     (made,) = [one for one in rows_of(RUNS, []) if one.compressor == "recency" and one.trained]

@@ -17,9 +17,9 @@ from keepmap.agents.compressor import compressors
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.study.cost import cached_cost, held_bytes, pass_flops
-from keepmap.agents.study.job import Job, finished, jobs_of, load_baselines, write_result
-from keepmap.agents.study.plan import BUDGETS, Planned, plan_study
-from keepmap.agents.study.results import Run
+from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines, write_result
+from keepmap.agents.study.plan import BUDGETS, PlannedRun, plan_study
+from keepmap.agents.study.results import StudyRun
 from keepmap.agents.study.run import do_job
 from keepmap.agents.training import loop
 from keepmap.errors import InputError, ModelError, OutputError
@@ -80,11 +80,11 @@ def test_plans_that_cannot_be(arguments: tuple[object, ...], message: str) -> No
     assert message in str(raised.value)
 
 
-def jobs(folder: Path, agents: list[Agent], *plan: Planned, **options: object) -> list[Job]:
+def jobs(folder: Path, agents: list[Agent], *plan: PlannedRun, **options: object) -> list[StudyJob]:
     return jobs_of(plan, agents, folder, **options)  # type: ignore[arg-type]
 
 
-BASE, SHORT = Planned("baseline", 0.0, 12, 1, True), Planned("recency", 75.0, 3, 1, True)
+BASE, SHORT = PlannedRun("baseline", 0.0, 12, 1, True), PlannedRun("recency", 75.0, 3, 1, True)
 ALONE = replace(SHORT, seed=0, trained=False)
 
 
@@ -295,7 +295,7 @@ def test_another_run_in_the_same_folder_is_an_error(baseline: Agent, tmp_path: P
 )
 def test_a_damaged_result(baseline: Agent, tmp_path: Path, values: dict[str, object], message: str) -> None:
     (job,) = jobs(tmp_path, [baseline], ALONE, copies=1)
-    good = Run(
+    good = StudyRun(
         **asdict(ALONE),
         optimum=(4.0, 4.0),
         returns=np.ones((2, 1, 40)),

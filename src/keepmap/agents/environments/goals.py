@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from keepmap.errors import InputError
 
-__all__ = ["GUIDE", "Goal", "Split", "all_goals", "fold_split", "guide_split", "split_named"]
+__all__ = ["GUIDE", "Goal", "Split", "all_goals", "fold_split", "guide_split", "parse_cell", "split_named"]
 
 GUIDE = "seed"
 """The name under which files and configurations hold the guide's split. People write "guide"; "seed" is read too."""
@@ -51,7 +51,7 @@ def guide_split(goals: Sequence[Goal], seed: int = 0, train_share: float = 0.9) 
         InputError: the share is not in [0, 1].
     """
     if not 0 <= train_share <= 1:
-        raise InputError(f"expected a share of the goals in [0, 1], got train_share={train_share:g}")
+        raise InputError(f"`train_share`: expected a share of the goals in [0, 1], got {train_share:g}")
     order = _shuffled(goals, seed)
     n_train = round(len(order) * train_share)
     return Split(GUIDE, seed, tuple(order[:n_train]), tuple(order[n_train:]))
@@ -92,6 +92,21 @@ def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
     if not fold:
         raise InputError(f'expected the split guide, all, or 0/9 for the first of nine folds, got "{name}"')
     return fold_split(goals, int(fold[1]), int(fold[2]), seed)
+
+
+def parse_cell(text: str) -> Goal:
+    """A goal as people write it: whole numbers with commas, in brackets or not.
+
+    >>> parse_cell("7,2"), parse_cell(" (7, 2) ")
+    ((7, 2), (7, 2))
+
+    Raises:
+        InputError: it is something else.
+    """
+    numbers = re.fullmatch(r"\s*(\(?)\s*(\d+\s*(?:,\s*\d+\s*)*)(\)?)\s*", text)
+    if not numbers or bool(numbers[1]) != bool(numbers[3]):
+        raise InputError(f'`goal`: expected a cell as x,y, for example 7,2, got "{text}"')
+    return tuple(int(part) for part in numbers[2].split(","))
 
 
 def _shuffled(goals: Sequence[Goal], seed: int) -> list[Goal]:

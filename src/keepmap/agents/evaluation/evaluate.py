@@ -12,147 +12,92 @@ from keepmap.agents.compressor import Compressor
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.evaluation.protocol import Agents, Goals, Protocol, protocol_of
 from keepmap.agents.evaluation.returns import Evaluation
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.versions import versions
-from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.errors import ImpossibleResultError
 
-__all__ = ["PACKAGES", "check_evaluation", "check_folds", "evaluate", "evaluate_folds", "joined"]
+__all__ = ["PACKAGES", "evaluate", "highest_return", "play_protocol"]
 
 PACKAGES = ("torch", "numpy", "gymnasium")
 """What takes part in a return, beside keepmap and Python."""
 
 
 def evaluate(
-    agent: Agent,
-    goals: Sequence[Goal],
+    agent: Agents,
+    goals: Goals = "held_out",
     *,
     episodes: int = 500,
     copies: int = 1,
     seed: int = 0,
-    compressor: Compressor | None = None,
+    compressor: Compressor | str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Let the agent learn each goal from an empty history on; its actions are sampled and its weights stay.
+    """Let an agent learn goals in its context, each from an empty history on; nothing is printed or written.
+
+    Its actions are sampled, and its weights stay as they are. The same arguments give the same returns.
+
+    >>> evaluation = evaluate("tiny", [(7, 2), (5, 6)], episodes=30)
+    >>> evaluation.returns.shape, evaluation.optimum
+    ((2, 30), (16.0, 18.0))
 
     Args:
-        goals: of the room that the agent was trained in; its held-out ones are `agent.held_out`.
+        agent: an agent, "tiny" or a folder. Several are the folds of a room (the k-fold protocol): each learns its own
+            held-out goals, so that every goal of the room is learned once, by an agent that never saw it.
+        goals: "held_out" (no training saw them), "train", "all", or cells: [(4, 2), (5, 6)] or "4,2 5,6".
         episodes: of each goal, one after the other in one context.
         copies: how often each goal is learned, independently.
         seed: of the actions and the starting cells.
-        compressor: what shortens the history before each action; None for the whole window.
+        compressor: what shortens the history before each action: one, or a name. By default what the agent was trained
+            with; "none" for the whole window.
         progress: called after every step with the share of the episodes that are over.
 
     Raises:
-        InputError: no goals, a goal twice or not of the room, or less than one episode or copy.
-        ImpossibleResultError: a return that is no number, negative, or more than the room can give.
+        InputError: no goals, a goal twice or not of the room, less than one episode or copy, no such compressor, or
+            folds that share goals or leave some out.
+        ModelError: there is no such agent, or it is damaged.
+        ImpossibleResultError: a return that is not finite, negative, or more than the room can give.
     """
-    check_evaluation(agent.room, goals, episodes, copies, seed)
-    envs = RoomVectorEnv(agent.room, len(goals) * copies, [goal for goal in goals for _ in range(copies)])
-    returns = agent.play(envs, episodes, seed=seed, compressor=compressor, progress=progress)
+    protocol = protocol_of(agent, goals, episodes=episodes, copies=copies, seed=seed, compressor=compressor)
+    return play_protocol(protocol, progress)
+
+
+def play_protocol(protocol: Protocol, progress: Progress | None = None) -> Evaluation:
+    """Let the agents of a protocol learn their goals.
+
+    Raises:
+        ImpossibleResultError: as `evaluate`.
+    """
+    folds = len(protocol.agents)
+    evaluations = [
+        _evaluated(protocol, index, part_of(progress, index, folds) if folds > 1 else progress)
+        for index in range(folds)
+    ]
+    return _joined(evaluations, protocol.room) if folds > 1 else evaluations[0]
+
+
+def _evaluated(protocol: Protocol, index: int, progress: Progress | None) -> Evaluation:
+    agent, goals, compressor = protocol.agents[index], protocol.goals[index], protocol.compressors[index]
+    room, copies, episodes = agent.room, protocol.copies, protocol.episodes
+    envs = RoomVectorEnv(room, len(goals) * copies, [goal for goal in goals for _ in range(copies)])
+    returns = agent.play(envs, episodes, seed=protocol.seed, compressor=compressor, progress=progress)
     returns = returns.reshape(len(goals), copies, episodes)
-    _check_possible(agent.room, goals, returns)
+    _check_possible(room, goals, returns)
     options = {
-        "protocol": _protocol(agent, goals),
-        "room": {"name": agent.room.name, "size": agent.room.size, "horizon": agent.room.horizon},
+        "protocol": _name(agent, goals),
+        "room": {"name": room.name, "size": room.size, "horizon": room.horizon},
         "checkpoints": [_description(agent)],
         "trained_on": [list(goal) for goal in goals if goal in set(agent.train)],
         "episodes": episodes,
         "copies": copies,
-        "seed": seed,
-        "compressor": None if compressor is None else {"name": compressor.name, **asdict(compressor)},
+        "seed": protocol.seed,
+        "compressor": _compressor(compressor),
     }
-    return Evaluation(tuple(goals), tuple(map(agent.room.optimum, goals)), returns, options, versions(*PACKAGES))
+    return Evaluation(goals, tuple(map(room.optimum, goals)), returns, options, versions(*PACKAGES))
 
 
-def evaluate_folds(
-    agents: Sequence[Agent],
-    *,
-    episodes: int = 500,
-    copies: int = 1,
-    seed: int = 0,
-    compressors: Sequence[Compressor | None] | None = None,
-    progress: Progress | None = None,
-) -> Evaluation:
-    """The k-fold protocol: each agent on its own held-out goals, so that every goal of the room is learned once.
-
-    Args:
-        compressors: of each agent; None for whole windows.
-
-    Raises:
-        InputError: as `evaluate`, or folds that share goals or leave some out.
-    """
-    check_folds(agents)
-    given = [None] * len(agents) if compressors is None else compressors
-    return joined(
-        [
-            evaluate(
-                agent,
-                agent.held_out,
-                episodes=episodes,
-                copies=copies,
-                seed=seed,
-                compressor=compressor,
-                progress=part_of(progress, fold, len(agents)),
-            )
-            for fold, (agent, compressor) in enumerate(zip(agents, given, strict=True))
-        ],
-        agents[0].room,
-    )
-
-
-def check_evaluation(room: Room, goals: Sequence[Goal], episodes: int, copies: int, seed: int) -> None:
-    """Whether there is something to evaluate.
-
-    Raises:
-        InputError: no goals, a goal twice or not of the room, no episode or copy, or a negative seed.
-    """
-    for name, value in (("episodes", episodes), ("copies", copies)):
-        if value < 1:
-            raise InputError(f"{value} {name} were asked for; there must be 1 or more")
-    if seed < 0:
-        raise InputError(f"a seed of {seed} was asked for; it must be 0 or more")
-    if not goals:
-        raise InputError("an evaluation on no goal was asked for; name one or more")
-    for goal in goals:
-        room.index(goal)
-    if len(set(goals)) < len(goals):
-        twice = next(goal for goal in goals if list(goals).count(goal) > 1)
-        raise InputError(f"the goal {twice} was named twice; use copies to learn each goal several times")
-
-
-def check_folds(agents: Sequence[Agent]) -> None:
-    """Whether the agents' held-out goals are all goals of one room, each once.
-
-    Raises:
-        InputError: they are not; names a goal that is missing or there twice, and who holds it out.
-    """
-    if not agents:
-        raise InputError("the folds of no checkpoint were asked for; name one for each fold")
-    room = agents[0].room
-    holder: dict[Goal, str] = {}
-    for agent in agents:
-        if agent.room != room:
-            raise InputError(
-                f"{agents[0].name} was trained in {_room(room)} and {agent.name} in {_room(agent.room)}; "
-                "folds are of one room"
-            )
-        for goal in agent.held_out:
-            if goal in holder:
-                raise InputError(
-                    f"the goal {goal} is held out by {holder[goal]} and by {agent.name}; folds must not share goals"
-                )
-            holder[goal] = agent.name
-    missing = [goal for goal in room.goals if goal not in holder]
-    if missing:
-        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise InputError(
-            f"no checkpoint of {len(agents)} holds out the goal {missing[0]}{more}; "
-            f"the folds must hold out each of the {len(room.goals)} goals once"
-        )
-
-
-def joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
+def _joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
     """The evaluations of all folds as one, its goals in the room's order."""
     parts = sorted(
         (
@@ -165,41 +110,41 @@ def joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
     options = {
         **folds[0].options,
         "protocol": "k_fold",
-        "checkpoints": [one for fold in folds for one in fold.options["checkpoints"]],
+        "checkpoints": [agent for fold in folds for agent in fold.options["checkpoints"]],
         "trained_on": [goal for fold in folds for goal in fold.options["trained_on"]],
         "compressor": [fold.options["compressor"] for fold in folds],
     }
-    same = all(one == options["compressor"][0] for one in options["compressor"])
-    options["compressor"] = options["compressor"][0] if same else options["compressor"]
+    first, *others = options["compressor"]
+    if all(other == first for other in others):
+        options["compressor"] = first
     goals, optimum, returns = zip(*parts, strict=True)
     return Evaluation(goals, optimum, np.stack(returns), options, folds[0].versions)
 
 
 def _check_possible(room: Room, goals: Sequence[Goal], returns: Float[np.ndarray, "G C E"]) -> None:
-    for goal, found in zip(goals, returns, strict=True):
-        most = _most(room, goal)
-        if not ((found >= 0) & (found <= most)).all():
+    for goal, values in zip(goals, returns, strict=True):
+        most = highest_return(room, goal)
+        if not ((values >= 0) & (values <= most)).all():
             raise ImpossibleResultError(
-                f"an episode with the goal {goal} returned {found.min():g} to {found.max():g}; "
+                f"an episode with the goal {goal} returned {values.min():g} to {values.max():g}; "
                 f"it can give 0 to {most:g}"
             )
 
 
-def _most(room: Room, goal: Goal) -> float:
-    """What an episode can return at most, on the best starting cell; the optimum is a mean over these."""
+def highest_return(room: Room, goal: Goal) -> float:
+    """What an episode can return at most, from the best starting cell; the optimum is a mean over these."""
     if len(room.all_starts()) == 1:
         return room.optimum(goal)
     return float(room.horizon if room.every_step else room.n_targets)
 
 
-def _protocol(agent: Agent, goals: Sequence[Goal]) -> str:
+def _name(agent: Agent, goals: Sequence[Goal]) -> str:
     sides = {"held_out": agent.held_out, "train": agent.train, "all": agent.room.goals}
     return next((name for name, side in sides.items() if set(side) == set(goals)), "goals")
 
 
 def _description(agent: Agent) -> Mapping[str, Any]:
     config = agent.config
-    trained = None if agent.compressor is None else {"name": agent.compressor.name, **asdict(agent.compressor)}
     return {
         "name": agent.name,
         "step": agent.step,
@@ -207,9 +152,9 @@ def _description(agent: Agent) -> Mapping[str, Any]:
         "split_seed": config.env_split_seed,
         "train_seed": config.train_seed,
         "n_transit": config.n_transit,
-        "compressor": trained,
+        "compressor": _compressor(agent.compressor),
     }
 
 
-def _room(room: Room) -> str:
-    return f"{room.name} {room.size}x{room.size} of {room.horizon} steps"
+def _compressor(compressor: Compressor | None) -> dict[str, Any] | None:
+    return None if compressor is None else {"name": compressor.name, **asdict(compressor)}

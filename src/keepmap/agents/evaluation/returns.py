@@ -13,11 +13,14 @@ from jaxtyping import Float, Integer
 
 from keepmap.core.files import written_whole
 from keepmap.core.intervals import bootstrap_means
+from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["EARLY", "LAST", "SOLVED", "Estimate", "Evaluation", "curve", "read_evaluation", "write_evaluation"]
+__all__ = ["EARLY", "FILE", "LAST", "SOLVED", "Estimate", "Evaluation", "curve", "read_evaluation", "write_evaluation"]
 
 FORMAT = "keepmap-evaluation/1"
+FILE = "evaluation.json"
+"""What it is called in the folder of an evaluation."""
 LAST = 20
 """Success is judged by so many episodes at the end."""
 SOLVED = 0.9
@@ -40,9 +43,11 @@ class Estimate:
         return f"{self.mean:.2f}{between}"
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(ResultTable):
     """The returns of an agent that learns in its context: G goals, C copies of each, E episodes from an empty history.
+
+    As a table it has a row for each goal.
 
     Attributes:
         goals: as tuples.
@@ -51,7 +56,7 @@ class Evaluation:
         options, versions: what decided them, as JSON values.
 
     Raises:
-        ImpossibleResultError: a return that is negative or no number.
+        ImpossibleResultError: a return that is negative or not finite.
     """
 
     goals: tuple[tuple[int, ...], ...]
@@ -62,12 +67,54 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         assert len(self.goals) == len(self.optimum) == len(self.all_returns) and self.all_returns.size
-        # A return that is no number fails the comparison too.
+        # NaN fails the comparison too.
         for goal, returns in zip(self.goals, self.all_returns, strict=True):
             if not ((returns >= 0) & (returns < math.inf)).all():
                 raise ImpossibleResultError(
                     f"the returns on the goal {goal} go from {returns.min()} to {returns.max()}"
                 )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Evaluation):
+            return NotImplemented
+        return (
+            (self.goals, self.optimum, self.options, self.versions)
+            == (other.goals, other.optimum, other.options, other.versions)
+        ) and np.array_equal(self.all_returns, other.all_returns)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        best = sum(self.optimum) / len(self.optimum)
+        lines = [f"Evaluation: mean return {self.estimate()} of {best:.2f} at best, {self._counts()}"]
+        if self.early is not None:
+            lines.append(f"  episodes {EARLY[0]} to {EARLY[1]}: {self.early}; solved at the end: {sum(self.success)}")
+        return "\n".join(lines)
+
+    def _counts(self) -> str:
+        goals, copies = len(self.goals), f" x {self.copies} copies" if self.copies > 1 else ""
+        return f"{goals} goal{'s' * (goals > 1)}{copies}, {self.episodes} episode{'s' * (self.episodes > 1)}"
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """One dictionary per goal; `goal` is text that `evaluate` takes, `last_20` the mean of the last 20 episodes."""
+        columns = zip(self.goals, self.returns.mean(1).tolist(), self.optimum, self.last, self.success, strict=True)
+        return [
+            {
+                "goal": ",".join(map(str, goal)),
+                "mean_return": mean,
+                "optimum": best,
+                "share": mean / best if best else None,
+                "last_20": last,
+                "solved": solved,
+            }
+            for goal, mean, best, last, solved in columns
+        ]
+
+    @property
+    def caption(self) -> str:
+        """The mean return and what it is over."""
+        return f"Mean return {self.estimate()}, {self._counts()}"
 
     @property
     def copies(self) -> int:
@@ -117,7 +164,7 @@ class Evaluation:
         """
         last = self.episodes if last is None else last
         if not 1 <= first <= last <= self.episodes:
-            raise InputError(f"the mean of episodes {first} to {last} was asked for; there are 1 to {self.episodes}")
+            raise InputError(f"expected episodes of 1 to {self.episodes}, got {first} to {last}")
         means = self.returns[:, first - 1 : last].mean(axis=1)
         low, high = bootstrap_means(means[None, :, None], self._seed)
         if low is None or high is None:
@@ -170,10 +217,10 @@ def curve(
     for other in evaluations:
         if (other.goals, other.episodes) != (first.goals, first.episodes):
             raise InputError(
-                f"evaluations on {len(first.goals)} goals of {first.episodes} episodes and on {len(other.goals)} goals "
-                f"of {other.episodes} were to make one curve; their goals and episodes must be the same"
+                f"expected evaluations on the same goals and episodes, got {len(first.goals)} goals of "
+                f"{first.episodes} episodes and {len(other.goals)} goals of {other.episodes}"
             )
-    values = np.stack([one.returns for one in evaluations])
+    values = np.stack([evaluation.returns for evaluation in evaluations])
     values = np.add.reduceat(values, edges[:-1], axis=2) / np.diff(edges)
     return values.mean((0, 1)), *bootstrap_means(values, first._seed)
 
@@ -190,35 +237,53 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(path: str | Path) -> Evaluation:
-    """Read what `write_evaluation` wrote, to the last bit.
+    """Read what `write_evaluation` or `keepmap evaluate` wrote, to an equal evaluation.
+
+    Args:
+        path: of the file, or of the folder that it is in.
 
     Raises:
         InputError: no such file, not an evaluation, or one whose numbers do not agree.
     """
     path = Path(path)
+    path = path / FILE if path.is_dir() else path
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(said, dict) or said.get("format") != FORMAT:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        returns = said["returns"] if said["all_returns"] is None else said["all_returns"]
-        values = np.array(returns, dtype=np.float64)
-        values = values[:, None] if said["all_returns"] is None else values
-        goals = tuple(tuple(int(part) for part in goal) for goal in said["goals"])
-        optimum = tuple(float(one) for one in said["optimum"])
-        if values.ndim != 3 or not values.size or not len(goals) == len(optimum) == len(values):
-            raise ValueError(f"{len(goals)} goals, {len(optimum)} optima and returns of the shape {values.shape}")
-        for name in ("options", "versions"):
-            if not isinstance(said[name], dict):
-                raise ValueError(f"its {name} are no mapping")
-        evaluation = Evaluation(goals, optimum, values, said["options"], said["versions"])
-        document = evaluation.document()
-        wrong = [key for key in document.keys() | said.keys() if not _agree(document.get(key), said.get(key))]
-        if wrong:
-            raise ValueError(f"its {min(wrong)} does not agree with its returns")
+        return _checked(document)
     except FileNotFoundError:
         raise InputError(f"no evaluation at {path}: no such file; keepmap evaluate writes one") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ImpossibleResultError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        ImpossibleResultError,
+    ) as error:
         raise InputError(f"{path} is no evaluation: {' '.join(str(error).split())}") from None
+
+
+def _checked(document: Mapping[str, Any]) -> Evaluation:
+    """The evaluation of a document; errors of many kinds where it is none."""
+    alone = document["all_returns"] is None
+    values = np.array(document["returns"] if alone else document["all_returns"], dtype=np.float64)
+    values = values[:, None] if alone else values
+    goals = tuple(tuple(int(part) for part in goal) for goal in document["goals"])
+    optimum = tuple(float(best) for best in document["optimum"])
+    if values.ndim != 3 or not values.size or not len(goals) == len(optimum) == len(values):
+        raise ValueError(f"{len(goals)} goals, {len(optimum)} optima and returns of the shape {values.shape}")
+    for name in ("options", "versions"):
+        if not isinstance(document[name], dict):
+            raise ValueError(f"its {name} are no mapping")
+    evaluation = Evaluation(goals, optimum, values, document["options"], document["versions"])
+    expected = evaluation.document()
+    wrong = [key for key in expected.keys() | document.keys() if not _agree(expected.get(key), document.get(key))]
+    if wrong:
+        raise ValueError(f"its {min(wrong)} does not agree with its returns")
     return evaluation
 
 
@@ -233,12 +298,12 @@ def _text(value: object) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 
-def _agree(made: object, said: object) -> bool:
+def _agree(computed: object, stored: object) -> bool:
     """Equal but for the last digits of numbers, which another processor may add up in another order."""
-    if isinstance(made, float) and isinstance(said, float):
-        return math.isclose(made, said, rel_tol=1e-9, abs_tol=1e-9)
-    if isinstance(made, list) and isinstance(said, list):
-        return len(made) == len(said) and all(map(_agree, made, said))
-    if isinstance(made, dict) and isinstance(said, dict):
-        return made.keys() == said.keys() and all(_agree(made[key], said[key]) for key in made)
-    return type(made) is type(said) and made == said
+    if isinstance(computed, float) and isinstance(stored, float):
+        return math.isclose(computed, stored, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(computed, list) and isinstance(stored, list):
+        return len(computed) == len(stored) and all(map(_agree, computed, stored))
+    if isinstance(computed, dict) and isinstance(stored, dict):
+        return computed.keys() == stored.keys() and all(_agree(computed[key], stored[key]) for key in computed)
+    return type(computed) is type(stored) and computed == stored

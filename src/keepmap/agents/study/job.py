@@ -14,13 +14,13 @@ from keepmap.agents.config import Config
 from keepmap.agents.config.load import apply_setting
 from keepmap.agents.evaluation.returns import EARLY
 from keepmap.agents.study.cost import pass_flops
-from keepmap.agents.study.plan import Planned
-from keepmap.agents.study.results import BASELINE, Run
+from keepmap.agents.study.plan import PlannedRun
+from keepmap.agents.study.results import BASELINE, StudyRun
 from keepmap.agents.training.state import MAY_CHANGE
 from keepmap.core.files import written_whole
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["EPISODES", "Job", "baseline_agent", "finished", "jobs_of", "load_baselines", "write_result"]
+__all__ = ["EPISODES", "StudyJob", "baseline_agent", "finished", "jobs_of", "load_baselines", "write_result"]
 
 EPISODES = EARLY[1]
 RESULT = "result.json"
@@ -37,7 +37,7 @@ BY_STUDY = {
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyJob:
     """A run with all that decides it; plain values, so that it can be sent to a process.
 
     Attributes:
@@ -46,7 +46,7 @@ class Job:
         copies: of each held-out goal.
     """
 
-    planned: Planned
+    planned: PlannedRun
     config: Config | None
     checkpoint: str
     digest: str
@@ -117,7 +117,7 @@ def load_baselines(names: Sequence[str | Path]) -> list[Agent]:
 
 
 def jobs_of(
-    plan: Sequence[Planned],
+    plan: Sequence[PlannedRun],
     agents: Sequence[Agent],
     folder: Path,
     *,
@@ -126,7 +126,7 @@ def jobs_of(
     updates: int | None = None,
     from_scratch: bool = False,
     copies: int = 8,
-) -> list[Job]:
+) -> list[StudyJob]:
     """The jobs of a plan, those that take longest first.
 
     Args:
@@ -157,11 +157,11 @@ def jobs_of(
         if planned.trained:
             made = _config(planned, agent, run, config or agent.config, given, updates, from_scratch)
             _check_fits(made, agent)
-        jobs.append(Job(planned, made, agent.name, _digest(agent.name), run, copies))
+        jobs.append(StudyJob(planned, made, agent.name, _digest(agent.name), run, copies))
     return sorted(jobs, key=lambda job: -job.weight)
 
 
-def write_result(job: Job, run: Run) -> None:
+def write_result(job: StudyJob, run: StudyRun) -> None:
     """Write the result of a job whole.
 
     Raises:
@@ -172,7 +172,7 @@ def write_result(job: Job, run: Run) -> None:
         temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def finished(job: Job) -> Run | None:
+def finished(job: StudyJob) -> StudyRun | None:
     """The result of a job that has been done; None where there is none yet.
 
     Raises:
@@ -183,7 +183,7 @@ def finished(job: Job) -> Run | None:
         return None
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        found, run = said["facts"], Run.from_document(said["run"])
+        found, run = said["facts"], StudyRun.from_document(said["run"])
         if found.get("config"):
             found["config"] = _deciding(found["config"])
         if any(getattr(run, key) != value for key, value in found["planned"].items()):
@@ -225,7 +225,7 @@ def _digest(name: str) -> str:
 
 
 def _config(
-    planned: Planned,
+    planned: PlannedRun,
     agent: Agent,
     run: Path,
     config: Config,

@@ -7,7 +7,7 @@ from keepmap.agents.compressor import Compressor, compressor_class, compressors
 from keepmap.agents.study.results import BASELINE
 from keepmap.errors import InputError
 
-__all__ = ["BUDGETS", "Planned", "plan_study"]
+__all__ = ["BUDGETS", "PlannedRun", "plan_study"]
 
 BUDGETS = (50.0, 80.0, 95.0)
 TWICE = 80.0
@@ -15,7 +15,7 @@ TWICE = 80.0
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """One run: a compressor (or "baseline"), how many per cent shorter, how many are kept at most, a training seed.
 
     Attributes:
@@ -39,7 +39,7 @@ class Planned:
 
 def plan_study(
     names: str | Sequence[str], budgets: Sequence[float], seeds: int | None, n_transit: int, checkpoints: int
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedRun, ...]:
     """Every compressor at every budget and the baseline, trained, and without training for each baseline that there is.
 
     Args:
@@ -79,11 +79,11 @@ def plan_study(
     plan = []
     for trained in (True, False):
         agents = most if trained else checkpoints
-        plan += [Planned(BASELINE, 0.0, n_transit, seed, trained) for seed in range(agents)]
+        plan += [PlannedRun(BASELINE, 0.0, n_transit, seed, trained) for seed in range(agents)]
         for percent in budgets:
             length = max(1, round(n_transit * (1 - percent / 100)))
             plan += [
-                Planned(name, percent, length, seed, trained)
+                PlannedRun(name, percent, length, seed, trained)
                 for name in chosen
                 for seed in range(min(of_budget[percent], agents))
             ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keepmap.agents.study.results import BASELINE, Row, Run
+from keepmap.agents.study.results import BASELINE, StudyRow, StudyRun
 
 __all__ = ["matched", "near_budget", "pattern_of", "promises_of"]
 
@@ -26,7 +26,7 @@ def matched(nats: float, recent_distant: float) -> str:
     return "attention" if nats < SPARSE_BELOW else "adaptive"
 
 
-def pattern_of(runs: Sequence[Run]) -> dict[str, Any]:
+def pattern_of(runs: Sequence[StudyRun]) -> dict[str, Any]:
     """The attention of the untrained-on baselines over whole histories, and the compressor that is matched to it."""
     baselines = [run for run in runs if run.compressor == BASELINE and not run.trained]
     nats = float(np.mean([run.nats for run in baselines]))
@@ -34,12 +34,14 @@ def pattern_of(runs: Sequence[Run]) -> dict[str, Any]:
     return {"nats": nats, "recent_distant": ratio, "matched": matched(nats, ratio)}
 
 
-def near_budget(row: Row) -> bool:
+def near_budget(row: StudyRow) -> bool:
     """Whether a row keeps about the share that its budget names: a threshold may keep far less."""
     return abs(row.ratio - (1 - row.percent / 100)) <= OFF_BUDGET
 
 
-def promises_of(rows: Sequence[Row], pattern: Mapping[str, Any], looking: Sequence[str]) -> tuple[dict[str, Any], ...]:
+def promises_of(
+    rows: Sequence[StudyRow], pattern: Mapping[str, Any], looking: Sequence[str]
+) -> tuple[dict[str, Any], ...]:
     """A line for each promise that the rows can tell about: `promised`, `of`, `measured`, `holds`.
 
     Of rows that were trained and are near their budget. Memory and compute are said apart for compressors that look at
@@ -78,7 +80,7 @@ def _saved(promised: str, who: str, found: Sequence[float], share: float) -> lis
     return [{"promised": promised, "of": who, "measured": _span(found), "holds": min(found) >= share - NEAR}]
 
 
-def _losses(rows: Sequence[Row], percent: float, good: str) -> list[dict[str, Any]]:
+def _losses(rows: Sequence[StudyRow], percent: float, good: str) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = []
     for row in rows:
         if row.compressor == good:
@@ -107,14 +109,14 @@ def _losses(rows: Sequence[Row], percent: float, good: str) -> list[dict[str, An
     return said
 
 
-def _interval(row: Row) -> tuple[float, float] | tuple[None, None]:
+def _interval(row: StudyRow) -> tuple[float, float] | tuple[None, None]:
     """Of the loss."""
     if row.share is None or row.share.low is None or row.share.high is None:
         return None, None
     return 1 - row.share.high, 1 - row.share.low
 
 
-def _below(row: Row, bound: float) -> bool | None:
+def _below(row: StudyRow, bound: float) -> bool | None:
     """Whether a loss is below a bound, by its interval; None where it may be on either side."""
     low, high = _interval(row)
     if low is None or high is None:

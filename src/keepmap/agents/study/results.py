@@ -15,7 +15,7 @@ from keepmap.core.files import plain, written_whole
 from keepmap.core.intervals import bootstrap_means, bootstrap_ratio
 from keepmap.errors import InputError
 
-__all__ = ["BASELINE", "Row", "Run", "Study", "read_study", "rows_of", "write_study"]
+__all__ = ["BASELINE", "Study", "StudyRow", "StudyRun", "read_study", "rows_of", "write_study"]
 
 FORMAT = "keepmap-study/1"
 BASELINE = "baseline"
@@ -23,7 +23,7 @@ BASELINE = "baseline"
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class StudyRun:
     """What one agent did under one compressor, as it is written when the run is done.
 
     Attributes:
@@ -63,7 +63,7 @@ class Run:
         return {name: plain(value) for name, value in vars(self).items()}
 
     @classmethod
-    def from_document(cls, said: Mapping[str, Any]) -> "Run":
+    def from_document(cls, said: Mapping[str, Any]) -> "StudyRun":
         """The way back from `document`.
 
         Raises:
@@ -84,7 +84,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Row:
+class StudyRow:
     """A compressor at one budget, over its training seeds; intervals are of 95 %, over goals and seeds.
 
     Attributes:
@@ -97,7 +97,7 @@ class Row:
         saved_bytes: less than the baseline's, as a share of them; negative is more.
         saved_flops: of `again_flops`, less than the baseline's: neither has a cache.
         saved_cached_flops: of `flops`, less than the baseline's: both look at the window through a key/value cache.
-        distance: see `Run`, as are the entropies, which are None where one transition is kept.
+        distance: see `StudyRun`, as are the entropies, which are None where one transition is kept.
     """
 
     compressor: str
@@ -123,6 +123,11 @@ class Row:
     baseline_entropy: float | None
 
     @property
+    def label(self) -> str:
+        """`recency 80%`, or `baseline`."""
+        return BASELINE if self.compressor == BASELINE else f"{self.compressor} {self.percent:g}%"
+
+    @property
     def loss(self) -> float | None:
         """Of the baseline's return, as a share of it."""
         return None if self.share is None else 1 - self.share.mean
@@ -139,13 +144,13 @@ class Study:
         options, versions: what decided the numbers, as JSON values.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[StudyRow, ...]
     promises: tuple[Mapping[str, Any], ...]
     pattern: Mapping[str, Any]
     options: Mapping[str, Any]
     versions: Mapping[str, str]
 
-    def row(self, compressor: str, percent: float, trained: bool) -> Row | None:
+    def row(self, compressor: str, percent: float, trained: bool) -> StudyRow | None:
         """One of the rows; None where it was not run."""
         key = (compressor, percent, trained)
         return next((row for row in self.rows if (row.compressor, row.percent, row.trained) == key), None)
@@ -180,7 +185,7 @@ def _check(values: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} has the shape {np.shape(values[name])}; it belongs to {goals} goals")
 
 
-def rows_of(runs: Sequence[Run], looking: Sequence[str], seed: int = 0) -> tuple[Row, ...]:
+def rows_of(runs: Sequence[StudyRun], looking: Sequence[str], seed: int = 0) -> tuple[StudyRow, ...]:
     """A row for each compressor, budget, and way of training, the baselines first.
 
     Runs are compared with the baseline that was trained as they were, from the same seed. Rows that were not trained
@@ -196,7 +201,9 @@ def rows_of(runs: Sequence[Run], looking: Sequence[str], seed: int = 0) -> tuple
     return tuple(_row(grouped[key], baselines, looking, seed) for key in order)
 
 
-def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], looking: Sequence[str], seed: int) -> Row:
+def _row(
+    runs: Sequence[StudyRun], baselines: Mapping[tuple[bool, int], StudyRun], looking: Sequence[str], seed: int
+) -> StudyRow:
     first = runs[0]
     theirs = [baselines[run.trained, run.seed] for run in runs]
     early, before = np.stack([run.early for run in runs]), np.stack([run.early for run in theirs])
@@ -207,7 +214,7 @@ def _row(runs: Sequence[Run], baselines: Mapping[tuple[bool, int], Run], looking
     looks = first.compressor in (BASELINE, *looking)
     # A look at the window is a part of `flops`, at the price that it has with a cache: the baseline's.
     again = flops + base.again_flops - base.flops if looks else flops
-    return Row(
+    return StudyRow(
         compressor=first.compressor,
         percent=first.percent,
         length=first.length,
@@ -256,11 +263,11 @@ def read_study(path: str | Path) -> Study:
             raise ValueError(f"its format is not {FORMAT}")
         rows = []
         for row in said["rows"]:
-            values = {one.name: row[one.name] for one in fields(Row)}
+            values = {one.name: row[one.name] for one in fields(StudyRow)}
             for name, value in values.items():
                 if isinstance(value, dict):
                     values[name] = Estimate(**value)
-            rows.append(Row(**values))
+            rows.append(StudyRow(**values))
         return Study(tuple(rows), tuple(said["promises"]), said["pattern"], said["options"], said["versions"])
     except FileNotFoundError:
         raise InputError(f"no study at {path}: no such file; keepmap study writes one") from None

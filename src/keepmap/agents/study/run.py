@@ -11,8 +11,8 @@ from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.evaluation.returns import Evaluation
 from keepmap.agents.study.attention_change import attention_change, moments
 from keepmap.agents.study.cost import cached_cost, shortened_cost, whole_window_cost, window_steps
-from keepmap.agents.study.job import EPISODES, Job, baseline_agent, write_result
-from keepmap.agents.study.results import Run
+from keepmap.agents.study.job import EPISODES, StudyJob, baseline_agent, write_result
+from keepmap.agents.study.results import StudyRun
 from keepmap.agents.study.tally import Tally, watched
 from keepmap.agents.training.loop import train
 from keepmap.core.files import make_folder
@@ -24,7 +24,7 @@ TRAINED, PLAYED = 0.8, 0.98
 """How much of a run is done after its training, and after its evaluation; without training it begins at 0."""
 
 
-def do_job(job: Job, tell: Progress) -> None:
+def do_job(job: StudyJob, tell: Progress) -> None:
     """Train where that is asked for, evaluate, measure, and write the result whole.
 
     Raises:
@@ -37,7 +37,7 @@ def do_job(job: Job, tell: Progress) -> None:
     evaluation, tally = _evaluated(agent, compressor, job, TRAINED if job.config else 0.0, tell)
     use = _use(agent, compressor, tally)
     change = attention_change(agent, baseline, compressor, _moments(job.checkpoint))
-    run = Run(
+    run = StudyRun(
         **asdict(job.planned),
         optimum=evaluation.optimum,
         returns=evaluation.all_returns,
@@ -57,7 +57,7 @@ def _trained(config: Config, tell: Progress) -> Agent:
 
 
 def _evaluated(
-    agent: Agent, compressor: Compressor | None, job: Job, begun: float, tell: Progress
+    agent: Agent, compressor: Compressor | None, job: StudyJob, begun: float, tell: Progress
 ) -> tuple[Evaluation, Tally]:
     """The returns, and how many transitions were kept."""
     tally = Tally()
@@ -66,7 +66,7 @@ def _evaluated(
         agent.held_out,
         episodes=EPISODES,
         copies=job.copies,
-        compressor=None if compressor is None else watched(compressor, tally.see),
+        compressor="none" if compressor is None else watched(compressor, tally.see),
         progress=lambda share: tell(begun + (PLAYED - begun) * share),
     )
     return evaluation, tally
@@ -74,7 +74,7 @@ def _evaluated(
 
 @dataclass(frozen=True)
 class _Use:
-    """What acting took; see `Run`."""
+    """What acting took; see `StudyRun`."""
 
     kept: float
     most_kept: int

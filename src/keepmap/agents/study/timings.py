@@ -1,14 +1,101 @@
-"""How long an action takes."""
+"""How long the runs of a study trained, and how long an action of their agents takes."""
 
+import json
+import math
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from keepmap.agents.acting.agent import Agent
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.checkpoints import find_checkpoint, read_checkpoint
 from keepmap.agents.compressor import Compressor
+from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.study.job import StudyJob
+from keepmap.agents.study.results import BASELINE, StudyRow
+from keepmap.core.files import write_json
+from keepmap.core.processes import one_thread
+from keepmap.core.progress import Progress, part_of
+from keepmap.errors import InputError
 
-__all__ = ["action_seconds"]
+__all__ = ["ENVS", "action_seconds", "action_times", "action_times_path", "measured_times", "stored_action_times"]
 
 SLIDES = 4
+ENVS = (1, 64)
+"""How many environments act at once."""
+AGAIN = "again_"
+"""Before a number of environments: the baseline's window computed again for each action, without a cache."""
+FILE = "action_time.json"
+
+
+def measured_times(
+    jobs: Sequence[StudyJob], rows: Sequence[StudyRow], progress: Progress | None = None
+) -> dict[str, dict[str, float]]:
+    """Seconds of each trained row, by its label: `training_seconds`, and those of `action_times`.
+
+    Training is the mean over seeds; an action is of the first seed, measured with one thread while nothing else runs.
+
+    Raises:
+        InputError: action times that were stored are damaged.
+    """
+    trained = [row for row in rows if row.trained]
+    times: dict[str, dict[str, float]] = {}
+    with one_thread():
+        for index, row in enumerate(trained):
+            of_row = [
+                job
+                for job in jobs
+                if job.config is not None
+                and (job.planned.compressor, job.planned.percent) == (row.compressor, row.percent)
+            ]
+            seconds = [float(read_checkpoint(find_checkpoint(job.folder)).facts["seconds"]) for job in of_row]
+            first = min(of_row, key=lambda job: job.planned.seed)
+            times[row.label] = {"training_seconds": sum(seconds) / len(seconds), **action_times(first)}
+            part_of(progress, index, len(trained))(1.0)
+    return times
+
+
+def action_times(job: StudyJob) -> dict[str, float]:
+    """Seconds of an action of a finished run, by the number of environments; measured once and kept in its folder.
+
+    Raises:
+        InputError: times that were stored are damaged.
+        OutputError: they cannot be written.
+    """
+    stored = stored_action_times(job)
+    if stored is not None:
+        return stored
+    agent, compressor = load_agent(job.folder), job.planned.make()
+    times = {str(envs): action_seconds(agent, compressor, envs) for envs in ENVS}
+    if job.planned.compressor == BASELINE:
+        whole = RecencyCompressor(agent.config.n_transit)
+        times |= {f"{AGAIN}{envs}": action_seconds(agent, whole, envs) for envs in ENVS}
+    write_json(action_times_path(job), times)
+    return times
+
+
+def stored_action_times(job: StudyJob) -> dict[str, float] | None:
+    """The action times of a run that were measured before; None where none were.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = action_times_path(job)
+    if not path.exists():
+        return None
+    names = {f"{again}{envs}" for envs in ENVS for again in ("", AGAIN)[: 1 + (job.planned.compressor == BASELINE)]}
+    try:
+        times: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+        if times.keys() != names or not all(type(value) is float and 0 < value < math.inf for value in times.values()):
+            raise ValueError(f"expected seconds of {', '.join(sorted(names))}")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); delete it to measure again") from None
+    return times
+
+
+def action_times_path(job: StudyJob) -> Path:
+    """Where the action times of a run are kept."""
+    return job.folder / FILE
 
 
 def action_seconds(agent: Agent, compressor: Compressor | None, envs: int) -> float:

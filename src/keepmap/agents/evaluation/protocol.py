@@ -1,0 +1,195 @@
+"""Who learns which goals in an evaluation: one agent, or the folds of a room; everything is checked before a step."""
+
+import re
+import reprlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.compressor import Compressor, as_compressor
+from keepmap.agents.environments.goals import Goal, parse_cell
+from keepmap.agents.environments.room import Room
+from keepmap.errors import InputError
+
+__all__ = ["WHOLE_WINDOW", "Agents", "Goals", "Protocol", "protocol_of", "resolve_agents"]
+
+Agents = Agent | str | Path | Sequence[Agent | str | Path]
+"""An agent, "tiny" or a folder; several are the folds of a room."""
+Goals = str | Iterable[Any]
+""""held_out", "train", "all", or cells: (4, 2), [(4, 2), (5, 6)], "4,2 5,6" or ["4,2", "5,6"]."""
+WHOLE_WINDOW = "none"
+"""In place of a compressor: the window as it is, whatever the agent was trained with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What is played: each agent learns its goals, `copies` of each, for `episodes` episodes from an empty history on.
+
+    Attributes:
+        agents: one, or the folds of a room, each on its own held-out goals.
+        goals: of each agent.
+        compressors: of each agent, None for its whole window.
+        seed: of the actions and the starting cells.
+    """
+
+    agents: tuple[Agent, ...]
+    goals: tuple[tuple[Goal, ...], ...]
+    compressors: tuple[Compressor | None, ...]
+    episodes: int
+    copies: int
+    seed: int
+
+    @property
+    def room(self) -> Room:
+        """The room that all agents were trained in."""
+        return self.agents[0].room
+
+    @property
+    def steps(self) -> int:
+        """How many steps all copies take together."""
+        return sum(map(len, self.goals)) * self.copies * self.episodes * self.room.horizon
+
+
+def protocol_of(
+    agent: Agents, goals: Goals = "held_out", *, episodes: int, copies: int, seed: int, compressor: object = None
+) -> Protocol:
+    """The protocol that the arguments of `evaluate` ask for, and whether it can be played.
+
+    Raises:
+        InputError: as `evaluate`. ModelError: there is no such agent, or it is damaged.
+    """
+    agents = resolve_agents(agent)
+    named_or_cells = _joined_words(goals)
+    if len(agents) == 1:
+        sides = (_goals(agents[0], named_or_cells),)
+    elif named_or_cells == "held_out":
+        sides = tuple(agent.held_out for agent in agents)
+    else:
+        raise InputError(
+            f"`goals`: expected the held-out ones of each of {len(agents)} agents, got {named_or_cells}; leave `goals` "
+            "out"
+        )
+    compressors = tuple(_acting(agent, compressor) for agent in agents)
+    for name, value, least in (("episodes", episodes, 1), ("copies", copies, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise InputError(f"`{name}`: expected a whole number of {least} or more, got {value!r}")
+    if len(agents) == 1:
+        _check_goals(agents[0].room, sides[0])
+    return Protocol(
+        agents=agents,
+        goals=sides,
+        compressors=compressors,
+        episodes=int(episodes),
+        copies=int(copies),
+        seed=int(seed),
+    )
+
+
+def resolve_agents(agent: Agents) -> tuple[Agent, ...]:
+    """The agents, loaded where they are not yet; several are checked to be folds.
+
+    Raises:
+        InputError: something else than an agent, no agent, or folds of several rooms, that share goals, or that leave
+            some out. ModelError: there is no such agent, or it is damaged.
+    """
+    given = [agent] if isinstance(agent, Agent | str | Path) or not isinstance(agent, Sequence) else list(agent)
+    if not given:
+        raise InputError("`agent`: expected an agent, or one for each fold, got none")
+    for value in given:
+        if not isinstance(value, Agent | str | Path):
+            raise InputError(f"`agent`: expected an agent, its folder or its name, got a {type(value).__name__}")
+    agents = tuple(value if isinstance(value, Agent) else load_agent(value) for value in given)
+    if len(agents) > 1:
+        _check_folds(agents)
+    return agents
+
+
+def _check_folds(agents: Sequence[Agent]) -> None:
+    room = agents[0].room
+    holder: dict[Goal, str] = {}
+    for agent in agents:
+        if agent.room != room:
+            raise InputError(
+                f"{agents[0].name} was trained in {_described(room)} and {agent.name} in {_described(agent.room)}; "
+                "folds are of one room"
+            )
+        for goal in agent.held_out:
+            if goal in holder:
+                raise InputError(
+                    f"the goal {goal} is held out by {holder[goal]} and by {agent.name}; folds must not share goals"
+                )
+            holder[goal] = agent.name
+    missing = [goal for goal in room.goals if goal not in holder]
+    if missing:
+        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise InputError(
+            f"no agent of {len(agents)} holds out the goal {missing[0]}{more}; "
+            f"the folds must hold out each of the {len(room.goals)} goals once"
+        )
+
+
+def _joined_words(goals: Goals) -> str | list[Any]:
+    """Words as one text, "held_out" or "4,2 5,6"; cells that are no text as a list."""
+    if isinstance(goals, str):
+        return " ".join(goals.split())
+    if not isinstance(goals, Iterable):
+        raise _not_goals(goals)
+    cells = list(goals)
+    return " ".join(map(str, cells)) if all(isinstance(cell, str) for cell in cells) else cells
+
+
+def _goals(agent: Agent, goals: str | list[Any]) -> tuple[Goal, ...]:
+    if isinstance(goals, str):
+        return _named_goals(agent, goals)
+    cells = [goals] if all(isinstance(cell, int | np.integer) for cell in goals) else goals
+    for cell in cells:
+        if not isinstance(cell, Iterable) or not all(isinstance(part, int | np.integer) for part in cell):
+            raise _not_goals(cells)
+    return tuple(tuple(int(part) for part in cell) for cell in cells)
+
+
+def _not_goals(goals: object) -> InputError:
+    return InputError(
+        f'`goals`: expected "held_out", "train", "all" or cells such as [(4, 2), (5, 6)], got {reprlib.repr(goals)}'
+    )
+
+
+def _named_goals(agent: Agent, text: str) -> tuple[Goal, ...]:
+    words = re.sub(r",\s+", ",", text).split()
+    sides = {"held_out": agent.held_out, "train": agent.train, "all": agent.room.goals}
+    if len(words) == 1 and words[0] in sides:
+        goals = tuple(sides[words[0]])
+        if not goals:
+            raise InputError(f"{agent.name} has no {words[0]} goals; name some with `goals`, or use goals=all")
+        return goals
+    cells: list[Goal] = []
+    for word in words:
+        try:
+            cells.append(parse_cell(word))
+        except InputError:
+            raise InputError(f'`goals`: expected held_out, train, all or cells as "4,2 5,6", got "{word}"') from None
+    return tuple(cells)
+
+
+def _check_goals(room: Room, goals: Sequence[Goal]) -> None:
+    if not goals:
+        raise InputError("`goals`: expected one or more, got none")
+    for goal in goals:
+        room.index(goal)
+    if len(set(goals)) < len(goals):
+        twice = next(goal for goal in goals if list(goals).count(goal) > 1)
+        raise InputError(f"the goal {twice} was named twice; use `copies` to learn each goal several times")
+
+
+def _acting(agent: Agent, compressor: object) -> Compressor | None:
+    if compressor is None:
+        return agent.compressor
+    return None if compressor == WHOLE_WINDOW else as_compressor(compressor)
+
+
+def _described(room: Room) -> str:
+    return f"{room.name} {room.size}x{room.size} of {room.horizon} steps"
