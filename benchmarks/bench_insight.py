@@ -1,4 +1,4 @@
-"""How often what attention says can be dropped can be: the seed's rule and ours, on both hosts, tested by deletion.
+"""How often what attention says can be dropped can be: the guide's rule and ours, on both hosts, tested by deletion.
 
 The embedded agent's contexts are of learners that meet its held-out goals, early to late in their lives; the embedded
 language model's texts are those of `keepmap sample-data`. No figure here has a goal: it is a measurement.
@@ -60,11 +60,11 @@ def rates(report: Report, found: Sequence[Verification]) -> None:
 def overall(report: Report, found: Sequence[Verification]) -> None:
     """The overall suggestions against random."""
     rows = [
-        [one.host, made.rule, made.made.line.split("; ")[-1], made.unit]
-        + [f"{value:.3f}" for value in (made.whole, made.suggested, made.random)]
-        + ["" if made.low is None else f"{made.saved:+.3f} [{made.low:+.3f}, {made.high:+.3f}]", made.word]
+        [one.host, trial.rule, trial.suggestion.line.split("; ")[-1], trial.unit]
+        + [f"{value:.3f}" for value in (trial.whole, trial.suggested, trial.random)]
+        + ["" if trial.low is None else f"{trial.saved:+.3f} [{trial.low:+.3f}, {trial.high:+.3f}]", trial.word]
         for one in found
-        for made in one.compared
+        for trial in one.compared
     ]
     head = ["host", "rule", "suggestion", "unit", "whole", "suggested", "random", "better by", ""]
     report.table("The suggestions, against the same length at random", head, rows)

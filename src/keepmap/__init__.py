@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from keepmap.commands.compare import compare_compression_methods
     from keepmap.core.keep_map import KeepMap
     from keepmap.errors import ImpossibleResultError, InputError, KeepmapError, ModelError, OutputError, WorkerError
+    from keepmap.insight.document import read_verification
     from keepmap.insight.suggestion import Suggestion
     from keepmap.insight.verdicts import suggest
     from keepmap.insight.verification import Verification
+    from keepmap.insight.verify import verify
     from keepmap.kv.comparison.compare import compare
     from keepmap.kv.comparison.reading import read_comparison
     from keepmap.kv.comparison.results import Comparison
@@ -111,9 +113,11 @@ __all__ = [
     "read_comparison",
     "read_evaluation",
     "read_study",
+    "read_verification",
     "sources",
     "suggest",
     "train",
+    "verify",
 ]
 
 _HOMES = {
@@ -142,9 +146,11 @@ _HOMES = {
     "keepmap.commands.compare": "compare_compression_methods",
     "keepmap.core.keep_map": "KeepMap",
     "keepmap.errors": "ImpossibleResultError InputError KeepmapError ModelError OutputError WorkerError",
+    "keepmap.insight.document": "read_verification",
     "keepmap.insight.suggestion": "Suggestion",
     "keepmap.insight.verdicts": "suggest",
     "keepmap.insight.verification": "Verification",
+    "keepmap.insight.verify": "verify",
     "keepmap.kv.comparison.compare": "compare",
     "keepmap.kv.comparison.reading": "read_comparison",
     "keepmap.kv.comparison.results": "Comparison",

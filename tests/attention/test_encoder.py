@@ -151,9 +151,9 @@ class Lookup(nn.Module):
     ("model", "message"),
     [
         (nn.Linear(16, 4), "nothing was captured: Linear called no nn.MultiheadAttention"),
-        (Lookup(), "inner cannot be done: it attends to another sequence"),
-        (Lookup(add_zero_attn=True), "inner cannot be done: it adds a position"),
-        (Lookup(add_bias_kv=True), "inner cannot be done: it adds a position"),
+        (Lookup(), "inner is not supported: it attends to another sequence"),
+        (Lookup(add_zero_attn=True), "inner is not supported: it adds a position"),
+        (Lookup(add_bias_kv=True), "inner is not supported: it adds a position"),
     ],
     ids=["no attention", "other sequence", "zero", "bias"],
 )
@@ -166,8 +166,8 @@ def test_what_has_no_profile_is_refused_by_name(model, message):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (torch.randn(3, N, 16).double(), "3 sequences were given at once"),
-        (torch.randn(1, 1, 16).double(), "a context of 1 position"),
+        (torch.randn(3, N, 16).double(), "expected one sequence, as a batch of 1, got 3 at once"),
+        (torch.randn(1, 1, 16).double(), "expected a context of two positions or more, got 1"),
     ],
     ids=["batch", "one position"],
 )

@@ -1,4 +1,4 @@
-"""The value: what follows from it, saving and loading, the seed's statistics, what it says of itself."""
+"""The value: what follows from it, saving and loading, the guide's statistics, what it says of itself."""
 
 import dataclasses
 import math
@@ -55,25 +55,26 @@ def seed_figures(rows):
 
 
 @given(st.integers(3, 40), st.integers(0, 99))
-def test_the_seeds_statistics(n, seed):
+def test_the_guides_statistics(n, seed):
     profile = profile_attention(Source(n=n), seed)
     for layer in range(2):
-        found = profile.seed_statistics(layer)
+        found = profile.guide_statistics(layer)
         assert list(found) == ["mean", "std", "max_position", "recent_distant_ratio", "entropy"]
         assert found == pytest.approx(seed_figures(profile.rows[layer, :, 0]), rel=1e-12)
+        assert profile.seed_statistics(layer) == found
 
 
-def test_the_seeds_statistics_of_a_context_of_one():
-    assert math.isnan(profile_attention(Source(n=2), 0).seed_statistics(0)["recent_distant_ratio"])
+def test_the_guides_statistics_of_a_context_of_one():
+    assert math.isnan(profile_attention(Source(n=2), 0).guide_statistics(0)["recent_distant_ratio"])
 
 
-def test_the_seeds_statistics_need_all_heads_and_the_last_row():
+def test_the_guides_statistics_need_all_heads_and_the_last_row():
     with pytest.raises(InputError, match="query 29, whose row is not here"):
-        profile_attention(Source(), 0, queries=[3]).seed_statistics(0)
+        profile_attention(Source(), 0, queries=[3]).guide_statistics(0)
     with pytest.raises(InputError, match="over all heads, 1 were profiled"):
-        profile_attention(Source(), 0, heads=2).seed_statistics(0)
-    with pytest.raises(InputError, match="layer 2 was asked for, the profile has layers 0, 1"):
-        profile_attention(Source(), 0).seed_statistics(2)
+        profile_attention(Source(), 0, heads=2).guide_statistics(0)
+    with pytest.raises(InputError, match="expected `layer` to be one that was profiled, 0, 1, got 2"):
+        profile_attention(Source(), 0).guide_statistics(2)
 
 
 def test_uniform_attention_is_uniform():
@@ -152,9 +153,9 @@ def test_it_says_what_it_is():
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ([30], r"the profile has 0\.\.29"),
+        ([30], r"expected positions in 0\.\.29, got 30\.\.30"),
         ([-1], r"0\.\.29"),
-        ([0.5], "must be integers"),
+        ([0.5], "expected positions, integers or a mask of 30"),
         (torch.ones(7).bool(), "mask"),
     ],
     ids=str,
@@ -174,7 +175,7 @@ def test_masses_of_nothing_of_a_mask_and_of_everything():
 def test_maps_that_are_not_there_are_one_line():
     profile = profile_attention(Source(), 0, layers=1)
     for ask in (lambda: profile.map(0, 0), lambda: profile.map(1, 4), lambda: profile.map(1, 0, size=0)):
-        with pytest.raises(InputError, match="was asked for"):
+        with pytest.raises(InputError, match="expected `(layer|head|size)` to be"):
             ask()
 
 

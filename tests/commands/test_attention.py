@@ -50,7 +50,7 @@ def test_the_document_s_block_and_files(small, capsys) -> None:
     agent = load_agent("runs/AD-darkroom-seed0")
     profile = profile_attention(agent, agent_samples(agent, None, 2, None, 0)[0].looked)
     for layer, (length, context, mean, std, position, ratio, entropy) in enumerate(blocks):
-        expected = profile.seed_statistics(layer)
+        expected = profile.guide_statistics(layer)
         assert (int(length), int(context)) == (10, 9)
         assert (mean, std) == (f"{expected['mean']:.4f}", f"{expected['std']:.4f}")
         assert int(position) == expected["max_position"]
@@ -84,7 +84,7 @@ def test_the_result_says_what_was_found_and_the_same_command_gives_the_same_byte
     assert written[0] == written[1]
     found = json.loads(written[0]["attention.json"])
     assert [one["layer"] for one in found["layers"]] == [0, 1]
-    assert len(found["layers"][0]["seed_statistics"]) == len(found["samples"]) == 2
+    assert len(found["layers"][0]["guide_statistics"]) == len(found["samples"]) == 2
     assert len(found["layers"][1]["verdicts"]) == 2
     assert len(found["layers"][1]["verdicts"][0]) == 2
     assert found["verification"]["trials"]
@@ -111,7 +111,7 @@ def test_of_texts_too(tmp_path, monkeypatch, capsys) -> None:
     assert "  3 texts were found, 9 were asked for\n" in out
     found = json.loads(Path("figs/attention/attention.json").read_text())
     assert found["verification"]["suggestion"] == found["suggestion"]
-    assert found["verification"]["compared"][0]["made"] == found["layers"][-1]["seed_insight"]["made"]
+    assert found["verification"]["compared"][0]["suggestion"] == found["layers"][-1]["guide_insight"]["suggested"]
 
 
 def test_an_agent_with_a_compressor_is_verified_as_it_acts(tmp_path, monkeypatch, capsys) -> None:
@@ -179,7 +179,7 @@ def test_moments_of_a_life_are_spread_over_it(small) -> None:
     found = trajectory_samples(agent, "1,2", 3, 12, 0)
     assert [one.context.step for one in found if one.context] == [15, 39, 63]
     assert {one.context.goal for one in found if one.context} == {(1, 2)}
-    with pytest.raises(InputError, match="3 moments of a life of 2 episodes"):
+    with pytest.raises(InputError, match="`samples` of at most 2, its episodes, got 3 moments"):
         trajectory_samples(agent, "1,2", 3, 2, 0)
 
 
@@ -268,10 +268,10 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
     [
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--layers", "2"], "layer 2 was asked for, the model has layers 0..1"),
-        (["--goal", "9,9"], "expected a goal of darkroom of size"),
+        (["--goal", "9,9"], "got (9, 9)"),
         (["--goal", "north"], '--goal: expected a cell as x,y, for example 7,2, got "north"'),
-        (["--samples", "0"], "--samples 0 was asked for; it must be 1 or more"),
-        (["--episodes", "0"], "--episodes 0 was asked for; it must be 1 or more"),
+        (["--samples", "0"], "expected --samples to be an integer of 1 or more, got 0"),
+        (["--episodes", "0"], "expected --episodes to be 1 or more, got 0"),
         (["--format", "jpeg"], '"jpeg", which is not a format'),
         (["--cmap", "virdis"], 'did you mean "viridis"'),
         (["--dtype", "float64"], "--dtype is for language models"),

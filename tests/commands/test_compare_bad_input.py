@@ -8,6 +8,8 @@ import pytest
 
 from keepmap.cli import main
 
+COVERS = ("keepmap.commands.compare",)
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch) -> Path:
@@ -51,13 +53,13 @@ def refused(capfd, place: Path, *arguments: str) -> str:
         ),
         ("compare --data_path none.jsonl --methods stream", 'unknown method "stream", did you mean "streaming_llm"'),
         ("compare --data_path none.jsonl --chunk_size 0", "or more (1 is exact decoding), got --chunk_size 0"),
-        ("compare --data_path none.jsonl --density 1.2", "a density of 1.2 was asked for; it must lie in [0, 1]"),
+        ("compare --data_path none.jsonl --density 1.2", "expected --density to be a number in [0, 1], got 1.2"),
         ("compare --data_path none.jsonl --sliding-window-size -1", "a window of -1 was asked for"),
         ("compare --data_path none.jsonl --n-sink -1", "a number of sinks of -1 was asked for"),
         ('compare --data_path none.jsonl --thresholds {"kvzap":NaN}', "the threshold of kvzap is NaN"),
         ('compare --data_path none.jsonl --methods h2o --thresholds {"kvzap":1}', "names kvzap, which is not run"),
-        ("compare --data_path none.jsonl --format gif", 'format "gif" is not supported: known: pdf, png, svg'),
-        ("compare --data_path none.jsonl --no_visualize --format gif", 'format "gif" is not supported'),
+        ("compare --data_path none.jsonl --format gif", '"gif", which is not a format: known: pdf, png, svg'),
+        ("compare --data_path none.jsonl --no_visualize --format gif", 'figures cannot be saved as "gif"'),
         ("compare --data_path none.jsonl --format PNG", "no data file at none.jsonl"),
         ("compare --data_path none.jsonl --methods random --methods h2o", "--methods was given twice; give it once"),
         ("compare --data_path x --n-sink=3 --seed 1 --n_sink 4", "--n_sink was given twice"),
@@ -120,7 +122,7 @@ def broken(model_folder: Path, folder: Path, fault: str) -> Path:
         ("no tokenizer", "has no tokenizer"),
         ("cut weights", "cannot load the weights"),
         ("other weights", "cannot load the weights"),
-        ("other architecture", "BloomForCausalLM cannot be done"),
+        ("other architecture", "BloomForCausalLM is not supported"),
     ],
 )
 def test_models(capfd, place, model_folder, data_file, tmp_path, fault, message):
@@ -132,9 +134,10 @@ def test_models(capfd, place, model_folder, data_file, tmp_path, fault, message)
 def test_no_such_model_device_or_dtype(capfd, place, data_file):
     compare = ("compare", "--data_path", str(data_file))
     assert "no such folder" in refused(capfd, place, *compare, "--model_name", "./nothing")
-    assert 'device "gpu" was asked for' in refused(capfd, place, *compare, "--device", "gpu")
-    assert 'device "mps" was asked for' in refused(capfd, place, *compare, "--device", "mps")
-    assert 'dtype "float23" was asked for, did you mean "float32"?' in refused(
+    expected = 'expected --device to be "auto", "cpu", "cuda" or "cuda:N", got \'gpu\''
+    assert expected in refused(capfd, place, *compare, "--device", "gpu")
+    assert 'device "mps" is not supported' in refused(capfd, place, *compare, "--device", "mps")
+    assert 'dtype "float23" is not supported, did you mean "float32"?' in refused(
         capfd, place, *compare, "--dtype", "float23"
     )
 

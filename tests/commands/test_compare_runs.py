@@ -17,6 +17,7 @@ from keepmap.kv.comparison import files as build
 from keepmap.kv.comparison import session as compare
 from keepmap.kv.eviction.evict import evict
 
+COVERS = ("keepmap.commands.compare",)
 REPOSITORY = Path(__file__).parents[2]
 
 

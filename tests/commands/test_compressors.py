@@ -67,7 +67,7 @@ def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--goal 9,9", "expected a goal of darkroom of size"),
+        ("--goal 9,9", "got (9, 9)"),
         ("--goal here", '--goal: expected a cell as x,y, for example 7,2, got "here"'),
         ("--n_transit 0", "--n_transit: expected 1 or more, got 0"),
         ("--target_length 0", "--target_length: expected 1 or more, got 0"),

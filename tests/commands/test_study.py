@@ -61,7 +61,7 @@ def test_a_study_from_beginning_to_end(
         "Saved out/study.svg",
     ]
     found = read_study(out / "study.json")
-    assert [(row.compressor, row.percent, row.length, row.trained) for row in found.rows] == [
+    assert [(row.compressor, row.percent, row.length, row.trained) for row in found.results] == [
         ("baseline", 0, 12, True),
         ("attention", 75, 3, True),
         ("recency", 75, 3, True),
@@ -69,7 +69,7 @@ def test_a_study_from_beginning_to_end(
         ("attention", 75, 3, False),
         ("recency", 75, 3, False),
     ]
-    for row in found.rows:
+    for row in found.results:
         assert f"{row.early.mean:.2f}" in said
     assert found.options["command"] == (
         "keepmap study --checkpoint runs/base0/ckpt-4 --compressors recency,attention --budgets 75 --seeds 1 "
@@ -81,8 +81,8 @@ def test_a_study_from_beginning_to_end(
     assert seconds["recency 75%"].keys() == {"training_seconds", "1", "64"}
     assert seconds["baseline"].keys() == {"training_seconds", "1", "64", "again_1", "again_64"}
     rows = list(csv.DictReader((out / "study.csv").read_text().splitlines()))
-    assert [row["compressor"] for row in rows] == [row.compressor for row in found.rows]
-    assert float(rows[1]["early"]) == found.rows[1].early.mean and float(rows[1]["flops"]) == found.rows[1].flops
+    assert [row["compressor"] for row in rows] == [row.compressor for row in found.results]
+    assert float(rows[1]["early"]) == found.results[1].early.mean and float(rows[1]["flops"]) == found.results[1].flops
     page = (out / "study.md").read_text()
     assert "  " not in page.replace("|  |", "")
     assert "\n- training s: on the clock, while other runs shared the machine" in page
@@ -130,7 +130,7 @@ def test_a_wider_study_uses_the_runs_of_a_narrower_one(place: Path, capsys: pyte
         main(["study", "--checkpoint", "runs/base0", *SMALL[2:], "--workers", "1", *options, "recency", "random"]) == 0
     )
     assert "6 runs" not in capsys.readouterr().out
-    assert len(read_study(place / "wider" / "study.json").rows) == 6
+    assert len(read_study(place / "wider" / "study.json").results) == 6
     assert (place / "wider" / "notes.txt").read_text() == "mine"
 
 
@@ -144,23 +144,26 @@ def test_seeds_have_their_own_baselines_and_from_scratch_has_its_own_training(
     assert "Every agent, the baseline too, was trained from random weights for 4 updates." in said
     assert "One checkpoint was given" not in said
     found = read_study(place / "two" / "study.json")
-    assert [row.n_seeds for row in found.rows] == [2, 2, 2, 2] and found.options["from_scratch"] is True
+    assert [row.n_seeds for row in found.results] == [2, 2, 2, 2] and found.options["from_scratch"] is True
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ("--compressors recensy", 'unknown compressor "recensy", did you mean "recency"?'),
-        ("--budgets 150", "a budget of 150 % shorter was asked for; it must lie in 0 to 100"),
+        ("--budgets 150", "--budgets: expected per cent in 0 to 100, got 150"),
         ("--budgets much", "--budgets"),
         ("--checkpoint nowhere", "no agent at nowhere: no such folder; train one with keepmap train"),
-        ("--checkpoint runs/base0 runs/base1 --budgets 50", "2 checkpoints were given for 1 training seeds"),
-        ("--workers 0", "--workers 0 was asked for; it must be 1 or more"),
-        ("--updates 0", "0 updates were asked for"),
-        ("--copies -1", "-1 copies were asked for"),
+        (
+            "--checkpoint runs/base0 runs/base1 --budgets 50",
+            "(1), got 2; change --checkpoint or --seeds",
+        ),
+        ("--workers 0", "--workers: expected 1 or more, got 0"),
+        ("--updates 0", "--updates: expected 1 or more, got 0"),
+        ("--copies -1", "--copies: expected 1 or more, got -1"),
         ("--format gif", 'as "gif", which is not a format'),
         ("--set lrr=1", 'unknown key "lrr", did you mean "lr"?'),
-        ("--set init=tiny", "--set init was given; a study sets it by itself: see --checkpoint"),
+        ("--set init=tiny", "init in --set is not supported: a study sets it by itself; see --checkpoint"),
         ("--config nowhere.yaml", "no configuration at nowhere.yaml"),
         ("--set split=all", "the configuration has held-out goals"),
         ("--output_dir runs/base0/log.jsonl", "cannot write into the folder"),
@@ -182,9 +185,7 @@ def test_another_study_in_the_same_folder_is_an_error(place: Path, capsys: pytes
     assert main(["study", "--checkpoint", "runs/base0", *small, "--workers", "1", "--updates", "2"]) == 0
     before = files_in(place / "same")
     assert main(["study", "--checkpoint", "runs/base0", *small, "--updates", "4"]) == 2
-    assert "holds a run with another train_timesteps than was asked for; give another --output_dir" in (
-        capsys.readouterr().err
-    )
+    assert "holds a run with another train_timesteps; give another --output_dir" in (capsys.readouterr().err)
     assert files_in(place / "same") == before
 
 

@@ -1,11 +1,19 @@
-"""The engine equals token-by-token decoding: logits, scores and expiries."""
+"""The engine equals token-by-token decoding: logits, scores and expiries; of every method."""
+
+import math
 
 import pytest
 import torch
 
-from tests.conformance.cases import Case, by_engine, by_reference, sampled, whole_product
+from keepmap.kv.method import method_names
+from keepmap.kv.methods.baseline import Baseline
+from keepmap.kv.methods.kvzap import KVzap, KVzapNoSink
+from keepmap.kv.methods.random import Random, RandomValidation
+from tests.conformance.cases import METHODS, Case, by_engine, by_reference, sampled, whole_product
 from tests.families import FAMILIES
 from tests.reference.scores import GROWING
+
+COVERS = ("keepmap.kv.methods.*",)
 
 
 def check(case: Case, logits: float = 5e-7, scores: float = 1e-5) -> None:
@@ -27,6 +35,14 @@ def check(case: Case, logits: float = 5e-7, scores: float = 1e-5) -> None:
 @pytest.mark.parametrize("case", sampled(), ids=str)
 def test_the_engine_equals_decoding(case):
     check(case)
+
+
+def test_every_method_is_among_the_cases_or_one_of_them_under_another_name():
+    """The others differ in a number only: the same scores, hence the same decisions under the same options."""
+    others = {"baseline": Baseline, "random_validation": RandomValidation, "kvzap_no_sink": KVzapNoSink}
+    assert {*METHODS, *others} == set(method_names()) and {case.method for case in sampled()} == set(METHODS)
+    assert RandomValidation.score is Random.score and KVzapNoSink.score is KVzap.score
+    assert (RandomValidation.threshold, KVzapNoSink.n_sink, Baseline.threshold) == (1.0, 0, -math.inf)
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def test_a_score_that_is_the_threshold_in_float32_is_kept():
 
 
 def test_no_token_is_an_error():
-    with pytest.raises(InputError, match="statistics of 0 tokens"):
+    with pytest.raises(InputError, match="`n_tokens` of 0"):
         token_statistics(streaming(10), n_tokens=0)
-    with pytest.raises(InputError, match="of a map of 0"):
+    with pytest.raises(InputError, match="a map of 0"):
         entry_statistics(KeepMap(torch.zeros(1, 1, 0).long(), torch.zeros(1, 1, 0)))

@@ -27,7 +27,7 @@ TITLES = (
 
 
 def samples(n: int) -> list[dict[str, float]]:
-    return [profile_of(seed, n=40 + seed).seed_statistics(1) for seed in range(n)]
+    return [profile_of(seed, n=40 + seed).guide_statistics(1) for seed in range(n)]
 
 
 def thresholds(ax: Axes) -> list[float]:
@@ -135,7 +135,7 @@ def test_the_same_bytes_whatever_the_user_has_set(tmp_path) -> None:
 
 def test_a_summary_of_a_small_figure_has_its_title() -> None:
     axes = Figure(figsize=(6, 6)).subplots(2, 2).ravel()
-    statistics = [profile_of(seed=seed, layers=1).seed_statistics(0) for seed in range(5)]
+    statistics = [profile_of(seed=seed, layers=1).guide_statistics(0) for seed in range(5)]
     attention_summary(statistics, axes, title="x")
     assert axes[0].get_tightbbox().y1 <= axes[0].figure.bbox.y1
     assert axes[2].bbox.height == pytest.approx(axes[0].bbox.height)

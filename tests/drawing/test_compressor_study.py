@@ -69,7 +69,7 @@ def test_points_and_intervals_are_the_data(trained: bool) -> None:
     assert list(found) == list(NAMES)
     for name, container in found.items():
         line, _, (bars,) = container
-        shares = [row.share for row in one.rows if (row.compressor, row.trained) == (name, trained)]
+        shares = [row.share for row in one.results if (row.compressor, row.trained) == (name, trained)]
         np.testing.assert_allclose(line.get_ydata(orig=False), [100 * share.mean for share in shares if share])
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         np.testing.assert_allclose(ends, [[100 * share.low, 100 * share.high] for share in shares if share])
@@ -103,14 +103,14 @@ def test_both_panels_have_one_scale_and_say_what_they_show() -> None:
 def test_rows_without_a_share_or_an_interval() -> None:
     one = study(("recency", "random"))
     rows = tuple(
-        replace(row, share=None if row.compressor == "random" else Estimate(0.9, None, None, 1)) for row in one.rows
+        replace(row, share=None if row.compressor == "random" else Estimate(0.9, None, None, 1)) for row in one.results
     )
-    found = drawn(compressor_study(replace(one, rows=rows))[0])
+    found = drawn(compressor_study(replace(one, results=rows))[0])
     assert list(found) == ["recency"]
     (bars,) = found["recency"][2]
     assert all(low == high for (_, low), (_, high) in bars.get_segments())
     with pytest.raises(InputError, match="`study` has no compressor with a share"):
-        compressor_study(replace(one, rows=one.rows[:2]))
+        compressor_study(replace(one, results=one.results[:2]))
 
 
 def test_into_the_users_axes() -> None:

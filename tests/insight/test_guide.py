@@ -12,9 +12,12 @@ from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
+from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.coverage import coverage, pattern_of
-from keepmap.insight.suggestion import for_agent, for_language_model
-from keepmap.insight.verdicts import attention_rows, seed_insight, suggest, verdicts
+from keepmap.insight.guide import guide_insight
+from keepmap.insight.subjects import subject_of
+from keepmap.insight.text_subject import TextSubject
+from keepmap.insight.verdicts import suggest, verdicts
 from keepmap.language_model import load_language_model
 from tests.drawing.profiles import profile_of
 from tests.families import build, tokens
@@ -92,7 +95,7 @@ def test_the_quarters_of_a_row_are_its_first_and_its_last() -> None:
 
 def test_an_agents_query_is_not_in_its_own_row() -> None:
     profile = attending({3: 0.2, 39: 0.8})
-    row, given, first = attention_rows(profile, 0, [0])
+    row, given, first = subject_of(profile).row(profile, 0, [0])
     assert (len(row), given, first) == (39, 0.0, 0)
     assert float(row[3]) == pytest.approx(0.2, abs=1e-4) and float(row.sum()) < 0.21
     (verdict,) = verdicts(profile)
@@ -124,22 +127,22 @@ def test_an_agents_length_is_that_of_the_mean_over_heads() -> None:
 @pytest.mark.parametrize(("of", "keep"), [(6, 6), (10, 10), (11, 10), (1, 1)])
 def test_the_documents_length_is_cut_to_what_there_is(of: int, keep: int) -> None:
     seen = {"recent_distant_ratio": 3.0, "entropy": 1.0}
-    made = seed_insight([seen], of=of).made
+    made = guide_insight([seen], subject=TextSubject(4), of=of).suggested
     assert (made.keep, made.of) == (keep, of)
-    assert made == for_language_model("recency", keep, of, 4)
-    assert seed_insight([seen]).made == for_agent("recency", 10, 10)
+    assert made == TextSubject(4).suggestion("recency", keep, of)
+    assert guide_insight([seen]).suggested == AgentSubject().suggestion("recency", 10, 10)
 
 
 @pytest.mark.parametrize(("ratio", "said"), [(1.2, False), (1.19, True)])
 def test_spread_is_said_below_its_limit_only(ratio: float, said: bool) -> None:
-    lines = seed_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}]).lines
+    lines = guide_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}]).lines
     assert any("spread across history" in line for line in lines) == said
 
 
 def test_a_density_that_is_whole_hundredths_is_not_rounded_up() -> None:
-    made = for_language_model("sparse", 15, 107, 4)
+    made = TextSubject(4).suggestion("sparse", 15, 107)
     assert (made.options["window"], made.options["density"]) == (8, 0.08)
-    assert for_language_model("sparse", 14, 107, 4).options == {"density": 0.07, "n_sink": 4, "window": 7}
+    assert TextSubject(4).suggestion("sparse", 14, 107).options == {"density": 0.07, "n_sink": 4, "window": 7}
 
 
 def test_query_heads_know_their_kv_head() -> None:

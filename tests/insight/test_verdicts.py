@@ -13,9 +13,13 @@ import compression_strategies
 import keepmap
 from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
+from keepmap.insight.agent_subject import COMPRESSORS, AgentSubject
 from keepmap.insight.coverage import NO_GAIN, SIMPLER, coverage, pattern_of
-from keepmap.insight.suggestion import PATTERNS, Suggestion, for_agent, for_language_model
-from keepmap.insight.verdicts import attention_rows, seed_insight, suggest, verdicts
+from keepmap.insight.guide import guide_insight
+from keepmap.insight.subjects import subject_of
+from keepmap.insight.suggestion import Suggestion
+from keepmap.insight.text_subject import TextSubject
+from keepmap.insight.verdicts import suggest, verdicts
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
@@ -75,7 +79,7 @@ def test_a_simpler_rule_is_taken_up_to_its_limit() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
 def test_no_share_is_an_error(share: float) -> None:
-    with pytest.raises(InputError, match="share of"):
+    with pytest.raises(InputError, match="expected `share` to be above 0 and below 1"):
         coverage(torch.ones(4), share)
 
 
@@ -97,29 +101,29 @@ def _seen(ratio: float, entropy: float) -> dict[str, float]:
     ],
 )
 def test_the_first_of_the_documents_patterns_decides(ratio: float, entropy: float, pattern: str) -> None:
-    found = seed_insight([_seen(ratio, entropy)])
+    found = guide_insight([_seen(ratio, entropy)])
     assert found.pattern == pattern
     assert found.lines[-2 if not math.isnan(ratio) else -3].startswith("💡 INSIGHT: ")
     assert ("Attention is spread across history!" in found.lines[0]) == (ratio < 1.2)
-    _, made, option = PATTERNS[pattern]
+    made, option = COMPRESSORS[pattern].__name__, COMPRESSORS[pattern].length_option
     assert found.suggestion == f"from compression_strategies import {made}; compressor = {made}({option}=10)"
-    assert _made(found.made) == getattr(compression_strategies, made)(**{option: 10})
+    assert _made(found.suggested) == getattr(compression_strategies, made)(**{option: 10})
 
 
 def test_recency_is_said_in_the_documents_words() -> None:
-    assert seed_insight([_seen(4.23, 1.89)]).lines == (
+    assert guide_insight([_seen(4.23, 1.89)]).lines == (
         "💡 INSIGHT: Strong recency bias detected!",
         "   Consider compressing or removing distant history.",
     )
 
 
 def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:
-    found = seed_insight([_seen(1.0, 1.0), _seen(5.0, 3.0), _seen(math.nan, 2.0)])
+    found = guide_insight([_seen(1.0, 1.0), _seen(5.0, 3.0), _seen(math.nan, 2.0)])
     assert (found.ratio, found.entropy, found.n, found.n_ratios) == (3.0, 2.0, 3, 2)
-    none = seed_insight([_seen(math.nan, 0.5)])
+    none = guide_insight([_seen(math.nan, 0.5)])
     assert none.n_ratios == 0 and math.isnan(none.ratio) and "long enough" in none.lines[-1]
-    with pytest.raises(InputError, match="no samples"):
-        seed_insight([])
+    with pytest.raises(InputError, match="of one sample or more, got none"):
+        guide_insight([])
 
 
 def _made(suggestion: Suggestion) -> object:
@@ -131,10 +135,10 @@ def _made(suggestion: Suggestion) -> object:
     return getattr(compression_strategies, assignment.value.func.id)(**options)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("pattern", [*PATTERNS, "sinks"])
+@pytest.mark.parametrize("pattern", [*COMPRESSORS])
 def test_an_agents_suggestion_is_code(pattern: str) -> None:
-    assert _made(for_agent(pattern, 7, 100)).max_length == 7  # type: ignore[attr-defined]
-    assert for_agent(pattern, 0, 100).keep == 1
+    assert _made(AgentSubject().suggestion(pattern, 7, 100)).max_length == 7  # type: ignore[attr-defined]
+    assert AgentSubject().suggestion(pattern, 0, 100).keep == 1
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +156,7 @@ def profile(language_model: LanguageModel) -> AttentionProfile:
 def test_a_language_models_suggestion_is_code_that_keeps_so_many(
     language_model: LanguageModel, pattern: str, keep: int
 ) -> None:
-    made = for_language_model(pattern, keep, 56, n_sink=4)
+    made = TextSubject(4).suggestion(pattern, keep, 56)
     call = ast.parse(made.line, mode="eval").body
     assert isinstance(call, ast.Call) and ast.unparse(call.func) == "keepmap.evict"
     assert ast.literal_eval(call.args[2]) == made.name
@@ -168,7 +172,7 @@ def test_a_verdict_for_every_layer_and_head(profile: AttentionProfile) -> None:
     found = verdicts(profile, share=0.8)
     assert [(one.layer, one.head) for one in found] == [(layer, head) for layer in (0, 1) for head in range(4)]
     for one in found:
-        row, given, first = attention_rows(profile, one.layer, [one.head])
+        row, given, first = subject_of(profile).row(profile, one.layer, [one.head])
         assert first == 4 and len(row) == one.numbers.n == 56
         assert one.numbers == coverage(profile.received[one.layer, one.head, 4:].double(), 0.8, given)
         assert str(one).startswith(f"layer {one.layer} head {one.head}: {one.pattern}: 80 % of the attention is in ")
@@ -180,14 +184,14 @@ def test_one_query_alone_can_decide(profile: AttentionProfile, language_model: L
     last = keepmap.profile_attention(language_model, tokens(60), queries="last")
     for one, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
         assert one.pattern == same.pattern and one.numbers.top == same.numbers.top
-    row, given, _ = attention_rows(profile, 1, [2], 59)
+    row, given, _ = subject_of(profile).row(profile, 1, [2], 59)
     assert float(row.sum()) + given == pytest.approx(1)
     torch.testing.assert_close(row, profile.rows[1, 2, 0, 4:])
 
 
 def test_only_what_a_layers_own_window_shows_is_chosen_from() -> None:
     profile = keepmap.profile_attention(load_language_model(build("mistral")), tokens(60))
-    row, given, first = attention_rows(profile, 0, [0])
+    row, given, first = subject_of(profile).row(profile, 0, [0])
     assert (len(row), given, first) == (24, 0.0, 36)
 
 
@@ -197,7 +201,7 @@ def test_the_suggestion_for_all_is_what_most_need(profile: AttentionProfile) -> 
     assert one.name in {verdict.suggestion.name for verdict in verdicts(profile)} | {"observed_attention"}
     more = suggest(profile, share=0.95)
     assert more.keep > one.keep
-    with pytest.raises(InputError, match="no profiles"):
+    with pytest.raises(InputError, match="`profiles` to be .* got none"):
         suggest([])
 
 

@@ -9,51 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keepmap.core.intervals import t_interval
+from keepmap.errors import InputError
 from keepmap.insight.coverage import coverage
 from keepmap.insight.deletions import at_random, by_pattern, by_share
-from keepmap.insight.suggestion import for_agent
-from keepmap.insight.verification import RULES, LeftOut, Trial, Verification, compared, rate_of
-from keepmap.printing.verification import verification_lines
-
-
-def _trial(rule: str, layer: int, sample: int, cost: float, random: float) -> Trial:
-    costs = [{"kl": value, "log_likelihood": -value} for value in (cost, random)]
-    return Trial(layer, sample, sample, rule, "recency", 5, 20, *costs)
-
-
-def _verification(*trials: Trial, n_samples: int = 20) -> Verification:
-    low = np.linspace(1, 2, 8)
-    overall = compared("ours", for_agent("recency", 7, 20), "return", low + 2, low + 1, low, np.ones(8))
-    lost = compared("seed", for_agent("uniform", 10, 20), "return", low, low, low, low - 1.5)
-    return Verification(
-        "agent",
-        ("kl", "log_likelihood"),
-        trials,
-        ("layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",),
-        for_agent("recency", 7, 20),
-        (overall, lost),
-        n_samples,
-        8,
-        0,
-    )
+from keepmap.insight.verification import RULES, LeftOut, Verification, rate_of
+from tests.insight.trials import three_insights, trial_of, verification_of
 
 
 @pytest.fixture(scope="module")
 def verification() -> Verification:
-    drawn = np.random.default_rng(0).normal(0, 0.1, 20)
-    return _verification(
-        *(_trial("seed", 0, sample, 1.0, 1.0 + noise) for sample, noise in enumerate(drawn - drawn.mean())),
-        *(_trial("ours", 0, sample, 1.0, 2.0 + noise) for sample, noise in enumerate(drawn)),
-        *(_trial("seed", 1, sample, 2.0 + noise, 1.0) for sample, noise in enumerate(drawn)),
-    )
+    return three_insights()
 
 
 def test_an_insight_holds_where_it_beats_random(verification: Verification) -> None:
     words = {(one.rule, one.layer): one.word for one in verification.insights}
     assert words == {
-        ("seed", 0): "refuted: not distinguishable from random",
+        ("guide", 0): "refuted: not distinguishable from random",
         ("ours", 0): "held",
-        ("seed", 1): "refuted: random is better",
+        ("guide", 1): "refuted: random is better",
     }
     for one in verification.insights:
         assert one.n == 20 and one.kept == 0.25 and one.saved == pytest.approx(one.random - one.cost)
@@ -63,20 +36,20 @@ def test_an_insight_holds_where_it_beats_random(verification: Verification) -> N
 
 
 def test_one_sample_proves_nothing() -> None:
-    (one,) = _verification(_trial("ours", 0, 0, 0.0, 5.0), n_samples=1).insights
+    (one,) = verification_of(trial_of("ours", 0, 0, 0.0, 5.0), n_samples=1).insights
     assert (one.low, one.high, one.held) == (None, None, False)
     assert one.word == "refuted: not distinguishable from random"
 
 
 def test_samples_of_one_group_count_once() -> None:
     noise = np.random.default_rng(1).normal(1, 0.5, 12)
-    alone = [_trial("ours", 0, sample, 0.0, value) for sample, value in enumerate(noise)]
-    (apart,) = _verification(*alone).insights
-    (paired,) = _verification(*(replace(one, group=one.sample // 2) for one in alone)).insights
+    alone = [trial_of("ours", 0, sample, 0.0, value) for sample, value in enumerate(noise)]
+    (apart,) = verification_of(*alone).insights
+    (paired,) = verification_of(*(replace(one, group=one.sample // 2) for one in alone)).insights
     assert (apart.n, apart.groups, paired.n, paired.groups) == (12, 12, 12, 6)
     low, high = t_interval(noise.reshape(6, 2).mean(1))
     assert (paired.low, paired.high) == (pytest.approx(low), pytest.approx(high))
-    (one,) = _verification(*(replace(trial, group=0) for trial in alone)).insights
+    (one,) = verification_of(*(replace(trial, group=0) for trial in alone)).insights
     assert (one.low, one.high, one.held) == (None, None, False)
 
 
@@ -84,7 +57,9 @@ def test_noise_seldom_holds() -> None:
     drawn = np.random.default_rng(2)
     for n in (2, 3, 5):
         held = sum(
-            _verification(*(_trial("ours", 0, sample, 0.0, value) for sample, value in enumerate(drawn.normal(size=n))))
+            verification_of(
+                *(trial_of("ours", 0, sample, 0.0, value) for sample, value in enumerate(drawn.normal(size=n)))
+            )
             .insights[0]
             .held
             for _ in range(400)
@@ -93,37 +68,23 @@ def test_noise_seldom_holds() -> None:
 
 
 def test_how_often_a_rule_is_cheaper(verification: Verification) -> None:
-    seed, ours = (verification.rate(rule) for rule in RULES)
+    guide, ours = (verification.rate(rule) for rule in RULES)
     assert (ours.wins, ours.n, ours.groups) == (20, 20, 20)
     assert ours.low == pytest.approx(0.8389, abs=1e-4) and ours.high == 1
-    assert seed.n == 40 and seed.groups == 20 and 0 < seed.wins < 20
-    assert seed.low is not None and seed.high is not None and seed.low < seed.wins / 40 < seed.high
-    both = rate_of([verification, verification], "seed")
-    assert (both.wins, both.n, both.groups) == (2 * seed.wins, 80, 40)
-    tie = _verification(_trial("ours", 0, 0, 1.0, 1.0), _trial("ours", 0, 1, 1.0, 1.5)).rate("ours")
+    assert guide.n == 40 and guide.groups == 20 and 0 < guide.wins < 20
+    assert guide.low is not None and guide.high is not None and guide.low < guide.wins / 40 < guide.high
+    assert verification.rate("seed") == guide
+    with pytest.raises(InputError, match='expected `rule` to be "guide" or "ours", got \'mine\''):
+        verification.rate("mine")
+    both = rate_of([verification, verification], "guide")
+    assert (both.wins, both.n, both.groups) == (2 * guide.wins, 80, 40)
+    tie = verification_of(trial_of("ours", 0, 0, 1.0, 1.0), trial_of("ours", 0, 1, 1.0, 1.5)).rate("ours")
     assert (tie.wins, tie.n) == (1, 2)
-    none = _verification().rate("ours")
+    none = verification_of().rate("ours")
     assert (none.wins, none.n, none.low) == (0, 0, None)
 
 
-def test_the_lines_fit_and_say_it_plainly(verification: Verification) -> None:
-    lines = verification_lines(verification)
-    assert all(len(line) <= 80 for line in lines if "compressor = " not in line)
-    text = "\n".join(lines)
-    for said in (
-        "TESTED BY DELETION: agent, 20 contexts, 8 random draws each",
-        "refuted*: not distinguishable from random",
-        "ours: 20 of 20 trials (100% [84%, 100%]); 1 of 1 insights held",
-        "layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",
-        "return: whole 3.500, suggested 2.500, random 1.500 (8 goals)",
-        "better than random by +1.000 [+1.000, +1.000]\n   held",
-        "refuted: not distinguishable from random",
-    ):
-        assert said in text
-    assert "ours: no trials" in "\n".join(verification_lines(_verification()))
-
-
-def test_where_nothing_is_dropped_there_is_no_trial() -> None:
+def test_where_nothing_is_dropped_there_is_notrial_of() -> None:
     left_out = LeftOut()
     assert [left_out.notes(2, "ours", kept, 9) for kept in (9, 5, 0, 9)] == [True, False, True, True]
     assert left_out.lines(6) == (
@@ -160,3 +121,18 @@ def test_patterns_keep_what_their_compressors_keep() -> None:
     found = by_share(row, 0.0, 0.8, stays)
     assert found.pattern == "sparse" and int(found.kept.sum()) == coverage(row, 0.8).top == 3
     assert by_share(row, 9.0, 0.7, stays).pattern == "sinks" and not by_share(row, 9.0, 0.7, stays).kept.any()
+
+
+def test_a_table_of_insights_and_an_answer_first(verification: Verification) -> None:
+    assert [(row["layer"], row["rule"], row["verdict"]) for row in verification.rows] == [
+        (0, RULES[0], "refuted: not distinguishable from random"),
+        (0, RULES[1], "held"),
+        (1, RULES[0], "refuted: random is better"),
+    ]
+    assert {*verification.columns} <= {*verification.rows[0]}
+    lines = repr(verification).splitlines()
+    assert len(lines) <= 4 and lines[0].startswith("Verification: 1 of 3 insights held; agent, 20 samples, 8 random")
+    assert lines[2] == "  ours: 1 of 1 insights held; cheaper than random in 20 of 20 trials"
+    assert verification.to_csv().count("\n") == 4
+    assert "<caption>1 of 3 insights held" in verification._repr_html_()
+    assert repr(verification_of()).endswith("ours: no trials")

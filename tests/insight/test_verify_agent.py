@@ -7,54 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 import keepmap
 from keepmap.agents.acting.agent import Agent, load_agent
-from keepmap.agents.acting.context import Context
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.history import History
 from keepmap.errors import InputError
 from keepmap.insight import verify_agent as deletion_agent
-from keepmap.insight.deletion_control import NewestAndRandom
-from keepmap.insight.deletions import at_random, by_pattern
-from keepmap.insight.suggestion import for_agent
-from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, verdicts
+from keepmap.insight.agent_subject import AgentSubject
+from keepmap.insight.deletions import NewestAndRandom, at_random, by_pattern
+from keepmap.insight.guide import GuideInsight, guide_insight
+from keepmap.insight.subjects import subject_of
+from keepmap.insight.verdicts import verdicts
 from keepmap.insight.verification import ALIKE, HELD, Trial, Verification
 from keepmap.insight.verify_agent import costs_of, verify_agent
 from keepmap.printing.verification import verification_lines
 from tests.agents.checkpoint_folders import write_agent
-
-N = 12
-
-
-def _contexts(count: int, seed: int = 0, n: int = N) -> list[Context]:
-    """Random walks through a 3x3 room, of n transitions."""
-    rng = np.random.default_rng(seed)
-
-    def drawn(most: int, *shape: int) -> Tensor:
-        return torch.from_numpy(rng.integers(most, size=shape))
-
-    found = []
-    for _ in range(count):
-        cells = drawn(3, 1, n + 1, 2)
-        first = int(drawn(50, 1))
-        history = History(
-            states=cells[:, :-1],
-            actions=drawn(5, 1, n),
-            rewards=drawn(2, 1, n).float(),
-            next_states=cells[:, 1:],
-            times=first + torch.arange(n)[None],
-            valid=torch.ones(1, n, dtype=torch.bool),
-        )
-        now = torch.tensor([first + n])
-        found.append(
-            Context(
-                history, cells[:, -1], now, action=int(drawn(5, 1)), goal=(len(found), 0), learner=0, step=first + n
-            )
-        )
-    return found
+from tests.insight.walks import N, walks
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +48,7 @@ def recent_agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
 
 
 def test_costs_are_those_of_a_history_shortened_by_hand(agent: Agent) -> None:
-    (context,) = _contexts(1)
+    (context,) = walks(1)
     history, now = context.history, context.history.times[:, -1] + 1
     whole = decide(agent.model, history, context.query_states, now).detach().log_softmax(1)
     generator = torch.Generator().manual_seed(0)
@@ -94,10 +64,10 @@ def test_costs_are_those_of_a_history_shortened_by_hand(agent: Agent) -> None:
 
 
 def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent) -> None:
-    contexts = _contexts(24)
+    contexts = walks(24)
     profile = keepmap.profile_attention(recent_agent, (contexts[0].history, contexts[0].query_states))
     for head in range(2):
-        row, _, _ = attention_rows(profile, 0, [head])
+        row, _, _ = subject_of(profile).row(profile, 0, [head])
         assert float(row[-3:].sum() / row.sum()) > 0.98
     assert {one.pattern for one in verdicts(profile, share=0.97)} == {"recency"}
     found = verify_agent(recent_agent, contexts, share=0.97, episodes=0)
@@ -116,21 +86,33 @@ def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent
         cost, random = (
             {name: float(values[part].mean()) for name, values in costs.items()} for part in (slice(1), slice(1, None))
         )
-        trials.append(Trial(0, sample, sample, "ours", "uniform", 2, 11, cost, random))
+        trials.append(
+            Trial(
+                layer=0,
+                sample=sample,
+                group=sample,
+                rule="ours",
+                pattern="uniform",
+                kept=2,
+                of=11,
+                cost=cost,
+                random=random,
+            )
+        )
     (spread,) = replace(found, trials=tuple(trials)).insights
     assert spread.word != HELD
 
 
 @pytest.fixture(scope="module")
 def verification(agent: Agent) -> Verification:
-    return verify_agent(agent, _contexts(4), draws=3, episodes=2)
+    return verify_agent(agent, walks(4), draws=3, episodes=2)
 
 
 def test_every_layer_and_sample_has_its_trials(agent: Agent, verification: Verification) -> None:
     assert (verification.host, verification.costs) == ("agent", ("kl", "log_likelihood"))
     assert all(0 < one.kept < one.of == N - 1 for one in verification.trials)
-    assert {(one.layer, one.rule) for one in verification.trials} >= {(0, "seed"), (1, "seed")}
-    assert {one.rule for one in verification.compared} == {"seed", "ours"}
+    assert {(one.layer, one.rule) for one in verification.trials} >= {(0, "guide"), (1, "guide")}
+    assert {one.rule for one in verification.compared} == {"guide", "ours"}
     for one in verification.compared:
         assert one.n == len(agent.held_out) == 3 and one.saved == pytest.approx(one.suggested - one.random)
     lines = verification_lines(verification)
@@ -140,29 +122,27 @@ def test_every_layer_and_sample_has_its_trials(agent: Agent, verification: Verif
 
 def test_the_same_seed_gives_the_same(agent: Agent, verification: Verification) -> None:
     told = list[float]()
-    again = verify_agent(agent, _contexts(4), draws=3, episodes=2, tell=told.append)
+    again = verify_agent(agent, walks(4), draws=3, episodes=2, progress=told.append)
     assert again == verification and told == sorted(told) and told[-1] == 1
-    other = verify_agent(agent, _contexts(4), draws=3, episodes=0, seed=1)
+    other = verify_agent(agent, walks(4), draws=3, episodes=0, seed=1)
     assert [one.cost for one in other.trials] == [one.cost for one in verification.trials]
     assert [one.random for one in other.trials] != [one.random for one in verification.trials]
 
 
 def test_where_nothing_can_be_dropped_it_says_so(agent: Agent, tmp_path: Path) -> None:
-    short = verify_agent(agent, _contexts(2, n=3), share=0.979, episodes=0)
+    short = verify_agent(agent, walks(2, n=3), share=0.979, episodes=0)
     assert not short.trials and not short.insights
-    assert "layer 0, seed: no trial in 2 of 2 samples: nothing is dropped" in short.skipped
+    assert "layer 0, guide: no trial in 2 of 2 samples: nothing is dropped" in short.skipped
     everyone = load_agent(write_agent(tmp_path / "run", split="all"))
-    found = verify_agent(everyone, _contexts(2), episodes=1)
+    found = verify_agent(everyone, walks(2), episodes=1)
     assert "returns: the agent has no held-out goals to play" in found.skipped and not found.compared
     small = load_agent(write_agent(tmp_path / "small", split="0/3", n_transit=10))
-    assert (
-        "returns, seed: 10 of 10 are kept: nothing is dropped" in verify_agent(small, _contexts(2), episodes=1).skipped
-    )
+    assert "returns, guide: 10 of 10 are kept: nothing is dropped" in verify_agent(small, walks(2), episodes=1).skipped
 
 
 def test_one_context_refutes_and_none_is_an_error(agent: Agent) -> None:
-    assert {one.word for one in verify_agent(agent, _contexts(1), episodes=0).insights} == {ALIKE}
-    with pytest.raises(InputError, match="no contexts"):
+    assert {one.word for one in verify_agent(agent, walks(1), episodes=0).insights} == {ALIKE}
+    with pytest.raises(InputError, match="one or more, got none"):
         verify_agent(agent, [])
 
 
@@ -173,12 +153,12 @@ def test_a_higher_return_than_the_controls_is_better(agent: Agent, monkeypatch: 
         return np.full(3, by_arm.get(type(compressor), 5.0)) + np.arange(3)
 
     monkeypatch.setattr(deletion_agent, "_returns", played)
-    for one in verify_agent(agent, _contexts(2), draws=1, episodes=1).compared:
+    for one in verify_agent(agent, walks(2), draws=1, episodes=1).compared:
         assert (one.whole, one.suggested, one.random, one.saved, one.word) == (10.0, 6.0, 2.0, 4.0, HELD)
 
 
 def test_the_control_keeps_the_newest_and_draws_the_others() -> None:
-    history = _contexts(1)[0].history
+    history = walks(1)[0].history
     drawn = [NewestAndRandom(4, seed).select(history) for seed in range(40)]
     assert all(one.mask.all() and one.indices.shape == (1, 4) and int(one.indices[0, -1]) == N - 1 for one in drawn)
     counts = torch.cat([one.indices[0, :-1] for one in drawn]).bincount(minlength=N)
@@ -194,7 +174,7 @@ def test_random_is_the_mean_of_the_draws(agent: Agent, monkeypatch) -> None:
         return asked[-1]
 
     monkeypatch.setattr(deletion_agent, "costs_of", noted)
-    found = verify_agent(agent, _contexts(1), draws=3, episodes=0, seed=4)
+    found = verify_agent(agent, walks(1), draws=3, episodes=0, seed=4)
     (costs,) = asked
     by_trial = costs["kl"].reshape(len(found.trials), 4)
     for trial, (own, *drawn) in zip(found.trials, by_trial, strict=True):
@@ -202,12 +182,12 @@ def test_random_is_the_mean_of_the_draws(agent: Agent, monkeypatch) -> None:
         assert len(set(drawn)) > 1 and trial.random["kl"] == pytest.approx(sum(drawn) / 3)
 
 
-def test_the_seed_s_line_is_that_of_the_last_layer(agent: Agent, monkeypatch) -> None:
+def test_the_guide_s_line_is_that_of_the_last_layer(agent: Agent, monkeypatch) -> None:
     made = iter(["recency", "sparse"])
 
-    def by_layer(statistics: Any) -> SeedInsight:
-        return replace(seed_insight(statistics), made=for_agent(next(made), 2, 10))
+    def by_layer(statistics: Any) -> GuideInsight:
+        return replace(guide_insight(statistics), suggested=AgentSubject().suggestion(next(made), 2, 10))
 
-    monkeypatch.setattr(deletion_agent, "seed_insight", by_layer)
-    found = verify_agent(agent, _contexts(2), draws=1, episodes=1)
-    assert next(one for one in found.compared if one.rule == "seed").made.name == "attention"
+    monkeypatch.setattr(deletion_agent, "guide_insight", by_layer)
+    found = verify_agent(agent, walks(2), draws=1, episodes=1)
+    assert next(one for one in found.compared if one.rule == "guide").suggestion.name == "attention"

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 import keepmap
 from keepmap.errors import InputError
 from keepmap.insight.verification import Verification
-from keepmap.insight.verify_texts import N_SINK, _Text, verify_texts
+from keepmap.insight.verify_texts import N_SINK, ForgetfulText, verify_texts
 from keepmap.kv.eviction.replay import hidden_states_under
 from keepmap.language_model import LanguageModel, load_language_model
 from keepmap.printing.verification import verification_lines
@@ -96,13 +96,13 @@ def test_costs_are_those_of_one_layer_that_forgets(
     language_model: LanguageModel, verification: Verification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, Tensor, dict[str, float]]] = []
-    cost = _Text._cost
+    cost = ForgetfulText.cost
 
-    def noted(self: _Text, layer: int, kept: Tensor) -> dict[str, float]:
+    def noted(self: ForgetfulText, layer: int, kept: Tensor) -> dict[str, float]:
         asked.append((layer, kept, cost(self, layer, kept)))
         return asked[-1][2]
 
-    monkeypatch.setattr(_Text, "_cost", noted)
+    monkeypatch.setattr(ForgetfulText, "cost", noted)
     text, half = tokens(N), N // 2
     again = verify_texts(language_model, [text], draws=2)
     assert again.trials == tuple(one for one in verification.trials if one.sample == 0 and one.rule == "ours") or asked
@@ -130,7 +130,7 @@ def test_costs_are_those_of_one_layer_that_forgets(
 
 def test_the_same_seed_gives_the_same(language_model: LanguageModel, verification: Verification) -> None:
     texts, told = [tokens(N, seed) for seed in range(3)], list[float]()
-    again = verify_texts(language_model, texts, draws=2, tell=told.append)
+    again = verify_texts(language_model, texts, draws=2, progress=told.append)
     assert again == verification
     assert told == sorted(told) and told[-1] == 1
     other = verify_texts(language_model, texts, draws=2, seed=1)
@@ -155,8 +155,8 @@ def test_what_a_layers_own_window_hides_is_not_drawn() -> None:
 
 def test_texts_that_are_too_short() -> None:
     language_model = load_language_model(build("llama"))
-    with pytest.raises(InputError, match="no texts"):
+    with pytest.raises(InputError, match="one or more texts, got none"):
         verify_texts(language_model, [])
-    with pytest.raises(InputError, match="text 1 has 9 tokens; give 14 or more"):
+    with pytest.raises(InputError, match="of 14 tokens or more.* got text 1 of 9"):
         verify_texts(language_model, [tokens(20), tokens(9)])
     assert verify_texts(language_model, [tokens(14)], draws=1).n_samples == 1

@@ -17,6 +17,9 @@ from keepmap.language_model import EMBEDDED
 from keepmap.recipes.tiny import batches, evaluate, loop, recipe, tokenizer
 from keepmap.recipes.tiny.__main__ import main, make
 
+# The one command in miniature goes through all of them, and the model in the package is what they made.
+COVERS = ("keepmap.recipes.tiny.*",)
+
 FOLDER = EMBEDDED["tiny"]
 DOCUMENTS = [[f"Paragraph {k} of document {d} says\nthat nothing follows." for k in range(40)] for d in range(4)]
 # Its words become tokens, so that facts are as short as with the real tokenizer.
@@ -94,7 +97,15 @@ def test_the_streaming_mask():
 
 def test_batches_hold_what_they_claim(bpe):
     stage = recipe.Stage(
-        "all", 1, 8, 256, recipe.Shares(0.25, 0.25, 0.5), (1e-3, 1e-3), facts=4, prose_weight=1.0, stretch=100
+        name="all",
+        steps=1,
+        batch=8,
+        length=256,
+        shares=recipe.Shares(0.25, 0.25, 0.5),
+        rate=(1e-3, 1e-3),
+        facts=4,
+        prose_weight=1.0,
+        stretch=100,
     )
     batch = batches.make_batch(0, stage, 3, bpe, DOCUMENTS)
     again = batches.make_batch(0, stage, 3, bpe, DOCUMENTS)

@@ -28,14 +28,14 @@ def encoder_layers(model: nn.Module, inputs: Any) -> list[AttentionLayer]:
 
     Raises:
         InputError: more than one sequence at a time.
-        ModelError: no attention was called, or one that cannot be done; says which.
+        ModelError: no attention was called, or one that is not supported; says which.
     """
     names = {module: name or "the model" for name, module in model.named_modules()}
-    found: list[AttentionLayer] = []
+    layers: list[AttentionLayer] = []
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert isinstance(module, nn.MultiheadAttention)
-        found.append(_layer(len(found), module, names[module], _named(args, kwargs)))
+        layers.append(_layer(len(layers), module, names[module], _named(args, kwargs)))
 
     with torch.no_grad(), in_eval_mode(model), _without_fast_path():
         handles = [
@@ -48,12 +48,12 @@ def encoder_layers(model: nn.Module, inputs: Any) -> list[AttentionLayer]:
         finally:
             for handle in handles:
                 handle.remove()
-    if not found:
+    if not layers:
         raise ModelError(
             f"nothing was captured: {type(model).__name__} called no nn.MultiheadAttention; a model with an attention "
             "of its own needs a method attention_layers (keepmap.attention.profiling.AttentionSource)"
         )
-    return found
+    return layers
 
 
 def _call(model: nn.Module, inputs: Any) -> None:
@@ -88,15 +88,15 @@ def _named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
 def _layer(index: int, module: nn.MultiheadAttention, name: str, call: dict[str, Any]) -> AttentionLayer:
     query, key = call["query"], call["key"]
     if query is not key:
-        raise ModelError(f"{name} cannot be done: it attends to another sequence; only self-attention has a profile")
+        raise ModelError(f"{name} is not supported: it attends to another sequence; only self-attention has a profile")
     if module.bias_k is not None or module.add_zero_attn:
-        raise ModelError(f"{name} cannot be done: it adds a position of its own (add_bias_kv or add_zero_attn)")
+        raise ModelError(f"{name} is not supported: it adds a position of its own (add_bias_kv or add_zero_attn)")
     if query.is_nested:
-        raise ModelError(f"{name} cannot be done: it was given a nested tensor; give one sequence and its mask")
+        raise ModelError(f"{name} is not supported: it was given a nested tensor; give one sequence and its mask")
     if query.ndim == 3:
         batch = query.shape[0 if module.batch_first else 1]
         if batch != 1:
-            raise InputError(f"{batch} sequences were given at once; profile one at a time, as a batch of 1")
+            raise InputError(f"expected one sequence, as a batch of 1, got {batch} at once")
         query = query[0] if module.batch_first else query[:, 0]
     n = query.shape[0]
     queries, keys = _projected(module, query)
@@ -140,7 +140,7 @@ def _padding(mask: Tensor | None, n: int, name: str) -> Bool[Tensor, " N"]:
     elif bool(((flat == 0) | (flat == float("-inf"))).all()):
         real = flat == 0
     else:
-        raise ModelError(f"{name} cannot be done: its key_padding_mask adds numbers other than 0 and -inf")
+        raise ModelError(f"{name} is not supported: its key_padding_mask adds numbers other than 0 and -inf")
     if not bool(real.any()):
         raise InputError("the key_padding_mask hides every position; leave one or more")
     return real

@@ -79,7 +79,7 @@ def run(model: nn.Module, body: nn.Module, input_ids: Int[Tensor, " N"], attend:
             _active.reset(token)
     if not state.calls:
         raise ModelError(
-            f"{type(model).__name__} cannot be done: its attention does not go through transformers.AttentionInterface"
+            f"{type(model).__name__} is not supported: its attention bypasses transformers.AttentionInterface"
         )
     return output.last_hidden_state[0]
 
@@ -101,14 +101,14 @@ def _attention(
     if state is None:
         raise RuntimeError(f'the "{NAME}" attention works inside keepmap only')
     if module not in state.inputs:
-        raise ModelError(f"{name} cannot be done: its input could not be read")
+        raise ModelError(f"{name} is not supported: its input could not be read")
     if attention_mask is None or attention_mask.dtype != torch.int64:
-        raise ModelError(f"{name} cannot be done: it builds its attention mask by itself")
+        raise ModelError(f"{name} is not supported: it builds its attention mask by itself")
     layer = getattr(module, "layer_idx", None)
     if not isinstance(layer, int) or query.shape[0] != 1 or query.shape[2] != key.shape[2]:
-        raise ModelError(f"{name} cannot be done: it is no causal self-attention over one text")
+        raise ModelError(f"{name} is not supported: it is no causal self-attention over one text")
     if query.shape[1] % key.shape[1] or query.shape[3] != key.shape[3]:
-        raise ModelError(f"{name} cannot be done: its query and KV heads do not pair up")
+        raise ModelError(f"{name} is not supported: its query and KV heads do not pair up")
     hidden_states, rotary = state.inputs.pop(module)
     state.calls += 1
     call = LayerCall(
@@ -165,7 +165,7 @@ def _sees_from(
     middle = (low + query) // 2
     one_interval = visible(low) & visible(query) & visible(middle) & ~visible(low - 1) & ~visible(query + 1)
     if q_length != kv_length or q_offset or kv_offset or attention_mask is not None or not bool(one_interval.all()):
-        raise ModelError("this model cannot be done: what a query may see is not an interval that ends at the query")
+        raise ModelError("this model is not supported: what a query may see is not an interval that ends at the query")
     return low[None, None, :, None]
 
 
@@ -177,16 +177,26 @@ def _implementation(model: nn.Module) -> Iterator[None]:
     AttentionInterface.register(NAME, _attention)
     AttentionMaskInterface.register(NAME, _sees_from)
     configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-    # The public setter would pass the change on to sub-configs, and lose what they had.
-    choice = "_attn_implementation_internal"
-    before = [(config, getattr(config, choice)) for config in configs.values() if hasattr(config, choice)]
+    before = [(config, _swap_attention(config, NAME)) for config in configs.values()]
     try:
-        for config, _ in before:
-            setattr(config, choice, NAME)
         yield
     finally:
         for config, implementation in before:
-            setattr(config, choice, implementation)
+            _swap_attention(config, implementation)
+
+
+def _swap_attention(config: object, implementation: str | None) -> str | None:
+    """Let a config name another attention for its own modules alone; returns the one that it named.
+
+    The one tie to a private name of transformers (tried with 5.2, 5.23 and 5.24): the public setter would pass
+    the change on to sub-configs and lose what they had. A config without it, of a part that is no model of
+    transformers, stays as it is.
+    """
+    private = "_attn_implementation_internal"
+    before: str | None = getattr(config, private, None)
+    if hasattr(config, private):
+        setattr(config, private, implementation)
+    return before
 
 
 @contextmanager

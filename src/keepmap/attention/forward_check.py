@@ -38,25 +38,26 @@ def check_forward(language_model: LanguageModel, attend: Attend) -> None:
     layers: list[int] = []
     heads: set[int] = set()
 
-    def noted(call: LayerCall) -> Tensor:
+    def note_and_attend(call: LayerCall) -> Tensor:
         layers.append(call.layer)
         heads.add(call.keys.shape[0])
         return attend(call)
 
-    ours = language_model.head(run(model, language_model.body, input_ids, noted))
+    logits = language_model.head(run(model, language_model.body, input_ids, note_and_attend))
     if sorted(layers) != list(range(language_model.n_layers)):
         raise ModelError(
-            f"{name} cannot be done: {len(layers)} of its {language_model.n_layers} layers have an attention we reach"
+            f"{name} is not supported: keepmap reaches the attention of {len(layers)} of its {language_model.n_layers} "
+            "layers"
         )
     if heads != {language_model.n_kv_heads}:
         raise ModelError(
-            f"{name} cannot be done: its config says {language_model.n_kv_heads} KV heads per layer, its layers have "
+            f"{name} is not supported: its config says {language_model.n_kv_heads} KV heads per layer, its layers have "
             f"{' and '.join(map(str, sorted(heads)))}"
         )
-    difference = float((ours - own).double().abs().mean())
+    difference = float((logits - own).double().abs().mean())
     spread = float(own.double().std())
     if difference > _TOLERANCE[own.dtype] * spread:
         raise ModelError(
-            f"{name} cannot be done: without eviction its logits are off by {difference / spread:.1%} of their spread"
+            f"{name} is not supported: without eviction its logits are off by {difference / spread:.1%} of their spread"
         )
     _checked.setdefault(model, set()).add(attend)

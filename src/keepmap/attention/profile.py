@@ -5,7 +5,7 @@ L layers · H query heads · Q queries whose rows are kept · N positions.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -98,8 +98,8 @@ class AttentionProfile:
         return self.entropy.exp()
 
     @property
-    def said(self) -> str:
-        """Which queries were measured, in words: part of every output."""
+    def scope(self) -> str:
+        """Which queries were measured, as a phrase ("all 384 queries"): part of every output."""
         return str(self.info.get("measured", f"{len(self.measured)} of {self.shape[2]} queries"))
 
     def map(self, layer: int, head: int, size: int = 512) -> AttentionMap:
@@ -111,7 +111,7 @@ class AttentionProfile:
             InputError: a layer or head that was not profiled, a size below 1, or a loaded profile.
         """
         if size < 1:
-            raise InputError(f"a map of {size} x {size} cells was asked for; ask for 1 or more")
+            raise InputError(f"expected `size` to be 1 or more, got {size}")
         index, at = self._index("layer", layer, self.layers), self._index("head", head, self.heads)
         return attention_map(self._captured("map")[index].with_heads(torch.tensor([at])), size)
 
@@ -133,8 +133,8 @@ class AttentionProfile:
             [mass_in(layer, self.log_sum_exp[at], self.measured, positions) for at, layer in enumerate(captured)]
         )
 
-    def seed_statistics(self, layer: int) -> dict[str, float]:
-        """The five figures of the last query as the seed defines them: mean over heads, context without the query.
+    def guide_statistics(self, layer: int) -> dict[str, float]:
+        """The five figures of the last query as the guide defines them: mean over heads, context without the query.
 
         Keys: mean, std, max_position, recent_distant_ratio, entropy. The entropy is -sum p ln(p + 1e-10) over the
         context only, in nats, without dividing by its mass; the ratio's denominator has 1e-10 added.
@@ -145,10 +145,10 @@ class AttentionProfile:
         index, n = self._index("layer", layer, self.layers), self.shape[2]
         found = (self.queries == n - 1).nonzero()
         if not len(found):
-            raise InputError(f"the seed's statistics are of query {n - 1}, whose row is not here; profile it too")
+            raise InputError(f"the guide's statistics are of query {n - 1}, whose row is not here; profile it too")
         if len(self.heads) != self.info.get("n_heads", len(self.heads)):
             raise InputError(
-                f"the seed's statistics are over all heads, {len(self.heads)} were profiled; leave heads out"
+                f"the guide's statistics are over all heads, {len(self.heads)} were profiled; leave heads out"
             )
         context = self.rows[index, :, int(found[0]), : n - 1].double().mean(dim=0)
         quarter = max(1, (n - 1) // 4)
@@ -161,13 +161,17 @@ class AttentionProfile:
             "entropy": float(-(context * (context + 1e-10).log()).sum()),
         }
 
+    def seed_statistics(self, layer: int) -> dict[str, float]:
+        """The old name of `guide_statistics`."""
+        return self.guide_statistics(layer)
+
     def save(self, path: str | Path) -> None:
         """Write the profile as one safetensors file, whole or not at all; without the captured queries and keys.
 
         Raises:
             OutputError: the path cannot be written.
         """
-        write(self, Path(path))
+        write({part.name: getattr(self, part.name) for part in fields(self)}, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> "AttentionProfile":
@@ -186,7 +190,7 @@ class AttentionProfile:
         last = self.measured[-1]
         return (
             f"AttentionProfile({self.info.get('model', 'unnamed')}: {layers} layers x {heads} heads x {n} positions, "
-            f"{self.said}; at query {int(last)}: entropy {float(self.entropy[..., last].mean()):.3g} nats "
+            f"{self.scope}; at query {int(last)}: entropy {float(self.entropy[..., last].mean()):.3g} nats "
             f"({float(self.normalised_entropy[..., last].mean()):.2f} of ln n), "
             f"effective positions {float(self.effective_positions[..., last].mean()):.3g}, "
             f"mass in {self.n_sink} sinks {float(self.sink_mass[..., last].mean()):.1%}, "
@@ -197,7 +201,7 @@ class AttentionProfile:
         """For notebooks: `repr`, and of the last measured query a row per layer and pictures of layers x heads."""
         last = self.measured[-1]
         per_query = (self.entropy, self.normalised_entropy, self.effective_positions, self.sink_mass, self.window_mass)
-        columns = [one[..., last].double().numpy() for one in per_query]
+        columns = [values[..., last].double().numpy() for values in per_query]
         head = (
             "layer",
             "entropy (nats)",
@@ -206,7 +210,9 @@ class AttentionProfile:
             "mass in sinks",
             f"in the last {self.window}",
         )
-        rows = [(str(at), *(number(float(one[row].mean())) for one in columns)) for row, at in enumerate(self.layers)]
+        rows = [
+            (str(at), *(number(float(column[row].mean())) for column in columns)) for row, at in enumerate(self.layers)
+        ]
         of = "a row per layer, a column per head"
         pictures = [
             strip(columns[1], f"entropy / ln n: {of}", square=True),
@@ -214,11 +220,11 @@ class AttentionProfile:
         ]
         return card(f"{self!r}; below, means over heads", head, rows, pictures)
 
-    def _index(self, what: str, asked: int, known: tuple[int, ...]) -> int:
-        if asked not in known:
+    def _index(self, what: str, index: int, known: tuple[int, ...]) -> int:
+        if index not in known:
             has = ", ".join(map(str, known)) if len(known) < 9 else f"{known[0]}..{known[-1]}"
-            raise InputError(f"{what} {asked} was asked for, the profile has {what}s {has}; use one of those")
-        return known.index(asked)
+            raise InputError(f"expected `{what}` to be one that was profiled, {has}, got {index}")
+        return known.index(index)
 
     def _captured(self, what: str) -> tuple[AttentionLayer, ...]:
         if self.captured is None:
@@ -234,12 +240,12 @@ class AttentionProfile:
         if positions.dtype == torch.bool and len(positions) == n:
             return positions.nonzero()[:, 0]
         if len(positions) and (positions.is_floating_point() or positions.dtype == torch.bool):
-            raise InputError(f"positions must be integers, or a mask of {n}, got {positions.dtype} of {len(positions)}")
+            raise InputError(
+                f"expected positions, integers or a mask of {n}, got {positions.dtype} of {len(positions)}"
+            )
         positions = positions.long().unique()
         if len(positions) and not 0 <= int(positions[0]) <= int(positions[-1]) < n:
-            raise InputError(
-                f"positions {int(positions[0])}..{int(positions[-1])} were asked for, the profile has 0..{n - 1}"
-            )
+            raise InputError(f"expected positions in 0..{n - 1}, got {int(positions[0])}..{int(positions[-1])}")
         return positions
 
     def _kept(self, at: int, layer: AttentionLayer, keep_map: KeepMap) -> Float[Tensor, "H N"]:

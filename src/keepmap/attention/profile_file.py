@@ -1,9 +1,10 @@
 """An AttentionProfile as one safetensors file with JSON in its header."""
 
 import json
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -13,32 +14,28 @@ from keepmap.attention.landmarks import Landmarks
 from keepmap.core.files import in_one_order, written_whole
 from keepmap.errors import InputError
 
-if TYPE_CHECKING:
-    from keepmap.attention.profile import AttentionProfile
-
 __all__ = ["read", "write"]
 
 FORMAT = "keepmap-attention/1"
 _ABOUT = ("layers", "heads", "kv_heads", "n_sink", "window", "info", "labels")
 
 
-def write(profile: "AttentionProfile", path: Path) -> None:
-    """Write everything but what was captured, whole or not at all.
+def write(parts: Mapping[str, Any], path: Path) -> None:
+    """Write the parts of a profile by name, all but the captured queries and keys, whole or not at all.
 
     Raises:
         OutputError: the path cannot be written.
     """
-    values = {part.name: getattr(profile, part.name) for part in fields(profile)}
-    tensors = {name: value.clone() for name, value in values.items() if isinstance(value, Tensor)}
-    about = {name: values[name] for name in _ABOUT} | {"info": dict(profile.info)}
-    about["landmarks"] = None if profile.landmarks is None else asdict(profile.landmarks)
+    tensors = {name: value.clone() for name, value in parts.items() if isinstance(value, Tensor)}
+    about = {name: parts[name] for name in _ABOUT} | {"info": dict(parts["info"])}
+    about["landmarks"] = None if parts["landmarks"] is None else asdict(parts["landmarks"])
     metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}
     with written_whole(path) as temporary:
         temporary.write_bytes(in_one_order(save(tensors, metadata=metadata)))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The parts of a profile that `write` wrote.
+    """The parts of a profile that `write` wrote, by name.
 
     Raises:
         InputError: no such file, or not a profile.

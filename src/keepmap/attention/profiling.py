@@ -1,9 +1,9 @@
 """Make an AttentionProfile: of a language model, of an agent, of a model of nn.MultiheadAttention."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -22,7 +22,7 @@ from keepmap.attention.statistics import LayerStatistics, attend, layer_statisti
 from keepmap.attention.text import as_tokens
 from keepmap.core.arguments import as_integer
 from keepmap.core.keep_map import KeepMap
-from keepmap.core.progress import Progress
+from keepmap.core.progress import Progress, part_of
 from keepmap.errors import InputError, ModelError, kind_of
 from keepmap.language_model import LanguageModel, as_language_model
 
@@ -46,7 +46,7 @@ class KnowsLandmarks(Protocol):
     """A source whose positions have episodes and rewards."""
 
     def landmarks(self, inputs: Any) -> Landmarks:
-        """Those of the same positions."""
+        """Episodes, steps and rewards of the same positions."""
         ...
 
 
@@ -78,7 +78,7 @@ def profile_attention(
         inputs: for a language model a string, the tokens of one text, or what its tokenizer gives; for an agent its
             history of one row, or (history, query_states [1, S]); for a module what it is called with, one sequence at
             a time. Padding is left out.
-        layers, heads: which ones, all by default. The pass ends after the last layer that was asked for.
+        layers, heads: which ones, all by default. The pass ends after the last of these layers.
         queries: which rows are measured: "all", "last", a number of rows to sample, or positions.
         keep_map: profile the model as it is under this eviction (`evict(...).keep_map` of the same text).
         n_sink, window: what the profile counts as sinks and as window.
@@ -94,26 +94,26 @@ def profile_attention(
     transformers = sys.modules.get("transformers")
     if isinstance(model, str | Path) or (transformers is not None and isinstance(model, transformers.PreTrainedModel)):
         model = as_language_model(model)
-    asked = _Asked(layers, heads, queries, n_sink, window, seed, hold, progress)
+    request = _Request(layers, heads, queries, n_sink, window, seed, hold, progress)
     if isinstance(model, LanguageModel):
-        return _of_text(model, inputs, keep_map, asked)
+        return _of_text(model, inputs, keep_map, request)
     if keep_map is not None:
-        raise InputError("a keep_map is for language models; shorten an agent's history by its compressor instead")
+        raise InputError("`keep_map` is for language models; shorten an agent's history by its compressor instead")
     if isinstance(model, AttentionSource):
         name = str(getattr(model, "name", type(model).__name__))
         landmarks = model.landmarks(inputs) if isinstance(model, KnowsLandmarks) else None
-        return _of_layers(list(model.attention_layers(inputs)), name, asked, landmarks)
+        return _of_layers(list(model.attention_layers(inputs)), name, request, landmarks)
     if isinstance(model, nn.Module):
-        return _of_layers(encoder_layers(model, inputs), type(model).__name__, asked)
+        return _of_layers(encoder_layers(model, inputs), type(model).__name__, request)
     raise InputError(f"expected `model` to be a language model, an agent or an nn.Module, got {kind_of(model)}")
 
 
 class _Enough(Exception):
-    """Every layer that was asked for is done."""
+    """Ends the pass: every requested layer is measured."""
 
 
-class _Asked:
-    """What was asked for, and what of it is found."""
+class _Request:
+    """Which layers, heads and queries to measure, and the statistics of the layers that are measured so far."""
 
     def __init__(
         self,
@@ -128,13 +128,13 @@ class _Asked:
     ) -> None:
         self._layers, self._heads, self._queries = layers, heads, queries
         self.n_sink, self.window, self._seed, self._hold, self._progress = n_sink, window, seed, hold, progress
-        self.found: dict[int, tuple[LayerStatistics, AttentionLayer]] = {}
+        self.done: dict[int, tuple[LayerStatistics, AttentionLayer]] = {}
 
     def settle(self, n: int, n_layers: int, n_heads: int) -> None:
-        """Make it definite.
+        """Resolve the request against a context of `n` positions and a model of these sizes.
 
         Raises:
-            InputError: it is out of range.
+            InputError: a layer, head or query that is not there.
         """
         require_some_context(n)
         self.layers = indices("layer", self._layers, n_layers)
@@ -144,7 +144,7 @@ class _Asked:
 
     @property
     def whole(self) -> bool:
-        """Whether all heads and all queries are asked for."""
+        """Whether all heads and all queries are measured."""
         return len(self.heads) == self.n_heads and len(self.rows.measured) == self.n
 
     def measure(self, layer: AttentionLayer, values: Tensor | None = None) -> Tensor | None:
@@ -158,14 +158,15 @@ class _Asked:
             n_sink=self.n_sink,
             window=self.window,
             values=values,
-            progress=self._share(len(self.found)),
+            progress=self._share(len(self.done)),
         )
-        self.found[layer.layer] = (statistics, layer)
+        self.done[layer.layer] = (statistics, layer)
         return out
 
-    def _share(self, done: int) -> Callable[[float], None] | None:
-        told = self._progress
-        return None if told is None else lambda share: told((done + share) / len(self.layers))
+    def _share(self, done: int) -> Progress | None:
+        if self._progress is None:
+            return None
+        return part_of(self._progress, done, len(self.layers))
 
     def profile(
         self,
@@ -174,9 +175,12 @@ class _Asked:
         labels: tuple[str, ...] | None = None,
         landmarks: Landmarks | None = None,
     ) -> AttentionProfile:
-        """Everything that was found."""
-        found = [self.found[layer] for layer in self.layers]
-        stacked = {name: torch.stack([getattr(part, name) for part, _ in found]) for name in vars(found[0][0])}
+        """The profile of the requested layers."""
+        measured = [self.done[layer] for layer in self.layers]
+        stacked = {
+            field.name: torch.stack([getattr(part, field.name) for part, _ in measured])
+            for field in fields(LayerStatistics)
+        }
         return AttentionProfile(
             **stacked,
             queries=self.rows.kept,
@@ -186,37 +190,41 @@ class _Asked:
             kv_heads=tuple(head // group for head in self.heads),
             n_sink=self.n_sink,
             window=self.window,
-            info=info | {"measured": self.rows.said, "n_layers": self.n_layers, "n_heads": self.n_heads},
+            info=info | {"measured": self.rows.scope, "n_layers": self.n_layers, "n_heads": self.n_heads},
             labels=labels,
             landmarks=landmarks,
-            captured=tuple(layer for _, layer in found) if self._hold else None,
+            captured=tuple(layer for _, layer in measured) if self._hold else None,
         )
 
 
 def _of_layers(
-    layers: list[AttentionLayer], name: str, asked: _Asked, landmarks: Landmarks | None = None
+    layers: list[AttentionLayer], name: str, request: _Request, landmarks: Landmarks | None = None
 ) -> AttentionProfile:
     shapes = {(layer.n, layer.n_heads, layer.n_kv_heads) for layer in layers}
     if not layers:
         raise ModelError(f"nothing was captured: {name} has no attention")
     if len(shapes) != 1:
-        raise ModelError(f"{name} cannot be done: its layers differ in positions or heads")
+        raise ModelError(f"{name} is not supported: its layers differ in positions or heads")
     first = layers[0]
-    asked.settle(first.n, len(layers), first.n_heads)
-    for index in asked.layers:
-        asked.measure(layers[index])
+    request.settle(first.n, len(layers), first.n_heads)
+    for index in request.layers:
+        request.measure(layers[index])
     labels = None if landmarks is None else landmarks.labels
-    return asked.profile(first.group, {"model": name}, labels, landmarks)
+    return request.profile(first.group, {"model": name}, labels, landmarks)
 
 
-def _of_text(language_model: LanguageModel, inputs: Any, keep_map: KeepMap | None, asked: _Asked) -> AttentionProfile:
+def _of_text(
+    language_model: LanguageModel, inputs: Any, keep_map: KeepMap | None, request: _Request
+) -> AttentionProfile:
     tokens = as_tokens(language_model, inputs)
     shape = (language_model.n_layers, language_model.n_kv_heads, len(tokens))
-    asked.settle(len(tokens), language_model.n_layers, language_model.n_heads)
+    request.settle(len(tokens), language_model.n_layers, language_model.n_heads)
+    if keep_map is not None and not isinstance(keep_map, KeepMap):
+        raise InputError(f"expected `keep_map` to be a KeepMap, got {kind_of(keep_map)}")
     if keep_map is not None and keep_map.shape != shape:
         raise InputError(
-            f"a keep_map of shape {keep_map.shape} was given for a text and a model of {shape}; make it by "
-            "keepmap.evict from the same text"
+            f"expected `keep_map` to be of the shape {shape}, got {keep_map.shape}; make it by keepmap.evict from the "
+            "same text"
         )
     check_forward(language_model, _attend_fully)
 
@@ -224,10 +232,10 @@ def _of_text(language_model: LanguageModel, inputs: Any, keep_map: KeepMap | Non
         layer = _layer_of(call)
         if keep_map is not None:
             layer = replace(layer, expires=keep_map.expires[call.layer].to(call.keys.device))
-        if call.layer not in asked.layers:
+        if call.layer not in request.layers:
             return attend(layer, call.values)
-        last = len(asked.found) + 1 == len(asked.layers)
-        out = asked.measure(layer, None if last or not asked.whole else call.values)
+        last = len(request.done) + 1 == len(request.layers)
+        out = request.measure(layer, None if last or not request.whole else call.values)
         if last:
             raise _Enough
         return attend(layer, call.values) if out is None else out
@@ -238,7 +246,7 @@ def _of_text(language_model: LanguageModel, inputs: Any, keep_map: KeepMap | Non
     if keep_map is not None:
         info["evicted_by"] = keep_map.info.get("method", "a KeepMap")
     group = language_model.n_heads // language_model.n_kv_heads
-    return asked.profile(group, info, _labels(language_model, tokens))
+    return request.profile(group, info, _labels(language_model, tokens))
 
 
 def _layer_of(call: LayerCall) -> AttentionLayer:

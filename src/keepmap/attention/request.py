@@ -1,12 +1,14 @@
-"""What was asked of a profile, made definite: layers, heads and query rows."""
+"""Which layers, heads and query rows a profile is of: from what a caller writes to indices."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from keepmap.core.arguments import shown
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["Indices", "Queries", "Rows", "indices", "require_some_context", "rows"]
@@ -20,59 +22,66 @@ Queries = str | int | Iterable[object] | Tensor
 
 @dataclass(frozen=True)
 class Rows:
-    """The queries that are measured, those whose rows are kept, and how to say so."""
+    """Query rows of a context.
+
+    Attributes:
+        measured: ascending, the queries that the statistics are over. kept: those of them whose rows are stored.
+        scope: which ones these are, as a phrase.
+    """
 
     measured: Int[Tensor, " M"]
     kept: Int[Tensor, " Q"]
-    said: str
+    scope: str
 
 
-def indices(what: str, asked: Indices, count: int) -> tuple[int, ...]:
-    """Ascending, each once.
+def indices(what: str, chosen: Indices, count: int) -> tuple[int, ...]:
+    """The chosen layers or heads (`what`) of `count`, ascending, each once.
 
     Raises:
         InputError: none, not an integer, or out of range.
     """
-    if asked is None:
+    if chosen is None:
         return tuple(range(count))
-    wanted = [asked] if isinstance(asked, int) else list(asked)
-    for index in wanted:
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
-            raise InputError(f"{what} {index!r} was asked for, the model has {what}s 0..{count - 1}; use one of those")
-    if not wanted:
-        raise InputError(f"no {what}s were asked for; leave {what}s out for all {count}")
-    return tuple(sorted(set(wanted)))
+    listed = list(chosen) if isinstance(chosen, Iterable) else [chosen]
+    for index in listed:
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < count:
+            raise InputError(f"expected `{what}s` in 0..{count - 1}, which the model has, got {shown(index)}")
+    if not listed:
+        raise InputError(f"expected `{what}s` to name one or more, got none; leave `{what}s` out for all {count}")
+    return tuple(sorted({int(index) for index in listed}))
 
 
-def rows(asked: Queries, n: int, seed: int) -> Rows:
-    """The rows of a context of n positions.
+def rows(queries: Queries, n: int, seed: int) -> Rows:
+    """The rows that `queries` chooses in a context of n positions.
 
     Raises:
         InputError: an unknown word, a position out of range, or fewer than one row or more than n.
     """
-    if isinstance(asked, str):
-        if asked not in ("all", "last"):
-            raise InputError(f'queries "{asked}" were asked for, {did_you_mean(asked, ["all", "last"])}')
+    if isinstance(queries, str):
+        if queries not in ("all", "last"):
+            raise InputError(f'unknown `queries` "{queries}", {did_you_mean(queries, ["all", "last"])}')
         last = torch.tensor([n - 1])
-        return Rows(torch.arange(n), last, f"all {n} queries") if asked == "all" else Rows(last, last, "the last query")
-    if isinstance(asked, int) and not isinstance(asked, bool):
-        if not 1 <= asked <= n:
+        return (
+            Rows(torch.arange(n), last, f"all {n} queries") if queries == "all" else Rows(last, last, "the last query")
+        )
+    if isinstance(queries, int | np.integer) and not isinstance(queries, bool):
+        if not 1 <= queries <= n:
             raise InputError(
-                f'{asked} sampled queries were asked for, the context has {n}; ask for 1..{n}, "all", or a position '
-                "in brackets"
+                f'expected a number of sampled `queries` in 1..{n}, got {queries}; "all" measures all of them, and a '
+                "list is of positions"
             )
         generator = torch.Generator().manual_seed(seed)
-        drawn = torch.randperm(n, generator=generator)[:asked].sort().values
-        return Rows(drawn, drawn, f"{asked} of {n} queries, sampled with seed {seed}")
+        drawn = torch.randperm(n, generator=generator)[: int(queries)].sort().values
+        return Rows(drawn, drawn, f"{queries} of {n} queries, sampled with seed {seed}")
     try:
-        chosen = torch.as_tensor(asked if isinstance(asked, Tensor) else list(asked)).flatten().cpu()  # type: ignore[arg-type]
+        chosen = torch.as_tensor(queries if isinstance(queries, Tensor) else list(queries)).flatten().cpu()  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError):
         chosen = torch.empty(0)
     if not len(chosen) or chosen.is_floating_point() or chosen.dtype == torch.bool:
-        raise InputError(f'queries must be "all", "last", a number of rows or positions, got {asked!r:.80}')
+        raise InputError(f'expected `queries` to be "all", "last", a number of rows or positions, got {queries!r:.80}')
     chosen = chosen.long().unique()
     if int(chosen[0]) < 0 or int(chosen[-1]) >= n:
-        raise InputError(f"queries {chosen.tolist()!r:.60} were asked for, the context has 0..{n - 1}; use those")
+        raise InputError(f"expected `queries` in 0..{n - 1}, got {chosen.tolist()!r:.60}")
     return Rows(chosen, chosen, f"{len(chosen)} chosen of {n} queries")
 
 
@@ -83,4 +92,4 @@ def require_some_context(n: int) -> None:
         InputError: fewer than two positions.
     """
     if n < 2:
-        raise InputError(f"a context of {n} position{'s' * (n != 1)} was given; a profile needs two or more")
+        raise InputError(f"expected a context of two positions or more, got {n}")

@@ -20,7 +20,7 @@ __all__ = ["LayerStatistics", "attend", "layer_statistics"]
 
 @dataclass(frozen=True, eq=False)
 class LayerStatistics:
-    """One layer. Per query means NaN (-1 for positions, 0 for counts) at queries that were not asked for.
+    """One layer. Per query means NaN (-1 for positions, 0 for counts) at queries that are not measured.
 
     With a learned sink, whose share goes to no position, the weights of a row add up to less than 1. `rows`,
     `received`, `mean`, `std`, `maximum` and the masses are the model's weights as they are; the entropy is that of the
@@ -28,7 +28,7 @@ class LayerStatistics:
 
     Attributes:
         n_visible: int64 [H, N], positions that a query sees.
-        received: [H, N], attention that a position receives, per query (of those asked for) that sees it; NaN if none.
+        received: [H, N], attention that a position receives, per measured query that sees it; NaN if none.
         entropy: [H, N], nats. mean, std, maximum: [H, N], over the visible positions. max_position: int64 [H, N].
         recent_distant: [H, N], mean of the last quarter of the visible positions / mean of the first quarter (a
             quarter of n is max(1, n // 4) positions); NaN below two positions.
@@ -36,7 +36,7 @@ class LayerStatistics:
         sink_mass, window_mass: [H, N], attention to the first `n_sink` positions, and to the query and the `window` - 1
             positions before it.
         log_sum_exp: [H, N], of the logits and the learned sink: weight = exp(logit - log_sum_exp).
-        rows: [H, Q, N], the attention of the queries whose rows were asked for; 0 where they do not see.
+        rows: [H, Q, N], the attention of the queries whose rows are kept; 0 where they do not see.
     """
 
     n_visible: Int[Tensor, "H N"]
@@ -56,7 +56,7 @@ class LayerStatistics:
 
 def layer_statistics(
     layer: AttentionLayer,
-    queries: Int[Tensor, " asked"],
+    queries: Int[Tensor, " M"],
     kept_rows: Int[Tensor, " Q"],
     *,
     n_sink: int,
@@ -67,14 +67,14 @@ def layer_statistics(
     """The statistics over `queries` (ascending), the rows of `kept_rows` (some of them), and the layer's output.
 
     Args:
-        values: where they are given, the layer's output for `queries` comes for one more product.
+        values: with these, the layer's output for `queries` comes for one more product.
 
     Raises:
         ModelError: weights that are not finite, or a query that sees nothing.
     """
     heads, n = layer.n_heads, layer.n
     device = layer.queries.device
-    found = _empty(heads, n, len(kept_rows), layer.dtype, device)
+    measured = _empty(heads, n, len(kept_rows), layer.dtype, device)
     received = torch.zeros(heads, n, dtype=torch.float64, device=device)
     seen_by = torch.zeros(heads, n, dtype=torch.int64, device=device)
     out = None if values is None else values.new_zeros(heads, n, values.shape[2])
@@ -86,18 +86,18 @@ def layer_statistics(
         if isinstance(of_rows.stretches, StretchesOfSets):
             seen_by[block.heads, block.inside] += of_rows.stretches.seen_by
         received[block.heads, block.inside] += _column_sums(block)
-        _keep_rows(found.rows, block, kept_rows)
+        _keep_rows(measured.rows, block, kept_rows)
         if out is not None and values is not None:
             out[block.heads, block.index] = _output(block, values)
         if block.kv_head == layer.n_kv_heads - 1:
             for name, value in of_rows.finish(block.columns.start).items():
-                kept = getattr(found, name)
+                kept = getattr(measured, name)
                 kept[:, block.index] = value.to(kept.dtype)
-    _require_sound(layer, found, queries)
+    _require_sound(layer, measured, queries)
     if layer.ends_at_the_query:
         seen_by += seen_by_intervals(layer, queries).to(device)
-    found.received.copy_(torch.where(seen_by > 0, received / seen_by, float("nan")))
-    return LayerStatistics(**{field.name: getattr(found, field.name).cpu() for field in fields(found)}), out
+    measured.received.copy_(torch.where(seen_by > 0, received / seen_by, float("nan")))
+    return LayerStatistics(**{field.name: getattr(measured, field.name).cpu() for field in fields(measured)}), out
 
 
 def attend(layer: AttentionLayer, values: Values, progress: Progress | None = None) -> Float[Tensor, "H N Dv"]:
@@ -110,14 +110,14 @@ def attend(layer: AttentionLayer, values: Values, progress: Progress | None = No
 
 def _empty(heads: int, n: int, rows: int, dtype: torch.dtype, device: torch.device) -> LayerStatistics:
     whole = {"n_visible": 0, "max_position": -1}
-    found = {
+    measured = {
         field.name: torch.full((heads, n), float("nan"), dtype=dtype, device=device)
         for field in fields(LayerStatistics)
         if field.name not in (*whole, "rows")
     }
     for name, value in whole.items():
-        found[name] = torch.full((heads, n), value, dtype=torch.int64, device=device)
-    return LayerStatistics(**found, rows=torch.zeros(heads, rows, n, dtype=dtype, device=device))
+        measured[name] = torch.full((heads, n), value, dtype=torch.int64, device=device)
+    return LayerStatistics(**measured, rows=torch.zeros(heads, rows, n, dtype=dtype, device=device))
 
 
 class _OfRows:
@@ -181,12 +181,12 @@ def _column_sums(block: Block) -> Float[Tensor, "R inside"]:
     return torch.bmm(block.scale[:, None], block.raw)[:, 0, : block.n_inside]
 
 
-def _require_sound(layer: AttentionLayer, found: LayerStatistics, queries: Tensor) -> None:
-    asked = queries.to(found.n_visible.device)
-    empty = (found.n_visible[:, asked] == 0).any(dim=0)
+def _require_sound(layer: AttentionLayer, measured: LayerStatistics, queries: Tensor) -> None:
+    rows = queries.to(measured.n_visible.device)
+    empty = (measured.n_visible[:, rows] == 0).any(dim=0)
     if bool(empty.any()):
         raise ModelError(f"layer {layer.layer}: query {int(queries[int(empty.nonzero()[0])])} sees no position at all")
-    if not bool(torch.isfinite(found.log_sum_exp[:, asked]).all()):
+    if not bool(torch.isfinite(measured.log_sum_exp[:, rows]).all()):
         raise ModelError(
             f"layer {layer.layer}: its attention is NaN or infinite: the model's weights are damaged, or its numbers "
             "overflow (try --dtype float32)"

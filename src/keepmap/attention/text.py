@@ -1,8 +1,9 @@
-"""One text for a language model, however it was given."""
+"""One text for a language model, in whatever form a caller has it."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -26,21 +27,23 @@ def as_tokens(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
     if isinstance(inputs, str):
         if language_model.tokenizer is None:
             raise InputError(
-                f'a string was given and model "{language_model.name}" has no tokenizer; give token ids, or load the '
-                "model with its tokenizer by keepmap.load_language_model"
+                f'model "{language_model.name}" has no tokenizer for a string; give token ids, or load the model with '
+                "its tokenizer by keepmap.load_language_model"
             )
         return one_text(torch.tensor(language_model.tokenizer.encode(inputs), dtype=torch.int64), language_model)
     if not isinstance(inputs, Mapping):
         return one_text(inputs, language_model)
     if "input_ids" not in inputs:
-        raise InputError(f"inputs without input_ids were given, with {', '.join(map(str, inputs)) or 'nothing'}")
-    tokens, mask = torch.as_tensor(inputs["input_ids"]), inputs.get("attention_mask")
+        raise InputError(
+            f"expected `inputs` with input_ids, got a mapping with {', '.join(map(str, inputs)) or 'nothing'}"
+        )
+    tokens, mask = _tensor(inputs["input_ids"]), inputs.get("attention_mask")
     if mask is None:
         return one_text(tokens, language_model)
-    real = torch.as_tensor(mask).bool()
+    real = _tensor(mask).bool()
     if real.shape != tokens.shape or (real.ndim == 2 and real.shape[0] != 1) or real.ndim > 2:
         raise InputError(
-            f"input_ids of {tuple(tokens.shape)} and an attention_mask of {tuple(real.shape)} were given; give one text"
+            f"expected one text, got input_ids of {tuple(tokens.shape)} and an attention_mask of {tuple(real.shape)}"
         )
     real, tokens = real.flatten(), tokens.flatten()
     where = real.nonzero()[:, 0]
@@ -58,12 +61,7 @@ def one_text(input_ids: Any, language_model: LanguageModel) -> Int[Tensor, " N"]
         InputError: not one text, an empty one, one that is too long, ids that are not integers, or that the model does
             not have.
     """
-    try:
-        tokens = torch.as_tensor(input_ids)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError(
-            f"expected `inputs` to be one text (a string, token ids, a tokenizer's output), got {kind_of(input_ids)}"
-        ) from None
+    tokens = _tensor(input_ids)
     if tokens.ndim == 2 and tokens.shape[0] == 1:
         tokens = tokens[0]
     if tokens.ndim != 1 or tokens.shape[0] == 0:
@@ -84,3 +82,13 @@ def one_text(input_ids: Any, language_model: LanguageModel) -> Int[Tensor, " N"]
             f"{int(tokens.min())}..{int(tokens.max())}"
         )
     return tokens.to(language_model.device)
+
+
+def _tensor(numbers: Any) -> Tensor:
+    try:
+        # Arrays are copied: torch warns of read-only ones, and takes no reversed ones.
+        return torch.from_numpy(np.array(numbers)) if isinstance(numbers, np.ndarray) else torch.as_tensor(numbers)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"expected `inputs` to be one text (a string, token ids, a tokenizer's output), got {kind_of(numbers)}"
+        ) from None

@@ -24,7 +24,7 @@ PHASES = ("Early Exploration", "Mid Exploration/Exploitation", "Late Exploitatio
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One context.
+    """One context or text that is looked at.
 
     Attributes:
         heading: what the console calls it. stem: what its files are called after.
@@ -58,17 +58,17 @@ def agent_samples(agent: Agent, goal: str | None, samples: int, episodes: int | 
     if episodes is None:
         step = min(most, max(1, most // horizon) * horizon - horizon + max(1, horizon // 2))
     elif episodes < 1:
-        raise InputError(f"--episodes {episodes} was asked for; it must be 1 or more")
+        raise InputError(f"expected `episodes` to be 1 or more, got {episodes}")
     else:
         step = (episodes - 1) * horizon + max(1, horizon // 2)
     learners = -(-samples // len(goals))
-    lives = {one: _lives(agent, one, learners, step // horizon + 1, seed) for one in goals[:samples]}
-    made = []
+    lives = {cell: _lives(agent, cell, learners, step // horizon + 1, seed) for cell in goals[:samples]}
+    found = []
     for index in range(samples):
-        one, learner = goals[index % len(goals)], index // len(goals)
-        context = context_at(lives[one], learner, step, most, one)
-        made.append(_sample(agent, context, f"Sample {index + 1}", f"sample{index}"))
-    return tuple(made)
+        cell, learner = goals[index % len(goals)], index // len(goals)
+        context = context_at(lives[cell], learner, step, most, cell)
+        found.append(_sample(agent, context, f"Sample {index + 1}", f"sample{index}"))
+    return tuple(found)
 
 
 def trajectory_samples(
@@ -82,19 +82,19 @@ def trajectory_samples(
     Raises:
         InputError: as `agent_samples`, or more moments than episodes.
     """
-    one, horizon = _goals(agent, goal)[0], agent.room.horizon
+    cell, horizon = _goals(agent, goal)[0], agent.room.horizon
     life = configured_source(agent.config).usual_episodes if episodes is None else episodes
     if life < moments:
-        raise InputError(f"{moments} moments of a life of {life} episodes were asked for; lower --samples")
-    lived = _lives(agent, one, 1, life, seed)
-    made = []
+        raise InputError(f"expected `samples` of at most {life}, its episodes, got {moments} moments")
+    lived = _lives(agent, cell, 1, life, seed)
+    found = []
     for index in range(moments):
         step = int((index + 0.5) * life / moments) * horizon + max(1, horizon // 2)
         phase = PHASES[3 * index // moments if moments > 1 else 0]
-        context = context_at(lived, 0, min(step, life * horizon - 1), agent.config.n_transit, one)
+        context = context_at(lived, 0, min(step, life * horizon - 1), agent.config.n_transit, cell)
         sample = _sample(agent, context, f"Timestep {context.step} ({phase})", f"timestep{context.step}")
-        made.append(replace(sample, about=sample.about.replace(f", after {context.step} steps", "")))
-    return tuple(made)
+        found.append(replace(sample, about=sample.about.replace(f", after {context.step} steps", "")))
+    return tuple(found)
 
 
 def text_samples(
@@ -106,7 +106,7 @@ def text_samples(
         InputError: no such file, a line without a text, or no text of six tokens or more.
     """
     texts = read_texts(data_path, text_field, samples)
-    found = tokenize_texts(
+    tokenized = tokenize_texts(
         texts,
         language_model.tokenizer,
         vocab_size=language_model.vocab_size,
@@ -115,19 +115,19 @@ def text_samples(
         model_name=language_model.name,
     )
     name = Path(data_path).name
-    long = [one for one in found.samples if len(one.ids) >= SHORTEST]
-    short = sorted({*found.skipped_lines, *(one.line for one in found.samples if one not in long)})
+    long = [text for text in tokenized.samples if len(text.ids) >= SHORTEST]
+    short = sorted({*tokenized.skipped_lines, *(text.line for text in tokenized.samples if text not in long)})
     if not long:
         raise InputError(
             f"the {len(texts)} texts read from {data_path} have fewer than {SHORTEST} tokens each; give longer texts"
         )
-    said = [f"  {len(texts)} texts were found, {samples} were asked for"] if len(texts) < samples else []
+    notes = [f"  {len(texts)} texts were found, {samples} were asked for"] if len(texts) < samples else []
     if short:
-        said.append(f"  Left out: texts of fewer than {SHORTEST} tokens (lines {', '.join(map(str, short))})")
+        notes.append(f"  Left out: texts of fewer than {SHORTEST} tokens (lines {', '.join(map(str, short))})")
     return tuple(
-        Sample(f"Sample {index + 1}", f"sample{index}", f"line {one.line} of {name}", torch.tensor(one.ids))
-        for index, one in enumerate(long)
-    ), said
+        Sample(f"Sample {index + 1}", f"sample{index}", f"line {text.line} of {name}", torch.tensor(text.ids))
+        for index, text in enumerate(long)
+    ), notes
 
 
 def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:
@@ -159,7 +159,7 @@ def _lives(agent: Agent, goal: Goal, learners: int, episodes: int, seed: int) ->
 def _goals(agent: Agent, goal: str | None) -> Sequence[Goal]:
     if goal is None:
         if not agent.held_out:
-            raise InputError(f"{agent.name} has no held-out goals; name one with --goal")
+            raise InputError(f"{agent.name} has no held-out goals; name one with `goal`")
         return agent.held_out
     cell = parse_cell(goal)
     agent.room.index(cell)

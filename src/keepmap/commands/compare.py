@@ -67,6 +67,18 @@ def compare_compression_methods(
     The arguments are the options of `keepmap compare`, which `keepmap compare --help` describes. Results, KeepMaps and
     pictures have the same bytes on every run and for every number of workers.
 
+    >>> import contextlib, io, json, pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = pathlib.Path(folder, "data.jsonl")
+    ...     _ = data.write_text(json.dumps({"text": "The code of river is 4821. " * 9}))
+    ...     with contextlib.redirect_stdout(io.StringIO()):
+    ...         comparison = compare_compression_methods(
+    ...             data, methods="streaming_llm", sliding_window_size=16, output_dir=f"{folder}/out",
+    ...             visualize_first_sample=False,
+    ...         )
+    >>> [row["method"] for row in comparison.rows]
+    ['Baseline (No Chunking)', 'Baseline (Chunked)', 'StreamingLLM']
+
     Args:
         methods: names, or a string of names with commas or spaces, or "all".
         thresholds: method -> threshold, or the same as JSON.

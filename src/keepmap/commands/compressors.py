@@ -50,9 +50,9 @@ def show_compressors(
     hidden = parse_cell(goal)
     room.index(hidden)
     formats = picture_formats(format)
-    every = [made.of_length(target_length) for made in compressors().values()]
+    every = [known.of_length(target_length) for known in compressors().values()]
     history = _history(room, hidden, n_transit, seed)
-    kept = {one: _mask(one.select(history), n_transit) for one in every}
+    kept = {compressor: _mask(compressor.select(history), n_transit) for compressor in every}
     assert history.attention is not None
     share = shares(history.valid, history.attention)[0].numpy()
     rewarded = history.rewards[0].numpy() != 0
@@ -60,7 +60,7 @@ def show_compressors(
     print(f"{rewarded.sum()} of them rewarded; the attention is that of the embedded agent\n")
     print("\n".join(_table(kept, rewarded, share)))
     drawn = kept_transitions(
-        {one.name: mask for one, mask in kept.items()},
+        {compressor.name: mask for compressor, mask in kept.items()},
         rewards=history.rewards[0].double().numpy(),
         episodes=np.arange(n_transit) // room.horizon + 1,
         attention=share,
@@ -74,8 +74,8 @@ def show_compressors(
 def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
     """The first n steps of a learner, with the embedded agent's attention from the state that comes after them."""
     learned = make_source(SOURCE).learn(room, [goal], 1, n // room.horizon + 1, seed, lambda steps: None)
-    rows = [np.moveaxis(one, 0, 1)[:, :n] for one in (learned.states, learned.actions, learned.next_states)]
-    states, actions, next_states = (torch.from_numpy(one.astype(np.int64)) for one in rows)
+    rows = [np.moveaxis(values, 0, 1)[:, :n] for values in (learned.states, learned.actions, learned.next_states)]
+    states, actions, next_states = (torch.from_numpy(values.astype(np.int64)) for values in rows)
     rewards = torch.from_numpy(learned.rewards.T[:, :n].astype(np.float32))
     times = torch.arange(n)[None]
     history = History(
@@ -107,13 +107,13 @@ def _table(
         Column("rewarded", tuple(f"{(mask & rewarded).sum()}/{rewarded.sum()}" for mask in masks)),
         Column("attention", tuple(f"{share[mask].sum():.1%}" for mask in masks)),
     ]
-    return panels(Column("compressor", tuple(one.name for one in kept)), rest, 80)
+    return panels(Column("compressor", tuple(compressor.name for compressor in kept)), rest, 80)
 
 
 def _arguments(compressor: Compressor) -> str:
-    """The length, and what is not as usual."""
-    shown = {one.name: getattr(compressor, one.name) for one in fields(compressor)}
-    usual = {one.name: one.default for one in fields(compressor)}
+    """The options that are shown: the length, and what differs from its default."""
+    shown = {field.name: getattr(compressor, field.name) for field in fields(compressor)}
+    usual = {field.name: field.default for field in fields(compressor)}
     return " ".join(
         f"{name}={value}" for name, value in shown.items() if name == compressor.length_option or value != usual[name]
     )

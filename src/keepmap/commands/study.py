@@ -15,7 +15,8 @@ from keepmap.agents.evaluation.evaluate import PACKAGES
 from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines
 from keepmap.agents.study.plan import BUDGETS, plan_study
 from keepmap.agents.study.promises import pattern_of, promises_of
-from keepmap.agents.study.results import BASELINE, Study, StudyRow, rows_of, write_study
+from keepmap.agents.study.results import BASELINE, FILE, Study, StudyRow, write_study
+from keepmap.agents.study.rows import rows_of
 from keepmap.agents.study.run import do_job
 from keepmap.agents.study.timings import action_times_path, measured_times, stored_action_times
 from keepmap.agents.training.state import alone_in
@@ -27,7 +28,7 @@ from keepmap.core.versions import versions
 from keepmap.drawing import compressor_study, save_figure
 from keepmap.drawing.parts.files import FORMATS, picture_formats
 from keepmap.errors import InputError
-from keepmap.printing.study import header, legend, markdown, notes, promise_lines, study_csv, table
+from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table
 
 __all__ = ["study_compressors"]
 
@@ -59,7 +60,7 @@ def study_compressors(
     """
     formats = picture_formats(format)
     if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers} was asked for; it must be 1 or more")
+        raise InputError(f"`workers`: expected 1 or more, got {workers}")
     agents = load_baselines([checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint) or [EMBEDDED])
     plan = plan_study(compressors, budgets, seeds, agents[0].config.n_transit, len(agents))
     folder = Path(output_dir)
@@ -86,20 +87,20 @@ def study_compressors(
             config=config,
             set=settings,
         ),
-        **_options(agents, trained, max(one.seed for one in plan) + 1, from_scratch, copies),
+        **_options(agents, trained, max(planned.seed for planned in plan) + 1, from_scratch, copies),
     }
     make_folder(folder)
-    with alone_in(folder, "study", "--output_dir"):
+    with alone_in(folder, "study", "`output_dir`"):
         left = [job for job in jobs if finished(job) is None]
         for job in jobs:
             if job not in left:
                 stored_action_times(job)
-        wanted = workers or os.cpu_count() or 1
-        print("\n".join(header(agents, jobs, len(left), wanted, from_scratch)), flush=True)
+        processes = workers or os.cpu_count() or 1
+        print("\n".join(header(agents, jobs, len(left), processes, from_scratch)), flush=True)
         # By where they go, so that each is collected once.
-        for one in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
-            collect_missing(one)
-        _run(left, wanted, folder)
+        for training in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
+            collect_missing(training)
+        _run(left, processes, folder)
         study, timings = _measured(jobs, options)
         paths = _write(study, timings, folder, formats)
         remove_files(path for path in _outputs(folder) if path not in paths)
@@ -109,9 +110,9 @@ def study_compressors(
 
 
 def _measured(jobs: Sequence[StudyJob], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
-    """What finished jobs say, and their times."""
+    """The study of finished jobs, and their times."""
     runs = [run for run in map(finished, jobs) if run is not None]
-    looking = [name for name, one in known_compressors().items() if one.needs_attention]
+    looking = [name for name, known in known_compressors().items() if known.needs_attention]
     rows, pattern = rows_of(runs, looking), pattern_of(runs)
     return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _times(jobs, rows)
 
@@ -126,7 +127,7 @@ def _run(jobs: Sequence[StudyJob], workers: int, folder: Path) -> None:
         # Of the work, not of the number of runs, so that the time left is right.
         task = progress.add_task("Runs", total=len(jobs))
 
-        def tell(index: int, share: float) -> None:
+        def see_share(index: int, share: float) -> None:
             shares[index] = share
             done = sum(weight * share for weight, share in zip(weights, shares, strict=True)) / sum(weights)
             progress.update(task, completed=done * len(jobs), description=f"Runs, now {jobs[index].planned}")
@@ -135,13 +136,13 @@ def _run(jobs: Sequence[StudyJob], workers: int, folder: Path) -> None:
                 assert run is not None
                 print(f"  {jobs[index].planned}: return {run.early.mean():.2f}", flush=True)
 
-        def died(index: int, exit_code: int | None) -> None:
+        def see_death(index: int, exit_code: int | None) -> None:
             shares[index] = 0.0
             print(
                 f"  a worker died on {jobs[index].planned} (exit code {exit_code}); another one takes over", flush=True
             )
 
-        run_jobs(jobs, do_job, workers, folder, tell, died)
+        run_jobs(jobs, do_job, workers, folder, see_share, see_death)
 
 
 def _times(jobs: Sequence[StudyJob], rows: Sequence[StudyRow]) -> dict[str, dict[str, float]]:
@@ -151,12 +152,12 @@ def _times(jobs: Sequence[StudyJob], rows: Sequence[StudyRow]) -> dict[str, dict
         return measured_times(jobs, rows, lambda share: bar.update(task, completed=share * total))
 
 
-def _command(**given: Any) -> str:
+def _command(**options: Any) -> str:
     """The command line that gives these results, without what is usual."""
     usual = {"checkpoint": [EMBEDDED], "compressors": ["all"], "copies": [8]}
     usual["budgets"] = [f"{percent:g}" for percent in BUDGETS]
     words = ["keepmap study"]
-    for name, value in given.items():
+    for name, value in options.items():
         if isinstance(value, bool):
             words += [f"--{name}"] * value
         elif value and list(value) != usual.get(name):
@@ -183,18 +184,18 @@ def _options(
 
 
 def _outputs(folder: Path) -> list[Path]:
-    names = [f"{STEM}.json", f"{STEM}.csv", f"{STEM}.md", TIMINGS, *(f"{STEM}.{name}" for name in FORMATS)]
+    names = [FILE, f"{STEM}.csv", f"{STEM}.md", TIMINGS, *(f"{STEM}.{name}" for name in FORMATS)]
     return [folder / name for name in names]
 
 
 def _write(study: Study, timings: dict[str, dict[str, float]], folder: Path, formats: Sequence[str]) -> list[Path]:
-    write_study(folder / f"{STEM}.json", study)
+    write_study(folder / FILE, study)
     write_json(folder / TIMINGS, {"threads": 1, "seconds": timings})
-    texts = {f"{STEM}.csv": study_csv(study), f"{STEM}.md": markdown(study, timings, f"{STEM}.{formats[0]}")}
+    texts = {f"{STEM}.csv": study.to_csv(), f"{STEM}.md": markdown(study, timings, f"{STEM}.{formats[0]}")}
     for name, text in texts.items():
         with written_whole(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
-    paths = [folder / f"{STEM}.json", folder / TIMINGS, *(folder / name for name in texts)]
-    if any(row.share is not None for row in study.rows if row.compressor != BASELINE):
+    paths = [folder / FILE, folder / TIMINGS, *(folder / name for name in texts)]
+    if any(row.share is not None for row in study.results if row.compressor != BASELINE):
         paths += save_figure(compressor_study(study), folder, STEM, formats)
     return paths

@@ -65,7 +65,7 @@ def _train(config: Config, tensorboard: bool) -> Trained:
 
 
 def collect_missing(config: Config) -> None:
-    """Collect histories that are not there yet, where no folder of them is named: a second's work for most sources."""
+    """Collect histories that are not there yet, where no folder of them is named: most sources take a second."""
     if not histories_missing(config):
         return
     print(f"Collecting histories into {config.histories_path()}", flush=True)

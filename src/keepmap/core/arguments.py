@@ -1,12 +1,13 @@
 """Numbers that callers pass: each is checked in one place, and what is no such number is one line."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 
 from keepmap.errors import InputError, kind_of
 
-__all__ = ["as_integer", "as_number", "shown"]
+__all__ = ["as_integer", "as_number", "as_path", "shown"]
 
 
 def as_integer(name: str, value: object, at_least: int = 0) -> int:
@@ -37,6 +38,17 @@ def as_number(name: str, value: object, lowest: float = -math.inf, highest: floa
         return float(value)
     bounded = f" in [{lowest:g}, {highest:g}]" if (lowest, highest) != (-math.inf, math.inf) else ""
     raise InputError(f"expected `{name}` to be a number{bounded}, got {shown(value)}")
+
+
+def as_path(name: str, value: object) -> Path:
+    """The path that the parameter `name` was given.
+
+    Raises:
+        InputError: it is neither a string nor a Path.
+    """
+    if isinstance(value, str | Path):
+        return Path(value)
+    raise InputError(f"expected `{name}` to be a path, got {shown(value)}")
 
 
 def shown(value: object) -> str:

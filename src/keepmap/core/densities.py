@@ -19,7 +19,7 @@ class TokenStatistics:
     """How many of the first `n_tokens` tokens the cache holds, once those tokens are processed.
 
     Attributes:
-        n_tokens: tokens looked at. n_kept: of those, kept.
+        n_tokens: tokens counted. n_kept: of those, kept.
         n_protected: sinks and window together, which may overlap. n_sink, window: their sizes within the tokens.
         n_compressible, n_compressible_kept: the tokens that are not protected, and those of them that are kept.
         kept, protected: bool [n_tokens].
@@ -112,7 +112,7 @@ def _shown(keep_map: KeepMap, n_tokens: int) -> int:
     n = min(n_tokens, keep_map.shape[2])
     if n < 1:
         raise InputError(
-            f"statistics of {n_tokens} tokens were asked for, of a map of {keep_map.shape[2]}; give 1 or more"
+            f"expected statistics of one token or more, got `n_tokens` of {n_tokens} and a map of {keep_map.shape[2]}"
         )
     return n
 

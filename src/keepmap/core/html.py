@@ -66,14 +66,14 @@ def strip(
     rows, columns = values.shape
     side = max(3, min(12, 240 // max(1, rows)))
     width = f"{columns * side}px;max-width:100%" if square else "100%"
-    said = html.escape(label)
+    escaped = html.escape(label)
     key = " ".join(
         f'<span style="display:inline-block;width:10px;height:10px;background:{colour}"></span> {html.escape(end)}'
         for colour, end in zip(colours, ends, strict=True)
     )
     return (
-        f'<div style="font-size:90%;margin-top:4px">{said} ({key})</div>'
-        f'<img alt="{said}" src="data:image/png;base64,{base64.b64encode(_png(values, colours)).decode()}" '
+        f'<div style="font-size:90%;margin-top:4px">{escaped} ({key})</div>'
+        f'<img alt="{escaped}" src="data:image/png;base64,{base64.b64encode(_png(values, colours)).decode()}" '
         f'style="width:{width};height:{rows * side}px;image-rendering:pixelated;display:block">'
     )
 

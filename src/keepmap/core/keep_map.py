@@ -22,7 +22,7 @@ FORMAT = "keepmap/1"
 
 @dataclass(frozen=True, eq=False)
 class KeepMap:
-    """What one method kept of one context: an expiry, a score and a last word per layer, KV head and position.
+    """What one method kept of one context: an expiry, a score and whether it is held per layer, KV head and position.
 
     `expires[l, g, j]` is the first query that no longer sees position j in layer l, KV head g; N when every query of
     the pass saw it: `visible(i, j) = j <= i < expires[l, g, j]`. Everything below follows from it, but for one thing:
@@ -181,7 +181,7 @@ class KeepMap:
         return self.kept(step)[:, :, counted], other.kept(step)[:, :, counted]
 
     def __eq__(self, other: object) -> bool:
-        """Equal expiries, last words, scores, protection and threshold (`info` is provenance, and left out)."""
+        """Equal expiries, held entries, scores, protection and threshold (`info` is provenance, and left out)."""
         if not isinstance(other, KeepMap):
             return NotImplemented
         assert self.held is not None and other.held is not None

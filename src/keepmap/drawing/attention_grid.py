@@ -125,13 +125,13 @@ def _values(
     if query is not None:
         if query not in measured.tolist():
             raise InputError(
-                f"query={query} was not measured ({profile.said}); the last that was is {int(measured[-1])}"
+                f"query={query} was not measured ({profile.scope}); the last that was is {int(measured[-1])}"
             )
         return statistic[:, :, query].double().numpy(), [f"at query {name_of(profile, query)}"]
     values = statistic[:, :, measured].double()
     counted = (profile.n_visible[:, :, measured] >= 2) & ~values.isnan()
     mean = values.where(counted, 0.0).sum(-1) / counted.sum(-1)  # 0 / 0, where there is none, is NaN
-    return mean.numpy(), ["mean over queries that see two positions or more", f"measured: {profile.said}"]
+    return mean.numpy(), ["mean over queries that see two positions or more", f"measured: {profile.scope}"]
 
 
 def _heading(values: Float[np.ndarray, "L H"], measured: list[str], wording: Wording, width: float) -> Heading:

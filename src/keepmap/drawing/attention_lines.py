@@ -158,7 +158,7 @@ def _heading(profile: AttentionProfile, marks: Marks, wording: Wording, width: f
     query = int(profile.queries[-1])
     statistics = [f"{n} positions", f"query {name_of(profile, query)}"]
     if averaged:
-        statistics.append(f"average over {profile.said}: of each position, over those that could see it")
+        statistics.append(f"average over {profile.scope}: of each position, over those that could see it")
     if n > POINTS:
         statistics.append(f"smallest and largest of every {n / (POINTS // 2):.3g} positions")
     legend: list[Artist] = [Line2D([], [], label=f"mean over {heads} heads" if heads > 1 else "head", **MEAN)]

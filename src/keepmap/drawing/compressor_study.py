@@ -63,7 +63,7 @@ def compressor_study(
     ...     StudyRow(**values | {"compressor": "recency", "percent": percent, "trained": True})
     ...     for percent in (50.0, 80.0)
     ... )
-    >>> study = Study(rows=rows, promises=(), pattern={}, options={}, versions={})
+    >>> study = Study(results=rows, promises=(), pattern={}, options={}, versions={})
     >>> (ax,) = keepmap.draw.compressor_study(study)
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['50', '80']
@@ -102,14 +102,14 @@ def compressor_study(
 
 def _rows(study: Study, trained: bool) -> list[StudyRow]:
     return [
-        row for row in study.rows if row.trained == trained and row.compressor != BASELINE and row.share is not None
+        row for row in study.results if row.trained == trained and row.compressor != BASELINE and row.share is not None
     ]
 
 
 def _heading(study: Study, names: Sequence[str], wording: Wording, width: float) -> Heading:
     legend = [Line2D([], [], label=name, **_style(number)) for number, name in enumerate(names)]
-    seeds = sorted({row.n_seeds for row in study.rows if row.compressor != BASELINE})
-    goals = study.rows[0].early.n
+    seeds = sorted({row.n_seeds for row in study.results if row.compressor != BASELINE})
+    goals = study.results[0].early.n
     shown = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
     statistics = [
         f"mean of episodes {EARLY[0]} to {EARLY[1]}",

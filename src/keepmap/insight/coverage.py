@@ -23,7 +23,7 @@ SIMPLER = 2
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Coverage:
     """Of one row of attention over n positions, and some more that are kept in any case.
 
@@ -65,46 +65,46 @@ def coverage(row: Float[Tensor, " n"], share: float = SHARE, given: float = 0.0)
     n, total = len(weights), float(weights.sum()) + given
     inside = weights / weights.sum().clamp(min=torch.finfo(torch.float64).tiny)
     # Of equal weights, no sum may miss the share by its rounding.
-    wanted = (share - _ROUNDING) * total - given
+    enough = (share - _ROUNDING) * total - given
     entropy = float(torch.special.entr(inside).sum())
 
     def needed(ordered: Float[Tensor, " n"]) -> int:
-        if wanted <= 0:
+        if enough <= 0:
             return 0
-        return min(n, int((ordered.cumsum(0) < wanted).sum()) + 1)
+        return min(n, int((ordered.cumsum(0) < enough).sum()) + 1)
 
     quarter = max(1, n // 4)
     recent, distant = float(weights[-quarter:].sum()), float(weights[:quarter].sum())
-    even = max(0.0, wanted) / (total - given) if total > given else 0.0
+    even = max(0.0, enough) / (total - given) if total > given else 0.0
     top = needed(weights.sort(descending=True).values)
     return Coverage(
-        n,
-        share,
-        given / total if total > 0 else 0.0,
-        top,
-        needed(weights.flip(0)),
-        min(n, max(top, math.ceil(even * n))),
-        entropy / math.log(n) if n > 1 else math.nan,
-        math.exp(entropy) / n,
-        recent / total if total > 0 else 0.0,
-        math.nan if n < 2 or recent == distant == 0 else recent / distant if distant > 0 else math.inf,
+        n=n,
+        share=share,
+        given=given / total if total > 0 else 0.0,
+        top=top,
+        recent=needed(weights.flip(0)),
+        even=min(n, max(top, math.ceil(even * n))),
+        normalised_entropy=entropy / math.log(n) if n > 1 else math.nan,
+        effective=math.exp(entropy) / n,
+        recent_quarter=recent / total if total > 0 else 0.0,
+        recent_distant=math.nan if n < 2 or recent == distant == 0 else recent / distant if distant > 0 else math.inf,
     )
 
 
-def pattern_of(found: Coverage) -> tuple[str, int]:
+def pattern_of(numbers: Coverage) -> tuple[str, int]:
     """The simplest rule that covers, and how many positions it keeps: "sinks", "uniform", "recency" or "sparse".
 
     In this order: what is kept in any case covers alone (sinks, 0 more); the most attended ones hardly stand out, and
     need 0.8 or more of what evenly spaced ones need (uniform); the most recent need at most twice as many as the most
     attended (recency; sinks, where those have more than half of the attention); else the most attended (sparse).
     """
-    if not found.top:
+    if not numbers.top:
         return "sinks", 0
-    if found.top >= NO_GAIN * found.even:
-        return "uniform", found.even
-    if found.recent <= SIMPLER * found.top:
-        return "sinks" if found.given > 0.5 else "recency", found.recent
-    return "sparse", found.top
+    if numbers.top >= NO_GAIN * numbers.even:
+        return "uniform", numbers.even
+    if numbers.recent <= SIMPLER * numbers.top:
+        return "sinks" if numbers.given > 0.5 else "recency", numbers.recent
+    return "sparse", numbers.top
 
 
 def require_share(share: float) -> None:
@@ -114,4 +114,4 @@ def require_share(share: float) -> None:
         InputError: not above 0 and below 1.
     """
     if not 0 < share < 1:
-        raise InputError(f"a share of {share:g} of the attention was asked for; it must lie between 0 and 1")
+        raise InputError(f"expected `share` to be above 0 and below 1, got {share:g}")

@@ -1,21 +1,23 @@
-"""The recommendation that the seed's document makes for a layer, by its four patterns and their thresholds."""
+"""The recommendation that the guide makes for a layer, by its four patterns and their thresholds."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keepmap.errors import InputError
-from keepmap.insight.suggestion import Suggestion, for_agent, for_language_model
+from keepmap.insight.agent_subject import AgentSubject
+from keepmap.insight.subject import Subject
+from keepmap.insight.suggestion import Suggestion
 
-__all__ = ["SeedInsight", "seed_insight"]
+__all__ = ["GuideInsight", "guide_insight"]
 
-SEED_LENGTH = 10
+GUIDE_LENGTH = 10
 """How much the document's lines of code keep."""
 
 RECENCY_ABOVE, SPREAD_BELOW = 2.0, 1.2
 UNIFORM_ABOVE, SPARSE_BELOW = 2.0, 1.5
 
-_SAID = {
+_INSIGHTS = {
     "recency": ("Strong recency bias detected!", "Consider compressing or removing distant history."),
     "uniform": ("High attention entropy (uniform distribution)!", "Sample evenly across history."),
     "sparse": ("Low attention entropy (focused attention)!", "Keep only high-attention positions."),
@@ -24,16 +26,16 @@ _SAID = {
 _SPREAD = ("Attention is spread across history!", "No part of it stands out by its age alone.")
 
 
-@dataclass(frozen=True)
-class SeedInsight:
-    """The seed's recommendation for one layer.
+@dataclass(frozen=True, kw_only=True)
+class GuideInsight:
+    """The guide's recommendation for one layer.
 
     Attributes:
         pattern: "recency", "uniform", "sparse" or "mixed".
         ratio, entropy: means over the samples; the ratio is NaN where no sample has one.
         n, n_ratios: samples, and those that have a ratio.
         lines: for the console.
-        made: the compressor (of a language model, the KV method), of the document's length, 10.
+        suggested: the compressor (of a language model, the KV method), of the document's length, 10.
     """
 
     pattern: str
@@ -42,15 +44,17 @@ class SeedInsight:
     n: int
     n_ratios: int
     lines: tuple[str, ...]
-    made: Suggestion
+    suggested: Suggestion
 
     @property
     def suggestion(self) -> str:
         """One line of code; of an agent, as the document has it."""
-        return self.made.line
+        return self.suggested.line
 
 
-def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = None, n_sink: int = 4) -> SeedInsight:
+def guide_insight(
+    statistics: Sequence[Mapping[str, float]], *, subject: Subject | None = None, of: int | None = None
+) -> GuideInsight:
     """The document's four patterns, in its order; the first that holds decides.
 
     1. recency: the mean recent/distant ratio is above 2.0. 2. uniform: the mean entropy is above 2.0 nats. 3. sparse:
@@ -58,9 +62,9 @@ def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = 
     of no pattern there: it adds a line, and decides nothing. Ratios that are NaN (two positions or fewer) are left out.
 
     Args:
-        statistics: `profile.seed_statistics(layer)` of each sample of one layer.
-        of: of a language model, how many positions there are beside the `n_sink` sinks: what is made is then the KV
-            method of that pattern, which keeps as many as the compressor would.
+        statistics: `profile.guide_statistics(layer)` of each sample of one layer.
+        subject: the wing that the suggestion is for, an agent by default.
+        of: how many positions there are to choose from; by default more than the guide's 10.
 
     Raises:
         InputError: no samples.
@@ -69,10 +73,10 @@ def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = 
         whether they agreed or not; patterns 3 and 4, which its document has and its program had not.
     """
     if not statistics:
-        raise InputError("an insight into no samples was asked for; give the statistics of one or more")
-    ratios = [one["recent_distant_ratio"] for one in statistics if not math.isnan(one["recent_distant_ratio"])]
+        raise InputError("expected `statistics` of one sample or more, got none")
+    ratios = [ratio for sample in statistics if not math.isnan(ratio := sample["recent_distant_ratio"])]
     ratio = math.fsum(ratios) / len(ratios) if ratios else math.nan
-    entropy = math.fsum(one["entropy"] for one in statistics) / len(statistics)
+    entropy = math.fsum(sample["entropy"] for sample in statistics) / len(statistics)
     if ratio > RECENCY_ABOVE:
         pattern = "recency"
     elif entropy > UNIFORM_ABOVE:
@@ -81,12 +85,18 @@ def seed_insight(statistics: Sequence[Mapping[str, float]], *, of: int | None = 
         pattern = "sparse"
     else:
         pattern = "mixed"
-    said = [_SPREAD] if ratio < SPREAD_BELOW else []
-    lines = [line for head, body in [*said, _SAID[pattern]] for line in (f"💡 INSIGHT: {head}", f"   {body}")]
+    spread = [_SPREAD] if ratio < SPREAD_BELOW else []
+    lines = [line for head, body in [*spread, _INSIGHTS[pattern]] for line in (f"💡 INSIGHT: {head}", f"   {body}")]
     if not ratios:
         lines.append("   No sample is long enough for a recent/distant ratio (3 positions).")
-    if of is None:
-        made = for_agent(pattern, SEED_LENGTH, SEED_LENGTH)
-    else:
-        made = for_language_model(pattern, min(SEED_LENGTH, of), of, n_sink)
-    return SeedInsight(pattern, ratio, entropy, len(statistics), len(ratios), tuple(lines), made)
+    most = GUIDE_LENGTH if of is None else of
+    suggested = (subject or AgentSubject()).suggestion(pattern, min(GUIDE_LENGTH, most), most)
+    return GuideInsight(
+        pattern=pattern,
+        ratio=ratio,
+        entropy=entropy,
+        n=len(statistics),
+        n_ratios=len(ratios),
+        lines=tuple(lines),
+        suggested=suggested,
+    )

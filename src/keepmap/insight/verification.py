@@ -2,18 +2,22 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
+from keepmap.core.arguments import shown
 from keepmap.core.intervals import share_interval, t_interval
+from keepmap.core.result_table import ResultTable
+from keepmap.errors import InputError
 from keepmap.insight.suggestion import Suggestion
 
 __all__ = [
     "ALIKE",
     "COSTS",
+    "DRAWS",
     "HELD",
     "RULES",
     "WORDS",
@@ -24,12 +28,16 @@ __all__ = [
     "Rate",
     "Trial",
     "Verification",
+    "as_rule",
     "compared",
     "rate_of",
 ]
 
-RULES = ("seed", "ours")
-"""The document's recommendation for the layer, and keepmap's verdict."""
+RULES = ("guide", "ours")
+"""The guide's recommendation for the layer, and keepmap's verdict."""
+
+DRAWS = 8
+"""Random choices for each trial, unless asked for otherwise."""
 
 COSTS = {
     "kl": "KL, whole || shortened",
@@ -38,11 +46,13 @@ COSTS = {
 }
 """Cost -> what it is; all in nats, and more is worse."""
 
+COLUMNS = ("layer", "rule", "pattern", "kept", "cost", "random", "saved", "low", "high", "n", "verdict")
+
 WORDS = HELD, WORSE, ALIKE = "held", "refuted: random is better", "refuted: not distinguishable from random"
 """What an interval of what is saved says: above 0, below 0, or neither, which refutes an insight too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One layer of one sample, shortened by a rule.
 
@@ -85,7 +95,7 @@ class _Judged:
         return WORSE if self.high is not None and self.high < 0 else ALIKE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Insight(_Judged):
     """What a rule says of one layer, over the samples: `saved` is random's cost less the rule's.
 
@@ -107,7 +117,7 @@ class Insight(_Judged):
     high: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rate:
     """How often a rule's deletion cost less than random's: `wins` of `n` trials, over `groups` groups of samples.
 
@@ -122,19 +132,19 @@ class Rate:
     high: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared(_Judged):
     """An overall suggestion against random at the same length: means over n goals or texts.
 
     Attributes:
-        rule: one of RULES. made: what was suggested. unit: of the values.
+        rule: one of RULES. suggestion: what was suggested. unit: of the values.
         whole, suggested, random: with everything, with the suggestion, with random.
         saved: by how much the suggestion is better than random; low, high: Student's paired 95 % interval, None for
             n = 1.
     """
 
     rule: str
-    made: Suggestion
+    suggestion: Suggestion
     unit: str
     whole: float
     suggested: float
@@ -145,15 +155,15 @@ class Compared(_Judged):
     n: int
 
 
-@dataclass(frozen=True)
-class Verification:
-    """The insights of one model, tested.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Verification(ResultTable):
+    """The insights of one model, tested: as a table, a row for each layer and rule, judged by the first cost.
 
     Attributes:
         host: "agent" or "language model". costs: names, the first of which says whether an insight holds: how far the
             predictions move. The other one, of what really came next, is reported beside it.
         trials: where something was dropped. skipped: in words, where nothing was.
-        suggestion: the overall one. compared: it, and the seed's, against random.
+        suggestion: the overall one. compared: it, and the guide's, against random.
         n_samples, n_draws: contexts or texts, and random draws for each trial. seed: of the draws.
     """
 
@@ -166,6 +176,36 @@ class Verification:
     n_samples: int
     n_draws: int
     seed: int
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Verification: {self.caption}", *(f"  {self._answer(rule)}" for rule in RULES)])
+
+    def _answer(self, rule: str) -> str:
+        rate, held = self.rate(rule), [insight.held for insight in self.insights if insight.rule == rule]
+        if not held:
+            return f"{rule}: no trials"
+        return (
+            f"{rule}: {sum(held)} of {len(held)} insights held; cheaper than random in {rate.wins} of {rate.n} trials"
+        )
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """One dictionary per layer and rule, costs in nats by the first of `costs`; `verdict` is one of WORDS."""
+        return [asdict(insight) | {"verdict": insight.word} for insight in self.insights]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What was dropped, what it cost against random, and the verdict."""
+        return COLUMNS
+
+    @property
+    def caption(self) -> str:
+        """How many insights held, and what was tested how."""
+        held = sum(insight.held for insight in self.insights)
+        return (
+            f"{held} of {len(self.insights)} insights held; {self.host}, {self.n_samples} samples, {self.n_draws} "
+            f"random draws each; {COSTS[self.costs[0]]}, in nats"
+        )
 
     @cached_property
     def insights(self) -> tuple[Insight, ...]:
@@ -188,6 +228,7 @@ class Verification:
 
 def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None = None) -> Rate:
     """The rate over several verifications, of both hosts for example; by the first cost of each unless one is named."""
+    rule = as_rule(rule)
     won, groups = list[bool](), set[tuple[int, int]]()
     for number, one in enumerate(verifications):
         name = one.costs[0] if cost is None else cost
@@ -195,12 +236,23 @@ def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None =
         won += [bool(trial.cost[name] < trial.random[name]) for trial in own]
         groups |= {(number, trial.group) for trial in own}
     low, high = share_interval(sum(won) / len(won), len(groups)) if won else (None, None)
-    return Rate(rule, sum(won), len(won), len(groups), low, high)
+    return Rate(rule=rule, wins=sum(won), n=len(won), groups=len(groups), low=low, high=high)
+
+
+def as_rule(rule: str) -> str:
+    """One of RULES; "seed" is the old name of "guide".
+
+    Raises:
+        InputError: another name.
+    """
+    if rule not in (*RULES, "seed"):
+        raise InputError(f'expected `rule` to be "guide" or "ours", got {shown(rule)}')
+    return "guide" if rule == "seed" else rule
 
 
 def compared(
     rule: str,
-    made: Suggestion,
+    suggestion: Suggestion,
     unit: str,
     whole: Float[np.ndarray, " n"],
     suggested: Float[np.ndarray, " n"],
@@ -210,16 +262,16 @@ def compared(
     """The means of n paired values, and the interval of what is saved."""
     low, high = t_interval(saved)
     return Compared(
-        rule,
-        made,
-        unit,
-        float(whole.mean()),
-        float(suggested.mean()),
-        float(random.mean()),
-        float(saved.mean()),
-        low,
-        high,
-        len(saved),
+        rule=rule,
+        suggestion=suggestion,
+        unit=unit,
+        whole=float(whole.mean()),
+        suggested=float(suggested.mean()),
+        random=float(random.mean()),
+        saved=float(saved.mean()),
+        low=low,
+        high=high,
+        n=len(saved),
     )
 
 
@@ -250,15 +302,15 @@ def _insight(trials: Sequence[Trial], cost: str) -> Insight:
     saved, group = random - costs, np.array([one.group for one in trials])
     low, high = t_interval(np.array([saved[group == one].mean() for one in np.unique(group)]))
     return Insight(
-        trials[0].rule,
-        trials[0].layer,
-        Counter(trial.pattern for trial in trials).most_common(1)[0][0],
-        len(trials),
-        len(np.unique(group)),
-        float(np.mean([trial.kept / trial.of for trial in trials])),
-        float(costs.mean()),
-        float(random.mean()),
-        float(saved.mean()),
-        low,
-        high,
+        rule=trials[0].rule,
+        layer=trials[0].layer,
+        pattern=Counter(trial.pattern for trial in trials).most_common(1)[0][0],
+        n=len(trials),
+        groups=len(np.unique(group)),
+        kept=float(np.mean([trial.kept / trial.of for trial in trials])),
+        cost=float(costs.mean()),
+        random=float(random.mean()),
+        saved=float(saved.mean()),
+        low=low,
+        high=high,
     )

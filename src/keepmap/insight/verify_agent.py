@@ -1,6 +1,6 @@
 """Insights into an agent, tested by deletion: its histories are shortened, with the true ages, and it acts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,29 +10,30 @@ from torch import Tensor
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, as_context
 from keepmap.agents.acting.rollout import decide
-from keepmap.agents.compressor import Compressor, make_compressor
+from keepmap.agents.compressor import Compressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import Selection, shorten
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices
 from keepmap.core.metrics import divergence, negative_log_likelihood
+from keepmap.core.progress import Progress, part_of
 from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.insight.agent_subject import AgentSubject, CompressorSuggestion
 from keepmap.insight.coverage import SHARE
-from keepmap.insight.deletion_control import NewestAndRandom
-from keepmap.insight.deletions import Choice, at_random, by_pattern, by_share
+from keepmap.insight.deletions import Choice, Deletions, NewestAndRandom, at_random, by_pattern, by_share
+from keepmap.insight.guide import guide_insight
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, suggest
-from keepmap.insight.verification import RULES, Compared, LeftOut, Trial, Verification, compared
+from keepmap.insight.verdicts import suggest
+from keepmap.insight.verification import DRAWS, Compared, LeftOut, Trial, Verification, compared
 
 __all__ = ["costs_of", "verify_agent"]
 
-DRAWS = 8
+_SUBJECT = AgentSubject()
+
 PLAYED_DRAWS = 3
 COPIES = 4
 """Agents that play each held-out goal."""
-
-Tell = Callable[[float], None]
 
 
 def verify_agent(
@@ -44,7 +45,7 @@ def verify_agent(
     episodes: int = 20,
     layers: Indices = None,
     seed: int = 0,
-    tell: Tell = lambda share: None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Drop from histories what the insights into each layer say can go, and as much at random.
 
@@ -54,7 +55,7 @@ def verify_agent(
 
     What an agent that acts with a compressor sees is what the compressor leaves; its contexts are to be that already.
 
-    The overall suggestion and the seed's (that of the last layer, as its document advises) then play held-out goals,
+    The overall suggestion and the guide's (that of the last layer, as its document advises) then play held-out goals,
     against the newest transition and others at random, as many together (the mean of three draws). An agent with a
     compressor of its own would have to be trained with another one first: it plays none.
 
@@ -62,28 +63,31 @@ def verify_agent(
         share: of the attention that our verdicts keep; a verdict for a layer is that on the mean over its heads.
         draws: random choices for each trial; their mean cost is compared.
         episodes: that are played; 0 plays none. layers: whose insights are tested, all by default.
-        tell: called with the share of the work that is done.
+        progress: called with the share of the work that is done.
 
     Raises:
         InputError: no contexts, or as in `profile_attention`.
     """
     if not contexts:
-        raise InputError("a verification on no contexts was asked for; give one or more")
+        raise InputError("expected `contexts` to be one or more, got none")
     if any(context.goal is None or context.action is None for context in contexts):
-        raise InputError("a context without its goal or the learner's action was given; take contexts by context_at")
-    profiles = [profile_attention(agent, one, layers=layers, queries="last", hold=False) for one in contexts]
-    seeds = [seed_insight([one.seed_statistics(layer) for one in profiles]) for layer in profiles[0].layers]
+        raise InputError(
+            "expected `contexts` with their goal and the learner's action, got one without; take them by context_at"
+        )
+    profiles = [profile_attention(agent, context, layers=layers, queries="last", hold=False) for context in contexts]
+    guides = [guide_insight([profile.guide_statistics(layer) for profile in profiles]) for layer in profiles[0].layers]
+    deletions = Deletions(guides, share, draws, seed)
     suggestion = suggest(profiles, share=share)
-    tested = {"seed": seeds[-1].made, "ours": suggestion} if episodes and agent.compressor is None else {}
+    tested = {"guide": guides[-1].suggested, "ours": suggestion} if episodes and agent.compressor is None else {}
     goals = sorted({context.goal for context in contexts if context.goal is not None})
     work = len(contexts) + len(contexts) * len(tested)
     trials: list[Trial] = []
     left_out = LeftOut()
     for sample, (context, profile) in enumerate(zip(contexts, profiles, strict=True)):
         assert context.goal is not None
-        group = goals.index(context.goal)
-        trials += _trials(agent, context, profile, sample, group, seeds, share, draws, seed, left_out)
-        tell((sample + 1) / work)
+        choices = _choices(profile, deletions, left_out)
+        trials += _trials(agent, context, choices, deletions, sample, goals.index(context.goal))
+        part_of(progress, sample, work)(1.0)
     skipped, results = list(left_out.lines(len(contexts))), list[Compared]()
     if agent.compressor is not None:
         skipped.append(f"returns: the agent acts with {agent.compressor.name}; train one with what is suggested")
@@ -91,22 +95,23 @@ def verify_agent(
         skipped.append("returns: the agent has no held-out goals to play")
     elif tested:
         whole = _returns(agent, None, episodes, seed)
-        for number, (rule, made) in enumerate(tested.items(), start=1):
-            if made.keep < agent.config.n_transit:
-                results.append(_compared(agent, rule, made, whole, episodes, seed))
+        for number, (rule, tried) in enumerate(tested.items(), start=1):
+            most = agent.config.n_transit
+            if tried.keep < most:
+                results.append(_compared(agent, rule, tried, whole, episodes, seed))
             else:
-                skipped.append(f"returns, {rule}: {made.keep} of {agent.config.n_transit} are kept: nothing is dropped")
-            tell((1 + number) * len(contexts) / work)
+                skipped.append(f"returns, {rule}: {tried.keep} of {most} are kept: nothing is dropped")
+            part_of(progress, number, 1 + len(tested))(1.0)
     return Verification(
-        "agent",
-        ("kl", "log_likelihood"),
-        tuple(trials),
-        tuple(skipped),
-        suggestion,
-        tuple(results),
-        len(contexts),
-        draws,
-        seed,
+        host=_SUBJECT.host,
+        costs=_SUBJECT.costs,
+        trials=tuple(trials),
+        skipped=tuple(skipped),
+        suggestion=suggestion,
+        compared=tuple(results),
+        n_samples=len(contexts),
+        n_draws=draws,
+        seed=seed,
     )
 
 
@@ -116,8 +121,8 @@ def costs_of(agent: Agent, context: Context, kept: Bool[Tensor, "B n"]) -> dict[
     Args:
         kept: over the n valid transitions of the context.
     """
-    looked = as_context(context, agent.room.horizon)
-    history, states, now = looked.history, looked.query_states, looked.now
+    whole_context = as_context(context, agent.room.horizon)
+    history, states, now = whole_context.history, whole_context.query_states, whole_context.now
     rows = len(kept)
     many = history.map(lambda part: part.expand(rows, *part.shape[1:]))
     order = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(kept.sum(1).max()))]
@@ -126,61 +131,70 @@ def costs_of(agent: Agent, context: Context, kept: Bool[Tensor, "B n"]) -> dict[
         whole = decide(agent.model, history, states, now).expand(rows, -1)
         logits = decide(agent.model, short, states.expand(rows, -1), now.expand(rows))
     assert context.action is not None
-    took = torch.full((rows,), context.action)
-    lost = negative_log_likelihood(logits, took) - negative_log_likelihood(whole, took)
+    taken = torch.full((rows,), context.action)
+    lost = negative_log_likelihood(logits, taken) - negative_log_likelihood(whole, taken)
     found = {"kl": divergence(whole, logits).numpy(), "log_likelihood": lost.numpy()}
     if not all(np.isfinite(values).all() for values in found.values()):
-        raise ImpossibleResultError("the agent's logits are no numbers; its weights are damaged")
+        raise ImpossibleResultError("the agent's logits are not finite; its weights are damaged")
     return found
+
+
+def _choices(profile: AttentionProfile, deletions: Deletions, left_out: LeftOut) -> list[tuple[int, str, Choice]]:
+    """Layer, rule and what it keeps of the transitions before the query, where it drops some and keeps some."""
+    layers, heads, n = profile.shape
+    stays, found = _newest(n - 1), list[tuple[int, str, Choice]]()
+    for at in range(layers):
+        row, given, _ = _SUBJECT.row(profile, at, range(heads))
+        guide = deletions.guides[at]
+        choices = {
+            "guide": by_pattern(guide.pattern, guide.suggested.keep, row, stays),
+            "ours": by_share(row, given, deletions.share, stays),
+        }
+        for rule, choice in choices.items():
+            if not left_out.notes(profile.layers[at], rule, int(choice.kept.sum()), int((~stays).sum())):
+                found.append((profile.layers[at], rule, choice))
+    return found
+
+
+def _newest(n: int) -> Bool[Tensor, " n"]:
+    """The newest of n transitions, which stays in any case."""
+    stays = torch.zeros(n, dtype=torch.bool)
+    stays[-1:] = True
+    return stays
 
 
 def _trials(
     agent: Agent,
     context: Context,
-    profile: AttentionProfile,
+    choices: Sequence[tuple[int, str, Choice]],
+    deletions: Deletions,
     sample: int,
     group: int,
-    seeds: Sequence[SeedInsight],
-    share: float,
-    draws: int,
-    seed: int,
-    left_out: LeftOut,
 ) -> list[Trial]:
-    """One sample's, all of them in one batch."""
-    layers, heads, n = profile.shape
-    stays = torch.zeros(n - 1, dtype=torch.bool)
-    stays[-1:] = True
-    found: list[tuple[int, str, Choice, Bool[Tensor, "R n"]]] = []
-    for at in range(layers):
-        row, given, _ = attention_rows(profile, at, range(heads))
-        choices = {
-            "seed": by_pattern(seeds[at].pattern, seeds[at].made.keep, row, stays),
-            "ours": by_share(row, given, share, stays),
-        }
-        for rule, choice in choices.items():
-            layer = profile.layers[at]
-            if left_out.notes(layer, rule, int(choice.kept.sum()), int((~stays).sum())):
-                continue
-            rng = np.random.default_rng([seed, sample, layer, RULES.index(rule)])
-            drawn = [at_random(choice.kept[None], stays, rng)[0] for _ in range(draws)]
-            found.append((layer, rule, choice, torch.stack([choice.kept, *drawn]) | stays))
-    if not found:
+    """The trials of one sample, all of them in one batch."""
+    if not choices:
         return []
-    costs = costs_of(agent, context, torch.cat([arms for *_, arms in found]))
-    by_trial = {name: values.reshape(len(found), draws + 1) for name, values in costs.items()}
+    stays = _newest(len(choices[0][2].kept))
+    arms = []
+    for layer, rule, choice in choices:
+        rng = deletions.generator(sample, layer, rule)
+        drawn = [at_random(choice.kept[None], stays, rng)[0] for _ in range(deletions.draws)]
+        arms.append(torch.stack([choice.kept, *drawn]) | stays)
+    costs = costs_of(agent, context, torch.cat(arms))
+    by_trial = {name: values.reshape(len(choices), deletions.draws + 1) for name, values in costs.items()}
     return [
         Trial(
-            layer,
-            sample,
-            group,
-            rule,
-            choice.pattern,
-            int(choice.kept.sum()),
-            int((~stays).sum()),
-            {name: float(values[number, 0]) for name, values in by_trial.items()},
-            {name: float(values[number, 1:].mean()) for name, values in by_trial.items()},
+            layer=layer,
+            sample=sample,
+            group=group,
+            rule=rule,
+            pattern=choice.pattern,
+            kept=int(choice.kept.sum()),
+            of=int((~stays).sum()),
+            cost={name: float(values[number, 0]) for name, values in by_trial.items()},
+            random={name: float(values[number, 1:].mean()) for name, values in by_trial.items()},
         )
-        for number, (layer, rule, choice, _) in enumerate(found)
+        for number, (layer, rule, choice) in enumerate(choices)
     ]
 
 
@@ -193,9 +207,10 @@ def _returns(agent: Agent, compressor: Compressor | None, episodes: int, seed: i
 
 
 def _compared(
-    agent: Agent, rule: str, made: Suggestion, whole: Float[np.ndarray, " G"], episodes: int, seed: int
+    agent: Agent, rule: str, tried: Suggestion, whole: Float[np.ndarray, " G"], episodes: int, seed: int
 ) -> Compared:
-    ours = _returns(agent, make_compressor(made.name, made.options), episodes, seed)
-    drawn = [_returns(agent, NewestAndRandom(made.keep, seed + draw), episodes, seed) for draw in range(PLAYED_DRAWS)]
+    assert isinstance(tried, CompressorSuggestion)
+    suggested = _returns(agent, tried.compressor, episodes, seed)
+    drawn = [_returns(agent, NewestAndRandom(tried.keep, seed + draw), episodes, seed) for draw in range(PLAYED_DRAWS)]
     random = np.mean(drawn, axis=0)
-    return compared(rule, made, "return", whole, ours, random, ours - random)
+    return compared(rule, tried, "return", whole, suggested, random, suggested - random)

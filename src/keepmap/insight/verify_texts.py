@@ -1,6 +1,6 @@
 """Insights into a language model, tested by deletion: a layer forgets a part of the text, and the rest is predicted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,25 +11,35 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices
 from keepmap.attention.text import one_text
+from keepmap.core.progress import Progress, part_of
 from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE
-from keepmap.insight.deletions import at_random, by_pattern, by_share
+from keepmap.insight.deletions import Deletions, at_random, by_kv_head
+from keepmap.insight.guide import guide_insight
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import SeedInsight, attention_rows, seed_insight, suggest
-from keepmap.insight.verification import RULES, Compared, LeftOut, Trial, Verification, compared
+from keepmap.insight.text_subject import MethodSuggestion, TextSubject
+from keepmap.insight.verdicts import suggest
+from keepmap.insight.verification import (
+    DRAWS,
+    RULES,
+    Compared,
+    LeftOut,
+    Trial,
+    Verification,
+    as_rule,
+    compared,
+)
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.replay import hidden_states_under
 from keepmap.kv.likelihood import measure_likelihood
+from keepmap.kv.method import Method
 from keepmap.language_model import LanguageModel
 
-__all__ = ["SHORTEST_TEXT", "verify_texts"]
+__all__ = ["N_SINK", "SHORTEST_TEXT", "ForgetfulText", "verify_texts"]
 
-DRAWS = 8
 N_SINK = 4
 SHORTEST_TEXT = 2 * (N_SINK + 3)
 """Tokens: the half that is profiled holds the sinks, the newest position, and something to choose from."""
-
-Tell = Callable[[float], None]
 
 
 def verify_texts(
@@ -41,16 +51,16 @@ def verify_texts(
     layers: Indices = None,
     suggested: Mapping[str, Suggestion] | None = None,
     seed: int = 0,
-    tell: Tell = lambda share: None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Drop what the insights into each layer say can go, and as much at random, and predict how the texts go on.
 
     The first half of a text is profiled. Each layer's positions are then dropped from that layer alone, for all
     queries of the second half; costs are means over its predicted tokens, in nats. The sinks, the newest position of
     the half, and what a layer's own window hides anyway stay in both arms. Our verdict is one for each KV head, on the
-    mean attention of its query heads, since they share what is kept; the seed's is one for the layer.
+    mean attention of its query heads, since they share what is kept; the guide's is one for the layer.
 
-    The overall suggestion and the seed's (that of the last layer, as its document advises) then evict from the whole
+    The overall suggestion and the guide's (that of the last layer, as its document advises) then evict from the whole
     texts, against `random` with the same density, sinks and window.
 
     Args:
@@ -58,161 +68,161 @@ def verify_texts(
         share: of the attention that our verdicts keep.
         draws: random choices for each trial; their mean cost is compared.
         layers: whose insights are tested, all by default.
-        suggested: what is tried on the whole texts, by rule ("seed", "ours"); by default, the first halves'.
-        tell: called with the share of the work that is done.
+        suggested: what is tried on the whole texts, by rule ("guide", "ours"); by default, the first halves'.
+        progress: called with the share of the work that is done.
 
     Raises:
         InputError: no texts, or one that is too short; and as in `profile_attention`.
     """
     if not texts:
-        raise InputError("a verification on no texts was asked for; give one or more")
+        raise InputError("expected `contexts` to be one or more texts, got none")
     tokens = [one_text(text, language_model) for text in texts]
     for number, text in enumerate(tokens):
         if len(text) < SHORTEST_TEXT:
             raise InputError(
-                f"text {number} has {len(text)} tokens; give {SHORTEST_TEXT} or more, half to profile and half to "
-                "predict"
+                f"expected `contexts` of {SHORTEST_TEXT} tokens or more, half to profile and half to predict, got text "
+                f"{number} of {len(text)}"
             )
     profiles = [
         profile_attention(language_model, text[: len(text) // 2], layers=layers, n_sink=N_SINK, hold=False)
         for text in tokens
     ]
-    of = max(one.shape[2] for one in profiles) - N_SINK
-    seeds = [
-        seed_insight([one.seed_statistics(layer) for one in profiles], of=of, n_sink=N_SINK)
+    subject = TextSubject(N_SINK)
+    of = subject.positions(profiles)
+    guides = [
+        guide_insight([profile.guide_statistics(layer) for profile in profiles], subject=subject, of=of)
         for layer in profiles[0].layers
     ]
-    suggested = {"seed": seeds[-1].made, "ours": suggest(profiles, share=share)} if suggested is None else suggested
+    deletions = Deletions(guides, share, draws, seed)
+    if suggested is None:
+        suggested = {"guide": guides[-1].suggested, "ours": suggest(profiles, share=share)}
+    tried = {as_rule(rule): suggestion for rule, suggestion in suggested.items()}
     trials: list[Trial] = []
     left_out = LeftOut()
     for sample, (text, profile) in enumerate(zip(tokens, profiles, strict=True)):
-        of_text = _Text(language_model, text, profile, sample, seeds, share, draws, seed)
+        forgetful = ForgetfulText(language_model, text, sample)
         for at in range(profile.shape[0]):
-            trials += of_text.trials(at, left_out)
-            tell((sample + (at + 1) / profile.shape[0]) / (len(tokens) + 1))
+            trials += _trials(forgetful, profile, at, deletions, left_out)
+            part_of(progress, sample, len(tokens) + 1)((at + 1) / profile.shape[0])
     skipped, results = list(left_out.lines(len(tokens))), list[Compared]()
-    for rule, made in suggested.items():
-        if made.options["density"] < 1:
-            results += _compared(language_model, tokens, rule, made, seed)
+    for rule, suggestion in tried.items():
+        if suggestion.options["density"] < 1:
+            results += _compared(language_model, tokens, rule, suggestion, seed)
         else:
-            skipped.append(f"overall, {rule}: {made.keep} of {made.of} positions are kept: nothing is dropped")
-    tell(1.0)
+            kept = f"{suggestion.keep} of {suggestion.of}"
+            skipped.append(f"overall, {rule}: {kept} positions are kept: nothing is dropped")
+    part_of(progress, len(tokens), len(tokens) + 1)(1.0)
     return Verification(
-        "language model",
-        ("kl", "nll"),
-        tuple(trials),
-        tuple(skipped),
-        suggested["ours"],
-        tuple(results),
-        len(tokens),
-        draws,
-        seed,
+        host=subject.host,
+        costs=subject.costs,
+        trials=tuple(trials),
+        skipped=tuple(skipped),
+        suggestion=tried["ours"],
+        compared=tuple(results),
+        n_samples=len(tokens),
+        n_draws=draws,
+        seed=seed,
     )
 
 
-class _Text:
-    """One text: what each rule keeps of its first half, and what that costs in the second."""
+class ForgetfulText:
+    """A text whose second half is predicted while one layer forgets a part of the first.
 
-    def __init__(
-        self,
-        language_model: LanguageModel,
-        text: Int[Tensor, " N"],
-        profile: AttentionProfile,
-        sample: int,
-        seeds: Sequence[SeedInsight],
-        share: float,
-        draws: int,
-        seed: int,
-    ) -> None:
-        self._model, self._text, self._profile, self._sample = language_model, text, profile, sample
-        self._seeds, self._share, self._draws, self._seed = seeds, share, draws, seed
-        self._half, n = len(text) // 2, len(text)
-        self._full = torch.full((language_model.n_layers, language_model.n_kv_heads, n), n)
+    Attributes:
+        sample: its number, from 0.
+    """
+
+    def __init__(self, language_model: LanguageModel, text: Int[Tensor, " N"], sample: int = 0) -> None:
+        self.sample = sample
+        self._model, self._text, self._half = language_model, text, len(text) // 2
+        self._full = torch.full((language_model.n_layers, language_model.n_kv_heads, len(text)), len(text))
         self._reference = hidden_states_under(language_model, text, self._full)
-        self._nll = self._measured(self._reference)[1]
+        self._nll = self._likelihood(self._reference)[1]
 
-    def trials(self, at: int, left_out: LeftOut) -> list[Trial]:
-        """One layer's."""
-        layer, found = self._profile.layers[at], []
-        for rule in RULES:
-            patterns, kept, stays = self._chosen(at, rule)
-            free = int((~stays).sum()) * len(kept)
-            if left_out.notes(layer, rule, int(kept.sum()), free):
-                continue
-            rng = np.random.default_rng([self._seed, self._sample, layer, RULES.index(rule)])
-            cost = self._cost(layer, kept | stays)
-            random = [self._cost(layer, at_random(kept, stays, rng) | stays) for _ in range(self._draws)]
-            mean = {name: float(np.mean([one[name] for one in random])) for name in cost}
-            pattern = max(sorted(set(patterns)), key=patterns.count)
-            found.append(Trial(layer, self._sample, self._sample, rule, pattern, int(kept.sum()), free, cost, mean))
-        return found
+    def cost(self, layer: int, kept: Bool[Tensor, "G P"]) -> dict[str, float]:
+        """By name, in nats per predicted token: what it costs that each KV head of the layer keeps only these.
 
-    def _chosen(self, at: int, rule: str) -> tuple[list[str], Bool[Tensor, "G P"], Bool[Tensor, " P"]]:
-        """Patterns and what is kept, per KV head; and what stays in any case."""
-        heads, kv_heads = self._profile.shape[1], self._model.n_kv_heads
-        kept = torch.zeros(kv_heads, self._half, dtype=torch.bool)
-        stays = torch.zeros(self._half, dtype=torch.bool)
-        patterns = []
-        for kv_head in range(kv_heads):
-            own = [head for head in range(heads) if rule == "seed" or self._profile.kv_heads[head] == kv_head]
-            query = self._half - 1 if rule == "seed" else None
-            row, given, first = attention_rows(self._profile, at, own, query)
-            stays[:first] = stays[-1] = True
-            if rule == "seed":
-                choice = by_pattern(self._seeds[at].pattern, self._seeds[at].made.keep, row, stays[first:])
-            else:
-                choice = by_share(row, given, self._share, stays[first:])
-            kept[kv_head, first:] = choice.kept
-            patterns.append(choice.pattern)
-        return patterns, kept, stays
-
-    def _cost(self, layer: int, kept: Bool[Tensor, "G P"]) -> dict[str, float]:
-        n = len(self._text)
+        Args:
+            kept: over the positions of the first half.
+        """
         expires = self._full.clone()
-        expires[layer, :, : self._half] = torch.where(kept, n, self._half)
-        kl, nll = self._measured(hidden_states_under(self._model, self._text, expires))
+        expires[layer, :, : self._half] = torch.where(kept, len(self._text), self._half)
+        kl, nll = self._likelihood(hidden_states_under(self._model, self._text, expires))
         return {"kl": kl, "nll": nll - self._nll}
 
-    def _measured(self, hidden_states: Float[Tensor, "N hidden"]) -> tuple[float, float]:
+    def _likelihood(self, hidden_states: Float[Tensor, "N hidden"]) -> tuple[float, float]:
+        """KL against the whole, and NLL, per predicted token of the second half."""
         later = slice(self._half, None)  # the first query that has forgotten
-        found = measure_likelihood(
+        likelihood = measure_likelihood(
             self._model.head,
             self._model.vocab_size,
             self._text[later],
             hidden_states[later],
             self._reference[later],
-            f"text {self._sample} after a deletion",
+            f"text {self.sample} after a deletion",
         )
-        return found.kl / found.n_predicted, found.nll / found.n_predicted
+        return likelihood.kl / likelihood.n_predicted, likelihood.nll / likelihood.n_predicted
+
+
+def _trials(
+    text: ForgetfulText, profile: AttentionProfile, at: int, deletions: Deletions, left_out: LeftOut
+) -> list[Trial]:
+    """The trials of one layer (by its place in the profile), one for each rule that drops something."""
+    layer, found = profile.layers[at], list[Trial]()
+    for rule in RULES:
+        choice = by_kv_head(profile, at, rule, deletions)
+        kept, stays = choice.kept, choice.stays
+        free = int((~stays).sum()) * len(kept)
+        if left_out.notes(layer, rule, int(kept.sum()), free):
+            continue
+        rng = deletions.generator(text.sample, layer, rule)
+        cost = text.cost(layer, kept | stays)
+        random = [text.cost(layer, at_random(kept, stays, rng) | stays) for _ in range(deletions.draws)]
+        found.append(
+            Trial(
+                layer=layer,
+                sample=text.sample,
+                group=text.sample,
+                rule=rule,
+                pattern=max(sorted(set(choice.patterns)), key=choice.patterns.count),
+                kept=int(kept.sum()),
+                of=free,
+                cost=cost,
+                random={name: float(np.mean([costs[name] for costs in random])) for name in cost},
+            )
+        )
+    return found
 
 
 def _compared(
-    language_model: LanguageModel, tokens: Sequence[Int[Tensor, "..."]], rule: str, made: Suggestion, seed: int
+    language_model: LanguageModel, tokens: Sequence[Int[Tensor, "..."]], rule: str, tried: Suggestion, seed: int
 ) -> list[Compared]:
     """An overall suggestion against random, of each cost; the whole cache costs no KL."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in ("whole", made.name, "random")}
+    assert isinstance(tried, MethodSuggestion)
+    arms: dict[str, Method | str | None] = {"whole": None, "suggested": tried.method(), "random": "random"}
+    costs: dict[str, list[dict[str, float]]] = {arm: [] for arm in arms}
     for number, text in enumerate(tokens):
-        n = len(text)
-        full = torch.full((language_model.n_layers, language_model.n_kv_heads, n), n)
-        reference = hidden_states_under(language_model, text, full)
-        arms = {"whole": reference}
-        for method in (made.name, "random"):
-            arms[method] = evict(
-                language_model,
-                text,
-                method,
-                density=made.options["density"],
-                n_sink=int(made.options["n_sink"]),
-                window=int(made.options["window"]),
-                seed=seed,
-            ).hidden_states
-        for method, hidden_states in arms.items():
-            one = measure_likelihood(
-                language_model.head, language_model.vocab_size, text, hidden_states, reference, f"text {number}"
+        full = torch.full((language_model.n_layers, language_model.n_kv_heads, len(text)), len(text))
+        whole = hidden_states_under(language_model, text, full)
+        for arm, method in arms.items():
+            hidden_states = whole
+            if method is not None:
+                hidden_states = evict(
+                    language_model,
+                    text,
+                    method,
+                    density=tried.density,
+                    n_sink=tried.n_sink,
+                    window=tried.window,
+                    seed=seed,
+                ).hidden_states
+            likelihood = measure_likelihood(
+                language_model.head, language_model.vocab_size, text, hidden_states, whole, f"text {number}"
             )
-            found[method].append({"kl": one.kl / one.n_predicted, "nll": one.nll / one.n_predicted})
+            n = likelihood.n_predicted
+            costs[arm].append({"kl": likelihood.kl / n, "nll": likelihood.nll / n})
     results = []
-    for cost in ("kl", "nll"):
-        whole, suggested, random = (np.array([one[cost] for one in found[arm]]) for arm in found)
-        results.append(compared(rule, made, cost, whole, suggested, random, random - suggested))
+    for unit in TextSubject.costs:
+        values = {arm: np.array([cost[unit] for cost in of_arm]) for arm, of_arm in costs.items()}
+        results.append(compared(rule, tried, unit, **values, saved=values["random"] - values["suggested"]))
     return results

@@ -5,7 +5,6 @@ decided at the end of a chunk (C = 1: after every query; the end of the text end
 """
 
 import heapq
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -14,9 +13,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from keepmap.core.arguments import as_integer, as_number
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["Budget", "Choice", "Protection", "Rule", "Threshold", "choose"]
+__all__ = ["Budget", "Choice", "Protection", "Rule", "Threshold", "choose", "decidable", "decided_at"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,8 @@ class Protection:
     window: int = 128
 
     def __post_init__(self) -> None:
-        for name, value in (("number of sinks", self.n_sink), ("window", self.window)):
-            if value < 0:
-                raise InputError(f"a {name} of {value} was asked for; it must be 0 or more")
+        as_integer("n_sink", self.n_sink)
+        as_integer("window", self.window)
 
     def compressible_left(self, end: int) -> int:
         """How many compressible positions have left the window once the queries 0..end-1 are processed."""
@@ -43,8 +42,7 @@ class Threshold:
     threshold: float
 
     def __post_init__(self) -> None:
-        if math.isnan(self.threshold):
-            raise InputError("a threshold is NaN; give a number (-inf keeps everything)")
+        as_number("threshold", self.threshold)
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,11 @@ class Budget:
 
     def __post_init__(self) -> None:
         if (self.density is None) == (self.count is None):
-            raise InputError("a budget needs a density or a count, and not both")
-        if self.density is not None and not 0.0 <= self.density <= 1.0:
-            raise InputError(f"expected `density` to be a number in [0, 1], got {self.density}")
-        if self.count is not None and self.count < 0:
-            raise InputError(f"expected `budget` to be an integer of 0 or more, got {self.count}")
+            raise InputError("expected a budget to be a density or a count, got both or neither")
+        if self.density is not None:
+            as_number("density", self.density, 0.0, 1.0)
+        if self.count is not None:
+            as_integer("budget", self.count)
 
     def capacity(self, m: int) -> int:
         """How many of m compressible positions may be held: the one place where a ratio becomes a count."""
@@ -97,8 +95,7 @@ def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chu
         InputError: a chunk size below 1.
         ImpossibleResultError: a NaN score.
     """
-    if chunk_size < 1:
-        raise InputError(f"expected `chunk_size` to be an integer of 1 or more (1 is exact decoding), got {chunk_size}")
+    as_integer("chunk_size", chunk_size, at_least=1)
     if torch.isnan(scores).any():
         raise ImpossibleResultError("a score is NaN: the model's weights or its inputs are damaged")
     if isinstance(rule, Threshold):

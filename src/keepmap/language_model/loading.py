@@ -1,6 +1,7 @@
 """Load a causal language model: the embedded one, a folder, a hub id, a GGUF file, or one that is already in memory."""
 
 import functools
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
@@ -24,7 +25,7 @@ EMBEDDED = {"tiny": Path(__file__).parent.parent / "embedded" / "tiny"}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
 _GGUF_NEEDS = ("gguf", "accelerate")
-_LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError)
+_LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, struct.error)  # the last: a GGUF file that is cut
 _TAKEN = 'a loaded Hugging Face model, a folder, a hub id, a GGUF file or "tiny"'
 
 Loaded = TypeVar("Loaded")

@@ -8,14 +8,15 @@ import numpy as np
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.intervals import bootstrap_means
+from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import SeedInsight, Verdict
+from keepmap.insight.verdicts import Verdict
 
 __all__ = ["insight_lines", "layer_heading", "overall", "sample_block", "suggestion_lines", "verdict_lines"]
 
 
 def layer_heading(layer: int) -> list[str]:
-    """Of everything about a layer."""
+    """The heading above everything about a layer."""
     return ["", f"ANALYZING LAYER {layer}", "=" * 16]
 
 
@@ -47,7 +48,7 @@ def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
         ("recent_distant_ratio", "Recent/Distant ratio", 2),
         ("entropy", "Attention entropy", 2),
     ):
-        values = np.array([one[key] for one in statistics])
+        values = np.array([sample[key] for sample in statistics])
         values = values[~np.isnan(values)]
         if len(values):
             low, high = bootstrap_means(values[None, :, None], seed)
@@ -56,9 +57,9 @@ def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
     return lines
 
 
-def insight_lines(insight: SeedInsight) -> list[str]:
+def insight_lines(insight: GuideInsight) -> list[str]:
     """The document's insight into a layer, and the line of code that it recommends."""
-    return ["", *insight.lines, "", *insight.made.code]
+    return ["", *insight.lines, "", *insight.suggested.code]
 
 
 def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
@@ -70,19 +71,22 @@ def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
     share = by_sample[0][0].numbers.share
     lines = ["", f"By head, whatever the length: what holds {100 * share:.0f} % of the attention to the context"]
     for of_head in zip(*by_sample, strict=True):
-        pattern, times = Counter(one.pattern for one in of_head).most_common(1)[0]
-        same = [one for one in of_head if one.pattern == pattern]
+        pattern, times = Counter(verdict.pattern for verdict in of_head).most_common(1)[0]
+        same = [verdict for verdict in of_head if verdict.pattern == pattern]
         agreeing = f" in {times} of {len(of_head)} samples" if len(of_head) > 1 else ""
-        seen = [one.numbers for one in same]
+        seen = [verdict.numbers for verdict in same]
         # The one of median length stands for all of them: the line of code says what the text says.
-        typical = sorted((one.suggestion for one in same), key=lambda one: one.keep)[len(same) // 2]
+        typical = sorted((verdict.suggestion for verdict in same), key=lambda suggestion: suggestion.keep)[
+            len(same) // 2
+        ]
         percent = 100 * typical.keep / typical.of
         lines += [
             f"  Head {of_head[0].head}: {pattern}{agreeing}: {typical.keep} of {typical.of} positions "
             f"({percent:.0f} %)",
-            f"    enough: top {_mean([one.top for one in seen]):.0f}, most recent "
-            f"{_mean([one.recent for one in seen]):.0f}, evenly {_mean([one.even for one in seen]):.0f}; entropy "
-            f"{_mean([one.normalised_entropy for one in seen]):.2f} of ln n",
+            f"    enough: top {_mean([numbers.top for numbers in seen]):.0f}, most recent "
+            f"{_mean([numbers.recent for numbers in seen]):.0f}, "
+            f"evenly {_mean([numbers.even for numbers in seen]):.0f}; entropy "
+            f"{_mean([numbers.normalised_entropy for numbers in seen]):.2f} of ln n",
             *typical.code,
         ]
     return lines

@@ -1,11 +1,7 @@
 """What a study prints and writes: its plan, its tables, and what was promised against what was measured."""
 
-import csv
-import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.evaluation.returns import EARLY, Estimate
@@ -14,7 +10,7 @@ from keepmap.agents.study.promises import near_budget
 from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.printing.tables import Column, panels
 
-__all__ = ["header", "legend", "markdown", "notes", "pattern_line", "promise_lines", "study_csv", "table"]
+__all__ = ["header", "legend", "markdown", "notes", "pattern_line", "promise_lines", "table"]
 
 WIDTH = 80
 VERDICTS = {True: "yes", False: "no", None: "not shown"}
@@ -26,7 +22,7 @@ def header(agents: Sequence[Agent], jobs: Sequence[StudyJob], left: int, workers
     """What is going to be run."""
     agent, trained = agents[0], [job for job in jobs if job.config is not None]
     room, updates = agent.room, trained[0].config.train_timesteps if trained[0].config else 0
-    names = ", ".join(one.name for one in agents)
+    names = ", ".join(agent.name for agent in agents)
     text = [
         f"Baseline: {names}; {room.name} {room.size}x{room.size}, {len(agent.held_out)} held-out goals, window of "
         f"{agent.config.n_transit} transitions",
@@ -34,29 +30,31 @@ def header(agents: Sequence[Agent], jobs: Sequence[StudyJob], left: int, workers
         f"left to do, in {workers} process{'es' * (workers > 1)}",
         *notes(len(agents), updates, from_scratch, max(job.planned.seed for job in jobs) + 1),
     ]
-    return [line for one in text for line in textwrap.wrap(one, WIDTH, subsequent_indent="  ")]
+    return [line for sentence in text for line in textwrap.wrap(sentence, WIDTH, subsequent_indent="  ")]
 
 
 def notes(agents: int, updates: int, from_scratch: bool, seeds: int) -> list[str]:
     """How agents were trained: sentences that belong to every table."""
     if from_scratch:
-        said = [f"Every agent, the baseline too, was trained from random weights for {updates:,} updates."]
+        sentences = [f"Every agent, the baseline too, was trained from random weights for {updates:,} updates."]
     else:
-        said = [
+        sentences = [
             f"Retraining: every agent starts from the baseline's weights and is trained for {updates:,} more updates "
             "with its compressor; the baseline goes on for as many with its whole window, so that nobody has more "
             "training."
         ]
-    said.append("In rollout only: the baseline's weights as they were, with the compressor on while it acts.")
+    sentences.append("In rollout only: the baseline's weights as they were, with the compressor on while it acts.")
     if agents == 1 and seeds > 1:
-        said.append("One checkpoint was given: training seeds differ in what is drawn after it, not in its weights.")
-    return said
+        sentences.append(
+            "One checkpoint was given: training seeds differ in what is drawn after it, not in its weights."
+        )
+    return sentences
 
 
 def table(study: Study, timings: Timings) -> list[str]:
     """A line for each compressor and budget; what was measured in rollout only stands beside what was trained."""
-    rows = [row for row in study.rows if row.trained]
-    others = {(row.compressor, row.percent): row for row in study.rows if not row.trained}
+    rows = [row for row in study.results if row.trained]
+    others = {(row.compressor, row.percent): row for row in study.results if not row.trained}
     first = Column("", tuple(row.label for row in rows))
     columns = [Column(title, tuple(cell(row) for row in rows)) for title, cell in _cells(others, timings)]
     return panels(first, columns, WIDTH)
@@ -65,13 +63,13 @@ def table(study: Study, timings: Timings) -> list[str]:
 def _cells(
     others: Mapping[tuple[str, float], StudyRow], timings: Timings
 ) -> list[tuple[str, Callable[[StudyRow], str]]]:
-    def other(row: StudyRow, tell: Callable[[StudyRow], str]) -> str:
-        found = others.get((row.compressor, row.percent))
-        return "-" if found is None else tell(found)
+    def other(row: StudyRow, cell: Callable[[StudyRow], str]) -> str:
+        untrained = others.get((row.compressor, row.percent))
+        return "-" if untrained is None else cell(untrained)
 
     def timed(row: StudyRow, name: str, scale: float = 1.0, digits: int = 1) -> str:
-        found = timings.get(row.label, {}).get(name)
-        return "-" if found is None else f"{found * scale:.{digits}f}"
+        seconds = timings.get(row.label, {}).get(name)
+        return "-" if seconds is None else f"{seconds * scale:.{digits}f}"
 
     return [
         ("seeds", lambda row: str(row.n_seeds)),
@@ -80,9 +78,9 @@ def _cells(
         ("of baseline", lambda row: _percent(row.share)),
         ("95 % interval ", lambda row: _ends(row.share, 100.0, 1)),
         ("solved", lambda row: f"{row.solved:.0%}"),
-        ("rollout only", lambda row: other(row, lambda found: f"{found.early.mean:.2f}")),
-        ("of baseline ", lambda row: other(row, lambda found: _percent(found.share))),
-        ("95 % interval  ", lambda row: other(row, lambda found: _ends(found.share, 100.0, 1))),
+        ("rollout only", lambda row: other(row, lambda untrained: f"{untrained.early.mean:.2f}")),
+        ("of baseline ", lambda row: other(row, lambda untrained: _percent(untrained.share))),
+        ("95 % interval  ", lambda row: other(row, lambda untrained: _ends(untrained.share, 100.0, 1))),
         ("all 40 episodes", lambda row: f"{row.whole.mean:.2f}"),
         ("kept", lambda row: f"{row.kept:.1f}"),
         ("of", lambda row: f"{row.kept / row.ratio:.1f}" if row.ratio else "-"),
@@ -105,7 +103,7 @@ def _cells(
 
 def legend(study: Study) -> list[str]:
     """What the columns mean, in lines that fit a terminal."""
-    return [line for one in _meanings(study) for line in textwrap.wrap(one, WIDTH, subsequent_indent="  ")]
+    return [line for meaning in _meanings(study) for line in textwrap.wrap(meaning, WIDTH, subsequent_indent="  ")]
 
 
 def _meanings(study: Study) -> list[str]:
@@ -137,34 +135,34 @@ def pattern_line(study: Study) -> str:
 
 def promise_lines(study: Study) -> list[str]:
     """What was promised against what was measured."""
-    said = study.promises
+    promises = study.promises
     columns = [
-        Column("of", tuple(str(one["of"]) for one in said)),
-        Column("measured", tuple(str(one["measured"]) for one in said)),
-        Column("holds", tuple(VERDICTS[one["holds"]] for one in said)),
+        Column("of", tuple(str(promise["of"]) for promise in promises)),
+        Column("measured", tuple(str(promise["measured"]) for promise in promises)),
+        Column("holds", tuple(VERDICTS[promise["holds"]] for promise in promises)),
     ]
-    first = Column("promised", tuple(str(one["promised"]) for one in said))
-    lines = [line for one in (pattern_line(study), *_rules(study)) for line in textwrap.wrap(one, WIDTH)]
+    first = Column("promised", tuple(str(promise["promised"]) for promise in promises))
+    lines = [line for text in (pattern_line(study), *_rules(study)) for line in textwrap.wrap(text, WIDTH)]
     return [*lines, "", *panels(first, columns, WIDTH)]
 
 
 def _rules(study: Study) -> list[str]:
     """How promises are judged."""
-    said = [
+    rules = [
         "What is saved holds from 5 points below what was promised; a loss holds, or not, where its whole 95 % "
         'interval does, and is "not shown" else.'
     ]
-    out = [row for row in study.rows if row.trained and row.compressor != BASELINE and not near_budget(row)]
+    out = [row for row in study.results if row.trained and row.compressor != BASELINE and not near_budget(row)]
     if out:
         names = ", ".join(f"{row.label} ({row.ratio:.1%} kept)" for row in out)
-        said.append(f"Left out, since they keep another share than their budget's: {names}.")
-    return said
+        rules.append(f"Left out, since they keep another share than their budget's: {names}.")
+    return rules
 
 
 def markdown(study: Study, timings: Timings, figure: str) -> str:
     """The study as a page: notes, the figure, tables."""
-    rows = [row for row in study.rows if row.trained]
-    others = {(row.compressor, row.percent): row for row in study.rows if not row.trained}
+    rows = [row for row in study.results if row.trained]
+    others = {(row.compressor, row.percent): row for row in study.results if not row.trained}
     cells = _cells(others, timings)
     text = [
         "# Compressors: what they cost",
@@ -177,35 +175,15 @@ def markdown(study: Study, timings: Timings, figure: str) -> str:
         lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
         lines += [f"| {' | '.join([row.label, *(cell(row) for _, cell in group)])} |" for row in rows]
         text.append("\n".join(lines))
-    text.append("\n".join(f"- {one}" for one in _meanings(study)))
+    text.append("\n".join(f"- {meaning}" for meaning in _meanings(study)))
     text.append("## What was promised")
     text += [pattern_line(study), *_rules(study)]
     lines = ["| promised | of | measured | holds |", "|---|---|---|---|"]
     lines += [
-        f"| {one['promised']} | {one['of']} | {one['measured']} | {VERDICTS[one['holds']]} |" for one in study.promises
+        f"| {promise['promised']} | {promise['of']} | {promise['measured']} | {VERDICTS[promise['holds']]} |"
+        for promise in study.promises
     ]
     return "\n\n".join([*text, "\n".join(lines)]) + "\n"
-
-
-def study_csv(study: Study) -> str:
-    """The rows as CSV; an estimate is three columns."""
-    flat = [_flat(asdict(row)) for row in study.rows]
-    names = list(dict.fromkeys(name for one in flat for name in one))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, dict):
-            flat |= {name if key == "mean" else f"{name}_{key}": one for key, one in value.items()}
-        else:
-            flat[name] = value
-    return flat
 
 
 def _percent(estimate: Estimate | None) -> str:

@@ -1,5 +1,6 @@
 """What a verification says, in lines of 80 columns and some of code."""
 
+from keepmap.insight.subjects import SUBJECTS
 from keepmap.insight.verification import ALIKE, COSTS, HELD, RULES, WORSE, Compared, Verification
 
 __all__ = ["verification_lines"]
@@ -9,25 +10,26 @@ _WORDS = {HELD: "held", WORSE: "refuted", ALIKE: "refuted*"}
 
 def verification_lines(verification: Verification) -> tuple[str, ...]:
     """Each insight with what its deletion cost, how often each rule held, and the overall suggestions."""
-    samples = "contexts" if verification.host == "agent" else "texts"
+    subject = SUBJECTS[verification.host]
+    samples, groups = subject.samples, subject.groups
     lines = [
         f"TESTED BY DELETION: {verification.host}, {verification.n_samples} {samples}, "
         f"{verification.n_draws} random draws each",
         f"Cost in nats: {COSTS[verification.costs[0]]}. Saved: random's cost less",
-        f"the rule's, with its 95 % interval over {'goals' if verification.host == 'agent' else samples}"
-        " (none for one).",
+        f"the rule's, with its 95 % interval over {groups} (none for one).",
         "",
-        "rule pattern kept    cost  random    saved [95 % interval]        n",
+        "rule  pattern kept    cost  random    saved [95 % interval]        n",
     ]
     above = None
-    for one in verification.insights:
-        if one.layer != above:
-            lines.append(f"layer {one.layer}")
-        above = one.layer
-        low, high = ("-" if end is None else _short(end, "+") for end in (one.low, one.high))
+    for insight in verification.insights:
+        if insight.layer != above:
+            lines.append(f"layer {insight.layer}")
+        above = insight.layer
+        low, high = ("-" if end is None else _short(end, "+") for end in (insight.low, insight.high))
         lines.append(
-            f"{one.rule:4} {one.pattern:7} {one.kept:4.0%} {_short(one.cost):>7} {_short(one.random):>7} "
-            f"{_short(one.saved, '+'):>8} {f'[{low},{high}]':19} {one.n:3} {_WORDS[one.word]}"
+            f"{insight.rule:5} {insight.pattern:7} {insight.kept:4.0%} {_short(insight.cost):>7} "
+            f"{_short(insight.random):>7} "
+            f"{_short(insight.saved, '+'):>8} {f'[{low},{high}]':19} {insight.n:3} {_WORDS[insight.word]}"
         )
     lines += ["", "refuted: random is better. refuted*: not distinguishable from random."]
     lines += verification.skipped
@@ -35,17 +37,17 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
         lines += ["", f"Cheaper than random, by {COSTS[cost]}:"]
         for rule in RULES:
             rate, insights = verification.rate(rule, cost), verification.insights_by(cost)
-            own = [one for one in insights if one.rule == rule]
+            own = [insight for insight in insights if insight.rule == rule]
             if not own:
                 lines.append(f"   {rule}: no trials")
                 continue
             ends = "" if rate.low is None or rate.high is None else f" [{rate.low:.0%}, {rate.high:.0%}]"
             lines.append(
                 f"   {rule}: {rate.wins} of {rate.n} trials ({rate.wins / rate.n:.0%}{ends}); "
-                f"{sum(one.held for one in own)} of {len(own)} insights held"
+                f"{sum(insight.held for insight in own)} of {len(own)} insights held"
             )
     for overall in verification.compared:
-        lines += ["", *_compared_lines(overall, samples)]
+        lines += ["", *_compared_lines(overall, groups)]
     return tuple(lines)
 
 
@@ -54,14 +56,13 @@ def _short(value: float, sign: str = "") -> str:
     return f"{value:{sign}.2g}"
 
 
-def _compared_lines(one: Compared, samples: str) -> list[str]:
-    over = "goals" if one.unit == "return" else samples
-    ends = "" if one.low is None or one.high is None else f" [{one.low:+.3f}, {one.high:+.3f}]"
+def _compared_lines(overall: Compared, groups: str) -> list[str]:
+    ends = "" if overall.low is None or overall.high is None else f" [{overall.low:+.3f}, {overall.high:+.3f}]"
     return [
-        f"{one.rule}, overall:",
-        *one.made.code,
-        f"   {one.unit}: whole {one.whole:.3f}, suggested {one.suggested:.3f}, random {one.random:.3f} "
-        f"({one.n} {over})",
-        f"   better than random by {one.saved:+.3f}{ends}",
-        f"   {one.word}",
+        f"{overall.rule}, overall:",
+        *overall.suggestion.code,
+        f"   {overall.unit}: whole {overall.whole:.3f}, suggested {overall.suggested:.3f}, random {overall.random:.3f} "
+        f"({overall.n} {groups})",
+        f"   better than random by {overall.saved:+.3f}{ends}",
+        f"   {overall.word}",
     ]

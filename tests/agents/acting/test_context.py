@@ -189,3 +189,66 @@ def test_a_context_is_what_lies_before_a_step() -> None:
 def test_contexts_that_are_not_there(learner: int, step: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
         context_at(streams(), learner, step, 5, (1, 2))
+
+
+def streams_of_13_steps() -> Streams:
+    """Two learners of 13 steps in episodes of 5; every value says where and when it was."""
+    steps = np.arange(13, dtype=np.uint8)
+    states = np.stack([np.stack([steps, steps * 0 + learner], 1) for learner in range(2)], 1)
+    actions = np.stack([steps % 5, (steps + 1) % 5], 1)
+    dones = np.zeros((13, 2), dtype=np.bool_)
+    dones[4::5] = True
+    return Streams(states, actions, actions % 2, states + 1, dones)
+
+
+@pytest.mark.parametrize(("step", "times"), [(1, [0]), (4, [0, 1, 2, 3]), (5, [1, 2, 3, 4]), (12, [8, 9, 10, 11])])
+def test_a_context_ends_right_before_its_step(step: int, times: list[int]) -> None:
+    found = context_at(streams_of_13_steps(), 1, step, 4, (0, 0))
+    assert found.history.times[0].tolist() == times
+    assert found.history.states[0].tolist() == [[time, 1] for time in times]
+    assert found.query_states.tolist() == [[step, 1]]
+    assert found.action == (step + 1) % 5
+    assert bool(found.history.dones[0, -1]) == (step % 5 == 0)
+    for wrong in (0, 13):
+        with pytest.raises(InputError, match=f"got step {wrong}"):
+            context_at(streams_of_13_steps(), 1, wrong, 4, (0, 0))
+
+
+def history(ends: list[bool], start: int = 0) -> History:
+    n = len(ends)
+    states = torch.zeros(1, n, 2, dtype=torch.int64)
+    return History(
+        states=states,
+        actions=torch.zeros(1, n, dtype=torch.int64),
+        rewards=torch.arange(n)[None].float(),
+        next_states=states,
+        times=torch.arange(start, start + n)[None],
+        valid=torch.ones(1, n, dtype=torch.bool),
+        dones=torch.tensor([ends], dtype=torch.bool),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "start", "episodes", "steps"),
+    [
+        ([False, False, True, False], 0, (1, 1, 1, 2, 2), (1, 2, 3, 1, 2)),
+        ([False, True, False], 4, (2, 2, 3, 3), (2, 3, 1, 2)),
+        ([False, True, True, False], 0, (1, 1, 2, 3, 3), (1, 2, 1, 1, 2)),
+        ([True, False, False], 1, (1, 2, 2, 2), (1, 1, 2, 3)),
+    ],
+)
+def test_episodes_and_steps_count_from_1_and_go_on_at_the_query(
+    ends: list[bool], start: int, episodes: tuple[int, ...], steps: tuple[int, ...]
+) -> None:
+    found = landmarks_of(as_context(history(ends, start), 3), 3)
+    assert (found.episodes, found.steps) == (episodes, steps)
+    assert found.rewards == (*map(float, range(len(ends))), None)
+
+
+def test_a_query_comes_one_step_after_its_history() -> None:
+    assert as_context(history([False] * 3, 7), 6).now.tolist() == [10]
+    empty = as_context((history([]), torch.tensor([[0, 0]])), 6)
+    assert empty.now.tolist() == [0]
+    query = torch.tensor([[1, 1]])
+    found = landmarks_of(as_context((history([False, True]), query), 2), 2)
+    assert (found.episodes, found.steps) == ((1, 1, 2), (1, 2, 1))

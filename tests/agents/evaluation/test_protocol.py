@@ -57,7 +57,7 @@ def test_an_agent_is_taken_however_it_is_given(agent: Agent, tmp_path: Path) -> 
         np.array([[1, 0], [2, 2]]),
         ((x, x // 2 * 2) if x == 2 else (x, 0) for x in (1, 2)),
     ],
-    ids=str,
+    ids=range(8),
 )
 def test_cells_are_taken_however_they_are_given(agent: Agent, goals: object) -> None:
     assert protocol(agent, goals).goals == (((1, 0), (2, 2)),)

@@ -1,9 +1,12 @@
-"""Small baselines, trained in a moment, with the histories that they were trained on."""
+"""Small baselines, trained in a moment, with the histories that they were trained on, and jobs of a study of them."""
 
 from dataclasses import replace
 from pathlib import Path
 
+from keepmap.agents.acting.agent import Agent
 from keepmap.agents.config import Config
+from keepmap.agents.study.job import StudyJob, jobs_of
+from keepmap.agents.study.plan import PlannedRun
 from keepmap.agents.training.histories import collect_configured
 from keepmap.agents.training.loop import train
 
@@ -36,3 +39,15 @@ def make_baselines(place: Path) -> Path:
             collect_configured(config)
         train(config)
     return place
+
+
+def quiet(share: float) -> None:
+    """A run that nobody watches."""
+
+
+def jobs(folder: Path, agents: list[Agent], *plan: PlannedRun, **options: object) -> list[StudyJob]:
+    return jobs_of(plan, agents, folder, **options)  # type: ignore[arg-type]
+
+
+BASE, SHORT = PlannedRun("baseline", 0.0, 12, 1, True), PlannedRun("recency", 75.0, 3, 1, True)
+ALONE = replace(SHORT, seed=0, trained=False)

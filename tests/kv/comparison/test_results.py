@@ -98,7 +98,7 @@ def test_a_sample_survives_its_file_to_the_last_bit(tmp_path):
 @pytest.mark.parametrize("content", ["{}", "[]", "no", '{"format": "keepmap-sample/1"}', '{"format": "x"}'])
 def test_what_is_no_sample_is_said_to_be_none(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
-    with pytest.raises(InputError, match="is no sample's result"):
+    with pytest.raises(InputError, match="is not a sample's result"):
         read_sample_result(tmp_path / "a.json")
     with pytest.raises(InputError, match="no such file"):
         read_sample_result(tmp_path / "b.json")

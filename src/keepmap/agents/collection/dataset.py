@@ -206,6 +206,15 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
     `keepmap.collect` makes such a file. `histories[i]` are the learners of `histories.goals[i]`, `histories.read` reads
     some of their steps.
 
+    >>> import tempfile
+    >>> import keepmap
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     histories = keepmap.collect("darkroom", size=3, learners=2, episodes=4, out=f"{folder}/small.hdf5")
+    ...     opened = keepmap.open_histories(f"{folder}/small.hdf5")
+    ...     learners = opened[0]
+    >>> opened.goals == histories.goals, len(opened), learners.actions.shape
+    (True, 8, (80, 2))
+
     In files that the guide's own code made, an episode's last next state is the first state of the next episode.
 
     Args:

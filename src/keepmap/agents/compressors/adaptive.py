@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from keepmap.agents.choosing import ages, even, lengths, recent, shares, top
 from keepmap.agents.compressor import Compressor, History, at_least
 
-__all__ = ["AdaptiveCompressor"]
+__all__ = ["AdaptiveCompressor", "adaptive"]
 
 RECENT_OVER_DISTANT = 2.0
 UNIFORM_ABOVE = 2.0
@@ -52,20 +52,23 @@ class AdaptiveCompressor(Compressor):
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:
         assert history.attention is not None
-        valid, attention, budget = history.valid, history.attention, self.target_length
-        focused = top(valid, attention, (budget + 1) // 2)
-        mixed = focused | even(valid & ~focused, budget // 2)
-        entropy = torch.special.entr(shares(valid, attention)).sum(dim=1, keepdim=True)
-        kept = torch.where(entropy < SPARSE_BELOW, top(valid, attention, budget), mixed)
-        kept = torch.where(entropy > UNIFORM_ABOVE, even(valid, budget), kept)
-        return torch.where(_leans_to_recent(history)[:, None], recent(valid, budget), kept)
+        return adaptive(history.valid, history.attention, self.target_length)
 
 
-def _leans_to_recent(history: History) -> Bool[Tensor, " B"]:
+def adaptive(valid: Bool[Tensor, "B n"], attention: Float[Tensor, "B n"], budget: int) -> Bool[Tensor, "B n"]:
+    """What the four patterns' rules keep, each row's pattern by its own attention."""
+    focused = top(valid, attention, (budget + 1) // 2)
+    mixed = focused | even(valid & ~focused, budget // 2)
+    entropy = torch.special.entr(shares(valid, attention)).sum(dim=1, keepdim=True)
+    kept = torch.where(entropy < SPARSE_BELOW, top(valid, attention, budget), mixed)
+    kept = torch.where(entropy > UNIFORM_ABOVE, even(valid, budget), kept)
+    return torch.where(_leans_to_recent(valid, attention)[:, None], recent(valid, budget), kept)
+
+
+def _leans_to_recent(valid: Bool[Tensor, "B n"], attention: Float[Tensor, "B n"]) -> Bool[Tensor, " B"]:
     """Whether the last quarter's mean attention is above so many times the first quarter's, which may be 0."""
-    assert history.attention is not None
-    weights = history.attention.double().masked_fill(~history.valid, 0)
-    age, n = ages(history.valid), lengths(history.valid)[:, None]
+    weights = attention.double().masked_fill(~valid, 0)
+    age, n = ages(valid), lengths(valid)[:, None]
     quarter = (n // 4).clamp(min=1)
     last, first = weights * (age < quarter), weights * (age >= n - quarter)
     return last.sum(dim=1) > RECENT_OVER_DISTANT * first.sum(dim=1)

@@ -65,7 +65,7 @@ def protocol_of(
     agents = resolve_agents(agent)
     named_or_cells = _joined_words(goals)
     if len(agents) == 1:
-        sides = (_goals(agents[0], named_or_cells),)
+        sides: tuple[tuple[Goal, ...], ...] = (_goals(agents[0], named_or_cells),)
     elif named_or_cells == "held_out":
         sides = tuple(agent.held_out for agent in agents)
     else:
@@ -96,13 +96,13 @@ def resolve_agents(agent: Agents) -> tuple[Agent, ...]:
         InputError: something else than an agent, no agent, or folds of several rooms, that share goals, or that leave
             some out. ModelError: there is no such agent, or it is damaged.
     """
-    given = [agent] if isinstance(agent, Agent | str | Path) or not isinstance(agent, Sequence) else list(agent)
-    if not given:
+    values = [agent] if isinstance(agent, Agent | str | Path) or not isinstance(agent, Sequence) else list(agent)
+    if not values:
         raise InputError("`agent`: expected an agent, or one for each fold, got none")
-    for value in given:
+    for value in values:
         if not isinstance(value, Agent | str | Path):
             raise InputError(f"`agent`: expected an agent, its folder or its name, got a {type(value).__name__}")
-    agents = tuple(value if isinstance(value, Agent) else load_agent(value) for value in given)
+    agents = tuple(value if isinstance(value, Agent) else load_agent(value) for value in values)
     if len(agents) > 1:
         _check_folds(agents)
     return agents

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
+from keepmap.core.arguments import as_path
 from keepmap.core.files import written_whole
 from keepmap.core.intervals import bootstrap_means
 from keepmap.core.result_table import ResultTable
@@ -245,7 +246,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
     Raises:
         InputError: no such file, not an evaluation, or one whose numbers do not agree.
     """
-    path = Path(path)
+    path = as_path("path", path)
     path = path / FILE if path.is_dir() else path
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -46,27 +46,27 @@ class AttentionChange:
 def moments(agent: Agent, seed: int = 0) -> tuple[Context, ...]:
     """What an agent has before it at some moments while it learns its held-out goals, two copies of each."""
     size, horizon = agent.config.n_transit, agent.room.horizon
-    wanted = {round(size * length) + horizon // 2 for length in LENGTHS}
-    found: list[Context] = []
+    steps = {round(size * length) + horizon // 2 for length in LENGTHS}
+    seen: list[Context] = []
     step = 0
 
     def see(history: History, _: Selection) -> None:
         nonlocal step
-        if step in wanted and step > 0:
+        if step in steps and step > 0:
             # A window's parts are views, which change under its feet.
             taken = history.map(torch.clone)
-            found.append(Context(taken, taken.next_states[:, -1], taken.times[:, -1] + 1))
+            seen.append(Context(taken, taken.next_states[:, -1], taken.times[:, -1] + 1))
         step += 1
 
     goals = [goal for goal in agent.held_out for _ in range(COPIES)]
-    episodes = -(-(max(wanted) + 1) // horizon)
+    episodes = -(-(max(steps) + 1) // horizon)
     agent.play(
         RoomVectorEnv(agent.room, len(goals), goals),
         episodes,
         seed=seed,
         compressor=watched(RecencyCompressor(size), see),
     )
-    return tuple(found)
+    return tuple(seen)
 
 
 def attention_change(
@@ -87,8 +87,8 @@ def attention_change(
         parts["recent_distant"].append(before[:, -quarter:].mean(1) / before[:, :quarter].mean(1))
         kept = Selection(torch.arange(n).expand_as(whole.times), whole.valid)
         if compressor is not None:
-            looked = _attention(agent, whole, moment) if compressor.needs_attention else None
-            kept = compressor.select(replace(whole, attention=looked))
+            attention = _attention(agent, whole, moment) if compressor.needs_attention else None
+            kept = compressor.select(replace(whole, attention=attention))
         short = shorten(whole, kept)
         now = _normed(_attention(agent, short, moment) * kept.mask)
         then = _normed(before.gather(1, kept.indices) * kept.mask)

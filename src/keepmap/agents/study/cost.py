@@ -17,7 +17,7 @@ BYTES = 4  # of a float32
 
 @dataclass(frozen=True)
 class Cost:
-    """Of acting.
+    """What acting costs.
 
     Attributes:
         flops: of an action, the mean over a rollout.
@@ -48,12 +48,12 @@ def pass_flops(shape: DecisionShape, tokens: int, keys: int | None = None) -> in
 
 
 def held_bytes(shape: DecisionShape, tokens: int) -> int:
-    """Of the keys and values of so many tokens in all layers, in float32."""
+    """The bytes of the keys and values of so many tokens in all layers, in float32."""
     return shape.n_layer * tokens * 2 * shape.n_embd * BYTES
 
 
 def window_steps(actions: int, size: int, slide: int) -> Iterator[tuple[int, int]]:
-    """Of each action of a rollout: the transitions in the window, and those among them that the cache has not seen."""
+    """For each action of a rollout: the transitions in the window, and those among them that the cache has not seen."""
     n = new = 0
     for _ in range(actions):
         yield n, new
@@ -63,13 +63,13 @@ def window_steps(actions: int, size: int, slide: int) -> Iterator[tuple[int, int
 
 
 def cached_cost(shape: DecisionShape, actions: int, size: int, slide: int) -> Cost:
-    """Of the whole window with a key/value cache, which is made anew each time the window slides: our rollout."""
+    """The cost of the whole window with a key/value cache, made anew each time the window slides: keepmap's rollout."""
     flops = sum(pass_flops(shape, new + 1, n + 1) for n, new in window_steps(actions, size, slide))
     return Cost(flops / actions, held_bytes(shape, min(size, actions - 1) + 1))
 
 
 def whole_window_cost(shape: DecisionShape, actions: int, size: int, slide: int) -> Cost:
-    """Of the whole window computed again for each action: the seed's rollout."""
+    """The cost of the whole window computed again for each action: the guide's rollout."""
     flops = sum(pass_flops(shape, n + 1) for n, _ in window_steps(actions, size, slide))
     return Cost(flops / actions, held_bytes(shape, min(size, actions - 1) + 1))
 
@@ -77,7 +77,7 @@ def whole_window_cost(shape: DecisionShape, actions: int, size: int, slide: int)
 def shortened_cost(
     shape: DecisionShape, compressor: Compressor, computed: Mapping[int, int], actions: int, size: int, slide: int
 ) -> Cost:
-    """Of a pass over what a compressor keeps, and where attention decides the look at the whole window before it.
+    """The cost of a pass over what a compressor keeps, and of the look at the whole window where attention decides.
 
     Args:
         computed: how often so many transitions were computed. Agents that act together are computed as wide as the

@@ -27,16 +27,16 @@ RESULT = "result.json"
 UPDATES, RATE, LABELS = 200, 3e-4, 4
 """Of a retraining: its updates, learning rate, and supervised actions in a window. A rate of 1e-3 unlearns more."""
 BY_STUDY = {
-    "compressor": "--compressors",
-    "train_timesteps": "--updates",
-    "train_seed": "--seeds",
-    "init": "--checkpoint",
-    "log_dir": "--output_dir",
+    "compressor": "compressors",
+    "train_timesteps": "updates",
+    "train_seed": "seeds",
+    "init": "checkpoint",
+    "log_dir": "output_dir",
 }
-"""Keys that a study sets by itself, and the option that says how."""
+"""Keys that a study sets by itself -> the parameter that says how."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyJob:
     """A run with all that decides it; plain values, so that it can be sent to a process.
 
@@ -81,14 +81,14 @@ class StudyJob:
         return float(acting + 3 * batch * labels * pass_flops(shape, size + 1))
 
 
-def load_baselines(names: Sequence[str | Path]) -> list[Agent]:
+def load_baselines(checkpoints: Sequence[str | Path]) -> list[Agent]:
     """The agents that all is compared with.
 
     Raises:
         ModelError: there is none, or it was trained with a compressor.
         InputError: they differ in more than their training seed, or not in it, or hold out no goal.
     """
-    agents = [load_agent(name) for name in names]
+    agents = [load_agent(checkpoint) for checkpoint in checkpoints]
     first = agents[0]
     for agent in agents:
         if agent.compressor is not None:
@@ -97,11 +97,11 @@ def load_baselines(names: Sequence[str | Path]) -> list[Agent]:
             )
         if not agent.held_out:
             raise InputError(f"{agent.name} holds out no goal; a study needs some that its training never saw")
-        ours, theirs = _deciding(first.config.as_dict()), _deciding(agent.config.as_dict())
-        for key, value in ours.items():
-            if theirs[key] != value and key != "train_seed":
+        of_first, of_agent = _deciding(first.config.as_dict()), _deciding(agent.config.as_dict())
+        for key, value in of_first.items():
+            if of_agent[key] != value and key != "train_seed":
                 raise InputError(
-                    f"{agent.name} was trained with {key} {theirs[key]} and {first.name} with {value}; the baselines "
+                    f"{agent.name} was trained with {key} {of_agent[key]} and {first.name} with {value}; the baselines "
                     "of a study differ in their seed alone"
                 )
     by_seed: dict[int, str] = {}
@@ -141,23 +141,32 @@ def jobs_of(
     """
     for name, value in (("copies", copies), ("updates", updates)):
         if value is not None and value < 1:
-            raise InputError(f"{value} {name} were asked for; there must be 1 or more")
+            raise InputError(f"`{name}`: expected 1 or more, got {value}")
     updates = updates if updates is not None or from_scratch else UPDATES
-    given: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for setting in settings:
-        apply_setting(given, setting)
-    for key in given:
+        apply_setting(changes, setting)
+    for key in changes:
         if key in BY_STUDY:
-            raise InputError(f"--set {key} was given; a study sets it by itself: see {BY_STUDY[key]}")
+            raise InputError(f"{key} in `settings` is not supported: a study sets it by itself; see `{BY_STUDY[key]}`")
     jobs = []
     for planned in plan:
         agent = agents[min(planned.seed, len(agents) - 1)]
         run = folder / "runs" / str(planned)
-        made = None
+        training = None
         if planned.trained:
-            made = _config(planned, agent, run, config or agent.config, given, updates, from_scratch)
-            _check_fits(made, agent)
-        jobs.append(StudyJob(planned, made, agent.name, _digest(agent.name), run, copies))
+            training = _config(planned, agent, run, config or agent.config, changes, updates, from_scratch)
+            _check_fits(training, agent)
+        jobs.append(
+            StudyJob(
+                planned=planned,
+                config=training,
+                checkpoint=agent.name,
+                digest=_digest(agent.name),
+                folder=run,
+                copies=copies,
+            )
+        )
     return sorted(jobs, key=lambda job: -job.weight)
 
 
@@ -182,23 +191,22 @@ def finished(job: StudyJob) -> StudyRun | None:
     if not path.exists():
         return None
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        found, run = said["facts"], StudyRun.from_document(said["run"])
-        if found.get("config"):
-            found["config"] = _deciding(found["config"])
-        if any(getattr(run, key) != value for key, value in found["planned"].items()):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        facts, run = document["facts"], StudyRun.from_document(document["run"])
+        if facts.get("config"):
+            facts["config"] = _deciding(facts["config"])
+        if any(getattr(run, key) != value for key, value in facts["planned"].items()):
             raise ValueError("its facts are those of another run")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"cannot read {path} ({' '.join(str(error).split())}); delete it to do the run again"
         ) from None
     # As JSON has it: without tuples.
-    wanted = json.loads(json.dumps(job.facts()))
-    if found != wanted:
-        changed = _first_difference(wanted, found)
+    expected = json.loads(json.dumps(job.facts()))
+    if facts != expected:
+        changed = _first_difference(expected, facts)
         raise InputError(
-            f"{job.folder} holds a run with another {changed} than was asked for; give another --output_dir, or delete "
-            "that folder"
+            f"{job.folder} holds a run with another {changed}; give another `output_dir`, or delete that folder"
         )
     if job.config is not None and newest_checkpoint(job.folder) is None:
         raise InputError(
@@ -216,12 +224,12 @@ def baseline_agent(name: str) -> Agent:
 
 @cache
 def _digest(name: str) -> str:
-    """Of an agent's weights, wherever they lie."""
-    found = hashlib.sha256()
+    """A digest of an agent's weights, wherever they lie."""
+    digest = hashlib.sha256()
     for key, value in sorted(baseline_agent(name).model.state_dict().items()):
-        found.update(key.encode())
-        found.update(value.contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
+        digest.update(key.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _config(
@@ -229,7 +237,7 @@ def _config(
     agent: Agent,
     run: Path,
     config: Config,
-    given: dict[str, Any],
+    changes: dict[str, Any],
     updates: int | None,
     from_scratch: bool,
 ) -> Config:
@@ -240,7 +248,7 @@ def _config(
         assert updates is not None
         values |= {"lr": RATE, "num_warmup_steps": updates // 10, "eval_interval": 0, "ckpt_interval": 50}
         values |= {"init": agent.name, "compress_labels": LABELS}
-    values |= given
+    values |= changes
     values |= {"train_seed": planned.seed, "log_dir": str(run)}
     values |= {} if updates is None else {"train_timesteps": updates}
     if compressor is None:
@@ -256,12 +264,12 @@ def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_fits(config: Config, agent: Agent) -> None:
-    ours, theirs = _comparable(config), _comparable(agent.config)
-    for key, value in theirs.items():
-        if ours[key] != value:
+    of_training, of_baseline = _comparable(config), _comparable(agent.config)
+    for key, value in of_baseline.items():
+        if of_training[key] != value:
             raise InputError(
-                f"the configuration has {key} {ours[key]} and the baseline {agent.name} was trained with {value}; "
-                "they must be the same"
+                f"the configuration has {key} {of_training[key]} and the baseline {agent.name} was trained with "
+                f"{value}; they must be the same"
             )
 
 
@@ -275,10 +283,10 @@ def _comparable(config: Config) -> dict[str, Any]:
     }
 
 
-def _first_difference(wanted: dict[str, Any], found: dict[str, Any]) -> str:
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            if isinstance(value, dict) and isinstance(found.get(key), dict):
-                return _first_difference(value, found[key])
+def _first_difference(expected: dict[str, Any], facts: dict[str, Any]) -> str:
+    for key, value in expected.items():
+        if facts.get(key) != value:
+            if isinstance(value, dict) and isinstance(facts.get(key), dict):
+                return _first_difference(value, facts[key])
             return key
     return "set of facts"

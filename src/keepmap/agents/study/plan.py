@@ -55,26 +55,30 @@ def plan_study(
     words = names.replace(",", " ").split() if isinstance(names, str) else " ".join(names).replace(",", " ").split()
     chosen = list(compressors()) if words == ["all"] else list(dict.fromkeys(words))
     if not chosen or not budgets:
-        raise InputError("a study of nothing was asked for; name compressors (or all) and budgets, as 50 80 95")
+        raise InputError(
+            f"expected one compressor and one budget or more, got {len(chosen)} and {len(budgets)}; name `compressors` "
+            "(or all) and `budgets`, as 50 80 95"
+        )
     for name in chosen:
         compressor_class(name)
     for percent in budgets:
         if not 0 <= percent <= 100:
-            raise InputError(f"a budget of {percent:g} % shorter was asked for; it must lie in 0 to 100")
+            raise InputError(f"`budgets`: expected per cent in 0 to 100, got {percent:g}")
         if list(budgets).count(percent) > 1:
-            raise InputError(f"the budget {percent:g} was given twice; give it once")
+            raise InputError(f"`budgets`: {percent:g} stands there twice; give it once")
         near = next((other for other in budgets if other != percent and f"{other:g}" == f"{percent:g}"), None)
         if near is not None:
             raise InputError(
-                f"the budgets {percent!r} and {near!r} were given, which would share the folder {percent:g}; give one"
+                f"`budgets`: {percent!r} and {near!r} would share the folder {percent:g}; give one of them"
             )
     if seeds is not None and seeds < 1:
-        raise InputError(f"{seeds} training seeds were asked for; there must be 1 or more")
+        raise InputError(f"`seeds`: expected 1 or more, got {seeds}")
     of_budget = {percent: seeds or (2 if percent == TWICE else 1) for percent in budgets}
     most = max(of_budget.values())
     if checkpoints not in (1, most):
         raise InputError(
-            f"{checkpoints} checkpoints were given for {most} training seeds; give one for all, or one for each seed"
+            f"expected one checkpoint, or one for each training seed ({most}), got {checkpoints}; change `checkpoint` "
+            "or `seeds`"
         )
     plan = []
     for trained in (True, False):

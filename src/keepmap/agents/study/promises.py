@@ -1,4 +1,4 @@
-"""What a guide to compression promises of memory, compute and return, against what a study has measured."""
+"""What the guide to compression promises of memory, compute and return, against what a study has measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,7 +56,7 @@ def promises_of(
         `holds` is None where intervals do not tell.
     """
     trained = [row for row in rows if row.trained and row.compressor != BASELINE and near_budget(row)]
-    said: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     for percent, (memory, compute) in PROMISED.items():
         here = [row for row in trained if row.percent == percent]
         for what, share, of, how in (
@@ -67,26 +67,26 @@ def promises_of(
             promised = f"{percent:g} % shorter: {100 * share:.0f} % less {what}"
             blind = [of(row) for row in here if row.compressor not in looking]
             seeing = [of(row) for row in here if row.compressor in looking]
-            said += _saved(promised, f"without attention{how}", blind, share)
-            said += _saved(promised, f"by attention{how}", seeing, share)
+            lines += _saved(promised, f"without attention{how}", blind, share)
+            lines += _saved(promised, f"by attention{how}", seeing, share)
     for percent in sorted({row.percent for row in trained}):
-        said += _losses([row for row in trained if row.percent == percent], percent, str(pattern["matched"]))
-    return tuple(said)
+        lines += _losses([row for row in trained if row.percent == percent], percent, str(pattern["matched"]))
+    return tuple(lines)
 
 
-def _saved(promised: str, who: str, found: Sequence[float], share: float) -> list[dict[str, Any]]:
-    if not found:
+def _saved(promised: str, who: str, shares: Sequence[float], share: float) -> list[dict[str, Any]]:
+    if not shares:
         return []
-    return [{"promised": promised, "of": who, "measured": _span(found), "holds": min(found) >= share - NEAR}]
+    return [{"promised": promised, "of": who, "measured": _span(shares), "holds": min(shares) >= share - NEAR}]
 
 
 def _losses(rows: Sequence[StudyRow], percent: float, good: str) -> list[dict[str, Any]]:
-    said: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     for row in rows:
         if row.compressor == good:
             low, high = _interval(row)
             ends = "" if low is None or high is None else f" ({_span([low, high])})"
-            said.append(
+            lines.append(
                 {
                     "promised": f"{percent:g} % shorter: matched, under 5 % lost",
                     "of": good,
@@ -98,7 +98,7 @@ def _losses(rows: Sequence[StudyRow], percent: float, good: str) -> list[dict[st
     if others:
         small_ones = [_below(row, LARGE_LOSS) for row in others]
         large, losses = small_ones.count(False), [row.loss for row in others if row.loss is not None]
-        said.append(
+        lines.append(
             {
                 "promised": f"{percent:g} % shorter: not matched, over 10 % lost",
                 "of": f"the others: {large} of {len(others)}",
@@ -106,11 +106,11 @@ def _losses(rows: Sequence[StudyRow], percent: float, good: str) -> list[dict[st
                 "holds": False if True in small_ones else None if None in small_ones else True,
             }
         )
-    return said
+    return lines
 
 
 def _interval(row: StudyRow) -> tuple[float, float] | tuple[None, None]:
-    """Of the loss."""
+    """The interval of the loss; None where there is none."""
     if row.share is None or row.share.low is None or row.share.high is None:
         return None, None
     return 1 - row.share.high, 1 - row.share.low
@@ -128,5 +128,5 @@ def _below(row: StudyRow, bound: float) -> bool | None:
 
 def _span(shares: Sequence[float]) -> str:
     # Adding 0 makes a zero of a negative one.
-    low, high = (f"{round(100 * one, 1) + 0.0:.1f}" for one in (min(shares), max(shares)))
+    low, high = (f"{round(100 * share, 1) + 0.0:.1f}" for share in (min(shares), max(shares)))
     return f"{low} %" if low == high else f"{low} .. {high} %"

@@ -1,28 +1,34 @@
-"""What a study of compressors gives: runs, a row for each compressor and budget, what was promised, and their file."""
+"""What a study of compressors gives: runs, a row for each compressor and budget, what was promised, and the file."""
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float
 
-from keepmap.agents.evaluation.returns import EARLY, SOLVED, Estimate
-from keepmap.core.files import plain, written_whole
-from keepmap.core.intervals import bootstrap_means, bootstrap_ratio
+from keepmap.agents.evaluation.returns import EARLY, Estimate
+from keepmap.core.arguments import as_path
+from keepmap.core.files import plain, write_json
+from keepmap.core.result_table import ResultTable
 from keepmap.errors import InputError
 
-__all__ = ["BASELINE", "Study", "StudyRow", "StudyRun", "read_study", "rows_of", "write_study"]
+__all__ = ["BASELINE", "FILE", "Study", "StudyRow", "StudyRun", "read_study", "write_study"]
 
 FORMAT = "keepmap-study/1"
+FILE = "study.json"
+"""What it is called in the folder of a study."""
+NEARLY_ALL = 0.98
+"""The share of the baseline's return from which on `repr` says that a compressor keeps it."""
 BASELINE = "baseline"
 """What rows and runs of the whole window are called."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class StudyRun:
     """What one agent did under one compressor, as it is written when the run is done.
 
@@ -59,20 +65,20 @@ class StudyRun:
     recent_distant: tuple[float, ...]
 
     def document(self) -> dict[str, Any]:
-        """All of it as JSON values; what is no number is None."""
+        """All of it as JSON values; what is not finite is None."""
         return {name: plain(value) for name, value in vars(self).items()}
 
     @classmethod
-    def from_document(cls, said: Mapping[str, Any]) -> "StudyRun":
+    def from_document(cls, document: Mapping[str, Any]) -> "StudyRun":
         """The way back from `document`.
 
         Raises:
             ValueError: values that do not fit each other; KeyError and TypeError where some are no such values.
         """
-        values = {one.name: said[one.name] for one in fields(cls)}
+        values = {field.name: document[field.name] for field in fields(cls)}
         for name, value in values.items():
             if isinstance(value, list):
-                numbers = np.array([math.nan if one is None else one for one in value], dtype=np.float64)
+                numbers = np.array([math.nan if number is None else number for number in value], dtype=np.float64)
                 values[name] = numbers if name == "returns" else tuple(numbers.tolist())
         _check(values)
         return cls(**values)
@@ -83,7 +89,7 @@ class StudyRun:
         return self.returns[:, :, EARLY[0] - 1 : EARLY[1]].mean((1, 2))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyRow:
     """A compressor at one budget, over its training seeds; intervals are of 95 %, over goals and seeds.
 
@@ -133,110 +139,107 @@ class StudyRow:
         return None if self.share is None else 1 - self.share.mean
 
 
-@dataclass(frozen=True, eq=False)
-class Study:
-    """Rows, and what was promised of them against what was measured.
+@dataclass(frozen=True, repr=False)
+class Study(ResultTable):
+    """What compressors cost, and what was promised of them against what was measured.
 
     Attributes:
-        promises: as JSON values: `promised`, `of`, `measured`, `holds`, which is None where it was
-            not shown (see `keepmap.agents.study.promises`).
-        pattern: the baseline's attention: `nats`, `recent_distant`, and the compressor that the document matches to it.
+        results: of each compressor, budget and way of training, the baselines first.
+        promises: as JSON values: `promised`, `of`, `measured`, `holds`, which is None where it was not shown (see
+            `keepmap.agents.study.promises`).
+        pattern: the baseline's attention: `nats`, `recent_distant`, and `matched`, the guide's compressor for it.
         options, versions: what decided the numbers, as JSON values.
     """
 
-    rows: tuple[StudyRow, ...]
+    results: tuple[StudyRow, ...]
     promises: tuple[Mapping[str, Any], ...]
     pattern: Mapping[str, Any]
     options: Mapping[str, Any]
     versions: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        lines = [
+            f"{how}: {_keeping([row for row in self.results if row.trained == trained and row.compressor != BASELINE])}"
+            for trained, how in ((True, "trained with it"), (False, "in rollout only"))
+        ]
+        compressors = {row.compressor for row in self.results} - {BASELINE}
+        goals = self.results[0].early.n if self.results else 0
+        return (
+            f"Study: {100 * NEARLY_ALL:.0f} % or more of the baseline's return, {lines[0]};\n  {lines[1]}\n"
+            f"  {len(compressors)} compressor{'s' * (len(compressors) != 1)}, {goals} held-out goals"
+        )
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """One dictionary per result, as in study.csv; an estimate is four columns: its mean, _low, _high and _n."""
+        return [_flat(row) for row in self.results]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of most interest; `rows` has all."""
+        returns = ("n_seeds", "early", "early_low", "early_high", "share", "share_low", "share_high", "solved")
+        return ("compressor", "percent", "trained", *returns, "ratio", "saved_flops", "saved_bytes")
+
+    @property
+    def caption(self) -> str:
+        """What the returns are of."""
+        return f"Returns of episodes {EARLY[0]} to {EARLY[1]} with shortened histories, beside the baseline's"
+
     def row(self, compressor: str, percent: float, trained: bool) -> StudyRow | None:
-        """One of the rows; None where it was not run."""
+        """One of the results; None where it was not run."""
         key = (compressor, percent, trained)
-        return next((row for row in self.rows if (row.compressor, row.percent, row.trained) == key), None)
+        return next((row for row in self.results if (row.compressor, row.percent, row.trained) == key), None)
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON values."""
         return {
             "format": FORMAT,
-            "rows": [{**asdict(row), "loss": row.loss} for row in self.rows],
-            "promises": [dict(one) for one in self.promises],
+            "rows": [{**asdict(row), "loss": row.loss} for row in self.results],
+            "promises": [dict(promise) for promise in self.promises],
             "pattern": dict(self.pattern),
             "options": dict(self.options),
             "versions": dict(self.versions),
         }
 
 
+def _keeping(rows: Sequence[StudyRow]) -> str:
+    """`50 % shorter: recency, uniform; 80 % shorter: none`: who keeps nearly all of the return at which budget."""
+    keeping: dict[float, list[str]] = {row.percent: [] for row in sorted(rows, key=lambda row: row.percent)}
+    for row in rows:
+        if row.share is not None and row.share.mean >= NEARLY_ALL:
+            keeping[row.percent].append(row.compressor)
+    texts = [f"{percent:g} % shorter: {', '.join(names) or 'none'}" for percent, names in keeping.items()]
+    return "; ".join(texts) or "not measured"
+
+
+def _flat(row: StudyRow) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for field in fields(StudyRow):
+        value = getattr(row, field.name)
+        if field.type in (Estimate, Estimate | None):
+            parts = (None,) * 4 if value is None else (value.mean, value.low, value.high, value.n)
+            flat |= zip([field.name, *(f"{field.name}_{part}" for part in ("low", "high", "n"))], parts, strict=True)
+        else:
+            flat[field.name] = value
+    return flat
+
+
 def _check(values: Mapping[str, Any]) -> None:
     names = ("percent", "length", "seed", "kept", "most_kept", "length_mean", "flops", "bytes")
     numbers = [values[name] for name in names]
     numbers += [] if values["again_flops"] is None else [values["again_flops"]]
-    if not all(isinstance(one, int | float) and one >= 0 for one in numbers):
-        raise ValueError("a number of it is none, or below 0")
+    if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+        raise ValueError("a number of it is missing, or below 0")
     if (values["compressor"] == BASELINE) != (values["again_flops"] is not None):
         raise ValueError("again_flops belong to the baseline")
     goals, shape = len(values["optimum"]), np.shape(values["returns"])
     if len(shape) != 3 or shape[0] != goals or not shape[1] or shape[2] != EARLY[1]:
-        raise ValueError(f"its returns have the shape {shape}; {goals} goals, copies, {EARLY[1]} episodes belong there")
+        raise ValueError(f"its returns have the shape {shape}; expected {goals} goals, copies, {EARLY[1]} episodes")
     if not np.isfinite(values["returns"]).all():
-        raise ValueError("a return is no number")
+        raise ValueError("a return is not finite")
     for name in ("distance", "entropy", "baseline_entropy", "nats", "recent_distant"):
         if np.shape(values[name]) != (goals,):
-            raise ValueError(f"{name} has the shape {np.shape(values[name])}; it belongs to {goals} goals")
-
-
-def rows_of(runs: Sequence[StudyRun], looking: Sequence[str], seed: int = 0) -> tuple[StudyRow, ...]:
-    """A row for each compressor, budget, and way of training, the baselines first.
-
-    Runs are compared with the baseline that was trained as they were, from the same seed. Rows that were not trained
-    have the seeds of the agents that there are.
-
-    Args:
-        looking: compressors that need attention.
-    """
-    keys = dict.fromkeys((run.compressor, run.percent, run.trained) for run in runs)
-    grouped = {key: [run for run in runs if (run.compressor, run.percent, run.trained) == key] for key in keys}
-    baselines = {(run.trained, run.seed): run for run in runs if run.compressor == BASELINE}
-    order = sorted(grouped, key=lambda key: (not key[2], key[0] != BASELINE, key[0], key[1]))
-    return tuple(_row(grouped[key], baselines, looking, seed) for key in order)
-
-
-def _row(
-    runs: Sequence[StudyRun], baselines: Mapping[tuple[bool, int], StudyRun], looking: Sequence[str], seed: int
-) -> StudyRow:
-    first = runs[0]
-    theirs = [baselines[run.trained, run.seed] for run in runs]
-    early, before = np.stack([run.early for run in runs]), np.stack([run.early for run in theirs])
-    optimum = np.array(first.optimum)
-    base = theirs[0]
-    assert base.again_flops is not None
-    flops = _mean(run.flops for run in runs)
-    looks = first.compressor in (BASELINE, *looking)
-    # A look at the window is a part of `flops`, at the price that it has with a cache: the baseline's.
-    again = flops + base.again_flops - base.flops if looks else flops
-    return StudyRow(
-        compressor=first.compressor,
-        percent=first.percent,
-        length=first.length,
-        trained=first.trained,
-        n_seeds=len(runs),
-        early=_estimate(early, seed),
-        whole=_estimate(np.stack([run.returns.mean((1, 2)) for run in runs]), seed),
-        share=_share(early, before, seed),
-        solved=float((early >= SOLVED * optimum).mean()),
-        kept=_mean(run.kept for run in runs),
-        most_kept=max(run.most_kept for run in runs),
-        ratio=_mean(run.kept for run in runs) / max(_mean(run.length_mean for run in runs), 1e-9),
-        flops=flops,
-        again_flops=again,
-        bytes=max(run.bytes for run in runs),
-        saved_bytes=1 - max(run.bytes for run in runs) / base.bytes,
-        saved_flops=1 - again / base.again_flops,
-        saved_cached_flops=1 - flops / base.flops,
-        distance=_estimate(np.array([run.distance for run in runs]), seed),
-        entropy=_number(np.array([run.entropy for run in runs])),
-        baseline_entropy=_number(np.array([run.baseline_entropy for run in runs])),
-    )
+            raise ValueError(f"{name} has the shape {np.shape(values[name])}; expected {goals} goals")
 
 
 def write_study(path: Path, study: Study) -> None:
@@ -245,54 +248,72 @@ def write_study(path: Path, study: Study) -> None:
     Raises:
         OutputError: the path cannot be written.
     """
-    text = json.dumps(study.document(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_json(path, study.document())
 
 
 def read_study(path: str | Path) -> Study:
-    """Read what `write_study` wrote.
+    """Read what `write_study` or `keepmap study` wrote, to an equal study.
+
+    Args:
+        path: of the file, or of the folder that it is in.
 
     Raises:
-        InputError: no such file, or not a study.
+        InputError: no such file, not a study, or a damaged one.
     """
-    path = Path(path)
+    path = as_path("path", path)
+    path = path / FILE if path.is_dir() else path
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(said, dict) or said.get("format") != FORMAT:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        rows = []
-        for row in said["rows"]:
-            values = {one.name: row[one.name] for one in fields(StudyRow)}
-            for name, value in values.items():
-                if isinstance(value, dict):
-                    values[name] = Estimate(**value)
-            rows.append(StudyRow(**values))
-        return Study(tuple(rows), tuple(said["promises"]), said["pattern"], said["options"], said["versions"])
+        return _read(document)
     except FileNotFoundError:
         raise InputError(f"no study at {path}: no such file; keepmap study writes one") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise InputError(f"{path} is no study: {error} is missing in it") from None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is no study: {' '.join(str(error).split())}") from None
 
 
-def _estimate(values: Float[np.ndarray, "S G"], seed: int) -> Estimate:
-    low, high = bootstrap_means(values[:, :, None], seed)
-    if low is None or high is None:
-        return Estimate(float(values.mean()), None, None, values.shape[1])
-    return Estimate(float(values.mean()), float(low[0]), float(high[0]), values.shape[1])
+def _read(document: Mapping[str, Any]) -> Study:
+    """The study of a document; errors of many kinds where it is none."""
+    if not isinstance(document["rows"], list) or not document["rows"]:
+        raise ValueError("it has no rows")
+    rows = tuple(map(_read_row, document["rows"]))
+    if len({(row.compressor, row.percent, row.trained) for row in rows}) < len(rows):
+        raise ValueError("it has a row twice")
+    for promise in document["promises"]:
+        texts = [promise[name] for name in ("promised", "of", "measured")]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(promise["holds"], bool | None):
+            raise ValueError("a promise of it is damaged")
+    pattern = document["pattern"]
+    if not isinstance(pattern["matched"], str) or not all(map(_finite, (pattern["nats"], pattern["recent_distant"]))):
+        raise ValueError("its pattern is damaged")
+    for name in ("options", "versions"):
+        if not isinstance(document[name], dict):
+            raise ValueError(f"its {name} are no mapping")
+    study = Study(rows, tuple(document["promises"]), pattern, document["options"], document["versions"])
+    expected = study.document()
+    wrong = [key for key in expected.keys() | document.keys() if expected.get(key) != document.get(key)]
+    if wrong:
+        raise ValueError(f"its {min(wrong)} are not those of a study")
+    return study
 
 
-def _share(values: Float[np.ndarray, "S G"], before: Float[np.ndarray, "S G"], seed: int) -> Estimate | None:
-    if before.sum() <= 0:
-        return None
-    low, high = bootstrap_ratio(values, before, seed)
-    return Estimate(float(values.sum() / before.sum()), low, high, values.shape[1])
+def _read_row(document: Mapping[str, Any]) -> StudyRow:
+    values = {}
+    for field in fields(StudyRow):
+        value, kinds = document[field.name], get_args(field.type) or (field.type,)
+        if Estimate in kinds and isinstance(value, dict):
+            value = Estimate(**value)
+            ends = (value.mean, value.n) if value.low is None else (value.mean, value.n, value.low, value.high)
+            if not all(map(_finite, ends)):
+                raise ValueError(f"{field.name} of a row is damaged")
+        elif not any(_finite(value) if kind in (int, float) else isinstance(value, kind) for kind in kinds):
+            raise ValueError(f"{field.name} of a row is {reprlib.repr(value)}")
+        values[field.name] = value
+    return StudyRow(**values)
 
 
-def _mean(values: Any) -> float:
-    return float(np.mean(list(values)))
-
-
-def _number(values: Float[np.ndarray, "S G"]) -> float | None:
-    mean = float(values.mean())
-    return mean if math.isfinite(mean) else None
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -24,7 +24,7 @@ TRAINED, PLAYED = 0.8, 0.98
 """How much of a run is done after its training, and after its evaluation; without training it begins at 0."""
 
 
-def do_job(job: StudyJob, tell: Progress) -> None:
+def do_job(job: StudyJob, progress: Progress) -> None:
     """Train where that is asked for, evaluate, measure, and write the result whole.
 
     Raises:
@@ -32,9 +32,9 @@ def do_job(job: StudyJob, tell: Progress) -> None:
     """
     baseline = baseline_agent(job.checkpoint)
     make_folder(job.folder)
-    agent = baseline if job.config is None else _trained(job.config, tell)
+    agent = baseline if job.config is None else _trained(job.config, progress)
     compressor = job.planned.make()
-    evaluation, tally = _evaluated(agent, compressor, job, TRAINED if job.config else 0.0, tell)
+    evaluation, tally = _evaluated(agent, compressor, job, TRAINED if job.config else 0.0, progress)
     use = _use(agent, compressor, tally)
     change = attention_change(agent, baseline, compressor, _moments(job.checkpoint))
     run = StudyRun(
@@ -51,13 +51,13 @@ def do_job(job: StudyJob, tell: Progress) -> None:
     write_result(job, run)
 
 
-def _trained(config: Config, tell: Progress) -> Agent:
-    train(config, progress=lambda share: tell(TRAINED * share))
+def _trained(config: Config, progress: Progress) -> Agent:
+    train(config, progress=lambda share: progress(TRAINED * share))
     return load_agent(config.run_folder())
 
 
 def _evaluated(
-    agent: Agent, compressor: Compressor | None, job: StudyJob, begun: float, tell: Progress
+    agent: Agent, compressor: Compressor | None, job: StudyJob, begun: float, progress: Progress
 ) -> tuple[Evaluation, Tally]:
     """The returns, and how many transitions were kept."""
     tally = Tally()
@@ -67,14 +67,14 @@ def _evaluated(
         episodes=EPISODES,
         copies=job.copies,
         compressor="none" if compressor is None else watched(compressor, tally.see),
-        progress=lambda share: tell(begun + (PLAYED - begun) * share),
+        progress=lambda share: progress(begun + (PLAYED - begun) * share),
     )
     return evaluation, tally
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Use:
-    """What acting took; see `StudyRun`."""
+    """What acting took: the fields of these names of a `StudyRun`."""
 
     kept: float
     most_kept: int
@@ -91,11 +91,25 @@ def _use(agent: Agent, compressor: Compressor | None, tally: Tally) -> _Use:
         lengths = [n for n, _ in window_steps(actions, size, slide)]
         cost, again = cached_cost(shape, actions, size, slide), whole_window_cost(shape, actions, size, slide)
         mean = sum(lengths) / actions
-        return _Use(mean, max(lengths), mean, cost.flops, cost.bytes, again.flops)
+        return _Use(
+            kept=mean,
+            most_kept=max(lengths),
+            length_mean=mean,
+            flops=cost.flops,
+            bytes=cost.bytes,
+            again_flops=again.flops,
+        )
     times = sum(tally.kept.values())
     cost = shortened_cost(shape, compressor, tally.computed, actions, size, slide)
     kept = sum(m * count for m, count in tally.kept.items()) / times
-    return _Use(kept, max(tally.kept), tally.length / times, cost.flops, cost.bytes, None)
+    return _Use(
+        kept=kept,
+        most_kept=max(tally.kept),
+        length_mean=tally.length / times,
+        flops=cost.flops,
+        bytes=cost.bytes,
+        again_flops=None,
+    )
 
 
 @cache

@@ -1,4 +1,4 @@
-"""See what a compressor does while an agent acts."""
+"""What a compressor keeps while an agent acts, seen and counted."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class _Watched(Compressor):
-    """Chooses as another compressor does."""
+    """Chooses as another compressor does, and shows what it has chosen."""
 
     inner: Compressor
     see: See
@@ -48,12 +48,17 @@ class _Watched(Compressor):
     name: ClassVar[str] = "watched"
 
     @property
+    def needs_attention(self) -> bool:  # type: ignore[override]  # a class variable of those that are no wrapper
+        """Whether the compressor inside decides by attention."""
+        return self.inner.needs_attention
+
+    @property
     def max_length(self) -> int:
-        """See `Compressor`."""
+        """The most transitions that the compressor inside can keep."""
         return self.inner.max_length
 
     def select(self, history: History) -> Selection:
-        """See `Compressor`."""
+        """The choice of the compressor inside."""
         selection = self.inner.select(history)
         self.see(history, selection)
         return selection
@@ -62,13 +67,6 @@ class _Watched(Compressor):
         return self.inner._kept(history)
 
 
-@dataclass(frozen=True)
-class _WatchedLooking(_Watched):
-    """The same, of a compressor that decides by attention."""
-
-    needs_attention: ClassVar[bool] = True
-
-
 def watched(inner: Compressor, see: See) -> Compressor:
     """A compressor that chooses as `inner` does, and shows `see` each history and what was chosen of it."""
-    return (_WatchedLooking if inner.needs_attention else _Watched)(inner, see)
+    return _Watched(inner, see)

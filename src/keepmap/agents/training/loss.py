@@ -46,7 +46,7 @@ def shortened(
     """
     size, n = batch.actions.shape
     steps = torch.from_numpy(draws.integers(0, n, (size, labels)))
-    attention = _looked(model, batch, steps) if compressor.needs_attention else None
+    attention = _attention_at(model, batch, steps) if compressor.needs_attention else None
     rows = torch.arange(size).repeat_interleave(labels)
     now = steps.flatten()
     history = History(
@@ -64,7 +64,7 @@ def shortened(
     return _loss(logits, batch.actions[rows, now], smoothing)
 
 
-def _looked(
+def _attention_at(
     model: DecisionTransformer, batch: Batch, steps: Int[Tensor, "B labels"]
 ) -> Float[Tensor, "{steps.shape[0]*steps.shape[1]} n"]:
     """The attention of the states at some steps to the transitions before them, in one pass over each window."""

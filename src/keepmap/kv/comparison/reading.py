@@ -8,6 +8,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from keepmap.core.arguments import as_path
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
 from keepmap.kv.comparison.plan import BASELINE
@@ -22,13 +23,27 @@ Record = TypeVar("Record", Counts, SampleResult, MethodResult)
 def read_comparison(path: str | Path) -> Comparison:
     """Read a comparison that `compare_compression_methods` wrote; it is equal to the one that was returned there.
 
+    >>> import contextlib, io, json, pathlib, tempfile
+    >>> import keepmap
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data = pathlib.Path(folder, "data.jsonl")
+    ...     _ = data.write_text(json.dumps({"text": "The code of river is 4821. " * 9}))
+    ...     with contextlib.redirect_stdout(io.StringIO()):
+    ...         comparison = keepmap.compare_compression_methods(
+    ...             data, methods="streaming_llm", sliding_window_size=16, output_dir=f"{folder}/out",
+    ...             visualize_first_sample=False,
+    ...         )
+    ...     read = keepmap.read_comparison(f"{folder}/out")
+    >>> read == comparison
+    True
+
     Args:
         path: the output folder, or its detailed_results.json.
 
     Raises:
         InputError: no such file, or one that holds no comparison, or a damaged one.
     """
-    file = Path(path).expanduser()
+    file = as_path("path", path).expanduser()
     if file.is_dir():
         file = file / DETAILED
     try:
@@ -101,7 +116,7 @@ def _record(kind: type[Record], values: Any) -> Record:
 
 
 def _typed(value: Any, hint: Any, name: str) -> Any:
-    """The value, where it is of its type: a bool is no number, and a text is fit to be printed."""
+    """The value, where it is of its type: a bool is not a number, and a text is printable."""
     allowed = get_args(hint) or (hint,)
     if type(value) is int and float in allowed and int not in allowed:
         value = float(value)

@@ -268,7 +268,7 @@ def read_sample_result(path: Path) -> SampleResult:
     except FileNotFoundError:
         raise InputError(f"no sample's result at {path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no sample's result: {error}") from None
+        raise InputError(f"{path} is not a sample's result: {error}") from None
 
 
 def is_sample_result(path: Path) -> bool:

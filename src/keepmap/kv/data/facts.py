@@ -69,7 +69,7 @@ def is_for_evaluation(word: str, code: str) -> bool:
 
 
 def draw_code(rng: random.Random, word: str, *, evaluation: bool) -> str:
-    """A random code for the word from the side of the split that was asked for."""
+    """A random code for the word from the training or the evaluation side of the split."""
     while True:
         code = f"{rng.randrange(10**CODE_DIGITS):0{CODE_DIGITS}d}"
         if is_for_evaluation(word, code) == evaluation:

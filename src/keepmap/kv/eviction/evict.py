@@ -3,10 +3,12 @@
 L layer · H query head · G KV head · N positions.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.attention.forward import LayerCall, run
@@ -28,6 +30,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["evict", "rule_for"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Decision:
+    """What was decided in one layer, on the CPU; `felt` as in Eviction."""
+
+    expires: Int[Tensor, "G N"]
+    held: Bool[Tensor, "G N"]
+    scores: Float[Tensor, "G N"]
+    felt: bool
 
 
 def evict(
@@ -76,21 +88,15 @@ def evict(
     chunk_size = as_integer("chunk_size", chunk_size, at_least=1)
     seed = as_integer("seed", seed)
     check_supported(language_model)
-    n = tokens.shape[0]
-    shape = (language_model.n_layers, language_model.n_kv_heads, n)
-    expires = torch.empty(shape, dtype=torch.int64)
-    held = torch.empty(shape, dtype=torch.bool)
-    all_scores = torch.empty(shape, dtype=torch.float32)
-    felt: list[bool] = []
+    decisions: dict[int, _Decision] = {}
 
     def attend(call: LayerCall) -> Tensor:
         if isinstance(method, Received):
             choice, scores = scan(call, method, rule, protection, chunk_size)
         else:
-            assert isinstance(method, Scored)
+            assert isinstance(method, Scored)  # as_method takes no third kind
             scores = method.score(_layer_input(call, language_model, method, protection, chunk_size, seed))
             choice = choose(scores, rule, protection, chunk_size)
-        expires[call.layer], held[call.layer], all_scores[call.layer] = choice.expires, choice.held, scores
         output = evicting_attention(
             call.queries,
             call.keys,
@@ -101,7 +107,8 @@ def evict(
             softcap=call.softcap,
             sinks=call.sinks,
         )
-        felt.append(last_query_felt(call, choice.expires, output))
+        felt = last_query_felt(call, choice.expires, output)
+        decisions[call.layer] = _Decision(choice.expires.cpu(), choice.held.cpu(), scores.cpu().float(), felt)
         return output
 
     hidden_states = run(language_model.model, language_model.body, tokens, attend)
@@ -115,10 +122,11 @@ def evict(
         "chunk_size": chunk_size,
         "seed": seed,
     }
+    by_layer = [decisions[layer] for layer in range(language_model.n_layers)]
     keep_map = KeepMap(
-        expires,
-        all_scores,
-        held,
+        torch.stack([decision.expires for decision in by_layer]),
+        torch.stack([decision.scores for decision in by_layer]),
+        torch.stack([decision.held for decision in by_layer]),
         protection.n_sink,
         protection.window,
         rule.threshold if isinstance(rule, Threshold) else None,
@@ -129,7 +137,7 @@ def evict(
         keep_map=keep_map,
         language_model=language_model,
         input_ids=tokens,
-        felt=any(felt),
+        felt=any(decision.felt for decision in by_layer),
     )
 
 
@@ -140,7 +148,7 @@ def rule_for(
     density: float | None = None,
     budget: int | None = None,
 ) -> Rule:
-    """The rule that was asked for, or the method's own.
+    """The rule that a caller's choice makes, or the method's own.
 
     Raises:
         InputError: more than one rule, or a value out of range.

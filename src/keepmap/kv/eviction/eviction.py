@@ -70,9 +70,9 @@ class Eviction:
         """The logits after each token (computed when first asked for; N x vocabulary numbers)."""
         return self.language_model.head(self.hidden_states)
 
-    @torch.inference_mode()
-    def nll(self) -> Float[Tensor, " N-1"]:
-        """The negative log-likelihood of each token but the first, in nats, float64 on the CPU.
+    @torch.no_grad()
+    def nll(self) -> Float[Tensor, " predicted"]:
+        """The negative log-likelihood of each token but the first, N - 1 of them, in nats, float64 on the CPU.
 
         Computed in blocks of tokens: the logits of a long text are never held at once.
         """
@@ -99,8 +99,13 @@ class Eviction:
             full = dense(self.language_model, self.input_ids)
         elif not isinstance(reference, Eviction):
             raise InputError(f"expected `reference` to be an Eviction or None, got {kind_of(reference)}")
-        elif not torch.equal(reference.input_ids, self.input_ids):
+        elif not torch.equal(reference.input_ids.cpu(), self.input_ids.cpu()):
             raise InputError("expected `reference` to be an Eviction of the same text, got one of another text")
+        elif reference.language_model.name != self.language_model.name:
+            raise InputError(
+                f'expected `reference` to be an Eviction by model "{self.language_model.name}", got one by '
+                f'"{reference.language_model.name}"'
+            )
         else:
             full = reference.hidden_states
         measured, own = (

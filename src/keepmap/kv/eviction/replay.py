@@ -1,4 +1,4 @@
-"""Run a model while it forgets what it is told to forget: any expiries, whoever decided them.
+"""Run a model under any expiries, whoever decided them.
 
 L layer · G KV head · N positions.
 """
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.attention.forward import LayerCall, run
-from keepmap.attention.text import one_text
+from keepmap.attention.text import as_tokens
 from keepmap.errors import InputError
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import check_supported, last_query_felt
@@ -33,16 +33,15 @@ def hidden_states_under(
         ModelError: the model is not supported.
         ImpossibleResultError: an attention that is not over what `expires` says.
     """
-    tokens = one_text(input_ids, language_model)
+    tokens = as_tokens(language_model, input_ids)
     n = tokens.shape[0]
     shape = (language_model.n_layers, language_model.n_kv_heads, n)
     if expires.shape != shape:
         raise InputError(
-            f"expiries of shape {tuple(expires.shape)} were given for a model and a text of {shape} (layers, KV heads, "
-            "tokens); give one for each"
+            f"expected `expires` to be of the shape {shape} (layers, KV heads, tokens), got {tuple(expires.shape)}"
         )
     if not bool(((expires.cpu() > torch.arange(n)) & (expires.cpu() <= n)).all()):
-        raise InputError(f"an expiry lies outside of j+1..{n}; a query sees itself, and {n} is never")
+        raise InputError(f"expected each expiry in j+1..{n} (a query sees itself, and {n} is never), got one outside")
     check_supported(language_model)
 
     def attend(call: LayerCall) -> Tensor:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keepmap.errors import InputError, ModelError, did_you_mean, kind_of
-from keepmap.kv.method import Method, method_class
+from keepmap.kv.method import Method, Received, Scored, method_class
 from keepmap.kv.surrogate import load_surrogate
 from keepmap.language_model import EMBEDDED, LanguageModel
 
@@ -19,11 +19,12 @@ def as_method(method: object, language_model: LanguageModel) -> Method:
         InputError: neither, or an unknown name.
         ModelError: no surrogate for this model.
     """
-    if isinstance(method, Method):
+    if isinstance(method, Scored | Received):
         return method
     if isinstance(method, str):
         return resolve_method(method, language_model)
     hint = f"; write {method.__name__}()" if isinstance(method, type) and issubclass(method, Method) else ""
+    hint = "; derive its class from Scored or Received" if isinstance(method, Method) else hint
     raise InputError(f"expected `method` to be a method's name or an instance, got {kind_of(method)}{hint}")
 
 

@@ -36,8 +36,8 @@ def rotation_of(model: nn.Module, call: LayerCall) -> Rotation | None:
         if _close(unrotated(queries, candidate), plain, call.queries.dtype):
             return candidate
     raise ModelError(
-        f"{type(model).__name__} cannot be done with expected_attention: the rotation of layer {call.layer} was not "
-        "found; leave expected_attention out of --methods"
+        f"{type(model).__name__} is not supported by expected_attention: no buffer explains the rotation of layer "
+        f"{call.layer}; leave expected_attention out of `methods`"
     )
 
 
@@ -46,12 +46,12 @@ def _first(model: nn.Module, call: LayerCall) -> Rotation | None:
 
 
 def _candidates(model: nn.Module, call: LayerCall) -> list[Rotation]:
-    """Rotations that reproduce the cosines and sines the layer was given."""
+    """Rotations that reproduce the cosines and sines that the layer turns by."""
     assert call.rotary is not None
     cosines, sines = (part.double() for part in call.rotary)
     tolerance = 8 * torch.finfo(call.rotary[0].dtype).eps + 1e-5
     positions = torch.arange(cosines.shape[0], device=cosines.device).float()[:, None]
-    found = []
+    explaining = []
     for frequency in _frequencies(model):
         pairs = frequency.numel()
         angles = (positions * frequency.to(cosines.device)).double()
@@ -64,8 +64,8 @@ def _candidates(model: nn.Module, call: LayerCall) -> list[Rotation]:
             laid_out = angles.repeat_interleave(each, dim=1).repeat(1, whole)
             worst = torch.maximum((cosines - scale * laid_out.cos()).abs(), (sines - scale * laid_out.sin()).abs())
             if float(worst.max()) <= tolerance * max(scale, 1.0):
-                found.append(Rotation(frequency.to(cosines.device), scale, interleaved))
-    return found
+                explaining.append(Rotation(frequency.to(cosines.device), scale, interleaved))
+    return explaining
 
 
 def _frequencies(model: nn.Module) -> list[Float[Tensor, " F"]]:
@@ -76,5 +76,7 @@ def _frequencies(model: nn.Module) -> list[Float[Tensor, " F"]]:
     ]
 
 
-def _close(one: Tensor, other: Tensor, dtype: torch.dtype) -> bool:
-    return bool((one - other).abs().max() <= (16 * torch.finfo(dtype).eps + 1e-5) * max(float(other.abs().max()), 1e-9))
+def _close(actual: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
+    return bool(
+        (actual - expected).abs().max() <= (16 * torch.finfo(dtype).eps + 1e-5) * max(float(expected.abs().max()), 1e-9)
+    )

@@ -24,7 +24,7 @@ from keepmap.errors import KeepmapError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 if it went well, 2 if it was asked for something impossible, 130 if it was interrupted."""
+    """Run the command; 0 if it went well, 2 after an error of the user's, 130 if it was interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m keepmap.recipes.tiny",
         description=__doc__,
@@ -67,8 +67,8 @@ def make(out: Path, *, seed: int = 0, threads: int | None = None, miniature: boo
     print("evaluation", flush=True)
     recall = evaluate.recall_table(model, fast, miniature=miniature)
     nats, bits = evaluate.prose_loss(model, fast)
-    for name, found in recall.items():
-        print(f"  recall {name}: full cache {found.full:.1%}, StreamingLLM {found.streaming:.1%}")
+    for name, row in recall.items():
+        print(f"  recall {name}: full cache {row.full:.1%}, StreamingLLM {row.streaming:.1%}")
     print(f"  held-out prose: {nats:.3f} nats per token, {bits:.3f} bits per byte", flush=True)
     print("surrogates", flush=True)
     trained, explained = surrogates.train_surrogates(model, fast, documents, seed, miniature=miniature)

@@ -43,7 +43,7 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
         stored = set(file.keys())
         for index, (name, parameter) in enumerate(model.named_parameters()):
             parameter.copy_(file.get_tensor(f"model.{name}"))
-            found = {key: f"optimizer.{key}.{name}" for key in ("step", "exp_avg", "exp_avg_sq")}
-            if stored.issuperset(found.values()):
-                moments[index] = {key: file.get_tensor(tensor) for key, tensor in found.items()}
+            tensors = {key: f"optimizer.{key}.{name}" for key in ("step", "exp_avg", "exp_avg_sq")}
+            if stored.issuperset(tensors.values()):
+                moments[index] = {key: file.get_tensor(tensor) for key, tensor in tensors.items()}
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

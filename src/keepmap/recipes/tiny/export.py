@@ -88,8 +88,7 @@ def write_card(model: Any, figures: Figures, *, seed: int, seconds: float, pytho
     """The model card, with the figures as measured."""
     config = model.config
     recall = "\n".join(
-        f"| {name} | {found.full:.1%} | {found.streaming:.1%} | {found.digits:,} |"
-        for name, found in figures.recall.items()
+        f"| {name} | {row.full:.1%} | {row.streaming:.1%} | {row.digits:,} |" for name, row in figures.recall.items()
     )
     explained = "\n".join(
         f"| {kind} | {mean:.2f} | {least:.2f} | {most:.2f} |" for kind, (mean, least, most) in figures.explained.items()

@@ -81,7 +81,17 @@ def train(
             optimizer.zero_grad()
             done += 1
             left = clock.left(index, step, time.monotonic() - started)
-            report(Progress(stage.name, step + 1, stage.steps, recall_loss.item(), recall, prose_loss.item(), left))
+            report(
+                Progress(
+                    stage=stage.name,
+                    step=step + 1,
+                    steps=stage.steps,
+                    recall_loss=recall_loss.item(),
+                    recall=recall,
+                    prose_loss=prose_loss.item(),
+                    seconds_left=left,
+                )
+            )
             if time.monotonic() - saved > CHECKPOINT_SECONDS or step + 1 == stage.steps:
                 at = {"stage": index, "step": step + 1} if step + 1 < stage.steps else {"stage": index + 1, "step": 0}
                 saved = time.monotonic()

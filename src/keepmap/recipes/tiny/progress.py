@@ -7,7 +7,7 @@ from keepmap.recipes.tiny.recipe import Recipe
 __all__ = ["Clock", "Progress", "Reporter"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where a run stands, after a step: losses in nats per token, `recall` as a share of digits or copied tokens."""
 

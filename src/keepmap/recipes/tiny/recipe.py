@@ -16,7 +16,7 @@ class Shares:
     prose: float = 0.0  # prose with facts and questions in it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """One step of the curriculum: `steps` batches of [batch, length] tokens."""
 
@@ -31,7 +31,7 @@ class Stage:
     stretch: int = 0  # positions are stretched by random jumps, in total up to this many
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The model's sizes, the curriculum, the seed."""
 
@@ -64,12 +64,68 @@ def tiny(seed: int = 0) -> Recipe:
     return Recipe(
         seed=seed,
         stages=(
-            Stage("copy", 400, 64, 64, _COPIES, full),
-            Stage("lists", 150, 48, 96, _LISTS, full, 5, prose_weight=0.1),
-            Stage("short prose", 600, 16, 256, short, full, 12, prose_weight=0.3, stretch=1024),
-            Stage("prose", 300, 8, 512, long, (1.5e-3, 1.2e-3), 24, prose_weight=0.5, stretch=4096),
-            Stage("long prose", 600, 8, 1024, long, (1.2e-3, 2.0e-4), 24, prose_weight=1.0, stretch=8192),
-            Stage("longest prose", 100, 4, 2048, long, (2.0e-4, 2.0e-5), 48, prose_weight=1.0, stretch=16384),
+            Stage(
+                name="copy",
+                steps=400,
+                batch=64,
+                length=64,
+                shares=_COPIES,
+                rate=full,
+            ),
+            Stage(
+                name="lists",
+                steps=150,
+                batch=48,
+                length=96,
+                shares=_LISTS,
+                rate=full,
+                facts=5,
+                prose_weight=0.1,
+            ),
+            Stage(
+                name="short prose",
+                steps=600,
+                batch=16,
+                length=256,
+                shares=short,
+                rate=full,
+                facts=12,
+                prose_weight=0.3,
+                stretch=1024,
+            ),
+            Stage(
+                name="prose",
+                steps=300,
+                batch=8,
+                length=512,
+                shares=long,
+                rate=(0.0015, 0.0012),
+                facts=24,
+                prose_weight=0.5,
+                stretch=4096,
+            ),
+            Stage(
+                name="long prose",
+                steps=600,
+                batch=8,
+                length=1024,
+                shares=long,
+                rate=(0.0012, 0.0002),
+                facts=24,
+                prose_weight=1.0,
+                stretch=8192,
+            ),
+            Stage(
+                name="longest prose",
+                steps=100,
+                batch=4,
+                length=2048,
+                shares=long,
+                rate=(0.0002, 2e-05),
+                facts=48,
+                prose_weight=1.0,
+                stretch=16384,
+            ),
         ),
     )
 
@@ -81,7 +137,24 @@ def miniature(seed: int = 0) -> Recipe:
         hidden=64,
         intermediate=64,
         stages=(
-            Stage("copy", 8, 8, 32, _COPIES, (1.5e-3, 1.5e-3)),
-            Stage("prose", 8, 4, 128, Shares(0.25, 0.25, 0.5), (1.5e-3, 1e-4), facts=4, prose_weight=0.5, stretch=64),
+            Stage(
+                name="copy",
+                steps=8,
+                batch=8,
+                length=32,
+                shares=_COPIES,
+                rate=(0.0015, 0.0015),
+            ),
+            Stage(
+                name="prose",
+                steps=8,
+                batch=4,
+                length=128,
+                shares=Shares(0.25, 0.25, 0.5),
+                rate=(0.0015, 0.0001),
+                facts=4,
+                prose_weight=0.5,
+                stretch=64,
+            ),
         ),
     )

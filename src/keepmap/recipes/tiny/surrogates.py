@@ -39,6 +39,6 @@ def train_surrogates(
     surrogates = {"linear": train_linear(train), "mlp": train_mlp(train, hidden_dim=HIDDEN, seed=seed)}
     explained = {}
     for kind, surrogate in surrogates.items():
-        found = explained_variance(surrogate, test)
-        explained[kind] = (float(found.mean()), float(found.min()), float(found.max()))
+        shares = explained_variance(surrogate, test)
+        explained[kind] = (float(shares.mean()), float(shares.min()), float(shares.max()))
     return surrogates, explained

@@ -1,0 +1,211 @@
+"""The two wings of `keepmap attention`: where model and samples come from, and what is done for one wing alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.checkpoints import EMBEDDED, newest_run
+from keepmap.attention.profile import AttentionProfile
+from keepmap.commands.attention_pictures import Pictures
+from keepmap.commands.attention_samples import Sample, agent_samples, text_samples, trajectory_samples
+from keepmap.core.progress import Progress
+from keepmap.errors import InputError
+from keepmap.insight.suggestion import Suggestion
+from keepmap.insight.verification import Verification
+from keepmap.insight.verify_agent import verify_agent
+from keepmap.insight.verify_texts import SHORTEST_TEXT, verify_texts
+from keepmap.language_model import LanguageModel, load_language_model
+
+__all__ = ["AgentWing", "TextWing", "Wing", "refuse_others_options"]
+
+MAX_LENGTH = 512
+
+_AGENTS = "is for agents, and `model_name` names a language model; leave it out"
+_TEXTS = "is for language models; name one with `model_name`, or leave it out"
+OTHERS_OPTIONS = {
+    True: dict.fromkeys(("checkpoint", "goal", "episodes", "trajectory"), _AGENTS),
+    False: dict.fromkeys(("data_path", "text_field", "max_length", "dtype", "device"), _TEXTS),
+}
+"""Whether a language model is named -> the options of the other wing, and why each is refused."""
+
+
+def refuse_others_options(model_name: object, options: Mapping[str, object]) -> None:
+    """Refuse options of the wing that is not looked at.
+
+    Args:
+        options: what was given by name; None and False where it was not.
+
+    Raises:
+        InputError: one was given.
+    """
+    for name, why in OTHERS_OPTIONS[model_name is not None].items():
+        if options[name] is not None and options[name] is not False:
+            raise InputError(f"`{name}` {why}")
+
+
+class Wing(ABC):
+    """A model with its samples.
+
+    Attributes:
+        samples: what is looked at. lines: for the console, which model and samples these are.
+    """
+
+    samples: tuple[Sample, ...]
+    lines: list[str]
+
+    @property
+    @abstractmethod
+    def model(self) -> Agent | LanguageModel:
+        """What is profiled."""
+
+    @property
+    @abstractmethod
+    def n_layers(self) -> int:
+        """How many layers it has."""
+
+    @abstractmethod
+    def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
+        """The pictures of all layers together, where this wing has some."""
+
+    @abstractmethod
+    def verify(
+        self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
+    ) -> tuple[Verification | None, list[str]]:
+        """The test by deletion, None where no sample is long enough; and lines on what was left out of it.
+
+        Args:
+            suggested: what was printed, by rule.
+        """
+
+
+@dataclass(frozen=True)
+class AgentWing(Wing):
+    """An agent and histories of learners."""
+
+    agent: Agent
+    samples: tuple[Sample, ...]
+    lines: list[str]
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: str | Path | None,
+        goal: str | None,
+        samples: int,
+        episodes: int | None,
+        trajectory: bool,
+        seed: int,
+    ) -> "AgentWing":
+        """The agent of a checkpoint, by default the newest in runs or else the embedded one, and its samples.
+
+        Raises:
+            KeepmapError: as `load_agent`, `agent_samples` and `trajectory_samples`.
+        """
+        newest = newest_run() if checkpoint is None else None
+        agent = load_agent(checkpoint if checkpoint is not None else EMBEDDED if newest is None else newest)
+        why = ""
+        if checkpoint is None:
+            why = " (the embedded agent: no checkpoint in runs)" if newest is None else " (the newest in runs)"
+        choose = trajectory_samples if trajectory else agent_samples
+        found, shape = choose(agent, goal, samples, episodes, seed), agent.model.shape
+        lines = [
+            f"Checkpoint: {agent.name}{why}",
+            f"Transformer layers: {shape.n_layer}",
+            f"Attention heads: {shape.n_head}",
+            f"Context length: {agent.config.n_transit}",
+            f"Histories: of {agent.config.alg} learners in {agent.room.name} {agent.room.size}x{agent.room.size}, "
+            f"seed {seed}",
+            *(f"  {sample.heading}: {sample.about}" for sample in found),
+        ]
+        return cls(agent, found, lines)
+
+    @property
+    def model(self) -> Agent:
+        """The agent."""
+        return self.agent
+
+    @property
+    def n_layers(self) -> int:
+        """Of its transformer."""
+        return self.agent.model.shape.n_layer
+
+    def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
+        """Nothing: an agent has few layers, and each has pictures of its own."""
+
+    def verify(
+        self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
+    ) -> tuple[Verification | None, list[str]]:
+        """By its contexts; what is suggested follows from the same ones."""
+        contexts = [sample.context for sample in self.samples if sample.context is not None]
+        return verify_agent(self.agent, contexts, layers=layers, seed=seed, progress=progress), []
+
+
+@dataclass(frozen=True)
+class TextWing(Wing):
+    """A language model and texts."""
+
+    language_model: LanguageModel
+    samples: tuple[Sample, ...]
+    lines: list[str]
+
+    @classmethod
+    def load(
+        cls,
+        model_name: str | Path,
+        data_path: str | Path | None,
+        text_field: str | None,
+        samples: int,
+        max_length: int | None,
+        dtype: str | None,
+        device: str | None,
+    ) -> "TextWing":
+        """The model of this name, and the first texts of a file.
+
+        Raises:
+            KeepmapError: no file was named, or as `load_language_model` and `text_samples`.
+        """
+        if data_path is None:
+            raise InputError("`model_name` was given without texts; name a file with `data_path` (keepmap sample-data)")
+        most = MAX_LENGTH if max_length is None else max_length
+        language_model = load_language_model(model_name, device=device or "auto", dtype=dtype or "auto")
+        found, left_out = text_samples(language_model, data_path, text_field or "text", samples, most)
+        lines = [
+            f"Model: {language_model.name}",
+            f"Transformer layers: {language_model.n_layers}",
+            f"Attention heads: {language_model.n_heads} ({language_model.n_kv_heads} KV heads)",
+            f"Texts: {data_path}, at most {most} tokens of each",
+            *(f"  {sample.heading}: {sample.about}, {len(sample.looked)} tokens" for sample in found),
+            *left_out,
+        ]
+        return cls(language_model, found, lines)
+
+    @property
+    def model(self) -> LanguageModel:
+        """The language model."""
+        return self.language_model
+
+    @property
+    def n_layers(self) -> int:
+        """Of the language model."""
+        return self.language_model.n_layers
+
+    def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
+        """A grid of layers and heads for each sample."""
+        for sample, profile in zip(self.samples, profiles, strict=True):
+            pictures.grids(sample.stem, sample.heading, profile)
+
+    def verify(
+        self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
+    ) -> tuple[Verification | None, list[str]]:
+        """By the texts that are long enough to be halved."""
+        texts = [sample.looked for sample in self.samples if len(sample.looked) >= SHORTEST_TEXT]
+        if not texts:
+            return None, [f"Nothing to verify: all texts have fewer than {SHORTEST_TEXT} tokens"]
+        short = len(self.samples) - len(texts)
+        left_out = [f"Left out: {short} texts of fewer than {SHORTEST_TEXT} tokens"] if short else []
+        result = verify_texts(
+            self.language_model, texts, layers=layers, suggested=suggested, seed=seed, progress=progress
+        )
+        return result, left_out

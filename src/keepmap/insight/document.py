@@ -1,0 +1,75 @@
+"""Insight as JSON values, and back: what `attention.json` holds of verdicts, suggestions and a verification."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from keepmap.core.arguments import as_path
+from keepmap.errors import InputError
+from keepmap.insight.agent_subject import AgentSubject
+from keepmap.insight.subject import Subject
+from keepmap.insight.suggestion import Suggestion
+from keepmap.insight.text_subject import TextSubject
+from keepmap.insight.verification import Compared, Trial, Verification, as_rule
+
+__all__ = ["as_document", "read_verification"]
+
+
+def as_document(value: object) -> Any:
+    """As JSON has it: no NaN, no infinity, no tuples; a record by its fields, a suggestion by what it says."""
+    if isinstance(value, Suggestion):
+        value = value.document()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {part.name: getattr(value, part.name) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_document(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_document(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_verification(path: str | Path) -> Verification:
+    """The verification in the `attention.json` that `keepmap attention --verify` wrote, of this version or before.
+
+    Raises:
+        InputError: no such file, or it holds no verification.
+    """
+    file = as_path("path", path)
+    if not file.is_file():
+        raise InputError(f"no verification at {path}: no such file")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["verification"]
+        trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in found["trials"])
+        overall = tuple(_compared(values, found["host"]) for values in found["compared"])
+        return Verification(
+            host=found["host"],
+            costs=tuple(found["costs"]),
+            trials=trials,
+            skipped=tuple(found["skipped"]),
+            suggestion=_suggestion(found["suggestion"], found["host"]),
+            compared=overall,
+            n_samples=found["n_samples"],
+            n_draws=found["n_draws"],
+            seed=found["seed"],
+        )
+    except (ValueError, KeyError, TypeError, InputError):
+        raise InputError(f"{path} holds no verification, or is damaged; run keepmap attention with `verify`") from None
+
+
+def _compared(values: Mapping[str, Any], host: str) -> Compared:
+    # Files of earlier versions call the suggestion "made".
+    suggestion = _suggestion(values["suggestion"] if "suggestion" in values else values["made"], host)
+    kept = {name: value for name, value in values.items() if name not in ("made", "suggestion")}
+    return Compared(**kept | {"rule": as_rule(values["rule"]), "suggestion": suggestion})
+
+
+def _suggestion(values: Mapping[str, Any], host: str) -> Suggestion:
+    """The suggestion of these values; its pattern and numbers say the rest, which must agree."""
+    subject: Subject = AgentSubject() if host == AgentSubject.host else TextSubject(values["options"]["n_sink"])
+    suggestion = subject.suggestion(values["pattern"], values["keep"], values["of"])
+    if suggestion.document() != values:
+        raise ValueError("a suggestion's parts do not agree")
+    return suggestion

@@ -1,0 +1,37 @@
+"""The sample data: the same for the same seed, with facts and questions, and no prose in two texts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keepmap.errors import InputError
+from keepmap.kv.data.sample import sample_texts, write_sample_data
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, again, other = (
+        write_sample_data(tmp_path / f"{name}.jsonl", 2, seed).read_bytes()
+        for name, seed in (("first", 0), ("again", 0), ("other", 1))
+    )
+    assert first == again != other
+    assert [json.loads(line)["text"] for line in first.decode().splitlines()] == sample_texts(2, 0)
+    assert b"\r" not in first
+
+
+def test_texts_state_facts_and_ask_for_them() -> None:
+    for text in sample_texts(3):
+        assert 4000 <= len(text) <= 12000
+        assert "The code of " in text
+
+
+def test_texts_share_no_long_line() -> None:
+    lines = [{line for line in text.splitlines() if len(line) > 60 and "code" not in line} for text in sample_texts(4)]
+    assert all(lines)
+    assert sum(map(len, lines)) == len(set.union(*lines))
+
+
+@pytest.mark.parametrize("n_samples", [0, 10**6])
+def test_the_held_out_prose_fills_so_many_samples_and_no_more(n_samples: int) -> None:
+    with pytest.raises(InputError, match=rf"expected 1 to \d+ samples, .*, got n_samples={n_samples}"):
+        sample_texts(n_samples)
