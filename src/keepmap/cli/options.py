@@ -116,8 +116,8 @@ class Collect:
     """Episodes of each learner. Default: what the source usually needs."""
     seed: int = 0
     """Of the learners. The same command gives the same bytes."""
-    split: str = "seed"
-    """Which goals are held out: seed (a tenth), K/N (fold K of N, from 0), or all for none."""
+    split: str = "guide"
+    """Which goals are held out: guide (a tenth), K/N (fold K of N, from 0), or all for none."""
     split_seed: int = 0
     """What shuffles the goals before they are split."""
     size: int | None = None
