@@ -50,3 +50,11 @@ def data_file(tmp_path: Path) -> Path:
     lines = [json.dumps({"text": text[: 90 + 20 * number]}) for number, text in enumerate(texts)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No annotation is enforced, as for users: what is wrong reaches the code's own checks."""
+    import jaxtyping
+
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -181,26 +181,26 @@ def test_a_length_for_each(name: str) -> None:
     for length in (1, 2, 32):
         compressor = made.of_length(length)
         assert compressor.max_length == length == getattr(compressor, made.length_option)
-    with pytest.raises(InputError, match=f"expected a whole number of 1 or more, got {made.length_option}=0"):
+    with pytest.raises(InputError, match=f"`{made.length_option}`: expected a whole number of 1 or more, got 0"):
         made.of_length(0)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RecencyCompressor(0), "got keep_recent=0"),
-        (lambda: AttentionBasedCompressor(10, 0.0, True), "expected a finite number above 0, got temperature=0.0"),
+        (lambda: RecencyCompressor(0), "`keep_recent`: expected a whole number of 1 or more, got 0"),
+        (lambda: AttentionBasedCompressor(10, 0.0, True), "`temperature`: expected a finite number above 0, got 0.0"),
         (lambda: AttentionBasedCompressor(10, 0.5), "temperature=0.5 acts on draws alone; add sample=True"),
-        (lambda: ThresholdCompressor(1.5), "threshold 1.5"),
-        (lambda: ThresholdCompressor(math.nan), "threshold nan"),
+        (lambda: ThresholdCompressor(1.5), "`threshold`: expected a share of attention in .*, got 1.5"),
+        (lambda: ThresholdCompressor(math.nan), "`threshold`: expected a share of attention in .*, got nan"),
         (lambda: ThresholdCompressor(0.1, 5, 4), "min_keep 5 is above max_keep 4"),
-        (lambda: ThresholdCompressor(0.1, -1), "expected a whole number of 0 or more, got min_keep=-1"),
-        (lambda: ExponentialDecayCompressor(10, 0.0), "above 0, got decay_rate=0.0"),
-        (lambda: ExponentialDecayCompressor(10, math.inf), "decay_rate inf"),
+        (lambda: ThresholdCompressor(0.1, -1), "`min_keep`: expected a whole number of 0 or more, got -1"),
+        (lambda: ExponentialDecayCompressor(10, 0.0), "`decay_rate`: expected a finite number above 0, got 0.0"),
+        (lambda: ExponentialDecayCompressor(10, math.inf), "`decay_rate`: expected a finite number above 0, got inf"),
         (lambda: make_compressor("recensy"), 'unknown compressor "recensy", did you mean "recency"'),
         (lambda: make_compressor("recency", {"target_length": 3}), 'unknown option "target_length".*known: keep_rec'),
         (lambda: make_compressor("recency", {"keep_recent": "3.5"}), 'type int for keep_recent .*, got "3.5"'),
-        (lambda: make_compressor("attention", {"sample": "maybe"}), "must be true or false"),
+        (lambda: make_compressor("attention", {"sample": "maybe"}), "expected true or false for sample"),
         (lambda: make_compressor("uniform", {"target_length": True}), 'type int .*, got "True"'),
     ],
 )
@@ -222,7 +222,7 @@ for call in (lambda: RecencyCompressor(2.5), lambda: RecencyCompressor().compres
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "expected a whole number of 1 or more, got keep_recent=2.5",
+        "`keep_recent`: expected a whole number of 1 or more, got 2.5",
         "states are a list; give torch tensors or numpy arrays",
     ]
 

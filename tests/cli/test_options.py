@@ -7,6 +7,9 @@ import pytest
 
 from keepmap.cli.verbs import VERBS
 
+COVERS = ("keepmap.cli.verbs",)
+
+
 RENAMED = {"set": "settings", "no_visualize": "visualize_first_sample"}
 
 

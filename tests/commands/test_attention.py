@@ -20,6 +20,13 @@ from keepmap.commands.attention_samples import agent_samples, trajectory_samples
 from keepmap.errors import InputError
 from tests.agents.checkpoint_folders import write_agent
 
+COVERS = (
+    "keepmap.commands.attention_pictures",
+    "keepmap.commands.attention_samples",
+    "keepmap.commands.attention_wings",
+)
+
+
 REPOSITORY = Path(__file__).parents[2]
 BLOCK = re.compile(
     r"Sample 1:\n  Sequence length: (\d+)\n  Context tokens: (\d+)\n  Mean context attention: (\d\.\d{4})\n"

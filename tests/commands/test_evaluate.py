@@ -209,7 +209,7 @@ def test_results_go_to_the_run_of_a_checkpoint(place: Path) -> None:
         ("--seed -1", "--seed: expected a whole number of 0 or more, got -1"),
         ("--compressor recent", 'unknown compressor "recent", did you mean "recency"?'),
         ("--compressor recency --set keep=3", 'unknown option "keep" of the compressor recency'),
-        ("--compressor recency --set keep_recent=0", "got keep_recent=0"),
+        ("--compressor recency --set keep_recent=0", "`keep_recent`: expected a whole number of 1 or more, got 0"),
         ("--compressor recency --set keep_recent", 'expected name=value, got the setting "keep_recent"'),
         ("--set keep_recent=3", "keep_recent=3 in --set needs a compressor; name it with --compressor"),
         ("--format gif", 'as "gif", which is not a format'),

@@ -104,8 +104,14 @@ def test_a_file_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_equal_tensors_and_metadata_are_equal_bytes() -> None:
     tensors = {"b": torch.arange(3), "a": torch.ones(2, 2)}
-    files = [in_one_order(save(tensors, dict(pairs))) for pairs in ([("x", "1"), ("y", "2")], [("y", "2"), ("x", "1")])]
-    assert files[0] == files[1] == in_one_order(files[0])
+    file = save(tensors, {"x": "1", "y": "2"})
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    orders = [{key: header[key] for key in keys} for keys in (sorted(header), sorted(header, reverse=True))]
+    orders += [{**header, "__metadata__": {"y": "2", "x": "1"}}, {**header, "__metadata__": {"x": "1", "y": "2"}}]
+    texts = [json.dumps(order).encode() for order in orders]
+    files = [in_one_order(len(text).to_bytes(8, "little") + text + file[8 + size :]) for text in texts]
+    assert {*files} == {in_one_order(file)} == {in_one_order(files[0])}
     read = load(files[0])
     assert {*read} == {"a", "b"} and all(torch.equal(read[name], tensors[name]) for name in tensors)
     assert int.from_bytes(files[0][:8], "little") % 8 == 0

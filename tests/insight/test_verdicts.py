@@ -23,6 +23,15 @@ from keepmap.insight.verdicts import suggest, verdicts
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
+COVERS = (
+    "keepmap.insight.coverage",
+    "keepmap.insight.subject",
+    "keepmap.insight.agent_subject",
+    "keepmap.insight.text_subject",
+    "keepmap.insight.suggestion",
+)
+
+
 ROWS = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).filter(lambda row: sum(row) > 1e-3)
 SHARES = st.floats(0.05, 0.95)
 

@@ -20,6 +20,9 @@ from keepmap.kv.surrogate_training import (
 )
 from keepmap.language_model import EMBEDDED
 
+COVERS = ("keepmap.kv.surrogate_training",)
+
+
 SIZES = {"linear": SurrogateConfig(8, 2, 3), "mlp": SurrogateConfig(8, 2, 3, hidden_dim=5)}
 
 

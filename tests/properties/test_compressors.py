@@ -19,6 +19,9 @@ from keepmap.agents.compressors.uniform import UniformCompressor
 from keepmap.agents.history import shorten
 from tests.reference.compressors import KEPT, Row
 
+COVERS = ("keepmap.agents.compressors.*",)
+
+
 FIELDS = ("states", "actions", "rewards", "next_states", "times", "valid", "attention")
 
 budgets = st.integers(1, 12)

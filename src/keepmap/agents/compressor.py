@@ -133,7 +133,7 @@ def at_least(least: int, **options: object) -> None:
     """
     for name, value in options.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"expected a whole number of {least} or more, got {name}={value!r}")
+            raise InputError(f"`{name}`: expected a whole number of {least} or more, got {value!r}")
 
 
 def yes_or_no(**options: bool) -> None:
@@ -144,7 +144,7 @@ def yes_or_no(**options: bool) -> None:
     """
     for name, value in options.items():
         if not isinstance(value, bool):
-            raise InputError(f"expected True or False, got {name}={value!r}")
+            raise InputError(f"`{name}`: expected True or False, got {value!r}")
 
 
 def positive(**options: float) -> None:
@@ -155,7 +155,7 @@ def positive(**options: float) -> None:
     """
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise InputError(f"expected a finite number above 0, got {name}={value!r}")
+            raise InputError(f"`{name}`: expected a finite number above 0, got {value!r}")
 
 
 def _check_length_option(compressor: type[Compressor]) -> None:

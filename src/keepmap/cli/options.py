@@ -21,7 +21,7 @@ Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Files = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILES")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compare:
     """Compare KV-cache compression methods on a text file.
 
@@ -99,7 +99,7 @@ class Methods:
     """Python files of your own, whose methods are listed, too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Collect:
     """Collect learning histories: what learners see while they learn.
 
@@ -116,8 +116,8 @@ class Collect:
     """Episodes of each learner. Default: what the source usually needs."""
     seed: int = 0
     """Of the learners. The same command gives the same bytes."""
-    split: str = "seed"
-    """Which goals are held out: seed (a tenth), K/N (fold K of N, from 0), or all for none."""
+    split: str = "guide"
+    """Which goals are held out: guide (a tenth), K/N (fold K of N, from 0), or all for none."""
     split_seed: int = 0
     """What shuffles the goals before they are split."""
     size: int | None = None
@@ -150,7 +150,7 @@ class Train:
     """Python files of your own, whose environments, sources and compressors can be named."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Evaluate an agent in context on goals that it never saw in training.
 
@@ -180,7 +180,7 @@ class Evaluate:
     """Python files of your own, whose environments and compressors can be named."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compressors:
     """Show what each history compressor keeps of a real learning history.
 
@@ -203,7 +203,7 @@ class Compressors:
     """Python files of your own, whose compressors are shown, too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attention:
     """Show what an agent attends to in histories of goals that it never saw, or a language model in texts.
 
@@ -250,7 +250,7 @@ class Attention:
     """Python files of your own, whose environments and compressors the agent needs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """Study what compressors cost: train and evaluate agents under each of them.
 

@@ -16,8 +16,7 @@ from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import as_integer
 from keepmap.core.files import make_folder, write_json
 from keepmap.core.progress import part_of
-from keepmap.drawing.attention_heatmap import check_colours
-from keepmap.drawing.parts.files import picture_formats
+from keepmap.drawing import check_colours, picture_formats
 from keepmap.insight.document import as_document
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.subjects import subject_of

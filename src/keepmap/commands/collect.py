@@ -18,7 +18,7 @@ def collect(
     learners: int = 100,
     episodes: int | None = None,
     seed: int = 0,
-    split: str = "seed",
+    split: str = "guide",
     split_seed: int = 0,
     size: int | None = None,
     horizon: int | None = None,

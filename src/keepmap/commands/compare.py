@@ -14,7 +14,7 @@ from rich.console import Console
 
 from keepmap.commands.compare_pictures import clear_pictures, draw_method
 from keepmap.commands.progress import progress_bar
-from keepmap.drawing.parts.files import picture_formats
+from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError
 from keepmap.kv.comparison.files import sample_folder
 from keepmap.kv.comparison.plan import check_chunk_size, plan_methods

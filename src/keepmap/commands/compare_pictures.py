@@ -6,8 +6,7 @@ from pathlib import Path
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.files import remove_files
 from keepmap.core.keep_map import KeepMap
-from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure
-from keepmap.drawing.parts.files import FORMATS
+from keepmap.drawing import FORMATS, compression_heatmap, keep_map_by_layer, save_figure
 from keepmap.kv.comparison.files import label_stem
 from keepmap.kv.method import methods
 

@@ -15,8 +15,7 @@ from keepmap.agents.compressor import Compressor, History, Selection, compressor
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
-from keepmap.drawing.kept_transitions import kept_transitions
-from keepmap.drawing.parts.files import picture_formats, save_figure
+from keepmap.drawing import kept_transitions, picture_formats, save_figure
 from keepmap.errors import InputError
 from keepmap.printing.tables import Column, panels
 

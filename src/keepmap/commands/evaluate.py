@@ -15,9 +15,7 @@ from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder, remove_files, write_json
 from keepmap.core.registry import read_options
-from keepmap.drawing import learning_curve, save_figure
-from keepmap.drawing.parts.caption import model_label
-from keepmap.drawing.parts.files import FORMATS, picture_formats
+from keepmap.drawing import FORMATS, learning_curve, model_label, picture_formats, save_figure
 from keepmap.errors import InputError
 from keepmap.printing.evaluation import header, summary, table
 

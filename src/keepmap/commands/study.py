@@ -25,8 +25,7 @@ from keepmap.commands.train import collect_missing
 from keepmap.core.files import make_folder, remove_files, write_json, written_whole
 from keepmap.core.processes import run_jobs
 from keepmap.core.versions import versions
-from keepmap.drawing import compressor_study, save_figure
-from keepmap.drawing.parts.files import FORMATS, picture_formats
+from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure
 from keepmap.errors import InputError
 from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table
 

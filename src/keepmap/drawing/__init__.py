@@ -1,11 +1,12 @@
 """Pictures of KeepMaps, of attention and of results; `keepmap.draw` offers them.
 
 One figure per file; each function draws into a new Figure or into given Axes, and returns the Axes. Nothing here loads
-a model or touches pyplot and the user's rcParams.
+a model or touches pyplot and the user's rcParams. What commands need beside the figures is not in `__all__`.
 """
 
 from keepmap.drawing.attention_grid import attention_grid
 from keepmap.drawing.attention_heatmap import attention_heatmap
+from keepmap.drawing.attention_heatmap import check_colours as check_colours
 from keepmap.drawing.attention_lines import attention_lines
 from keepmap.drawing.attention_summary import attention_summary
 from keepmap.drawing.compression_heatmap import compression_heatmap
@@ -14,6 +15,9 @@ from keepmap.drawing.keep_map_by_layer import keep_map_by_layer
 from keepmap.drawing.keep_map_lifetimes import keep_map_lifetimes
 from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.learning_curve import learning_curve
+from keepmap.drawing.parts.caption import model_label as model_label
+from keepmap.drawing.parts.files import FORMATS as FORMATS
+from keepmap.drawing.parts.files import picture_formats as picture_formats
 from keepmap.drawing.parts.files import save_figure
 
 __all__ = [

@@ -24,7 +24,7 @@ OPTIMUM = "0.35"
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Curve:
     """What is drawn of one label: a point for each bin of episodes.
 
@@ -67,14 +67,14 @@ def points(evaluations: Evaluation | Sequence[Evaluation]) -> Curve:
     edges = _edges(several[0].episodes)
     mean, low, high = curve(several, edges)
     return Curve(
-        (edges[:-1] + 1 + edges[1:]) / 2,
-        mean,
-        low,
-        high,
-        float(np.mean(several[0].optimum)),
-        len(several[0].goals),
-        len(several),
-        several[0].episodes,
+        episode=(edges[:-1] + 1 + edges[1:]) / 2,
+        mean=mean,
+        low=low,
+        high=high,
+        optimum=float(np.mean(several[0].optimum)),
+        n_goals=len(several[0].goals),
+        n_seeds=len(several),
+        episodes=several[0].episodes,
     )
 
 

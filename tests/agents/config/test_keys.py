@@ -18,6 +18,9 @@ from keepmap.agents.training.histories import configured_source
 from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError
 
+COVERS = ("keepmap.agents.config.check", "keepmap.agents.config.schema")
+
+
 SOURCE = Path(keepmap.__file__).parent
 
 # A value of each key that is not its default, and what else it takes for it to act.
@@ -328,7 +331,10 @@ def test_a_configuration_survives_json(values):
         ({"compressor": {"keep_recent": 3}}, "compressor has no name"),
         ({"compressor": {"name": "recencey"}}, 'unknown compressor "recencey", did you mean "recency"?'),
         ({"compressor": {"name": "recency", "keep": 3}}, 'unknown option "keep"'),
-        ({"compressor": {"name": "recency", "keep_recent": 0}}, "keep_recent=0"),
+        (
+            {"compressor": {"name": "recency", "keep_recent": 0}},
+            "`keep_recent`: expected a whole number of 1 or more, got 0",
+        ),
     ],
 )
 def test_what_is_refused(values, said):

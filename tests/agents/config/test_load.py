@@ -14,6 +14,8 @@ from keepmap.agents.config.load import apply_setting
 from keepmap.agents.config.yaml_files import packaged_names, parse_yaml
 from keepmap.errors import InputError
 
+COVERS = ("keepmap.agents.config.yaml_files",)
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):

@@ -15,6 +15,14 @@ from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError
 from tests.reference.rooms import best_return, walk
 
+COVERS = (
+    "keepmap.agents.environments.rooms.*",
+    "keepmap.agents.environments.room",
+    "keepmap.agents.environments.single",
+    "keepmap.agents.environments.vector",
+)
+
+
 IDS = (
     "keepmap/DarkRoom-9x9-v0",
     "keepmap/DarkRoomHard-17x17-v0",
@@ -141,22 +149,22 @@ def test_the_optimum_of_dark_room():
     ("make", "message"),
     [
         (lambda: room_named("darkrom"), 'unknown environment "darkrom", did you mean "darkroom"?'),
-        (lambda: room_named("darkroom", size=1), "expected a room 2 to 255 cells wide, got size=1"),
-        (lambda: room_named("darkroom", size=256), "got size=256"),
-        (lambda: room_named("darkroom", horizon=0), "expected episodes of 1 step or more, got horizon=0"),
+        (lambda: room_named("darkroom", size=1), "`size`: expected a room 2 to 255 cells wide, got 1"),
+        (lambda: room_named("darkroom", size=256), "cells wide, got 256"),
+        (lambda: room_named("darkroom", horizon=0), "`horizon`: expected episodes of 1 step or more, got 0"),
         (
             lambda: gymnasium.make(IDS[0], goal=(9, 0)),
             r"a goal of darkroom of size 9, \(0, 0\) to \(8, 8\), got \(9, 0\)",
         ),
         (lambda: gymnasium.make(IDS[2], goal=(0, 0, 1, 2, 3)), "expected a goal"),
-        (lambda: RoomVectorEnv(room_named("darkroom"), 0), "expected 1 copy of a room or more, got num_envs=0"),
+        (lambda: RoomVectorEnv(room_named("darkroom"), 0), "`num_envs`: expected 1 copy of a room or more, got 0"),
         (
             lambda: RoomVectorEnv(room_named("darkroom"), 2, [(0, 0)]),
-            "goal for each of 2 copies of a room, got 1",
+            "`goals`: expected one for each of 2 copies of a room, got 1",
         ),
         (
             lambda: RoomVectorEnv(room_named("darkroom"), 2).reset(seed=[1]),
-            "seed for each of 2 copies of a room, got 1",
+            "`seed`: expected one for each of 2 copies of a room, got 1",
         ),
         (lambda: RoomVectorEnv(room_named("darkroom"), 2).step(np.zeros(2, dtype=int)), "call reset first"),
         (lambda: RoomEnv(room_named("darkroom"), (0, 0)).step(0), "call reset first"),

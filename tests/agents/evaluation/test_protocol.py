@@ -113,7 +113,7 @@ def test_folds_of_other_rooms_do_not_go_together(folds: list[Agent], tmp_path: P
     [
         ([], {}, "`goals`: expected one or more, got none"),
         ("", {}, "`goals`: expected one or more, got none"),
-        ([(0, 3)], {}, r"the goal \(0, 3\) was asked for; darkroom of size 3 has"),
+        ([(0, 3)], {}, r"expected a goal of darkroom of size 3, .*, got \(0, 3\)"),
         ([(0, 1), (0, 1)], {}, r"the goal \(0, 1\) was named twice; use `copies`"),
         ("heldout", {}, '`goals`: expected held_out, train, all or cells as "4,2 5,6", got "heldout"'),
         ([(0.5, 1)], {}, r"`goals`: expected .* got \[\(0.5, 1\)\]"),

@@ -149,7 +149,7 @@ def test_another_run_in_the_same_folder_is_an_error(baseline: Agent, tmp_path: P
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"returns": [[[1.0] * 40]]}, "its returns have the shape (1, 1, 40); 2 goals"),
+        ({"returns": [[[1.0] * 40]]}, "its returns have the shape (1, 1, 40); expected 2 goals"),
         ({"returns": [[[1.0] * 39]] * 2}, "its returns have the shape (2, 1, 39)"),
         ({"returns": [[[None] * 40]] * 2}, "a return is not finite"),
         ({"returns": 3}, "its returns have the shape ()"),

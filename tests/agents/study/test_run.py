@@ -102,7 +102,7 @@ def test_a_training_goes_on_from_a_baseline_by_another_name(
     (again,) = jobs(tmp_path, [baseline], SHORT, **options)
     assert begun.config is not None and again.config is not None and begun.config.init != again.config.init
     (wrong,) = jobs(tmp_path, [load_agent("runs/base1")], SHORT, **options)
-    with pytest.raises(InputError, match=r"holds a run with init .*; delete that folder, or .*--output_dir"):
+    with pytest.raises(InputError, match=r"holds a run with init .*; delete that folder, or .*`output_dir`"):
         do_job(wrong, quiet)
     do_job(again, quiet)
     assert finished(again) is not None

@@ -14,7 +14,7 @@ __all__ = ["Kind", "check_not_retired", "key", "read_value", "unknown_key"]
 LARGEST = 2**63 - 1  # what files and generators can hold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind:
     """What a key may hold.
 
@@ -79,7 +79,16 @@ def key(
     """A field of the configuration with its default and what it may hold."""
     if of is int:
         most = min(most, LARGEST)
-    kind = Kind(of, least, most, above, below, among, optional, means)
+    kind = Kind(
+        of=of,
+        least=least,
+        most=most,
+        above=above,
+        below=below,
+        among=among,
+        optional=optional,
+        means=means,
+    )
     return field(default=default, metadata={"kind": kind}, hash=of is not dict)
 
 

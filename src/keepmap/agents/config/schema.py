@@ -24,7 +24,7 @@ __all__ = ["KEYS", "Config", "own_keys"]
 HISTORIES = "datasets"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """What is learned, from what, by what: the guide's keys, all of them checked, each of them acting.
 

@@ -51,7 +51,7 @@ def guide_split(goals: Sequence[Goal], seed: int = 0, train_share: float = 0.9) 
         InputError: the share is not in [0, 1].
     """
     if not 0 <= train_share <= 1:
-        raise InputError(f"expected a share of the goals in [0, 1], got train_share={train_share:g}")
+        raise InputError(f"`train_share`: expected a share of the goals in [0, 1], got {train_share:g}")
     order = _shuffled(goals, seed)
     n_train = round(len(order) * train_share)
     return Split(GUIDE, seed, tuple(order[:n_train]), tuple(order[n_train:]))

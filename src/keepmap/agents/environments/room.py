@@ -45,9 +45,9 @@ class Room(ABC):
 
     def __post_init__(self) -> None:
         if not 2 <= self.size <= LARGEST:
-            raise InputError(f"expected a room 2 to {LARGEST} cells wide, got size={self.size}")
+            raise InputError(f"`size`: expected a room 2 to {LARGEST} cells wide, got {self.size}")
         if self.horizon < 1:
-            raise InputError(f"expected episodes of 1 step or more, got horizon={self.horizon}")
+            raise InputError(f"`horizon`: expected episodes of 1 step or more, got {self.horizon}")
 
     @property
     def memory(self) -> int:

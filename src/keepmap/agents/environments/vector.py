@@ -37,9 +37,9 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
 
     def __init__(self, room: Room, num_envs: int, goals: Sequence[Goal] | None = None) -> None:
         if num_envs < 1:
-            raise InputError(f"expected 1 copy of a room or more, got num_envs={num_envs}")
+            raise InputError(f"`num_envs`: expected 1 copy of a room or more, got {num_envs}")
         if goals is not None and len(goals) != num_envs:
-            raise InputError(f"expected a goal for each of {num_envs} copies of a room, got {len(goals)}")
+            raise InputError(f"`goals`: expected one for each of {num_envs} copies of a room, got {len(goals)}")
         self.room = room
         self.num_envs = num_envs
         self.single_observation_space = MultiDiscrete([room.size, room.size])
@@ -119,5 +119,5 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
-            raise InputError(f"expected a seed for each of {self.num_envs} copies of a room, got {len(seeds)}")
+            raise InputError(f"`seed`: expected one for each of {self.num_envs} copies of a room, got {len(seeds)}")
         return [seeding.np_random(copy_seed)[0] for copy_seed in seeds]

@@ -43,7 +43,7 @@ class Optimistic(Source):
 
     def __post_init__(self) -> None:
         if not 0 <= self.epsilon <= 1:
-            raise InputError(f"expected a probability in [0, 1], got epsilon={self.epsilon:g} for optimistic")
+            raise InputError(f"`epsilon` of optimistic: expected a probability in [0, 1], got {self.epsilon:g}")
 
     def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
         width = room.n_cells + N_ACTIONS + 1

@@ -49,9 +49,11 @@ class QLearning(Source):
     def __post_init__(self) -> None:
         for option in ("learning_rate", "discount", "epsilon", "epsilon_end"):
             if not 0 <= getattr(self, option) <= 1:
-                raise InputError(f"expected a number in [0, 1], got {option}={getattr(self, option):g} for q_learning")
+                raise InputError(
+                    f"`{option}` of q_learning: expected a number in [0, 1], got {getattr(self, option):g}"
+                )
         if not np.isfinite(self.optimism):
-            raise InputError(f"expected a finite number, got optimism={self.optimism:g} for q_learning")
+            raise InputError(f"`optimism` of q_learning: expected a finite number, got {self.optimism:g}")
 
     def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
         return play(room, goals, learners, episodes, seed, tell, N_ACTIONS + 1, lambda n: _Learners(self, room, n))

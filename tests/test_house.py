@@ -1,0 +1,166 @@
+"""The house as CONTRIBUTING tells it: two wings, few ways between rooms, small files, a test for every module."""
+
+import ast
+import fnmatch
+import statistics
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "keepmap"
+MAX_BETWEEN_ROOMS, MAX_LINES, MEDIAN_BELOW, MAX_MODULES = 200, 400, 110, 14
+GROUND = {"errors", "core"}
+WHOLE_TREE = {"tests/test_architecture.py", "tests/test_house.py"}
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name -> file; a package's name is that of its __init__."""
+    named = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = ("keepmap", *path.relative_to(PACKAGE).with_suffix("").parts)
+        named[".".join(parts).removesuffix(".__init__")] = path
+    return named
+
+
+MODULES = modules()
+OWN = sorted(
+    name for name, path in MODULES.items() if path.name not in ("__init__.py", "__main__.py")
+)  # that have something to test
+
+
+def room(name: str) -> str:
+    """The top-level room that a module stands in; the package itself is the front door."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def imports(name: str) -> set[str]:
+    """The package's modules that one of them imports, also inside functions and for type checkers."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            names.add(node.module)
+    packages = {known for known in names if MODULES.get(known, Path()).name == "__init__.py"}
+    # `from keepmap.kv import method` is of the module, not of the folder.
+    return {known for known in names & set(MODULES) if known not in packages or not _through(known, names)}
+
+
+def _through(package: str, names: set[str]) -> bool:
+    return any(other.startswith(f"{package}.") and other in MODULES for other in names)
+
+
+def between_rooms() -> list[tuple[str, str]]:
+    """Imports from one top-level room into another; the ground floor, on which all stand, is not counted."""
+    return [
+        (name, other)
+        for name in MODULES
+        for other in sorted(imports(name))
+        if room(name) and room(other) not in GROUND | {"", room(name)}
+    ]
+
+
+def test_few_ways_lead_from_room_to_room() -> None:
+    ways = between_rooms()
+    assert len(ways) > 50, "the count sees no imports"
+    assert len(ways) <= MAX_BETWEEN_ROOMS
+
+
+def test_the_wings_do_not_know_each_other() -> None:
+    wings = {"kv", "agents"}
+    assert [(name, other) for name, other in between_rooms() if {room(name), room(other)} == wings] == []
+
+
+def test_files_are_short() -> None:
+    lengths = [len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES.values()]
+    assert max(lengths) <= MAX_LINES
+    assert statistics.median(lengths) < MEDIAN_BELOW
+
+
+def test_a_folder_is_one_room() -> None:
+    registries = {"methods", "compressors", "sources", "rooms", "drawing"}  # one file per thing; they may grow
+    crowded = {
+        folder.relative_to(PACKAGE).as_posix(): count
+        for folder in {path.parent for path in MODULES.values()}
+        if folder.name not in registries
+        and (count := sum(path.name != "__init__.py" for path in folder.glob("*.py"))) > MAX_MODULES
+    }
+    assert crowded == {}
+
+
+def covered() -> dict[str, list[str]]:
+    """Test file -> the patterns of modules that it says it covers, in a literal COVERS."""
+    said = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["COVERS"]:
+                said[path.relative_to(ROOT).as_posix()] = list(ast.literal_eval(node.value))
+    return said
+
+
+COVERED = covered()
+
+
+def mirror(name: str) -> Path:
+    """Where the test of a module is."""
+    path = MODULES[name].relative_to(PACKAGE)
+    return ROOT / "tests" / path.parent / f"test_{path.name}"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_module_has_a_test_of_its_path_and_name_or_is_named_by_the_one_that_covers_it(name: str) -> None:
+    by_pattern = any(fnmatch.fnmatchcase(name, pattern) for patterns in COVERED.values() for pattern in patterns)
+    assert mirror(name).is_file() or by_pattern, f"write {mirror(name).relative_to(ROOT)}"
+
+
+def test_what_is_said_to_be_covered_exists() -> None:
+    assert COVERED, "no test file names what it covers"
+    idle = [
+        (path, pattern)
+        for path, patterns in COVERED.items()
+        for pattern in patterns
+        if not fnmatch.filter(OWN, pattern)
+    ]
+    assert idle == []
+
+
+def test_every_test_file_is_of_a_module_or_of_a_whole() -> None:
+    mirrors = {mirror(name) for name in OWN}
+    wholes = ("conformance", "properties", "reference")
+    stray = [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if path not in mirrors
+        and path.parent != ROOT / "tests"
+        and path.relative_to(ROOT / "tests").parts[0] not in wholes
+        and path.relative_to(ROOT).as_posix() not in COVERED
+    ]
+    assert stray == []
+
+
+def test_records_of_many_fields_are_built_by_keywords() -> None:
+    positional = []
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
+            fields = [ast.unparse(part.annotation) for part in node.body if isinstance(part, ast.AnnAssign)]
+            fields = [annotation for annotation in fields if "ClassVar" not in annotation]
+            # A few may be positional where a user would read them without their names.
+            before = fields.index("KW_ONLY") if "KW_ONLY" in fields else len(fields)
+            if "dataclass" in decorators and "kw_only=True" not in decorators and before >= 6:
+                positional.append(f"{name}.{node.name}")
+    assert positional == []
+
+
+def test_no_test_reaches_for_a_private_name() -> None:
+    reached = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keepmap"):
+                private = [alias.name for alias in node.names if alias.name.startswith("_") and alias.name[1] != "_"]
+                reached += [(path.relative_to(ROOT).as_posix(), name) for name in private]
+    assert reached == []
