@@ -30,7 +30,7 @@ def contexts(agent: Agent, learners: int, seed: int) -> list[Context]:
     source, horizon = configured_source(agent.config), agent.room.horizon
     found = []
     for goal in agent.held_out:
-        lives = source.learn(agent.room, [goal], learners, max(EPISODES), seed, lambda steps: None)
+        lives = source.learn(agent.room, [goal], learners, max(EPISODES), seed)
         found += [
             context_at(lives, learner, (episode - 1) * horizon + horizon // 2, agent.config.n_transit, goal)
             for learner in range(learners)

@@ -72,7 +72,7 @@ class Nobody(Source):
     name: ClassVar[str] = "NAME"
     usual_episodes: ClassVar[int] = 2
 
-    def learn(self, room, goals, learners, episodes, seed, tell):
+    def learn(self, room, goals, learners, episodes, seed, progress=None):
         raise NotImplementedError
 '''
 

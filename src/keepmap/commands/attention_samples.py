@@ -153,7 +153,7 @@ def _known(history: History) -> History:
 def _lives(agent: Agent, goal: Goal, learners: int, episodes: int, seed: int) -> Streams:
     source = configured_source(agent.config)
     source.check()
-    return source.learn(agent.room, [goal], learners, episodes, seed, lambda steps: None)
+    return source.learn(agent.room, [goal], learners, episodes, seed)
 
 
 def _goals(agent: Agent, goal: str | None) -> Sequence[Goal]:

@@ -72,7 +72,7 @@ def show_compressors(
 
 def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
     """The first n steps of a learner, with the embedded agent's attention from the state that comes after them."""
-    learned = make_source(SOURCE).learn(room, [goal], 1, n // room.horizon + 1, seed, lambda steps: None)
+    learned = make_source(SOURCE).learn(room, [goal], 1, n // room.horizon + 1, seed)
     rows = [np.moveaxis(values, 0, 1)[:, :n] for values in (learned.states, learned.actions, learned.next_states)]
     states, actions, next_states = (torch.from_numpy(values.astype(np.int64)) for values in rows)
     rewards = torch.from_numpy(learned.rewards.T[:, :n].astype(np.float32))

@@ -175,7 +175,7 @@ class Mine(Source):
     usual_episodes: ClassVar[int] = 2
     config_keys: ClassVar[dict] = {"alpha": "alpha", "its_word": "word", "deep": "deep", "source_lr": "learning_rate"}
 
-    def learn(self, room, goals, learners, episodes, seed, tell):
+    def learn(self, room, goals, learners, episodes, seed, progress=None):
         raise NotImplementedError
 """
 

@@ -206,17 +206,11 @@ def collect_histories(
         OutputError: the file cannot be written.
     """
     check_sizes(split, learners, episodes, seed)
-    begun, done = time.perf_counter(), 0
+    begun = time.perf_counter()
     goals = sorted(split.train, key=room.index)
     at_once = max(1, AT_ONCE // learners)
     total = np.zeros(episodes)
     n_steps = len(goals) * learners * episodes * room.horizon
-
-    def count(steps: int) -> None:
-        nonlocal done
-        done += steps
-        if progress is not None:
-            progress(done / n_steps)
 
     with writing_histories(
         path,
@@ -229,8 +223,13 @@ def collect_histories(
     ) as writer:
         for first in range(0, len(goals), at_once):
             some = goals[first : first + at_once]
+
+            def so_far(share: float, first: int = first, count: int = len(some)) -> None:
+                if progress is not None:
+                    progress((first + count * share) / len(goals))
+
             try:
-                streams = source.learn(room, some, learners, episodes, seed, count)
+                streams = source.learn(room, some, learners, episodes, seed, so_far)
             except MemoryError as error:
                 raise InputError(
                     f"{learners * len(some):,} learners of {episodes:,} episodes do not fit into memory; take fewer"

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Integer
 
 from keepmap.agents.collection.dataset import Streams
-from keepmap.agents.collection.source import Tell
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.core.progress import Progress
 
 __all__ = ["Draws", "Learner", "play"]
 
@@ -57,11 +57,14 @@ def play(
     learners: int,
     episodes: int,
     seed: int,
-    tell: Tell,
+    progress: Progress | None,
     width: int,
     make: Callable[[int], Learner],
 ) -> Streams:
-    """Play the episodes and keep everything; `make(n)` makes the learners, who get `width` draws each per step."""
+    """Play the episodes and keep everything; `make(n)` makes the learners, who get `width` draws each per step.
+
+    `reached` is how far each learner is in its room's goal: 1 with the key, say.
+    """
     horizon = room.horizon
     draws = Draws(room, goals, learners, seed)
     hidden = np.repeat(np.array(goals, dtype=np.int64), learners, axis=0)
@@ -73,17 +76,18 @@ def play(
     dones[horizon - 1 :: horizon] = True
     for episode in range(episodes):
         cells = room.starts(draws.uniform(1, 2)[0])
-        progress = np.zeros(n, dtype=np.int64)
+        reached = np.zeros(n, dtype=np.int64)
         noise = draws.uniform(horizon, width)
         for step in range(horizon):
             row = episode * horizon + step
             here = cells[:, 0] * room.size + cells[:, 1]
-            taken = learner.act(here, progress, episode / episodes, noise[step])
-            cells_after, rewarded = room.step(hidden, cells, progress, taken)
-            progress_after = room.advance(progress, rewarded)
+            taken = learner.act(here, reached, episode / episodes, noise[step])
+            cells_after, rewarded = room.step(hidden, cells, reached, taken)
+            reached_after = room.advance(reached, rewarded)
             there = cells_after[:, 0] * room.size + cells_after[:, 1]
-            learner.see(here, progress, taken, rewarded, there, progress_after)
+            learner.see(here, reached, taken, rewarded, there, reached_after)
             states[row], actions[row], rewards[row], after[row] = cells, taken, rewarded, cells_after
-            cells, progress = cells_after, progress_after
-        tell(horizon * n)
+            cells, reached = cells_after, reached_after
+        if progress is not None:
+            progress((episode + 1) / episodes)
     return Streams(states, actions, rewards, after, dones)

@@ -1,20 +1,18 @@
 """What a source of learning histories is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.core.progress import Progress
 from keepmap.core.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["Source", "Tell", "make_source", "source_class", "sources"]
-
-Tell = Callable[[int], None]
-"""Called with the number of steps taken since the last time, summed over the learners."""
+__all__ = ["Source", "make_source", "source_class", "sources"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,18 @@ class Source(ABC):
         return
 
     @abstractmethod
-    def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
+    def learn(
+        self,
+        room: Room,
+        goals: Sequence[Goal],
+        learners: int,
+        episodes: int,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> Streams:
         """What `learners` independent learners of each goal see from their first step on.
+
+        `progress` is called with the share of the steps that are done.
 
         A goal's learners depend on (options, seed, goal, learners, episodes) alone, not on the other goals of the call.
 

@@ -26,10 +26,6 @@ COVERS = (
 ARRAY_SOURCES = ("optimistic", "q_learning")
 
 
-def ignore(steps: int) -> None:
-    """Nobody is told."""
-
-
 def returns(streams, horizon: int) -> np.ndarray:
     """[E, n]."""
     steps, n = streams.rewards.shape
@@ -41,7 +37,7 @@ def returns(streams, horizon: int) -> np.ndarray:
 def test_what_is_recorded_is_what_the_room_does(name, environment):
     room = room_named(environment, size=4, horizon=7)
     goals = room.goals[:: len(room.goals) // 3]
-    streams = make_source(name).learn(room, goals, 2, 3, 5, ignore)
+    streams = make_source(name).learn(room, goals, 2, 3, 5)
     assert streams.actions.shape == (21, 2 * len(goals))
     for learner in range(2 * len(goals)):
         goal = goals[learner // 2]
@@ -61,9 +57,9 @@ def test_what_is_recorded_is_what_the_room_does(name, environment):
 @pytest.mark.parametrize("name", ARRAY_SOURCES)
 def test_a_goals_learners_depend_on_no_other_goal(name):
     room = room_named("darkroom", size=5)
-    together = make_source(name).learn(room, room.goals[:4], 3, 4, 1, ignore)
-    alone = make_source(name).learn(room, room.goals[2:3], 3, 4, 1, ignore)
-    other = make_source(name).learn(room, room.goals[2:3], 3, 4, 2, ignore)
+    together = make_source(name).learn(room, room.goals[:4], 3, 4, 1)
+    alone = make_source(name).learn(room, room.goals[2:3], 3, 4, 1)
+    other = make_source(name).learn(room, room.goals[2:3], 3, 4, 2)
     for one in fields(alone):
         np.testing.assert_array_equal(getattr(together, one.name)[:, 6:9], getattr(alone, one.name))
     assert not np.array_equal(alone.actions, other.actions)
@@ -82,7 +78,7 @@ def test_before_its_first_reward_a_learner_knows_nothing_of_its_goal(name):
         def index(self, goal):
             return 0
 
-    streams = make_source(name).learn(Renamed(5, 20), [(0, 0), (4, 4)], 8, 3, 0, ignore)
+    streams = make_source(name).learn(Renamed(5, 20), [(0, 0), (4, 4)], 8, 3, 0)
     for learner in range(8):
         first = min(
             int(np.argmax(rewards)) if rewards.any() else len(rewards)
@@ -94,7 +90,7 @@ def test_before_its_first_reward_a_learner_knows_nothing_of_its_goal(name):
 
 def test_q_learning_rises_to_the_optimum():
     room = room_named("darkroom", size=5, horizon=12)
-    found = returns(make_source("q_learning").learn(room, room.goals, 8, 120, 0, ignore), 12).mean(axis=1)
+    found = returns(make_source("q_learning").learn(room, room.goals, 8, 120, 0), 12).mean(axis=1)
     optimum = sum(map(room.optimum, room.goals)) / 25
     assert found[0] < 0.4 * optimum
     assert found[:10].mean() < found[10:30].mean() < found[-10:].mean()
@@ -110,7 +106,7 @@ def test_the_optimistic_learner_gets_there_in_a_few_episodes(environment, episod
     room = room_named(environment)
     goals = room.goals[:: len(room.goals) // 40]
     source = make_source("optimistic", {"know_moves": know_moves})
-    found = returns(source.learn(room, goals, 4, episodes, 0, ignore), room.horizon)
+    found = returns(source.learn(room, goals, 4, episodes, 0), room.horizon)
     optima = np.repeat([room.optimum(goal) for goal in goals], 4)
     assert found[0].mean() < start * optima.mean()
     assert (found[-1] <= optima).all()
@@ -120,7 +116,7 @@ def test_the_optimistic_learner_gets_there_in_a_few_episodes(environment, episod
 def test_a_large_room_is_searched_as_far_as_the_horizon_reaches():
     room = room_named("darkroom_hard")
     goals = room.goals[::12]
-    found = returns(make_source("optimistic").learn(room, goals, 2, 30, 0, ignore), room.horizon)
+    found = returns(make_source("optimistic").learn(room, goals, 2, 30, 0), room.horizon)
     assert found[0].mean() < 0.3
     assert found[-1].mean() > 0.9
 
@@ -128,7 +124,7 @@ def test_a_large_room_is_searched_as_far_as_the_horizon_reaches():
 def test_epsilon_makes_the_optimistic_learner_err():
     room = room_named("darkroom", size=5)
     exact, erring = (
-        returns(make_source("optimistic", {"epsilon": epsilon}).learn(room, room.goals, 2, 8, 0, ignore), 20)[-1]
+        returns(make_source("optimistic", {"epsilon": epsilon}).learn(room, room.goals, 2, 8, 0), 20)[-1]
         for epsilon in (0.0, 0.3)
     )
     assert erring.mean() < 0.8 * exact.mean()
@@ -170,7 +166,7 @@ def test_ppo_without_its_library_says_how_to_get_it(monkeypatch):
     assert "\n" not in str(caught.value)
     room = room_named("darkroom")
     with pytest.raises(InputError, match="pip install"):
-        make_source("ppo").learn(room, room.goals[:1], 1, 1, 0, ignore)
+        make_source("ppo").learn(room, room.goals[:1], 1, 1, 0)
 
 
 def test_ppo_records_whole_episodes_of_every_learner(monkeypatch):
@@ -199,7 +195,9 @@ def test_ppo_records_whole_episodes_of_every_learner(monkeypatch):
     for module in (library, library.common, library.common.vec_env):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     room = room_named("darkroom", size=3, horizon=6)
-    streams = make_source("ppo", {"n_steps": 8}).learn(room, room.goals[:2], 3, 4, 0, ignore)
+    shares: list[float] = []
+    streams = make_source("ppo", {"n_steps": 8}).learn(room, room.goals[:2], 3, 4, 0, shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0
     assert streams.states.shape == (24, 6, 2)
     for learner in range(6):
         actions = streams.actions[:6, learner].tolist()
@@ -212,15 +210,15 @@ def test_ppo_records_whole_episodes_of_every_learner(monkeypatch):
 
 def test_the_recorder_keeps_the_true_last_state():
     room = room_named("darkroom", size=4, horizon=3)
-    told: list[int] = []
-    recorders = [Recorder(RoomEnv(room, goal), told.append) for goal in ((3, 3), (3, 2))]
+    steps: list[str] = []
+    recorders = [Recorder(RoomEnv(room, goal), lambda: steps.append("one")) for goal in ((3, 3), (3, 2))]
     for recorder in recorders:
         for _ in range(3):
             recorder.reset()
             for action in (np.int64(0), 2, 2):
                 recorder.step(action)
     streams = stacked([recorder.recorded(6) for recorder in recorders])
-    assert sum(told) == 18
+    assert len(steps) == 18
     assert streams.states[:, 0].tolist() == [[2, 2], [3, 2], [3, 3]] * 2
     assert streams.next_states[:, 1].tolist() == [[3, 2], [3, 3], [3, 3]] * 2
     assert streams.rewards.T.tolist() == [[0, 1, 1] * 2, [1, 0, 0] * 2]

@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float32, Integer
 
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.collection.learners import play
-from keepmap.agents.collection.source import Source, Tell
+from keepmap.agents.collection.source import Source
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import MOVES, N_ACTIONS, Room
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
 __all__ = ["Optimistic"]
@@ -45,9 +46,17 @@ class Optimistic(Source):
         if not 0 <= self.epsilon <= 1:
             raise InputError(f"`epsilon` of optimistic: expected a probability in [0, 1], got {self.epsilon:g}")
 
-    def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
+    def learn(
+        self,
+        room: Room,
+        goals: Sequence[Goal],
+        learners: int,
+        episodes: int,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> Streams:
         width = room.n_cells + N_ACTIONS + 1
-        return play(room, goals, learners, episodes, seed, tell, width, lambda n: _Learners(self, room, n))
+        return play(room, goals, learners, episodes, seed, progress, width, lambda n: _Learners(self, room, n))
 
 
 class _Learners:

@@ -1,6 +1,6 @@
 """PPO through stable-baselines3, as the guide's repository collects its histories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -8,10 +8,11 @@ import gymnasium
 import numpy as np
 
 from keepmap.agents.collection.dataset import Streams
-from keepmap.agents.collection.source import Source, Tell
+from keepmap.agents.collection.source import Source
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.single import RoomEnv
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
 __all__ = ["PPO"]
@@ -62,12 +63,29 @@ class PPO(Source):
     def check(self) -> None:
         _stable_baselines3()
 
-    def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
+    def learn(
+        self,
+        room: Room,
+        goals: Sequence[Goal],
+        learners: int,
+        episodes: int,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> Streams:
         sb3 = _stable_baselines3()
         steps = episodes * room.horizon
         per_goal = []
+        done, n_steps = 0, steps * learners * len(goals)
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            # What fills a last update is done, and not kept.
+            if progress is not None:
+                progress(min(done / n_steps, 1.0))
+
         for goal in goals:
-            recorders = [Recorder(RoomEnv(room, goal), tell) for _ in range(learners)]
+            recorders = [Recorder(RoomEnv(room, goal), count) for _ in range(learners)]
             policy = sb3.PPO(
                 "MlpPolicy",
                 sb3.common.vec_env.DummyVecEnv([lambda recorder=recorder: recorder for recorder in recorders]),
@@ -88,9 +106,9 @@ class PPO(Source):
 class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Keeps every transition of one environment, with the state that each step truly led to."""
 
-    def __init__(self, env: RoomEnv, tell: Tell) -> None:
+    def __init__(self, env: RoomEnv, count: Callable[[], None]) -> None:
         super().__init__(env)
-        self._tell = tell
+        self._count = count
         self._cell = np.zeros(2, dtype=np.int64)
         self._rows: list[tuple[int, ...]] = []
 
@@ -105,7 +123,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
         row = (*self._cell, action, reward, *after, terminated or truncated)
         self._rows.append(tuple(int(value) for value in row))
         self._cell = after
-        self._tell(1)
+        self._count()
         return after, reward, terminated, truncated, info
 
     def recorded(self, steps: int) -> np.ndarray:

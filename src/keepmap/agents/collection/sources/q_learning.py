@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float32, Integer
 
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.collection.learners import play
-from keepmap.agents.collection.source import Source, Tell
+from keepmap.agents.collection.source import Source
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
 __all__ = ["QLearning"]
@@ -55,8 +56,16 @@ class QLearning(Source):
         if not np.isfinite(self.optimism):
             raise InputError(f"`optimism` of q_learning: expected a finite number, got {self.optimism:g}")
 
-    def learn(self, room: Room, goals: Sequence[Goal], learners: int, episodes: int, seed: int, tell: Tell) -> Streams:
-        return play(room, goals, learners, episodes, seed, tell, N_ACTIONS + 1, lambda n: _Learners(self, room, n))
+    def learn(
+        self,
+        room: Room,
+        goals: Sequence[Goal],
+        learners: int,
+        episodes: int,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> Streams:
+        return play(room, goals, learners, episodes, seed, progress, N_ACTIONS + 1, lambda n: _Learners(self, room, n))
 
 
 class _Learners:
