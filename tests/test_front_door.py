@@ -172,6 +172,18 @@ WRONG = {
     'evaluate("tiny", compressor=keepmap.RecencyCompressor)': "compressor",
     'evaluate("tiny", [(7, 2)], episodes=1, compressor="recncy")': "compressor",
     "suggest(3)": "profiles",
+    "collect(3)": "environment",
+    'collect(learners="x")': "learners",
+    "train(3)": "config",
+    "train(settings=3)": "settings",
+    "KeepMap(3, 4)": "expires",
+    "KeepMap.load(3)": "path",
+    "RecencyCompressor(keep_recent=3).select(3)": "history",
+    "draw.keep_map_by_layer(KEEP_MAP, title=3)": "title",
+    'draw.keep_map_by_layer(KEEP_MAP, legend="no")': "legend",
+    'KEEP_MAP.kept("x")': "step",
+    "compare_compression_methods('tiny', IDS)": "data_path",
+    "compare_compression_methods(IDS, IDS)": "data_path",
     'verify("tiny", 3)': "contexts",
 }
 """Calls, and the parameter that the message names."""
@@ -181,10 +193,11 @@ WRONG = {
 def messages() -> dict[str, str]:
     """What each of the wrong calls raises, as a user meets it: without the annotations that tests enforce."""
     script = ["import json, torch, keepmap", f"IDS = {IDS}", "answers = {}"]
+    script.append("KEEP_MAP = keepmap.KeepMap(torch.full((1, 1, 4), 4), torch.zeros(1, 1, 4))")
     for call in WRONG:
         script += [
             "try:",
-            f"    answers[{call!r}] = repr(keepmap.{call})",
+            f"    answers[{call!r}] = repr({'' if call.startswith('KEEP') else 'keepmap.'}{call})",
             "except Exception as error:",
             f"    answers[{call!r}] = f'{{type(error).__name__}}: {{error}}'",
         ]

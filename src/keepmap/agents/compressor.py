@@ -14,7 +14,7 @@ from torch import Tensor
 from keepmap.agents.arrays import Array, Compressed, as_history, taken
 from keepmap.agents.history import History, Selection
 from keepmap.core.registry import Registry
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 
 __all__ = [
     "Compressed",
@@ -76,6 +76,8 @@ class Compressor(ABC):
         Raises:
             InputError: attention decides and the history has none, or one that is negative or not finite.
         """
+        if not isinstance(history, History):
+            raise InputError(f"expected `history` to be a History, got {kind_of(history)}; `compress` takes arrays")
         if self.needs_attention:
             self._check(history)
         kept = self._kept(history) & history.valid

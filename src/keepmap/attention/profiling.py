@@ -91,6 +91,7 @@ def profile_attention(
         ModelError: the model has no attention that can be read, or it is NaN.
     """
     n_sink, window = as_integer("n_sink", n_sink), as_integer("window", window, at_least=1)
+    seed = as_integer("seed", seed)
     transformers = sys.modules.get("transformers")
     if isinstance(model, str | Path) or (transformers is not None and isinstance(model, transformers.PreTrainedModel)):
         model = as_language_model(model)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from keepmap.commands.compare_pictures import clear_pictures, draw_method
 from keepmap.commands.progress import progress_bar
+from keepmap.core.arguments import shown
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError
 from keepmap.kv.comparison.files import sample_folder
@@ -23,6 +24,7 @@ from keepmap.kv.comparison.run import Run, n_results
 from keepmap.kv.comparison.session import Job
 from keepmap.kv.comparison.workers import Died, Ready, choose_devices, death_place
 from keepmap.kv.data.texts import read_texts
+from keepmap.language_model import EMBEDDED
 from keepmap.printing.comparison import (
     advice_lines,
     comparison_table,
@@ -93,6 +95,11 @@ def compare_compression_methods(
             written, as after Ctrl-C.
         KeyboardInterrupt: Ctrl-C, after what is finished has been written.
     """
+    if not isinstance(data_path, str | Path) or (isinstance(data_path, str) and data_path in EMBEDDED):
+        raise InputError(
+            f"expected `data_path` to be a file of JSON lines, got {shown(data_path)}; "
+            "keepmap.compare(model, texts) takes models and texts that are in memory"
+        )
     if not isinstance(model_name, str | Path):
         raise InputError(
             f"expected a name or a folder, got model_name of type {type(model_name).__name__}; "

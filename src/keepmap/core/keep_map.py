@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from keepmap.core.arguments import as_path
 from keepmap.core.files import in_one_order, written_whole
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
 from keepmap.errors import ImpossibleResultError, InputError, kind_of
@@ -54,6 +55,10 @@ class KeepMap:
     info: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.expires, Tensor) or not isinstance(self.scores, Tensor):
+            raise InputError(
+                f"expected `expires` and `scores` to be tensors, got {kind_of(self.expires)} and {kind_of(self.scores)}"
+            )
         expires = self.expires.detach().to("cpu", torch.int64)
         scores = self.scores.detach().to("cpu", torch.float32)
         if expires.ndim != 3 or scores.shape != expires.shape:
@@ -108,6 +113,8 @@ class KeepMap:
 
     def _check(self, step: int | None) -> None:
         last = self.shape[2] - 1
+        if not isinstance(step, int | None):
+            raise InputError(f"expected `step` to be an integer, got {kind_of(step)}")
         if step is not None and not 0 <= step <= last:
             raise InputError(f"expected `step` to be in 0..{last}, the queries of the map, got {step}")
 
@@ -238,7 +245,7 @@ class KeepMap:
         Raises:
             InputError: no such file, or not a KeepMap.
         """
-        path = Path(path)
+        path = as_path("path", path)
         if not path.is_file():
             raise InputError(f"no KeepMap at {path}: no such file")
         try:

@@ -69,8 +69,8 @@ def guide_insight(
     Raises:
         InputError: no samples.
 
-    Differs from the seed: one recommendation, where the seed printed one line for the ratio and one for the entropy,
-        whether they agreed or not; patterns 3 and 4, which its document has and its program had not.
+    Differs from the guide: one recommendation, where the guide's program printed one line for the ratio and one for the
+        entropy, whether they agreed or not; patterns 3 and 4, which the guide has and its program had not.
     """
     if not statistics:
         raise InputError("expected `statistics` of one sample or more, got none")

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from keepmap.core.html import card
+
 __all__ = ["Suggestion"]
 
 
@@ -44,6 +46,10 @@ class Suggestion(ABC):
         """As JSON values, by name."""
         names = ("pattern", "keep", "of", "name", "options", "line")
         return {name: getattr(self, name) for name in names}
+
+    def _repr_html_(self) -> str:
+        facts = self.document()
+        return card(repr(self), tuple(facts), [tuple(str(value) for value in facts.values())])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pattern}: keep {self.keep} of {self.of} positions)\n  {self.line}"

@@ -13,6 +13,7 @@ from keepmap.agents.collection.source import Source, make_source
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Split, split_named
 from keepmap.agents.environments.room import Room
+from keepmap.core.arguments import as_integer
 from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
@@ -178,8 +179,7 @@ def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:
     if not split.train:
         raise InputError(f'the split "{split.name}" has no goals for training; hold out fewer')
     for name, value, least in (("learners", learners, 1), ("episodes", episodes, 1), ("seed", seed, 0)):
-        if value < least:
-            raise InputError(f"`{name}`: expected {least} or more, got {value}")
+        as_integer(name, value, at_least=least)
     for name, value in (("seed", seed), ("split_seed", split.seed)):
         if abs(value) >= 2**63:
             raise InputError(f"`{name}`: expected a number below 2 ** 63, got {value}")

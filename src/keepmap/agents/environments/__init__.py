@@ -16,6 +16,7 @@ from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.single import RoomEnv
 from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.core.arguments import shown
 from keepmap.core.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
@@ -96,6 +97,8 @@ def room_named(name: str, size: int | None = None, horizon: int | None = None) -
     Raises:
         InputError: there is none; names the closest.
     """
+    if not isinstance(name, str):
+        raise InputError(f"expected `environment` to be a name or a Gymnasium id, got {shown(name)}")
     rooms = environments()
     rooms |= {room.gymnasium_id: room for room in rooms.values()}
     if name not in rooms:

@@ -26,6 +26,7 @@ from keepmap.agents.training.loss import Loss, every_step, shortened
 from keepmap.agents.training.state import alone_in, prepared, save
 from keepmap.agents.training.windows import Batch, Windows, load_windows
 from keepmap.agents.transformer import DecisionTransformer
+from keepmap.core.arguments import shown
 from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
@@ -126,6 +127,12 @@ def train(
 
 
 def _configured(config: Config | str | Path | Sequence[str | Path], settings: Sequence[str]) -> Config:
+    if isinstance(settings, str):
+        settings = (settings,)
+    if not isinstance(settings, Sequence):
+        raise InputError(f"expected `settings` to be name=value strings, got {shown(settings)}")
+    if not isinstance(config, Config | str | Path | Sequence):
+        raise InputError(f"expected `config` to be a Config or YAML files, got {shown(config)}")
     if not isinstance(config, Config):
         return load_config([config] if isinstance(config, str | Path) else tuple(config) or DEFAULT, settings)
     if settings:

@@ -8,6 +8,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
+from keepmap.core.arguments import shown
+from keepmap.errors import InputError
+
 __all__ = ["Heading", "Wording"]
 
 _LINE = 14.0
@@ -31,6 +34,15 @@ class Wording:
     title: str | None = None
     legend: bool = True
     caption: bool | str = True
+
+    def __post_init__(self) -> None:
+        for name, value, types, what in (
+            ("title", self.title, str | None, "a string or None"),
+            ("legend", self.legend, bool, "True or False"),
+            ("caption", self.caption, bool | str, "True, False or a string"),
+        ):
+            if not isinstance(value, types):
+                raise InputError(f"expected `{name}` to be {what}, got {shown(value)}")
 
     def heading(
         self, statistics: Sequence[str], legend: Sequence[Artist], width: float, lift: float = 0.0

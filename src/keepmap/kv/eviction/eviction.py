@@ -1,6 +1,6 @@
 """What an eviction gives: the last hidden states, the KeepMap, and what of them one asks for: logits, NLL, damage."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.metrics import negative_log_likelihood
+from keepmap.core.result_table import ResultTable
 from keepmap.errors import InputError, kind_of
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.likelihood import blocks, measure_likelihood
@@ -18,7 +19,7 @@ __all__ = ["Damage", "Eviction"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Damage:
+class Damage(ResultTable):
     """What an eviction cost one text, against a reference that saw more.
 
     Attributes:
@@ -33,6 +34,16 @@ class Damage:
     kl: float
     top1_agreement: float
     n: int
+
+    @property
+    def rows(self) -> tuple[dict[str, object], ...]:
+        """One row: the cost, what it is made of, and of how many tokens."""
+        return ({"delta": self.delta, **asdict(self)},)
+
+    @property
+    def caption(self) -> str:
+        """What is measured."""
+        return "Damage, in nats per token"
 
     @property
     def delta(self) -> float:
