@@ -97,7 +97,7 @@ def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chu
     """
     as_integer("chunk_size", chunk_size, at_least=1)
     if torch.isnan(scores).any():
-        raise ImpossibleResultError("a score is NaN: the model's weights or its inputs are damaged")
+        raise ImpossibleResultError("a score is NaN: the method, the model's weights or its inputs are damaged")
     if isinstance(rule, Threshold):
         return _by_threshold(scores, rule, protection, chunk_size)
     return _by_budget(scores, rule, protection, chunk_size)

@@ -1,6 +1,7 @@
 """The front door: defaults, rules and options. (What it computes: conformance.)"""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from keepmap.errors import InputError
 from keepmap.kv.choosing import Budget, Threshold
 from keepmap.kv.eviction.evict import evict, rule_for
-from keepmap.kv.method import method_class
+from keepmap.kv.method import LayerInput, Scored, method_class
 from keepmap.language_model import load_language_model
 from tests.families import build, tokens
 
@@ -58,3 +59,32 @@ def test_protection_is_the_methods_own_unless_another_is_given():
     assert torch.equal(keep_map.expires, expected.expand(2, 2, 20))
     assert keep_map.kept()[0, 0].nonzero().flatten().tolist() == [0, 17, 18, 19]
     assert given.felt
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        (5, "got an int"),
+        (None, "got None"),
+        (torch.zeros(3), "of (3,)"),
+        (torch.zeros(4, 40, 16), "of (4, 40, 16)"),
+        (torch.zeros(4, 40, dtype=torch.int64), "int64"),
+    ],
+    ids=["a number", "nothing", "another length", "a number too many", "integers"],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_a_method_of_ones_own_is_told_what_is_wrong_with_its_scores(scores: object, shown: str) -> None:
+    class Mine(Scored):
+        """A method whose scores are none."""
+
+        name = "mine"
+        label = "Mine"
+        needs = "position"
+        density = 0.2
+
+        def score(self, layer: LayerInput) -> Any:
+            return scores
+
+    with pytest.raises(InputError, match="expected the score of method mine to be a float tensor") as raised:
+        evict("tiny", list(range(40)), Mine())
+    assert shown in str(raised.value)

@@ -16,7 +16,7 @@ from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.files import written_whole
 from keepmap.core.html import card
-from keepmap.errors import InputError, KeepmapError
+from keepmap.errors import InputError, KeepmapError, kind_of
 
 __all__ = ["Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
 
@@ -227,7 +227,7 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
     if isinstance(path, Histories):
         return path
     if not isinstance(path, str | Path):
-        raise InputError(f"`path`: expected a file of learning histories, got a {type(path).__name__}")
+        raise InputError(f"`path`: expected a file of learning histories, got {kind_of(path)}")
     path = Path(path)
     with _readable(path) as file:
         if "format" in file.attrs and file.attrs["format"] != FORMAT:

@@ -13,7 +13,7 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.compressor import Compressor, as_compressor
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 
 __all__ = ["WHOLE_WINDOW", "Agents", "Goals", "Protocol", "protocol_of", "resolve_agents"]
 
@@ -101,7 +101,7 @@ def resolve_agents(agent: Agents) -> tuple[Agent, ...]:
         raise InputError("`agent`: expected an agent, or one for each fold, got none")
     for value in values:
         if not isinstance(value, Agent | str | Path):
-            raise InputError(f"`agent`: expected an agent, its folder or its name, got a {type(value).__name__}")
+            raise InputError(f"`agent`: expected an agent, its folder or its name, got {kind_of(value)}")
     agents = tuple(value if isinstance(value, Agent) else load_agent(value) for value in values)
     if len(agents) > 1:
         _check_folds(agents)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from keepmap.errors import InputError, did_you_mean
+from keepmap.core.arguments import as_integer
+from keepmap.errors import InputError, did_you_mean, kind_of
 from keepmap.kv.choosing import Budget, Protection
 from keepmap.kv.method import Method, method_class, method_names
 
@@ -106,7 +107,7 @@ def check_chunk_size(chunk_size: int) -> None:
     Raises:
         InputError: it is below 1.
     """
-    if chunk_size < 1:
+    if as_integer("chunk_size", chunk_size, at_least=-(2**63)) < 1:
         raise InputError(f"expected a chunk of 1 query or more (1 is exact decoding), got chunk_size={chunk_size}")
 
 
@@ -180,7 +181,7 @@ def _check_method(method: object) -> None:
         )
     if not isinstance(method, Method):
         raise InputError(
-            f"expected names and instances in `methods`, got a {type(method).__name__}; a method of your own derives "
+            f"expected names and instances in `methods`, got {kind_of(method)}; a method of your own derives "
             "from Scored or Received"
         )
     for attribute in ("name", "label"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["Sample", "Samples", "Text", "read_texts", "tokenize_texts"]
@@ -91,7 +92,7 @@ def tokenize_texts(
     """
     if tokenizer is None and any(isinstance(text.text, str) for text in texts):
         raise ModelError(f"{model_name} has no tokenizer; put the tokenizer's files into its folder")
-    if max_length is not None and max_length < SHORTEST:
+    if max_length is not None and as_integer("max_length", max_length, at_least=-(2**63)) < SHORTEST:
         raise InputError(f"expected {SHORTEST} tokens or more, got max_length={max_length}")
     samples: list[Sample] = []
     skipped: list[int] = []

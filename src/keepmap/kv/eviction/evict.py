@@ -15,7 +15,7 @@ from keepmap.attention.forward import LayerCall, run
 from keepmap.attention.text import as_tokens
 from keepmap.core.arguments import as_integer, as_number
 from keepmap.core.keep_map import KeepMap
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import check_supported, last_query_felt
@@ -95,7 +95,7 @@ def evict(
             choice, scores = scan(call, method, rule, protection, chunk_size)
         else:
             assert isinstance(method, Scored)  # as_method takes no third kind
-            scores = method.score(_layer_input(call, language_model, method, protection, chunk_size, seed))
+            scores = _scores(method, _layer_input(call, language_model, method, protection, chunk_size, seed))
             choice = choose(scores, rule, protection, chunk_size)
         output = evicting_attention(
             call.queries,
@@ -171,6 +171,20 @@ def rule_for(
     if method.threshold is not None:
         return Threshold(method.threshold)
     return Budget(method.density)
+
+
+def _scores(method: Scored, layer: LayerInput) -> Tensor:
+    """What a method scores in a layer; a method may be the user's own, and is told what was wrong with it."""
+    scores = method.score(layer)
+    shape = tuple(layer.keys.shape[:2])
+    fits = isinstance(scores, Tensor) and tuple(scores.shape) == shape and scores.is_floating_point()
+    if not fits:
+        kind = f"{scores.dtype} of {tuple(scores.shape)}" if isinstance(scores, Tensor) else kind_of(scores)
+        raise InputError(
+            f"expected the score of method {method.name} to be a float tensor of one number for each KV head and "
+            f"position, {shape}, got {kind}"
+        )
+    return scores
 
 
 def _layer_input(

@@ -58,7 +58,7 @@ def scan(
         decided[:, protection.n_sink : state.left] = True
     scores = torch.from_numpy(np.where(decided, state.scores, final))
     if torch.isnan(scores).any():
-        raise ImpossibleResultError("a score is NaN: the model's weights or its inputs are damaged")
+        raise ImpossibleResultError("a score is NaN: the method, the model's weights or its inputs are damaged")
     device = call.keys.device
     expires = torch.from_numpy(np.minimum(state.expires, n))
     choice = Choice(expires.to(device), torch.from_numpy(state.held()).to(device))
