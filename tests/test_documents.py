@@ -38,11 +38,15 @@ def run(code: str, folder: Path) -> str:
 
 def test_the_readmes_example_runs(tmp_path: Path) -> None:
     printed = run(python_blocks("README.md")[0], tmp_path).splitlines()
-    assert re.fullmatch(r"torch\.Size\(\[\d+, 512\]\)", printed[0])
-    density, compressible, footprint = map(float, printed[1].split())
+    assert re.fullmatch(r"Damage\(\+0\.\d{4} nats per token: NLL .*, n=\d+\)", printed[0])
+    assert re.fullmatch(r"torch\.Size\(\[\d+, 512\]\)", printed[1])
+    density, compressible, footprint = map(float, printed[2].split())
     assert 0 < compressible < density < footprint < 1
     assert abs(compressible - 0.2) < 0.01
     assert (tmp_path / "expected_attention.keepmap").is_file()
+    overlap, by_chance = map(float, printed[4].split())
+    assert 0 < by_chance < overlap < 1
+    assert printed[5].startswith("Comparison: ") and "method" in printed[-1]
 
 
 def test_the_readmes_profile_follows_from_its_first_example(tmp_path: Path) -> None:
@@ -58,7 +62,8 @@ def test_the_readmes_agent_plays(tmp_path: Path) -> None:
     blocks = [block for block in python_blocks("README.md") if "agent." in block or "load_agent" in block]
     assert len(blocks) == 2
     printed = run("".join(blocks), tmp_path)
-    assert 0 <= float(printed) <= 20
+    returns = [float(line) for line in printed.splitlines()]
+    assert len(returns) == 2 and all(0 <= mean <= 20 for mean in returns)
 
 
 def test_the_method_in_contributing_is_found_runs_and_gets_a_page(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_what_a_function_is_called_with(name: str) -> None:
     assert list(arguments) == list(inspect.signature(verb.function()).parameters)
     assert arguments.get("visualize_first_sample", True) is True
     if name == "compare":
-        assert verb.arguments(verb.record("x", no_visualize=True))["visualize_first_sample"] is False
+        assert verb.arguments(verb.record(data_path="x", no_visualize=True))["visualize_first_sample"] is False
 
 
 def test_defaults_that_differ_are_noticed() -> None:

@@ -27,7 +27,7 @@ def test_every_kind_of_option_is_read() -> None:
     verb, record = read([*words.split(), "--n_sink", "None"])
     assert verb is VERBS["compare"]
     assert record == options.Compare(
-        "x", max_samples=3, density=0.5, methods=("h2o,random", "kvzap"), no_visualize=True, n_sink=None
+        data_path="x", max_samples=3, density=0.5, methods=("h2o,random", "kvzap"), no_visualize=True, n_sink=None
     )
     _, record = read(["attention", "--layers", "0", "2", "--model_name", "tiny", "--data_path=a=b"])
     assert record == options.Attention(layers=(0, 2), model_name="tiny", data_path="a=b")

@@ -114,7 +114,13 @@ BY_PROFILE = ("attention_grid", "attention_heatmap", "attention_lines")
 @pytest.mark.usefixtures("unchecked")
 def test_an_eviction_is_drawn_as_its_map(name: str) -> None:
     keep_map = streaming(200)
-    eviction = Eviction(None, keep_map, None, False)  # type: ignore[arg-type]
+    eviction = Eviction(
+        hidden_states=None,  # type: ignore[arg-type]
+        keep_map=keep_map,
+        language_model=None,  # type: ignore[arg-type]
+        input_ids=None,  # type: ignore[arg-type]
+        felt=False,
+    )
     figure = getattr(keepmap.draw, name)
     assert words_of(first(figure(eviction))) == words_of(first(figure(keep_map)))
 

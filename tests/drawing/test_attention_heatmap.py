@@ -244,11 +244,11 @@ def test_mistakes() -> None:
         attention_heatmap(profile, cmap="qqqqqqq")
     with pytest.raises(InputError, match="layer=2 is not in the profile, which has layers 0, 1"):
         attention_heatmap(profile, layer=2)
-    with pytest.raises(InputError, match="head 4"):
+    with pytest.raises(InputError, match="expected `head` to be one that was profiled, .* got 4"):
         attention_heatmap(profile, heads=4)
     with pytest.raises(InputError, match="`heads` is empty"):
         attention_heatmap(profile, heads=[])
-    with pytest.raises(InputError, match="0 x 0"):
+    with pytest.raises(InputError, match="expected `size` to be 1 or more, got 0"):
         attention_heatmap(profile, size=0)
 
 

@@ -80,10 +80,10 @@ def test_a_keep_map_is_replayed(language_model: LanguageModel) -> None:
 
 def test_expiries_that_cannot_be(language_model: LanguageModel) -> None:
     shape = (language_model.n_layers, language_model.n_kv_heads, N)
-    with pytest.raises(InputError, match="expiries of shape"):
+    with pytest.raises(InputError, match="expected `expires` to be of the shape"):
         hidden_states_under(language_model, tokens(N - 1), torch.full(shape, N))
     for wrong in (0, N + 1):
-        with pytest.raises(InputError, match=r"outside of j\+1"):
+        with pytest.raises(InputError, match="expected each expiry in j"):
             hidden_states_under(language_model, tokens(N), torch.full(shape, wrong))
 
 

@@ -34,6 +34,14 @@ def as_document(value: object) -> Any:
 def read_verification(path: str | Path) -> Verification:
     """The verification in the `attention.json` that `keepmap attention --verify` wrote, of this version or before.
 
+    >>> import keepmap, tempfile
+    >>> verification = keepmap.verify("tiny", "The code of river is 4821. " * 9, layers=[0], draws=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "attention.json"
+    ...     _ = path.write_text(json.dumps({"verification": as_document(verification)}))
+    ...     read_verification(path).n_samples
+    1
+
     Raises:
         InputError: no such file, or it holds no verification.
     """

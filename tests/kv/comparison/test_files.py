@@ -75,7 +75,9 @@ def test_what_cannot_be_cleared_is_an_output_error(tmp_path, monkeypatch):
     (tmp_path / "timings.json").touch()
     (tmp_path / "comparison_summary.json").mkdir()
     monkeypatch.setattr(Path, "unlink", refuses)
-    with pytest.raises(OutputError, match=r"cannot remove .*timings.json .* Permission denied; name another folder"):
+    with pytest.raises(
+        OutputError, match=r"cannot remove .*timings.json .* Permission denied; give another `output_dir`"
+    ):
         clear_results(tmp_path)
 
 

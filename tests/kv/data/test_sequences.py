@@ -60,8 +60,8 @@ def test_what_a_tokenizer_gives_is_one_text_or_several(language_model):
         (b"abc", "got a bytes"),
         (["abc", [0.5, 1.5]], r"texts\[1\]: "),
         (["abc", 3], r"texts\[1\]: "),
-        ([[5, 999]], r"texts\[0\]: token ids 5\.\.999"),
-        ({"attention_mask": [1]}, r"texts\[0\]: inputs without input_ids"),
+        ([[5, 999]], r"texts\[0\]: expected token ids in 0\.\.256, which the model has, got 5\.\.999"),
+        ({"attention_mask": [1]}, r"texts\[0\]: expected `inputs` with input_ids, got a mapping with attention_mask"),
     ],
 )
 def test_what_is_no_text_is_named(language_model, texts, message):

@@ -240,6 +240,14 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
 def read_evaluation(path: str | Path) -> Evaluation:
     """Read what `write_evaluation` or `keepmap evaluate` wrote, to an equal evaluation.
 
+    >>> import tempfile
+    >>> import keepmap
+    >>> evaluation = keepmap.evaluate("tiny", [(7, 2)], episodes=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_evaluation(Path(folder) / "evaluation.json", evaluation)
+    ...     read_evaluation(folder) == evaluation
+    True
+
     Args:
         path: of the file, or of the folder that it is in.
 

@@ -254,6 +254,10 @@ def write_study(path: Path, study: Study) -> None:
 def read_study(path: str | Path) -> Study:
     """Read what `write_study` or `keepmap study` wrote, to an equal study.
 
+    >>> read_study("study_results_that_are_not_there")
+    Traceback (most recent call last):
+    keepmap.errors.InputError: no study at study_results_that_are_not_there: no such file; keepmap study writes one
+
     Args:
         path: of the file, or of the folder that it is in.
 
