@@ -55,7 +55,7 @@ def test_what_a_tokenizer_gives_is_one_text_or_several(language_model):
     ("texts", "message"),
     [
         ([], "expected one text or more in `texts`, got none"),
-        (3, "got a int; a data file is read by compare_compression_methods"),
+        (3, "got an int; a data file is read by compare_compression_methods"),
         (Path("data.jsonl"), "got a PosixPath"),
         (b"abc", "got a bytes"),
         (["abc", [0.5, 1.5]], r"texts\[1\]: "),
