@@ -138,7 +138,7 @@ def test_bad_input(agent: Agent, goals: object, options: dict[str, Any], message
 def test_agents_that_are_none(agent: Agent, tmp_path: Path) -> None:
     for given, message in (
         (3, "`agent`: expected an agent, its folder or its name, got an int"),
-        ([agent, None], "`agent`: expected an agent, its folder or its name, got a NoneType"),
+        ([agent, None], "`agent`: expected an agent, its folder or its name, got None"),
         ([], "`agent`: expected an agent, or one for each fold, got none"),
     ):
         with pytest.raises(InputError, match=message):

@@ -10,7 +10,7 @@ import numpy
 from torch import Tensor
 
 from keepmap.attention.text import as_tokens
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 from keepmap.kv.data.texts import Text
 from keepmap.language_model import LanguageModel
 
@@ -56,17 +56,17 @@ def each_text(texts: Any) -> list[Any]:
         case Tensor() | numpy.ndarray():
             return list(texts) if texts.ndim == 2 and texts.shape[0] != 1 else [texts]
         case Path() | bytes():
-            kind = type(texts).__name__
+            pass
         case Iterable():
             parts = list(texts)
             if not parts:
                 raise InputError("expected one text or more in `texts`, got none")
             return [parts] if all(isinstance(part, Integral) for part in parts) else parts
         case _:
-            kind = type(texts).__name__
+            pass
     raise InputError(
-        f"expected a text or a sequence of texts (strings or token ids) in `texts`, got a {kind}; a data file is read "
-        "by compare_compression_methods"
+        f"expected a text or a sequence of texts (strings or token ids) in `texts`, got {kind_of(texts)}; "
+        "a data file is read by compare_compression_methods"
     )
 
 
