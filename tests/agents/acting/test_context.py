@@ -179,6 +179,7 @@ def test_a_context_is_what_lies_before_a_step() -> None:
     assert context.history.dones.tolist() == [[False, False, True, False, False]]
     assert context.query_states.tolist() == [lived.states[8, 1].tolist()]
     assert context.action == lived.actions[8, 1]
+    assert repr(context).endswith("with dones), goal=(1, 2), learner=1, step=8, action=" + f"{context.action})")
     assert context_at(lived, 0, 2, 5, (1, 2)).history.times.tolist() == [[0, 1]]
 
 

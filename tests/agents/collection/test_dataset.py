@@ -65,6 +65,17 @@ def test_what_was_written_is_read_and_nothing_else_is_loaded(tmp_path):
         assert file.attrs["schema_version"] == 1
 
 
+def test_what_it_shows_of_itself(tmp_path):
+    write(tmp_path / "h.hdf5")
+    histories = open_histories(tmp_path / "h.hdf5")
+    assert open_histories(histories) is histories
+    lines = repr(histories).splitlines()
+    assert len(lines) == 2 and lines[0].startswith(f"Histories({tmp_path / 'h.hdf5'}: darkroom ")
+    assert f"{len(GOALS)} goals, 3 learners of each, 40 steps of each" in lines[0]
+    assert repr(histories[0]) == "Streams(40 steps x 3 learners)"
+    assert f"{len(GOALS)}" in histories._repr_html_() and "steps of each learner" in histories._repr_html_()
+
+
 def test_the_same_content_has_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         write(tmp_path / name)
