@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.core.arguments import as_number
+from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 
 __all__ = ["SHARE", "Coverage", "coverage", "pattern_of", "require_share"]
@@ -114,5 +114,5 @@ def require_share(share: float) -> None:
     Raises:
         InputError: not above 0 and below 1.
     """
-    if not 0 < as_number("share", share) < 1:
-        raise InputError(f"expected `share` to be above 0 and below 1, got {share:g}")
+    if not (isinstance(share, int | float) and 0 < share < 1):
+        raise InputError(f"expected `share` to be above 0 and below 1, got {shown(share)}")
