@@ -18,4 +18,4 @@ def test_parts_of_parts():
 
 
 def test_nobody_has_to_listen():
-    part_of(None, 0, 3)(0.5)
+    assert part_of(None, 0, 3)(0.5) is None

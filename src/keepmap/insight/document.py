@@ -1,13 +1,13 @@
 """Insight as JSON values, and back: what `attention.json` holds of verdicts, suggestions and a verification."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from keepmap.core.arguments import as_path
+from keepmap.core.files import plain
 from keepmap.errors import InputError
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.subject import Subject
@@ -28,7 +28,7 @@ def as_document(value: object) -> Any:
         return {str(key): as_document(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [as_document(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return plain(value)
 
 
 def read_verification(path: str | Path) -> Verification:
