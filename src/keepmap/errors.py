@@ -32,6 +32,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "WorkerError",
+    "counted",
     "did_you_mean",
     "kind_of",
 ]
@@ -70,6 +71,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(known)}"
+
+
+def counted(n: int, noun: str) -> str:
+    """A number and what it counts, in the plural but for one.
+
+    >>> counted(1, "sample"), counted(1200, "sample")
+    ('1 sample', '1,200 samples')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def kind_of(value: object) -> str:

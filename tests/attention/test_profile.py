@@ -162,9 +162,9 @@ def test_it_says_what_it_is():
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ([30], r"expected positions in 0\.\.29, got 30\.\.30"),
+        ([30], r"expected `where` to be positions in 0\.\.29, got 30\.\.30"),
         ([-1], r"0\.\.29"),
-        ([0.5], "expected positions, integers or a mask of 30"),
+        ([0.5], "expected `where` to be positions, integers or a mask of 30"),
         (torch.ones(7).bool(), "mask"),
     ],
     ids=str,

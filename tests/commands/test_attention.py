@@ -115,7 +115,7 @@ def test_of_texts_too(tmp_path, monkeypatch, capsys) -> None:
     arguments = ["attention", "--model_name", "tiny", "--data_path", "data.jsonl", "--layers", "1", "--verify"]
     assert main([*arguments, "--samples", "9"]) == 0
     out = capsys.readouterr().out
-    assert "  3 texts were found, 9 were asked for\n" in out
+    assert "  3 of 9 samples: texts.jsonl has no more texts\n" in out
     found = json.loads(Path("figs/attention/attention.json").read_text())
     assert found["verification"]["suggestion"] == found["suggestion"]
     assert found["verification"]["compared"][0]["suggestion"] == found["layers"][-1]["guide_insight"]["suggested"]
@@ -186,7 +186,7 @@ def test_moments_of_a_life_are_spread_over_it(small) -> None:
     found = trajectory_samples(agent, "1,2", 3, 12, 0)
     assert [one.context.step for one in found if one.context] == [15, 39, 63]
     assert {one.context.goal for one in found if one.context} == {(1, 2)}
-    with pytest.raises(InputError, match="`samples` of at most 2, its episodes, got 3 moments"):
+    with pytest.raises(InputError, match="expected `samples` to be at most 2, the learner's episodes, got 3"):
         trajectory_samples(agent, "1,2", 3, 2, 0)
 
 
@@ -279,7 +279,7 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
         (["--goal", "north"], '--goal: expected a cell as x,y, for example 7,2, got "north"'),
         (["--samples", "0"], "expected --samples to be an integer of 1 or more, got 0"),
         (["--episodes", "0"], "expected --episodes to be 1 or more, got 0"),
-        (["--format", "jpeg"], '"jpeg", which is not a format'),
+        (["--format", "jpeg"], 'the format "jpeg" is not supported'),
         (["--cmap", "virdis"], 'did you mean "viridis"'),
         (["--dtype", "float64"], "--dtype is for language models"),
         (["--text_field", "body"], "--text_field is for language models"),

@@ -86,7 +86,7 @@ def test_what_is_printed_is_plain_and_fits(compared):
     assert "\x1b" not in out
     assert [line for line in out.splitlines() if len(line) > 80] == []
     assert "KV CACHE COMPRESSION METHODS COMPARISON" in out
-    assert "  Samples: 3\n  Skipped: 1 texts of fewer than 2 tokens (lines 2)\n" in out
+    assert "  Samples: 3\n  Skipped: 1 text of fewer than 2 tokens (lines 2)\n" in out
     assert "Chunking Artifact:     ΔNLL: +0.0000" in out
     titles = {title for line in out.splitlines() if line.startswith("Method ") for title in re.split(" +", line)}
     assert titles >= {

@@ -110,5 +110,5 @@ except keepmap.InputError as error:
 def test_the_script_can_be_imported_as_old_code_does_and_loads_models_itself():
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout == (
-        "expected a name or a folder, got model_name of type object; keepmap.compare takes loaded models\n"
+        "expected `model_name` to be a name or a folder, got an object; keepmap.compare takes loaded models\n"
     )

@@ -72,7 +72,7 @@ def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsy
         ("--n_transit 0", "--n_transit: expected 1 or more, got 0"),
         ("--target_length 0", "--target_length: expected 1 or more, got 0"),
         ("--seed -1", "--seed: expected 0 or more, got -1"),
-        ("--format jpeg", '"jpeg", which is not a format'),
+        ("--format jpeg", 'the format "jpeg" is not supported'),
         ("--output_dir file", "cannot write into the folder file"),
         ("--target 3", 'did you mean "--target_length"'),
     ],

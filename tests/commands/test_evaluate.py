@@ -212,7 +212,7 @@ def test_results_go_to_the_run_of_a_checkpoint(place: Path) -> None:
         ("--compressor recency --set keep_recent=0", "`keep_recent`: expected a whole number of 1 or more, got 0"),
         ("--compressor recency --set keep_recent", 'expected name=value, got the setting "keep_recent"'),
         ("--set keep_recent=3", "keep_recent=3 in --set needs a compressor; name it with --compressor"),
-        ("--format gif", 'as "gif", which is not a format'),
+        ("--format gif", 'the format "gif" is not supported'),
         ("--output_dir file", "cannot write into the folder file"),
         ("--checkpoint all_goals", "has no held_out goals; name some with --goals, or use --goals all"),
         ("--checkpoint fold0 fold0", "is held out by fold0/ckpt-10 and by fold0/ckpt-10; folds must not share goals"),

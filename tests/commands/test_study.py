@@ -161,7 +161,7 @@ def test_seeds_have_their_own_baselines_and_from_scratch_has_its_own_training(
         ("--workers 0", "--workers: expected 1 or more, got 0"),
         ("--updates 0", "--updates: expected 1 or more, got 0"),
         ("--copies -1", "--copies: expected 1 or more, got -1"),
-        ("--format gif", 'as "gif", which is not a format'),
+        ("--format gif", 'the format "gif" is not supported'),
         ("--set lrr=1", 'unknown key "lrr", did you mean "lr"?'),
         ("--set init=tiny", "init in --set is not supported: a study sets it by itself; see --checkpoint"),
         ("--config nowhere.yaml", "no configuration at nowhere.yaml"),

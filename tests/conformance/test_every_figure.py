@@ -127,16 +127,23 @@ def test_an_eviction_is_drawn_as_its_map(name: str) -> None:
 
 WRONG = [
     *(
-        (name, value, "expected a KeepMap or an Eviction as `keep_map`")
+        (name, value, "expected `keep_map` to be a KeepMap or an Eviction")
         for name in BY_MAP
         for value in (None, "x", [1])
     ),
-    *((name, value, "expected an AttentionProfile as `profile`") for name in BY_PROFILE for value in (None, "x", [1])),
-    *(("attention_summary", value, "expected a sequence of statistics") for value in (None, 3, {"mean": 1.0}, [1])),
-    *(("compressor_study", value, "expected a Study as `study`") for value in (None, [1])),
-    ("learning_curve", None, "expected a mapping from labels to Evaluations, or an Evaluation as `evaluations`"),
-    ("learning_curve", {"a": 3}, "expected an Evaluation, or several, for each label as `evaluations`"),
-    ("learning_curve", [3], "expected an Evaluation, or several, for each label as `evaluations`"),
+    *(
+        (name, value, "expected `profile` to be an AttentionProfile")
+        for name in BY_PROFILE
+        for value in (None, "x", [1])
+    ),
+    *(
+        ("attention_summary", value, "expected `statistics` to be a sequence of statistics")
+        for value in (None, 3, {"mean": 1.0}, [1])
+    ),
+    *(("compressor_study", value, "expected `study` to be a Study") for value in (None, [1])),
+    ("learning_curve", None, "expected `evaluations` to be a mapping from labels to Evaluations, or an Evaluation"),
+    ("learning_curve", {"a": 3}, "expected `evaluations` to be an Evaluation, or several, for each label"),
+    ("learning_curve", [3], "expected `evaluations` to be an Evaluation, or several, for each label"),
 ]
 
 
@@ -150,24 +157,24 @@ def test_a_wrong_thing_is_named_in_one_line(name: str, value: object, message: s
 
 @pytest.mark.usefixtures("unchecked")
 def test_figures_of_other_things_are_errors_too() -> None:
-    with pytest.raises(InputError, match="^expected a KeepMap or an Eviction as `keep_map`, got AttentionProfile$"):
+    with pytest.raises(InputError, match="^expected `keep_map` to be a KeepMap or an Eviction, got AttentionProfile$"):
         keepmap.draw.compression_heatmap(profile_of())  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="^expected an AttentionProfile as `profile`, got KeepMap$"):
+    with pytest.raises(InputError, match="^expected `profile` to be an AttentionProfile, got KeepMap$"):
         keepmap.draw.attention_grid(streaming(200))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="^expected a mapping from labels to masks as `kept`, got list$"):
+    with pytest.raises(InputError, match="^expected `kept` to be a mapping from labels to masks, got list$"):
         keepmap.draw.kept_transitions([1], **TRANSITIONS)  # type: ignore[arg-type]
     with pytest.raises(
-        InputError, match=r"^expected 3 values as `kept` of \"a\", one for each of `rewards`, got \[\]$"
+        InputError, match=r"^expected `kept` of \"a\" to be 3 values, one for each of `rewards`, got \[\]$"
     ):
         keepmap.draw.kept_transitions({"a": 3}, **TRANSITIONS)  # type: ignore[dict-item]
     with pytest.raises(InputError, match=r"^`rewards` has the shape \[\]"):
         keepmap.draw.kept_transitions(KEPT, rewards=3, episodes=3)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="^expected a Study as `study`, got SimpleNamespace$"):
+    with pytest.raises(InputError, match="^expected `study` to be a Study, got SimpleNamespace$"):
         keepmap.draw.compressor_study(SimpleNamespace(rows=()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.usefixtures("unchecked")
 def test_what_is_no_axes_is_named_in_one_line(name: str) -> None:
-    with pytest.raises(InputError, match="^expected Axes.* as `ax`, got Figure$"):
+    with pytest.raises(InputError, match="^expected `ax` to be Axes.*, got Figure$"):
         FIGURES[name](ax=Figure())

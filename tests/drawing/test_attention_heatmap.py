@@ -189,7 +189,7 @@ def test_several_axes_are_one_for_each_head() -> None:
     assert "head 2" in words_of(axes[0]) and "head 0" in words_of(axes[1])
     assert len(attention_heatmap(profile_of(), heads=[1, 3])) == 2
     with pytest.raises(
-        InputError, match=r"expected 1 or 4 Axes as `ax` \(one for each head, or one for their mean\), got 3 Axes"
+        InputError, match=r"expected `ax` to be 1 or 4 Axes \(one for each head, or one for their mean\), got 3 Axes"
     ):
         attention_heatmap(profile_of(), Figure().subplots(1, 3))
 

@@ -113,7 +113,7 @@ def test_given_axes_and_a_loaded_profile(tmp_path) -> None:
     pair = Figure(figsize=(9, 3)).subplots(1, 2)
     assert attention_lines(loaded, ax=list(pair), title="mine") == tuple(pair)
     assert pair[0].get_title(loc="left") == "mine"
-    with pytest.raises(InputError, match="expected 1 or 2 Axes as `ax`, got 3 Axes"):
+    with pytest.raises(InputError, match="expected `ax` to be 1 or 2 Axes, got 3 Axes"):
         attention_lines(profile, Figure().subplots(1, 3))
     with pytest.raises(InputError, match="layer=7 is not in the profile"):
         attention_lines(profile, layer=7)

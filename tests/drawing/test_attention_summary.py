@@ -115,7 +115,7 @@ def test_mistakes() -> None:
         attention_summary([])
     with pytest.raises(InputError, match='sample 2 of `statistics` has no "entropy", only mean'):
         attention_summary([samples(1)[0], {"mean": 0.1, "std": 0.1}])
-    with pytest.raises(InputError, match="expected 4 Axes as `ax`, got 1 Axes"):
+    with pytest.raises(InputError, match="expected `ax` to be 4 Axes, got 1 Axes"):
         attention_summary(samples(1), Figure().add_subplot())
 
 

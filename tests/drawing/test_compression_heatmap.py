@@ -211,5 +211,5 @@ def test_no_tokens_are_an_error(n_tokens: int) -> None:
 
 
 def test_three_axes_are_an_error() -> None:
-    with pytest.raises(InputError, match="expected 1 or 2 Axes as `ax`, got 3 Axes"):
+    with pytest.raises(InputError, match="expected `ax` to be 1 or 2 Axes, got 3 Axes"):
         compression_heatmap(streaming(), ax=Figure().subplots(3, 1))

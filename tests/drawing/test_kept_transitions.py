@@ -57,7 +57,7 @@ def test_given_axes_many_episodes_and_no_rewards() -> None:
 
 def test_numbers_that_differ_are_an_error() -> None:
     with pytest.raises(
-        InputError, match='expected 49 values as `kept` of "recency", one for each of `rewards`, got \\[50\\]'
+        InputError, match='expected `kept` of "recency" to be 49 values, one for each of `rewards`, got \\[50\\]'
     ):
         kept_transitions(KEPT, rewards=REWARDS[1:], episodes=EPISODES[1:])
     with pytest.raises(InputError, match="`kept` has no compressor"):

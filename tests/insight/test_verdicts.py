@@ -131,7 +131,7 @@ def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:
     assert (found.ratio, found.entropy, found.n, found.n_ratios) == (3.0, 2.0, 3, 2)
     none = guide_insight([_seen(math.nan, 0.5)])
     assert none.n_ratios == 0 and math.isnan(none.ratio) and "long enough" in none.lines[-1]
-    with pytest.raises(InputError, match="of one sample or more, got none"):
+    with pytest.raises(InputError, match="to be of one sample or more, got none"):
         guide_insight([])
 
 

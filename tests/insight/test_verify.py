@@ -55,7 +55,7 @@ def test_a_language_model_and_texts_of_any_kind(language_model: LanguageModel) -
         (3, "expected `contexts` to be agents' Contexts or texts, got 3"),
         ([[1, 2], object()], "`contexts`, text 1: expected `inputs` to be one text"),
         ([1.5] * 20, "`contexts`, text 0: "),
-        ([1] * 9, "expected `contexts` of 14 tokens or more"),
+        ([1] * 9, "expected `contexts` to have 14 tokens or more"),
     ],
 )
 def test_texts_that_are_none(language_model: LanguageModel, contexts: object, message: str) -> None:

@@ -63,7 +63,7 @@ class Block:
 
     @property
     def n_inside(self) -> int:
-        """How many these are."""
+        """How many of the columns are positions."""
         return min(self.columns.stop, self.layer.n) - self.columns.start
 
     @property

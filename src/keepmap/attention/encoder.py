@@ -139,7 +139,7 @@ def _projected(
 
 
 def _padding(mask: Tensor | None, n: int, name: str) -> Bool[Tensor, " N"]:
-    """Which positions are real."""
+    """Which positions are not padding."""
     if mask is None:
         return torch.ones(n, dtype=torch.bool)
     flat = mask.reshape(-1)

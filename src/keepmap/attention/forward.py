@@ -106,7 +106,7 @@ def _attention(
         raise ModelError(f"{name} is not supported: it builds its attention mask by itself")
     layer = getattr(module, "layer_idx", None)
     if not isinstance(layer, int) or query.shape[0] != 1 or query.shape[2] != key.shape[2]:
-        raise ModelError(f"{name} is not supported: it is no causal self-attention over one text")
+        raise ModelError(f"{name} is not supported: it is not causal self-attention over one text")
     if query.shape[1] % key.shape[1] or query.shape[3] != key.shape[3]:
         raise ModelError(f"{name} is not supported: its query and KV heads do not pair up")
     hidden_states, rotary = state.inputs.pop(module)

@@ -47,12 +47,12 @@ class AttentionLayer:
 
     @property
     def n_heads(self) -> int:
-        """H."""
+        """H, the number of query heads."""
         return self.queries.shape[0]
 
     @property
     def n_kv_heads(self) -> int:
-        """G."""
+        """G, the number of KV heads."""
         return self.keys.shape[0]
 
     @property
@@ -62,7 +62,7 @@ class AttentionLayer:
 
     @property
     def n(self) -> int:
-        """Positions."""
+        """N, the number of positions."""
         return self.keys.shape[1]
 
     @property

@@ -82,7 +82,7 @@ class AttentionProfile:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(L, H, N)."""
+        """(L, H, N): layers, heads and positions."""
         layers, heads, n = self.received.shape
         return layers, heads, n
 
@@ -143,14 +143,14 @@ class AttentionProfile:
             InputError: a layer that was not profiled, not all heads, or without the last query's row.
         """
         index, n = self._index("layer", layer, self.layers), self.shape[2]
-        found = (self.queries == n - 1).nonzero()
-        if not len(found):
+        rows = (self.queries == n - 1).nonzero()
+        if not len(rows):
             raise InputError(f"the guide's statistics are of query {n - 1}, whose row is not here; profile it too")
         if len(self.heads) != self.info.get("n_heads", len(self.heads)):
             raise InputError(
                 f"the guide's statistics are over all heads, {len(self.heads)} were profiled; leave heads out"
             )
-        context = self.rows[index, :, int(found[0]), : n - 1].double().mean(dim=0)
+        context = self.rows[index, :, int(rows[0]), : n - 1].double().mean(dim=0)
         quarter = max(1, (n - 1) // 4)
         ratio = context[-quarter:].mean() / (context[:quarter].mean() + 1e-10) if n > 2 else math.nan
         return {
@@ -241,11 +241,14 @@ class AttentionProfile:
             return positions.nonzero()[:, 0]
         if len(positions) and (positions.is_floating_point() or positions.dtype == torch.bool):
             raise InputError(
-                f"expected positions, integers or a mask of {n}, got {positions.dtype} of {len(positions)}"
+                f"expected `where` to be positions, integers or a mask of {n}, got {positions.dtype} of "
+                f"{len(positions)}"
             )
         positions = positions.long().unique()
         if len(positions) and not 0 <= int(positions[0]) <= int(positions[-1]) < n:
-            raise InputError(f"expected positions in 0..{n - 1}, got {int(positions[0])}..{int(positions[-1])}")
+            raise InputError(
+                f"expected `where` to be positions in 0..{n - 1}, got {int(positions[0])}..{int(positions[-1])}"
+            )
         return positions
 
     def _kept(self, at: int, layer: AttentionLayer, keep_map: KeepMap) -> Float[Tensor, "H N"]:

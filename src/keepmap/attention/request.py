@@ -45,7 +45,7 @@ def indices(what: str, chosen: Indices, count: int) -> tuple[int, ...]:
     listed = list(chosen) if isinstance(chosen, Iterable) else [chosen]
     for index in listed:
         if isinstance(index, bool) or not isinstance(index, int | np.integer) or not 0 <= index < count:
-            raise InputError(f"expected `{what}s` in 0..{count - 1}, which the model has, got {shown(index)}")
+            raise InputError(f"expected `{what}s` to be in 0..{count - 1}, which the model has, got {shown(index)}")
     if not listed:
         raise InputError(f"expected `{what}s` to name one or more, got none; leave `{what}s` out for all {count}")
     return tuple(sorted({int(index) for index in listed}))
@@ -67,7 +67,7 @@ def rows(queries: Queries, n: int, seed: int) -> Rows:
     if isinstance(queries, int | np.integer) and not isinstance(queries, bool):
         if not 1 <= queries <= n:
             raise InputError(
-                f'expected a number of sampled `queries` in 1..{n}, got {queries}; "all" measures all of them, and a '
+                f'expected `queries` to be 1..{n} rows to sample, got {queries}; "all" measures all of them, and a '
                 "list is of positions"
             )
         generator = torch.Generator().manual_seed(seed)
@@ -81,7 +81,7 @@ def rows(queries: Queries, n: int, seed: int) -> Rows:
         raise InputError(f'expected `queries` to be "all", "last", a number of rows or positions, got {queries!r:.80}')
     chosen = chosen.long().unique()
     if int(chosen[0]) < 0 or int(chosen[-1]) >= n:
-        raise InputError(f"expected `queries` in 0..{n - 1}, got {chosen.tolist()!r:.60}")
+        raise InputError(f"expected `queries` to be in 0..{n - 1}, got {chosen.tolist()!r:.60}")
     return Rows(chosen, chosen, f"{len(chosen)} chosen of {n} queries")
 
 

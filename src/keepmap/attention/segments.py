@@ -74,7 +74,7 @@ class StretchesOfIntervals:
         self._read: list[tuple[Tensor, ...]] = []
 
     def read(self, block: Block) -> None:
-        """Note one head's."""
+        """Read the sums that `finish` needs from the block of one KV head."""
         parts = block.take_chunks(self._at).mul_(self._wanted).sum(dim=-1)
         split = block.raw[..., self._of_sinks * CHUNK : (self._of_sinks + 1) * CHUNK] @ self._split
         self._read.append((block.chunk_sums, parts, split))
@@ -110,22 +110,22 @@ class StretchesOfSets:
         self._columns = columns
         self._sinks = columns < n_sink
         self._window = (columns > first.rows[:, None] - window) & (columns <= first.rows[:, None])
-        self._found: list[tuple[Tensor, ...]] = []
+        self._parts: list[tuple[Tensor, ...]] = []
         self.seen_by: Tensor = torch.empty(0)
 
     def read(self, block: Block) -> None:
-        """Measure one head's."""
+        """Measure the stretches of one KV head's block."""
         visible = block.layer.visible(block.kv_head, block.rows, self._columns)
         inside = block.inside
         self.seen_by = visible.sum(dim=-2)[:, : inside.stop - inside.start]
         sinks, window = self._sinks.expand_as(visible), self._window.expand_as(visible)
         count = visible.sum(dim=-1).expand(block.raw.shape[:2])
         ratios = _ratio(block.raw, visible), _ratio(block.raw, visible & ~sinks)
-        self._found.append((count, *ratios, _mass(block.raw, sinks), _mass(block.raw, window)))
+        self._parts.append((count, *ratios, _mass(block.raw, sinks), _mass(block.raw, window)))
 
     def finish(self) -> Stretches:
-        """Put the heads together."""
-        return Stretches(*(torch.cat(heads) for heads in zip(*self._found, strict=True)))
+        """The measured stretches of all heads."""
+        return Stretches(*(torch.cat(heads) for heads in zip(*self._parts, strict=True)))
 
 
 def _ratio(raw: Float[Tensor, "R B K"], visible: Tensor) -> Float[Tensor, "R B"]:

@@ -101,7 +101,7 @@ def layer_statistics(
 
 
 def attend(layer: AttentionLayer, values: Values, progress: Progress | None = None) -> Float[Tensor, "H N Dv"]:
-    """The layer's output alone."""
+    """The layer's output, softmax(queries keys) values, without its statistics."""
     out = values.new_zeros(layer.n_heads, layer.n, values.shape[2])
     for block in blocks(layer, progress=progress):
         out[block.heads, block.index] = _output(block, values)
@@ -189,5 +189,5 @@ def _require_sound(layer: AttentionLayer, measured: LayerStatistics, queries: Te
     if not bool(torch.isfinite(measured.log_sum_exp[:, rows]).all()):
         raise ModelError(
             f"layer {layer.layer}: its attention is NaN or infinite: the model's weights are damaged, or its numbers "
-            "overflow (try --dtype float32)"
+            "overflow; try dtype=float32"
         )

@@ -35,7 +35,7 @@ def as_tokens(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
         return one_text(inputs, language_model)
     if "input_ids" not in inputs:
         raise InputError(
-            f"expected `inputs` with input_ids, got a mapping with {', '.join(map(str, inputs)) or 'nothing'}"
+            f"expected `inputs` to hold input_ids, got a mapping with {', '.join(map(str, inputs)) or 'nothing'}"
         )
     tokens, mask = _tensor(inputs["input_ids"]), inputs.get("attention_mask")
     if mask is None:
@@ -43,7 +43,8 @@ def as_tokens(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
     real = _tensor(mask).bool()
     if real.shape != tokens.shape or (real.ndim == 2 and real.shape[0] != 1) or real.ndim > 2:
         raise InputError(
-            f"expected one text, got input_ids of {tuple(tokens.shape)} and an attention_mask of {tuple(real.shape)}"
+            f"expected `inputs` to be one text, got input_ids of {tuple(tokens.shape)} and an attention_mask of "
+            f"{tuple(real.shape)}"
         )
     real, tokens = real.flatten(), tokens.flatten()
     where = real.nonzero()[:, 0]
@@ -73,12 +74,12 @@ def one_text(input_ids: Any, language_model: LanguageModel) -> Int[Tensor, " N"]
     most = language_model.max_positions
     if most is not None and tokens.shape[0] > most:
         raise InputError(
-            f'expected a text of at most {most} tokens, which model "{language_model.name}" takes, got '
+            f'expected `inputs` to be at most {most} tokens, which model "{language_model.name}" takes, got '
             f"{tokens.shape[0]}; max_length={most} would cut it there"
         )
     if int(tokens.min()) < 0 or int(tokens.max()) >= language_model.vocab_size:
         raise InputError(
-            f"expected token ids in 0..{language_model.vocab_size - 1}, which the model has, got "
+            f"expected `inputs` to be token ids in 0..{language_model.vocab_size - 1}, which the model has, got "
             f"{int(tokens.min())}..{int(tokens.max())}"
         )
     return tokens.to(language_model.device)

@@ -63,12 +63,12 @@ def agent_samples(agent: Agent, goal: str | None, samples: int, episodes: int | 
         step = (episodes - 1) * horizon + max(1, horizon // 2)
     learners = -(-samples // len(goals))
     lives = {cell: _lives(agent, cell, learners, step // horizon + 1, seed) for cell in goals[:samples]}
-    found = []
+    chosen_samples = []
     for index in range(samples):
         cell, learner = goals[index % len(goals)], index // len(goals)
         context = context_at(lives[cell], learner, step, most, cell)
-        found.append(_sample(agent, context, f"Sample {index + 1}", f"sample{index}"))
-    return tuple(found)
+        chosen_samples.append(_sample(agent, context, f"Sample {index + 1}", f"sample{index}"))
+    return tuple(chosen_samples)
 
 
 def trajectory_samples(
@@ -85,16 +85,16 @@ def trajectory_samples(
     cell, horizon = _goals(agent, goal)[0], agent.room.horizon
     life = configured_source(agent.config).usual_episodes if episodes is None else episodes
     if life < moments:
-        raise InputError(f"expected `samples` of at most {life}, its episodes, got {moments} moments")
+        raise InputError(f"expected `samples` to be at most {life}, the learner's episodes, got {moments}")
     lived = _lives(agent, cell, 1, life, seed)
-    found = []
+    chosen_samples = []
     for index in range(moments):
         step = int((index + 0.5) * life / moments) * horizon + max(1, horizon // 2)
         phase = PHASES[3 * index // moments if moments > 1 else 0]
         context = context_at(lived, 0, min(step, life * horizon - 1), agent.config.n_transit, cell)
         sample = _sample(agent, context, f"Timestep {context.step} ({phase})", f"timestep{context.step}")
-        found.append(replace(sample, about=sample.about.replace(f", after {context.step} steps", "")))
-    return tuple(found)
+        chosen_samples.append(replace(sample, about=sample.about.replace(f", after {context.step} steps", "")))
+    return tuple(chosen_samples)
 
 
 def text_samples(
@@ -121,7 +121,9 @@ def text_samples(
         raise InputError(
             f"the {len(texts)} texts read from {data_path} have fewer than {SHORTEST} tokens each; give longer texts"
         )
-    notes = [f"  {len(texts)} texts were found, {samples} were asked for"] if len(texts) < samples else []
+    notes = []
+    if len(texts) < samples:
+        notes.append(f"  {len(texts)} of {samples} samples: {name} has no more texts")
     if short:
         notes.append(f"  Left out: texts of fewer than {SHORTEST} tokens (lines {', '.join(map(str, short))})")
     return tuple(

@@ -11,7 +11,7 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.commands.attention_pictures import Pictures
 from keepmap.commands.attention_samples import Sample, agent_samples, text_samples, trajectory_samples
 from keepmap.core.progress import Progress
-from keepmap.errors import InputError
+from keepmap.errors import InputError, counted
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verification import Verification
 from keepmap.insight.verify_agent import verify_agent
@@ -46,7 +46,7 @@ def refuse_others_options(model_name: object, options: Mapping[str, object]) -> 
 
 
 class Wing(ABC):
-    """A model with its samples.
+    """A model and its samples, as `keepmap attention` needs them.
 
     Attributes:
         samples: what is looked at. lines: for the console, which model and samples these are.
@@ -58,12 +58,12 @@ class Wing(ABC):
     @property
     @abstractmethod
     def model(self) -> Agent | LanguageModel:
-        """What is profiled."""
+        """The model that is profiled."""
 
     @property
     @abstractmethod
     def n_layers(self) -> int:
-        """How many layers it has."""
+        """How many layers the model has."""
 
     @abstractmethod
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
@@ -109,7 +109,7 @@ class AgentWing(Wing):
         if checkpoint is None:
             why = " (the embedded agent: no checkpoint in runs)" if newest is None else " (the newest in runs)"
         choose = trajectory_samples if trajectory else agent_samples
-        found, shape = choose(agent, goal, samples, episodes, seed), agent.model.shape
+        chosen_samples, shape = choose(agent, goal, samples, episodes, seed), agent.model.shape
         lines = [
             f"Checkpoint: {agent.name}{why}",
             f"Transformer layers: {shape.n_layer}",
@@ -117,18 +117,18 @@ class AgentWing(Wing):
             f"Context length: {agent.config.n_transit}",
             f"Histories: of {agent.config.alg} learners in {agent.room.name} {agent.room.size}x{agent.room.size}, "
             f"seed {seed}",
-            *(f"  {sample.heading}: {sample.about}" for sample in found),
+            *(f"  {sample.heading}: {sample.about}" for sample in chosen_samples),
         ]
-        return cls(agent, found, lines)
+        return cls(agent, chosen_samples, lines)
 
     @property
     def model(self) -> Agent:
-        """The agent."""
+        """The agent that is profiled."""
         return self.agent
 
     @property
     def n_layers(self) -> int:
-        """Of its transformer."""
+        """How many layers the agent's transformer has."""
         return self.agent.model.shape.n_layer
 
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
@@ -137,14 +137,14 @@ class AgentWing(Wing):
     def verify(
         self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
     ) -> tuple[Verification | None, list[str]]:
-        """By its contexts; what is suggested follows from the same ones."""
+        """The test by the agent's contexts; what is suggested follows from the same ones."""
         contexts = [sample.context for sample in self.samples if sample.context is not None]
         return verify_agent(self.agent, contexts, layers=layers, seed=seed, progress=progress), []
 
 
 @dataclass(frozen=True)
 class TextWing(Wing):
-    """A language model and texts."""
+    """A language model and the texts that it reads."""
 
     language_model: LanguageModel
     samples: tuple[Sample, ...]
@@ -170,25 +170,25 @@ class TextWing(Wing):
             raise InputError("`model_name` was given without texts; name a file with `data_path` (keepmap sample-data)")
         most = MAX_LENGTH if max_length is None else max_length
         language_model = load_language_model(model_name, device=device or "auto", dtype=dtype or "auto")
-        found, left_out = text_samples(language_model, data_path, text_field or "text", samples, most)
+        chosen_samples, left_out = text_samples(language_model, data_path, text_field or "text", samples, most)
         lines = [
             f"Model: {language_model.name}",
             f"Transformer layers: {language_model.n_layers}",
             f"Attention heads: {language_model.n_heads} ({language_model.n_kv_heads} KV heads)",
             f"Texts: {data_path}, at most {most} tokens of each",
-            *(f"  {sample.heading}: {sample.about}, {len(sample.looked)} tokens" for sample in found),
+            *(f"  {sample.heading}: {sample.about}, {len(sample.looked)} tokens" for sample in chosen_samples),
             *left_out,
         ]
-        return cls(language_model, found, lines)
+        return cls(language_model, chosen_samples, lines)
 
     @property
     def model(self) -> LanguageModel:
-        """The language model."""
+        """The language model that is profiled."""
         return self.language_model
 
     @property
     def n_layers(self) -> int:
-        """Of the language model."""
+        """How many layers the language model has."""
         return self.language_model.n_layers
 
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
@@ -199,12 +199,12 @@ class TextWing(Wing):
     def verify(
         self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
     ) -> tuple[Verification | None, list[str]]:
-        """By the texts that are long enough to be halved."""
+        """The test by the texts that are long enough to be halved."""
         texts = [sample.looked for sample in self.samples if len(sample.looked) >= SHORTEST_TEXT]
         if not texts:
             return None, [f"Nothing to verify: all texts have fewer than {SHORTEST_TEXT} tokens"]
         short = len(self.samples) - len(texts)
-        left_out = [f"Left out: {short} texts of fewer than {SHORTEST_TEXT} tokens"] if short else []
+        left_out = [f"Left out: {counted(short, 'text')} of fewer than {SHORTEST_TEXT} tokens"] if short else []
         result = verify_texts(
             self.language_model, texts, layers=layers, suggested=suggested, seed=seed, progress=progress
         )

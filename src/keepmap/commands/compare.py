@@ -16,7 +16,7 @@ from keepmap.commands.compare_pictures import clear_pictures, draw_method
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import shown
 from keepmap.drawing import picture_formats
-from keepmap.errors import InputError, KeepmapError, OutputError
+from keepmap.errors import InputError, KeepmapError, OutputError, kind_of
 from keepmap.kv.comparison.files import sample_folder
 from keepmap.kv.comparison.plan import check_chunk_size, plan_methods
 from keepmap.kv.comparison.results import Comparison
@@ -102,7 +102,7 @@ def compare_compression_methods(
         )
     if not isinstance(model_name, str | Path):
         raise InputError(
-            f"expected a name or a folder, got model_name of type {type(model_name).__name__}; "
+            f"expected `model_name` to be a name or a folder, got {kind_of(model_name)}; "
             "keepmap.compare takes loaded models"
         )
     plan = plan_methods(

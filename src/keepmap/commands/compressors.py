@@ -45,7 +45,7 @@ def show_compressors(
     room = room_named("darkroom")
     for name, value, least in (("n_transit", n_transit, 1), ("target_length", target_length, 1), ("seed", seed, 0)):
         if value < least:
-            raise InputError(f"`{name}`: expected {least} or more, got {value}")
+            raise InputError(f"expected `{name}` to be {least} or more, got {value}")
     hidden = parse_cell(goal)
     room.index(hidden)
     formats = picture_formats(format)

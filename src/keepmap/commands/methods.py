@@ -1,4 +1,4 @@
-"""Listing the methods."""
+"""`keepmap methods`: the KV methods, listed."""
 
 from keepmap.printing.comparison import methods_table
 

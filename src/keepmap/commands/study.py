@@ -59,7 +59,7 @@ def study_compressors(
     """
     formats = picture_formats(format)
     if workers is not None and workers < 1:
-        raise InputError(f"`workers`: expected 1 or more, got {workers}")
+        raise InputError(f"expected `workers` to be 1 or more, got {workers}")
     agents = load_baselines([checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint) or [EMBEDDED])
     plan = plan_study(compressors, budgets, seeds, agents[0].config.n_transit, len(agents))
     folder = Path(output_dir)

@@ -61,7 +61,7 @@ class _Rows:
 
     @property
     def bottom(self) -> float:
-        """The y where the last row ends."""
+        """The y at which the last row ends."""
         return self.pixels / self.layer_px
 
     @property
@@ -111,7 +111,7 @@ def keep_map_by_layer(
     keep_map = keep_map_of(keep_map)
     layers, heads, n = keep_map.shape
     if max_columns < 1:
-        raise InputError(f"max_columns={max_columns} is not possible; it must be 1 or more")
+        raise InputError(f"expected `max_columns` to be 1 or more, got {max_columns}")
     if min(layers, heads, n) < 1:
         raise InputError(f"`keep_map` has no entries: its shape is {keep_map.shape}")
     wording = Wording(describe(keep_map), title, legend, caption)

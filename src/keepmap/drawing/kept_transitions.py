@@ -67,7 +67,9 @@ def kept_transitions(
     masks = {f'`kept` of "{label}"': mask for label, mask in kept.items()}
     for name, values in {**masks, "`episodes`": episodes, "`attention`": attention}.items():
         if values is not None and np.shape(values) != (n,):
-            raise InputError(f"expected {n} values as {name}, one for each of `rewards`, got {list(np.shape(values))}")
+            raise InputError(
+                f"expected {name} to be {n} values, one for each of `rewards`, got {list(np.shape(values))}"
+            )
     labels = [*kept, *(() if attention is None else (PAID,))]
     entries = [
         Line2D([], [], color=KEPT, linewidth=0, marker="s", markersize=5, label="kept"),

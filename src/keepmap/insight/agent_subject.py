@@ -40,17 +40,17 @@ class CompressorSuggestion(Suggestion):
 
     @property
     def name(self) -> str:
-        """The compressor's."""
+        """The name of the compressor."""
         return self.compressor.name
 
     @property
     def options(self) -> Mapping[str, int | float]:
-        """How long it keeps a history."""
+        """The compressor's length: to how many transitions it shortens a history."""
         return {self.compressor.length_option: self.compressor.max_length}
 
     @property
     def line(self) -> str:
-        """What makes it."""
+        """The code that imports and makes the compressor."""
         cls = type(self.compressor).__name__
         return (
             f"from compression_strategies import {cls}; "
@@ -73,7 +73,7 @@ class AgentSubject(Subject):
         last = profile.shape[2] - 1 if query is None else query
         row = row_of(profile, layer, heads, last)
         if not last:
-            raise InputError("expected a `query` with positions before it, got query 0; take a later one")
+            raise InputError("expected `query` to have positions before it, got query 0; take a later one")
         return row[:last], 0.0, 0
 
     def suggestion(self, pattern: str, keep: int, of: int) -> CompressorSuggestion:
@@ -86,7 +86,7 @@ class AgentSubject(Subject):
     def overall(
         self, profiles: Sequence[AttentionProfile], by_head: Sequence[Coverage], pattern: str, share: float
     ) -> CompressorSuggestion:
-        """Of the mean over layers and heads, which is what a compressor sees; over profiles, the mean, rounded up."""
+        """By the mean over layers and heads, which is what a compressor sees; the mean over profiles, rounded up."""
         seen = []
         for profile in profiles:
             layers, heads, _ = profile.shape

@@ -86,7 +86,7 @@ class NewestAndRandom(Compressor):
 
     @property
     def max_length(self) -> int:
-        """The newest one, and the others."""
+        """The newest transition, and as many others as are drawn."""
         return self.target_length
 
     def _kept(self, history: History) -> Bool[Tensor, "B n"]:

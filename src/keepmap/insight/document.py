@@ -49,19 +49,19 @@ def read_verification(path: str | Path) -> Verification:
     if not file.is_file():
         raise InputError(f"no verification at {path}: no such file")
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))["verification"]
-        trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in found["trials"])
-        overall = tuple(_compared(values, found["host"]) for values in found["compared"])
+        values = json.loads(file.read_text(encoding="utf-8"))["verification"]
+        trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in values["trials"])
+        overall = tuple(_compared(comparison, values["host"]) for comparison in values["compared"])
         return Verification(
-            host=found["host"],
-            costs=tuple(found["costs"]),
+            host=values["host"],
+            costs=tuple(values["costs"]),
             trials=trials,
-            skipped=tuple(found["skipped"]),
-            suggestion=_suggestion(found["suggestion"], found["host"]),
+            skipped=tuple(values["skipped"]),
+            suggestion=_suggestion(values["suggestion"], values["host"]),
             compared=overall,
-            n_samples=found["n_samples"],
-            n_draws=found["n_draws"],
-            seed=found["seed"],
+            n_samples=values["n_samples"],
+            n_draws=values["n_draws"],
+            seed=values["seed"],
         )
     except (ValueError, KeyError, TypeError, InputError):
         raise InputError(f"{path} holds no verification, or is damaged; run keepmap attention with `verify`") from None

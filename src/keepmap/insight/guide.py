@@ -73,7 +73,7 @@ def guide_insight(
         entropy, whether they agreed or not; patterns 3 and 4, which the guide has and its program had not.
     """
     if not statistics:
-        raise InputError("expected `statistics` of one sample or more, got none")
+        raise InputError("expected `statistics` to be of one sample or more, got none")
     ratios = [ratio for sample in statistics if not math.isnan(ratio := sample["recent_distant_ratio"])]
     ratio = math.fsum(ratios) / len(ratios) if ratios else math.nan
     entropy = math.fsum(sample["entropy"] for sample in statistics) / len(statistics)

@@ -74,7 +74,7 @@ def row_of(profile: AttentionProfile, layer: int, heads: Sequence[int], query: i
     places = (profile.queries == query).nonzero()
     if not len(places):
         raise InputError(
-            f"expected a `query` whose row the profile has, got query {query} without; profile it with "
+            f"expected `query` to have its row in the profile, got query {query} without; profile it with "
             f"queries=[{query}]"
         )
     return profile.rows[layer, list(heads), int(places[0])].double().mean(0)

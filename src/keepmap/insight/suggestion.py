@@ -30,7 +30,7 @@ class Suggestion(ABC):
     @property
     @abstractmethod
     def options(self) -> Mapping[str, int | float]:
-        """Its options, by name."""
+        """The options of the compressor or method, by name."""
 
     @property
     @abstractmethod
@@ -43,7 +43,7 @@ class Suggestion(ABC):
         return tuple(self.line.replace("; ", "\n").replace('", density=', '",\n    density=').splitlines())
 
     def document(self) -> dict[str, object]:
-        """As JSON values, by name."""
+        """The suggestion as JSON values, by name."""
         names = ("pattern", "keep", "of", "name", "options", "line")
         return {name: getattr(self, name) for name in names}
 

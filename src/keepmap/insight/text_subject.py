@@ -45,17 +45,17 @@ class MethodSuggestion(Suggestion):
 
     @property
     def name(self) -> str:
-        """The method's."""
+        """The name of the KV method."""
         return self.method.name
 
     @property
     def options(self) -> Mapping[str, int | float]:
-        """Those of `keepmap.evict`."""
+        """The options of `keepmap.evict` beside the method, by name."""
         return {"density": self.density, "n_sink": self.n_sink, "window": self.window}
 
     @property
     def line(self) -> str:
-        """The call that evicts with it."""
+        """The call of `keepmap.evict` that evicts by the method."""
         options = ", ".join(f"{option}={value}" for option, value in self.options.items())
         return f'keepmap.evict(language_model, input_ids, "{self.name}", {options})'
 
@@ -86,16 +86,16 @@ class TextSubject(Subject):
             row = row_of(profile, layer, heads, query)
         if "evicted_by" in profile.info:
             raise InputError(
-                "expected a profile of the whole model, got one under eviction, where what is gone gets no attention; "
-                "profile the model without `keep_map`"
+                "expected `profile` to be of the whole model, got one under eviction, where what is gone gets no "
+                "attention; profile the model without `keep_map`"
             )
         count = int(profile.n_visible[layer, next(iter(heads)), last])
         end = max(last + 1, count)
         first = max(end - count, self.n_sink)
         if first >= end:
             raise InputError(
-                f"expected more than {self.n_sink} positions, as the sinks among them always stay, got {end}; give a "
-                "longer text, or profile it with n_sink=0"
+                f"expected `profile` to have more than {self.n_sink} positions, as the sinks always stay, got {end}; "
+                "give a longer text, or profile it with n_sink=0"
             )
         return row[first:end], float(row[end - count : first].sum()), first
 
@@ -127,5 +127,5 @@ class TextSubject(Subject):
         return self.suggestion(pattern, math.ceil(keep * of), of)
 
     def positions(self, profiles: Sequence[AttentionProfile]) -> int | None:
-        """Those of the longest text beside the sinks."""
+        """How many positions of the longest text are not sinks."""
         return max(1, max(profile.shape[2] for profile in profiles) - self.n_sink)

@@ -73,15 +73,15 @@ def verdicts(profile: AttentionProfile, query: int | None = None, *, share: floa
     Raises:
         InputError: a query whose row is not there, a share that is none, or nothing beside the sinks.
     """
-    subject, found = subject_of(profile), list[Verdict]()
+    subject, by_head = subject_of(profile), list[Verdict]()
     for at, layer in enumerate(profile.layers):
         for place, head in enumerate(profile.heads):
             row, given, _ = subject.row(profile, at, [place], query)
             numbers = coverage(row, share, given)
             pattern, keep = pattern_of(numbers)
             suggestion = subject.suggestion(pattern, keep, numbers.n)
-            found.append(Verdict(layer=layer, head=head, pattern=pattern, numbers=numbers, suggestion=suggestion))
-    return tuple(found)
+            by_head.append(Verdict(layer=layer, head=head, pattern=pattern, numbers=numbers, suggestion=suggestion))
+    return tuple(by_head)
 
 
 def suggest(profiles: AttentionProfile | Sequence[AttentionProfile], *, share: float = SHARE) -> Suggestion:
@@ -105,12 +105,12 @@ def suggest(profiles: AttentionProfile | Sequence[AttentionProfile], *, share: f
         InputError: no profiles, other things than profiles, or as in `verdicts`.
     """
     profiles = _listed(profiles)
-    found = [verdict for profile in profiles for verdict in verdicts(profile, share=share)]
-    by_name = Counter(verdict.suggestion.name for verdict in found)
+    by_head = [verdict for profile in profiles for verdict in verdicts(profile, share=share)]
+    by_name = Counter(verdict.suggestion.name for verdict in by_head)
     name, most = by_name.most_common(1)[0]
-    same = Counter(verdict.pattern for verdict in found if verdict.suggestion.name == name)
-    pattern = same.most_common(1)[0][0] if 2 * most > len(found) else "mixed"
-    return subject_of(profiles[0]).overall(profiles, [verdict.numbers for verdict in found], pattern, share)
+    same = Counter(verdict.pattern for verdict in by_head if verdict.suggestion.name == name)
+    pattern = same.most_common(1)[0][0] if 2 * most > len(by_head) else "mixed"
+    return subject_of(profiles[0]).overall(profiles, [verdict.numbers for verdict in by_head], pattern, share)
 
 
 def _listed(profiles: object) -> list[AttentionProfile]:
@@ -126,5 +126,5 @@ def _listed(profiles: object) -> list[AttentionProfile]:
         if not isinstance(profile, AttentionProfile):
             raise InputError(f"expected `profiles` to be AttentionProfiles, got {shown(profile)} among them")
     if len({subject_of(profile).host for profile in listed}) > 1:
-        raise InputError("expected `profiles` of one model, got those of an agent and of a language model")
+        raise InputError("expected `profiles` to be of one model, got those of an agent and of a language model")
     return listed

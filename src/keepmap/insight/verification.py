@@ -11,7 +11,7 @@ from jaxtyping import Float
 from keepmap.core.arguments import shown
 from keepmap.core.intervals import share_interval, t_interval
 from keepmap.core.result_table import ResultTable
-from keepmap.errors import InputError
+from keepmap.errors import InputError, counted
 from keepmap.insight.suggestion import Suggestion
 
 __all__ = [
@@ -89,7 +89,7 @@ class _Judged:
 
     @property
     def word(self) -> str:
-        """One of WORDS."""
+        """The verdict, one of WORDS."""
         if self.low is not None and self.low > 0:
             return HELD
         return WORSE if self.high is not None and self.high < 0 else ALIKE
@@ -203,8 +203,8 @@ class Verification(ResultTable):
         """How many insights held, and what was tested how."""
         held = sum(insight.held for insight in self.insights)
         return (
-            f"{held} of {len(self.insights)} insights held; {self.host}, {self.n_samples} samples, {self.n_draws} "
-            f"random draws each; {COSTS[self.costs[0]]}, in nats"
+            f"{held} of {len(self.insights)} insights held; {self.host}, {counted(self.n_samples, 'sample')}, "
+            f"{self.n_draws} random draws each; {COSTS[self.costs[0]]}, in nats"
         )
 
     @cached_property
@@ -215,11 +215,11 @@ class Verification(ResultTable):
     def insights_by(self, cost: str) -> tuple[Insight, ...]:
         """Of each layer and rule, by one of the costs."""
         keys = sorted({(trial.layer, RULES.index(trial.rule)) for trial in self.trials})
-        found = []
+        insights = []
         for layer, rule in keys:
             own = [trial for trial in self.trials if trial.layer == layer and trial.rule == RULES[rule]]
-            found.append(_insight(own, cost))
-        return tuple(found)
+            insights.append(_insight(own, cost))
+        return tuple(insights)
 
     def rate(self, rule: str, cost: str | None = None) -> Rate:
         """How often the rule's deletion cost less than random's, by the first cost unless another is named."""
@@ -230,9 +230,9 @@ def rate_of(verifications: Sequence[Verification], rule: str, cost: str | None =
     """The rate over several verifications, of both hosts for example; by the first cost of each unless one is named."""
     rule = as_rule(rule)
     won, groups = list[bool](), set[tuple[int, int]]()
-    for number, one in enumerate(verifications):
-        name = one.costs[0] if cost is None else cost
-        own = [trial for trial in one.trials if trial.rule == rule]
+    for number, verification in enumerate(verifications):
+        name = verification.costs[0] if cost is None else cost
+        own = [trial for trial in verification.trials if trial.rule == rule]
         won += [bool(trial.cost[name] < trial.random[name]) for trial in own]
         groups |= {(number, trial.group) for trial in own}
     low, high = share_interval(sum(won) / len(won), len(groups)) if won else (None, None)
@@ -290,7 +290,7 @@ class LeftOut:
         return True
 
     def lines(self, n_samples: int) -> tuple[str, ...]:
-        """In words."""
+        """One line for each layer and rule that has no trial in some of the n samples: in how many, and why."""
         return tuple(
             f"layer {layer}, {rule}: no trial in {count} of {n_samples} samples: {why}"
             for (layer, rule, why), count in sorted(self._seen.items())
@@ -298,9 +298,9 @@ class LeftOut:
 
 
 def _insight(trials: Sequence[Trial], cost: str) -> Insight:
-    costs, random = (np.array([getattr(one, arm)[cost] for one in trials]) for arm in ("cost", "random"))
-    saved, group = random - costs, np.array([one.group for one in trials])
-    low, high = t_interval(np.array([saved[group == one].mean() for one in np.unique(group)]))
+    costs, random = (np.array([getattr(trial, arm)[cost] for trial in trials]) for arm in ("cost", "random"))
+    saved, group = random - costs, np.array([trial.group for trial in trials])
+    low, high = t_interval(np.array([saved[group == number].mean() for number in np.unique(group)]))
     return Insight(
         rule=trials[0].rule,
         layer=trials[0].layer,

@@ -72,7 +72,7 @@ def verify_agent(
         raise InputError("expected `contexts` to be one or more, got none")
     if any(context.goal is None or context.action is None for context in contexts):
         raise InputError(
-            "expected `contexts` with their goal and the learner's action, got one without; take them by context_at"
+            "expected `contexts` to have their goal and the learner's action, got one without; take them by context_at"
         )
     profiles = [profile_attention(agent, context, layers=layers, queries="last", hold=False) for context in contexts]
     guides = [guide_insight([profile.guide_statistics(layer) for profile in profiles]) for layer in profiles[0].layers]
@@ -133,27 +133,27 @@ def costs_of(agent: Agent, context: Context, kept: Bool[Tensor, "B n"]) -> dict[
     assert context.action is not None
     taken = torch.full((rows,), context.action)
     lost = negative_log_likelihood(logits, taken) - negative_log_likelihood(whole, taken)
-    found = {"kl": divergence(whole, logits).numpy(), "log_likelihood": lost.numpy()}
-    if not all(np.isfinite(values).all() for values in found.values()):
+    costs = {"kl": divergence(whole, logits).numpy(), "log_likelihood": lost.numpy()}
+    if not all(np.isfinite(values).all() for values in costs.values()):
         raise ImpossibleResultError("the agent's logits are not finite; its weights are damaged")
-    return found
+    return costs
 
 
 def _choices(profile: AttentionProfile, deletions: Deletions, left_out: LeftOut) -> list[tuple[int, str, Choice]]:
     """Layer, rule and what it keeps of the transitions before the query, where it drops some and keeps some."""
     layers, heads, n = profile.shape
-    stays, found = _newest(n - 1), list[tuple[int, str, Choice]]()
+    stays, choices = _newest(n - 1), list[tuple[int, str, Choice]]()
     for at in range(layers):
         row, given, _ = _SUBJECT.row(profile, at, range(heads))
         guide = deletions.guides[at]
-        choices = {
+        by_rule = {
             "guide": by_pattern(guide.pattern, guide.suggested.keep, row, stays),
             "ours": by_share(row, given, deletions.share, stays),
         }
-        for rule, choice in choices.items():
+        for rule, choice in by_rule.items():
             if not left_out.notes(profile.layers[at], rule, int(choice.kept.sum()), int((~stays).sum())):
-                found.append((profile.layers[at], rule, choice))
-    return found
+                choices.append((profile.layers[at], rule, choice))
+    return choices
 
 
 def _newest(n: int) -> Bool[Tensor, " n"]:

@@ -80,8 +80,8 @@ def verify_texts(
     for number, text in enumerate(tokens):
         if len(text) < SHORTEST_TEXT:
             raise InputError(
-                f"expected `contexts` of {SHORTEST_TEXT} tokens or more, half to profile and half to predict, got text "
-                f"{number} of {len(text)}"
+                f"expected `contexts` to have {SHORTEST_TEXT} tokens or more, half to profile and half to predict, got "
+                f"text {number} of {len(text)}"
             )
     profiles = [
         profile_attention(language_model, text[: len(text) // 2], layers=layers, n_sink=N_SINK, hold=False)
@@ -168,7 +168,7 @@ def _trials(
     text: ForgetfulText, profile: AttentionProfile, at: int, deletions: Deletions, left_out: LeftOut
 ) -> list[Trial]:
     """The trials of one layer (by its place in the profile), one for each rule that drops something."""
-    layer, found = profile.layers[at], list[Trial]()
+    layer, trials = profile.layers[at], list[Trial]()
     for rule in RULES:
         choice = by_kv_head(profile, at, rule, deletions)
         kept, stays = choice.kept, choice.stays
@@ -178,7 +178,7 @@ def _trials(
         rng = deletions.generator(text.sample, layer, rule)
         cost = text.cost(layer, kept | stays)
         random = [text.cost(layer, at_random(kept, stays, rng) | stays) for _ in range(deletions.draws)]
-        found.append(
+        trials.append(
             Trial(
                 layer=layer,
                 sample=text.sample,
@@ -191,7 +191,7 @@ def _trials(
                 random={name: float(np.mean([costs[name] for costs in random])) for name in cost},
             )
         )
-    return found
+    return trials
 
 
 def _compared(

@@ -8,6 +8,7 @@ import numpy as np
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.intervals import bootstrap_means
+from keepmap.errors import counted
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import Verdict
@@ -41,7 +42,7 @@ def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
     """The means over two or more samples, with 95 % intervals."""
     if len(statistics) < 2:
         return []
-    lines = ["", f"Over {len(statistics)} samples, means and their 95 % intervals:"]
+    lines = ["", f"Over {counted(len(statistics), 'sample')}, means and their 95 % intervals:"]
     for key, label, places in (
         ("mean", "Mean context attention", 4),
         ("std", "Attention std dev", 4),
@@ -105,5 +106,5 @@ def suggestion_lines(suggestion: Suggestion) -> list[str]:
 
 
 def _mean(values: Sequence[int | float]) -> float:
-    found = [value for value in values if not math.isnan(value)]
-    return math.fsum(found) / len(found) if found else math.nan
+    numbers = [value for value in values if not math.isnan(value)]
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan

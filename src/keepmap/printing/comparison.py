@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keepmap.errors import counted
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
 from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.session import Facts
@@ -58,7 +59,7 @@ def facts_lines(facts: Facts) -> list[str]:
     ]
     if facts.skipped_lines:
         shown = ", ".join(map(str, facts.skipped_lines[:5])) + (", ..." if len(facts.skipped_lines) > 5 else "")
-        lines.append(f"  Skipped: {len(facts.skipped_lines)} texts of fewer than 2 tokens (lines {shown})")
+        lines.append(f"  Skipped: {counted(len(facts.skipped_lines), 'text')} of fewer than 2 tokens (lines {shown})")
     return lines + [f"  Left out: {reason}" for reason in facts.left_out]
 
 

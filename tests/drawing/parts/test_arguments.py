@@ -35,13 +35,13 @@ def test_a_keep_map_and_what_holds_one_are_taken() -> None:
 )
 @pytest.mark.usefixtures("unchecked")
 def test_anything_else_is_an_error_in_one_line(source: object, got: str) -> None:
-    with pytest.raises(InputError, match=f"^expected a KeepMap or an Eviction as `keep_map`, got {got}"):
+    with pytest.raises(InputError, match=f"^expected `keep_map` to be a KeepMap or an Eviction, got {got}"):
         keep_map_of(source)  # type: ignore[arg-type]
 
 
 def test_a_kind_is_checked_and_a_class_is_not_its_instance() -> None:
     check_kind("n", 3, int, "a number")
-    with pytest.raises(InputError, match="^expected a number as `n`, got the class int itself$"):
+    with pytest.raises(InputError, match="^expected `n` to be a number, got the class int itself$"):
         check_kind("n", int, int, "a number")
 
 
@@ -51,7 +51,7 @@ def test_axes_are_counted() -> None:
     assert given_axes(rows, 4) == tuple(rows.ravel())
     assert given_axes(rows[0, 0], 1, 2) == (rows[0, 0],)
     assert given_axes(iter(rows[0]), 1, 2) == tuple(rows[0])
-    with pytest.raises(InputError, match=r"^expected 1 or 2 Axes as `ax` \(two are best\), got 4 Axes$"):
+    with pytest.raises(InputError, match=r"^expected `ax` to be 1 or 2 Axes \(two are best\), got 4 Axes$"):
         given_axes(rows, 1, 2, what=" (two are best)")
 
 
@@ -61,7 +61,7 @@ def test_axes_are_counted() -> None:
 )
 @pytest.mark.usefixtures("unchecked")
 def test_what_is_no_axes_is_an_error(axes: object, got: str) -> None:
-    with pytest.raises(InputError, match=f"^expected Axes as `ax`, got {got}"):
+    with pytest.raises(InputError, match=f"^expected `ax` to be Axes, got {got}"):
         given_axes(axes, 1)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=f"^expected something else as `figure`, got {got}"):
+    with pytest.raises(InputError, match=f"^expected `figure` to be something else, got {got}"):
         flat_axes("figure", axes, "something else")

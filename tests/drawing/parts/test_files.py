@@ -122,7 +122,7 @@ def test_a_string_may_name_several_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("formats", "message"),
     [
-        (("png", "pgn"), 'as "pgn", which is not a format: did you mean "png"'),
+        (("png", "pgn"), 'the format "pgn" is not supported: did you mean "png"'),
         (("gif",), "known: pdf, png, svg"),
         ((), "`formats` is empty"),
     ],
@@ -159,7 +159,7 @@ def test_axes_of_a_part_of_a_figure_are_saved_with_the_whole_figure(tmp_path: Pa
 
 
 def test_axes_of_two_figures_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected Axes of one figure as `figure`, got those of 2"):
+    with pytest.raises(InputError, match="expected `figure` to be Axes of one figure, got those of 2"):
         save_figure([Figure().add_subplot(), Figure().add_subplot()], tmp_path / "new", "x")
     with pytest.raises(InputError, match="got those of 0"):
         save_figure([], tmp_path / "new", "x")
@@ -169,7 +169,7 @@ def test_axes_of_two_figures_are_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("drawn", "got"), [(7, "got int"), ("x.png", "got str"), ([1], "got a list of int")])
 @pytest.mark.usefixtures("unchecked")
 def test_no_figure_is_an_error(tmp_path: Path, drawn: object, got: str) -> None:
-    with pytest.raises(InputError, match=f"expected a Figure, Axes or a sequence of Axes as `figure`, {got}"):
+    with pytest.raises(InputError, match=f"expected `figure` to be a Figure, Axes or a sequence of Axes, {got}"):
         save_figure(drawn, tmp_path / "new", "x")  # type: ignore[arg-type]
 
 

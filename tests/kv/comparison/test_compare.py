@@ -105,7 +105,11 @@ def test_texts_are_cut_before_their_length_is_judged(language_model):
     ("methods", "options", "message"),
     [
         (Latest, {}, "got the class Latest; make an instance"),
-        ([Latest(), 3], {}, "names and instances in `methods`, got an int; a method of your own derives from Scored"),
+        (
+            [Latest(), 3],
+            {},
+            "expected `methods` to be names and instances, got an int; a method of your own derives from Scored",
+        ),
         ("latest", {}, 'unknown method "latest"'),
         ([], {}, 'no method in `methods`; name some, or all of them with methods="all"'),
         (

@@ -112,19 +112,19 @@ def test_devices(monkeypatch):
     assert choose_devices("auto", None, None) == ("auto",)
     assert choose_devices("cpu", None, 3) == ("cpu",) * 3
     for num_gpus, expected in ((1, "1 GPU"), (2, "2 GPUs"), (-1, "all GPUs")):
-        with pytest.raises(InputError, match=f"expected {expected}, found none"):
+        with pytest.raises(InputError, match=f"expected {expected}, got none"):
             choose_devices("auto", num_gpus, None)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_devices("auto", -1, None) == choose_devices("auto", 2, 2) == ("cuda:0", "cuda:1")
     assert choose_devices("auto", None, None) == choose_devices("auto", 1, None) == ("cuda:0",)
     assert choose_devices("auto", None, 3) == ("cuda:0", "cuda:1", "cuda:0")
     assert choose_devices("cuda:1", None, 2) == ("cuda:1", "cuda:1")
-    with pytest.raises(InputError, match="expected 3 GPUs, found 2; use num_gpus=2"):
+    with pytest.raises(InputError, match="expected 3 GPUs, got 2; use num_gpus=2"):
         choose_devices("auto", 3, None)
     for options, message in (
-        (("auto", 0, None), "or -1 for all, got num_gpus=0"),
+        (("auto", 0, None), "or -1 for all, got 0"),
         (("auto", -2, None), "or -1 for all, got num_gpus=-2"),
-        (("auto", None, 0), "expected 1 worker or more, got workers=0"),
+        (("auto", None, 0), "expected `workers` to be 1 or more, got 0"),
         (("auto", 2, 1), "num_gpus=2 and workers=1"),
         (("cpu", 2, None), "num_gpus=2 and device=cpu"),
     ):

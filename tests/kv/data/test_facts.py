@@ -36,17 +36,17 @@ def test_every_fact_is_stated_once_then_asked_once_where_the_probe_says(evaluati
         for fact in probe.facts:
             assert is_for_evaluation(fact.word, fact.code) == evaluation
             assert probe.text.count(f" {fact.word} is {fact.code}") == 2
-            for at in (fact.stated, fact.asked):
+            for at in (fact.stated, fact.answer):
                 assert probe.text[at : at + 4] == fact.code
-            assert fact.asked - fact.stated > 100
-        assert [fact.asked for fact in probe.facts] == sorted(fact.asked for fact in probe.facts)
+            assert fact.answer - fact.stated > 100
+        assert [fact.answer for fact in probe.facts] == sorted(fact.answer for fact in probe.facts)
 
 
 def test_positions_of_digits_in_tokens():
     probe = list_probe(random.Random(0), 5)
     located = locate(probe, *characters(probe.text))
-    for fact, stated, asked in zip(probe.facts, located.stated, located.asked, strict=True):
-        for positions in (stated, asked):
+    for fact, stated, answer in zip(probe.facts, located.stated, located.answers, strict=True):
+        for positions in (stated, answer):
             assert "".join(chr(located.ids[at]) for at in positions) == fact.code
 
 
@@ -118,8 +118,8 @@ def test_the_sample_file(tmp_path, tiny_tokenizer):
 def test_tiny_reads_probes(tiny_tokenizer):
     probe = prose_probe(random.Random(3), DOCUMENTS, 1500, 6, dense=0.5)
     located = tokenize_probe(probe, tiny_tokenizer)
-    for fact, asked in zip(probe.facts, located.asked, strict=True):
-        assert tiny_tokenizer.decode([located.ids[at] for at in asked]) == fact.code
+    for fact, answer in zip(probe.facts, located.answers, strict=True):
+        assert tiny_tokenizer.decode([located.ids[at] for at in answer]) == fact.code
 
 
 def test_sample_file_errors(tmp_path):

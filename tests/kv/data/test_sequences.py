@@ -54,14 +54,17 @@ def test_what_a_tokenizer_gives_is_one_text_or_several(language_model):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ([], "expected one text or more in `texts`, got none"),
+        ([], "expected `texts` to be one text or more, got none"),
         (3, "got an int; a data file is read by compare_compression_methods"),
         (Path("data.jsonl"), "got a PosixPath"),
         (b"abc", "got a bytes"),
         (["abc", [0.5, 1.5]], r"texts\[1\]: "),
         (["abc", 3], r"texts\[1\]: "),
-        ([[5, 999]], r"texts\[0\]: expected token ids in 0\.\.256, which the model has, got 5\.\.999"),
-        ({"attention_mask": [1]}, r"texts\[0\]: expected `inputs` with input_ids, got a mapping with attention_mask"),
+        ([[5, 999]], r"texts\[0\]: expected `inputs` to be token ids in 0\.\.256, which the model has, got 5\.\.999"),
+        (
+            {"attention_mask": [1]},
+            r"texts\[0\]: expected `inputs` to hold input_ids, got a mapping with attention_mask",
+        ),
     ],
 )
 def test_what_is_no_text_is_named(language_model, texts, message):

@@ -21,7 +21,7 @@ class HasKeepMap(Protocol):
 
     @property
     def keep_map(self) -> KeepMap:
-        """What was kept."""
+        """Which entries were kept, and until when."""
 
 
 def keep_map_of(source: KeepMap | HasKeepMap) -> KeepMap:
@@ -53,7 +53,7 @@ def check_kind(name: str, value: object, kind: type, expected: str) -> None:
 
 def _wrong_kind(name: str, value: object, expected: str) -> InputError:
     got = f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__
-    return InputError(f"expected {expected} as `{name}`, got {got}")
+    return InputError(f"expected `{name}` to be {expected}, got {got}")
 
 
 def given_axes(ax: AxesLike, *counts: int, what: str = "") -> tuple[Axes, ...]:
@@ -69,7 +69,7 @@ def given_axes(ax: AxesLike, *counts: int, what: str = "") -> tuple[Axes, ...]:
     axes = flat_axes("ax", ax, "Axes" if set(counts) == {1} else "Axes or a sequence of Axes")
     if len(axes) not in counts:
         allowed = " or ".join(str(count) for count in dict.fromkeys(counts))
-        raise InputError(f"expected {allowed} Axes as `ax`{what}, got {len(axes)} Axes")
+        raise InputError(f"expected `ax` to be {allowed} Axes{what}, got {len(axes)} Axes")
     return axes
 
 
@@ -87,5 +87,7 @@ def flat_axes(name: str, axes: object, expected: str) -> tuple[Axes, ...]:
     flat = [*np.array([*axes], dtype=object).flat]
     for value in flat:
         if not isinstance(value, Axes):
-            raise InputError(f"expected {expected} as `{name}`, got a {type(axes).__name__} of {type(value).__name__}")
+            raise InputError(
+                f"expected `{name}` to be {expected}, got a {type(axes).__name__} of {type(value).__name__}"
+            )
     return tuple(flat)

@@ -70,9 +70,7 @@ def picture_formats(formats: str | Sequence[str]) -> list[str]:
         raise InputError(f"`formats` is empty; name one or more of {', '.join(FORMATS)}")
     for name in names:
         if name not in FORMATS:
-            raise InputError(
-                f'figures cannot be saved as "{name}", which is not a format: {did_you_mean(name, FORMATS)}'
-            )
+            raise InputError(f'the format "{name}" is not supported: {did_you_mean(name, FORMATS)}')
     return list(dict.fromkeys(names))
 
 
@@ -83,7 +81,9 @@ def _whole(drawn: Figure | AxesLike) -> Figure:
     axes = flat_axes("figure", drawn, "a Figure, Axes or a sequence of Axes")
     figures = {id(root): root for ax in axes if (root := ax.get_figure(root=True)) is not None}
     if len(figures) != 1:
-        raise InputError(f"expected Axes of one figure as `figure`, got those of {len(figures)}; save each by itself")
+        raise InputError(
+            f"expected `figure` to be Axes of one figure, got those of {len(figures)}; save each by itself"
+        )
     return next(iter(figures.values()))
 
 

@@ -84,7 +84,7 @@ class Positions:
     tokens: bool = False
 
     def across(self, ax: Axes, named: bool = True, size: float = 8.0) -> None:
-        """Make them the x axis of `ax`."""
+        """Make the marks the x axis of `ax`."""
         ax.set_xlim(-0.5, self.n - 0.5)
         ax.xaxis.set_minor_locator(NullLocator())
         if not named:

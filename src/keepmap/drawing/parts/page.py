@@ -53,7 +53,7 @@ class Boundary:
 
     @property
     def handle(self) -> Line2D:
-        """The legend's entry."""
+        """The entry of the line in a legend."""
         return Line2D([], [], color=self.colour, linewidth=1.4, linestyle=_DASHES, label=self.label)
 
 

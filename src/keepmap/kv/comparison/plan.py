@@ -108,7 +108,7 @@ def check_chunk_size(chunk_size: int) -> None:
         InputError: it is below 1.
     """
     if as_integer("chunk_size", chunk_size, at_least=-(2**63)) < 1:
-        raise InputError(f"expected a chunk of 1 query or more (1 is exact decoding), got chunk_size={chunk_size}")
+        raise InputError(f"expected `chunk_size` to be 1 query or more (1 is exact decoding), got {chunk_size}")
 
 
 def validates(plans: Sequence[MethodPlan]) -> bool:
@@ -177,11 +177,11 @@ def _check_method(method: object) -> None:
         return
     if isinstance(method, type) and issubclass(method, Method):
         raise InputError(
-            f"expected names and instances in `methods`, got the class {method.__name__}; make an instance"
+            f"expected `methods` to be names and instances, got the class {method.__name__}; make an instance"
         )
     if not isinstance(method, Method):
         raise InputError(
-            f"expected names and instances in `methods`, got {kind_of(method)}; a method of your own derives "
+            f"expected `methods` to be names and instances, got {kind_of(method)}; a method of your own derives "
             "from Scored or Received"
         )
     for attribute in ("name", "label"):

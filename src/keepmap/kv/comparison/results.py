@@ -183,7 +183,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Costs, densities and agreement."""
+        """The columns of the table: costs, densities and agreement."""
         return COLUMNS
 
     @property
@@ -208,7 +208,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
         return f"Comparison: {answer}\n  {self.caption}{unfinished}"
 
     def document(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The whole comparison as JSON values."""
         rows = (self.baseline_no_chunking, self.baseline, *self.methods)
         return {
             "complete": self.complete,

@@ -46,20 +46,20 @@ def choose_devices(device: str, num_gpus: int | None, workers: int | None) -> tu
         InputError: more GPUs than there are, no worker at all, or options that disagree.
     """
     if workers is not None and workers < 1:
-        raise InputError(f"expected 1 worker or more, got workers={workers}")
+        raise InputError(f"expected `workers` to be 1 or more, got {workers}")
     if num_gpus is None:
         gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
         return tuple(f"cuda:{worker % gpus}" if gpus else device for worker in range(workers or 1))
     n_gpus = torch.cuda.device_count()
     if num_gpus < -1 or num_gpus == 0:
-        raise InputError(f"expected 1 GPU or more, or -1 for all, got num_gpus={num_gpus}")
+        raise InputError(f"expected `num_gpus` to be 1 or more, or -1 for all, got {num_gpus}")
     if device not in ("auto", "cuda"):
         raise InputError(f"got num_gpus={num_gpus} and device={device}; leave one of them out")
     if num_gpus > n_gpus or n_gpus == 0:
         expected = "all GPUs" if num_gpus == -1 else f"{num_gpus} GPU{'s' if num_gpus > 1 else ''}"
         if n_gpus:
-            raise InputError(f"expected {expected}, found {n_gpus}; use num_gpus={n_gpus}")
-        raise InputError(f"expected {expected}, found none; leave `num_gpus` out, or use `workers` for processes")
+            raise InputError(f"expected {expected}, got {n_gpus}; use num_gpus={n_gpus}")
+        raise InputError(f"expected {expected}, got none; leave `num_gpus` out, or use `workers` for processes")
     count = n_gpus if num_gpus == -1 else num_gpus
     if workers is not None and workers != count:
         raise InputError(f"got num_gpus={count} and workers={workers}; leave one of them out")

@@ -38,12 +38,12 @@ EVALUATION_SHARE = 8  # one (word, code) pair in so many is kept for evaluation
 
 @dataclass(frozen=True)
 class Fact:
-    """A word and its code, with the character offsets of the code's first digit where it is stated and asked."""
+    """A word and its code, with the character offsets of the code's first digit where it is stated and answered."""
 
     word: str
     code: str
     stated: int
-    asked: int
+    answer: int
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class TokenProbe:
-    """A probe as tokens: `ids` [N], and the positions of the codes' digits, `stated` and `asked`, [facts][digits]."""
+    """A probe as tokens: `ids` [N], and the positions of the codes' digits, `stated` and `answers`, [facts][digits]."""
 
     ids: tuple[int, ...]
     stated: tuple[tuple[int, ...], ...]
-    asked: tuple[tuple[int, ...], ...]
+    answers: tuple[tuple[int, ...], ...]
 
 
 def is_for_evaluation(word: str, code: str) -> bool:
@@ -82,10 +82,10 @@ def list_probe(rng: random.Random, n_facts: int, n_asked: int | None = None, *, 
     "Codes: river is 4821; stone is 9310; ... Again: stone is 9310; river is 4821;"
     """
     pairs = _pairs(rng, n_facts, evaluation)
-    asked = rng.sample(pairs, n_facts if n_asked is None else n_asked)
+    questions = rng.sample(pairs, n_facts if n_asked is None else n_asked)
     builder = _Builder()
     builder.state(_statement(pairs), pairs)
-    builder.ask(_question(asked), asked)
+    builder.ask(_question(questions), questions)
     return builder.probe()
 
 
@@ -151,7 +151,7 @@ def locate(probe: Probe, ids: Sequence[int], offsets: Sequence[tuple[int, int]])
     return TokenProbe(
         ids=tuple(ids),
         stated=tuple(positions(fact.stated) for fact in probe.facts),
-        asked=tuple(positions(fact.asked) for fact in probe.facts),
+        answers=tuple(positions(fact.answer) for fact in probe.facts),
     )
 
 
@@ -183,8 +183,8 @@ def _weave(
                 builder.state(_statement(group), group)
         for group, slot in zip(groups, slots_asked, strict=True):
             if slot == index:
-                asked = rng.sample(group, len(group))
-                builder.ask(_question(asked), asked)
+                questions = rng.sample(group, len(group))
+                builder.ask(_question(questions), questions)
         if index < len(lines):
             builder.add(lines[index])
     return builder.probe()
@@ -224,13 +224,13 @@ def _slots(rng: random.Random, sizes: Sequence[int], n: int, gap: int) -> tuple[
         before.append(before[-1] + size)
     # A fact may be stated wherever a question still fits behind it.
     last = max((index for index, done in enumerate(before) if before[-1] - done >= gap), default=0)
-    stated, asked = [], []
+    stated, questions = [], []
     for _ in range(n):
         slot = rng.randint(0, last)
         least = next((i for i in range(slot + 1, len(before)) if before[i] - before[slot] >= gap), len(sizes))
         stated.append(slot)
-        asked.append(rng.randint(least, len(sizes)))
-    return stated, asked
+        questions.append(rng.randint(least, len(sizes)))
+    return stated, questions
 
 
 class _Builder:

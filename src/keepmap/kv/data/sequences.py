@@ -60,12 +60,12 @@ def each_text(texts: Any) -> list[Any]:
         case Iterable():
             parts = list(texts)
             if not parts:
-                raise InputError("expected one text or more in `texts`, got none")
+                raise InputError("expected `texts` to be one text or more, got none")
             return [parts] if all(isinstance(part, Integral) for part in parts) else parts
         case _:
             pass
     raise InputError(
-        f"expected a text or a sequence of texts (strings or token ids) in `texts`, got {kind_of(texts)}; "
+        f"expected `texts` to be a text or a sequence of texts (strings or token ids), got {kind_of(texts)}; "
         "a data file is read by compare_compression_methods"
     )
 

@@ -50,8 +50,8 @@ def make_batch(seed: int, stage: Stage, step: int, tokenizer: Tokenizer, documen
         ids[row, :n] = torch.tensor(located.ids[:n])
         prose[row, :n] = True
         # What is stated is random: nothing to learn. What is asked counts as recall.
-        prose[row, [at for digits in located.stated + located.asked for at in digits if at < n]] = False
-        recalled[row, [at for digits in located.asked for at in digits if at < n]] = True
+        prose[row, [at for digits in located.stated + located.answers for at in digits if at < n]] = False
+        recalled[row, [at for digits in located.answers for at in digits if at < n]] = True
     return Batch(ids, recalled, prose, _positions(rng, stage))
 
 

@@ -62,15 +62,15 @@ def measure_recall(model: Any, probes: Sequence[TokenProbe], *, sinks: int = SIN
     right = {False: 0, True: 0}
     digits = 0
     for probe in probes:
-        asked = [
+        positions = [
             at
-            for stated, asked in zip(probe.stated, probe.asked, strict=True)
-            if asked[0] - 1 - stated[-1] > window
-            for at in asked
+            for stated, answer in zip(probe.stated, probe.answers, strict=True)
+            if answer[0] - 1 - stated[-1] > window
+            for at in answer
         ]
-        digits += len(asked)
+        digits += len(positions)
         ids = torch.tensor([probe.ids])
-        index = torch.tensor(asked, dtype=torch.long)
+        index = torch.tensor(positions, dtype=torch.long)
         for streaming in right:
             mask = streaming_mask(len(probe.ids), sinks, window, model.dtype) if streaming else torch.ones_like(ids)
             predicted = model(ids, attention_mask=mask, use_cache=False).logits[0, index - 1].argmax(dim=-1)
