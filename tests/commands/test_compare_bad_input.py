@@ -52,7 +52,7 @@ def refused(capfd, place: Path, *arguments: str) -> str:
             "no data file at none.jsonl: no such file; `keepmap sample-data --out none.jsonl` makes one",
         ),
         ("compare --data_path none.jsonl --methods stream", 'unknown method "stream", did you mean "streaming_llm"'),
-        ("compare --data_path none.jsonl --chunk_size 0", "or more (1 is exact decoding), got --chunk_size 0"),
+        ("compare --data_path none.jsonl --chunk_size 0", "or more (1 is exact decoding), got 0"),
         ("compare --data_path none.jsonl --density 1.2", "expected --density to be a number in [0, 1], got 1.2"),
         (
             "compare --data_path none.jsonl --sliding-window-size -1",
