@@ -13,7 +13,8 @@ An agent that learns in its context, and its history:
     keepmap.evaluate(agent, episodes=40)
 
 Both: `profile_attention` looks, `suggest` says what could be dropped, `verify` drops it, `draw` draws. A model
-is a loaded one, a folder, a hub id, a GGUF file or "tiny"; a text is a string, token ids, or what a tokenizer gives.
+is a loaded one, a folder, a hub id, a GGUF file, "tiny" or "smollm2"; a text is a string, token ids, or what a
+tokenizer gives.
 Every name is loaded when it is first used: `import keepmap` alone loads neither torch nor transformers.
 """
 

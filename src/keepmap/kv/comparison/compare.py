@@ -49,7 +49,8 @@ def compare(
     True
 
     Args:
-        model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, or "tiny".
+        model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, a GGUF file, "tiny" or
+            "smollm2".
         texts: one text or a sequence of texts: strings, token ids [N], or what a tokenizer gives.
         methods: names and instances (of methods of your own, too), or "all".
         density: puts every method under the budget rule at this density, in [0, 1]; by default each has its own rule.

@@ -63,7 +63,8 @@ def evict(
     (0.0, True)
 
     Args:
-        model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, a GGUF file, or "tiny".
+        model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, a GGUF file, "tiny" or
+            "smollm2".
         inputs: one text: a string, token ids [N] or [1, N] of any integer type, or what a tokenizer gives.
         method: a name (`keepmap.methods()` lists them), or an instance, of a class of your own too.
         threshold, density, budget: the rule, at most one of them: drop below a threshold; hold a share of what left the

