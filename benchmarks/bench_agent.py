@@ -27,7 +27,7 @@ from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.evaluation.returns import EARLY
 from keepmap.agents.training.loop import train
 from keepmap.agents.training.loss import every_step
-from keepmap.agents.training.windows import Batch
+from keepmap.agents.training.windows import WindowBatch
 from keepmap.agents.transformer import DecisionTransformer
 from report import Goal, Report, write_part
 from room_process import RoomProcesses
@@ -112,7 +112,7 @@ def _our_training(config: Config, n: int, size: int, bf16: bool) -> Callable[[],
     draw = torch.Generator().manual_seed(0)
     states = torch.randint(config.grid_size, (size, n, 2), generator=draw)
     actions, rewards = torch.randint(config.num_actions, (size, n), generator=draw), torch.zeros(size, n)
-    batch = Batch(states, actions, rewards, states, torch.zeros(size, n, dtype=torch.bool))
+    batch = WindowBatch(states, actions, rewards, states, torch.zeros(size, n, dtype=torch.bool))
 
     def update() -> int:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from keepmap.core.keep_map import KeepMap
-from keepmap.kv.choosing import Choice, Protection, Threshold, choose
+from keepmap.kv.choosing import Expiries, Protection, Threshold, choose
 from keepmap.kv.method import LayerInput
 
 
@@ -21,7 +21,7 @@ def test_a_function_refuses_a_wrong_kind_of_number() -> None:
 
 def test_one_name_means_one_size_across_arguments() -> None:
     with pytest.raises(TypeCheckError, match="held"):
-        Choice(torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 6, dtype=torch.bool))
+        Expiries(torch.zeros(2, 5, dtype=torch.int64), torch.zeros(2, 6, dtype=torch.bool))
 
 
 def test_a_dataclass_refuses_a_list() -> None:

@@ -43,7 +43,7 @@ def every_step(model: DecisionTransformer, whole: History, fused: bool = True) -
 def decided(model: DecisionTransformer, whole: History, at: int) -> Tensor:
     """The logits at one step, from an explicit softmax over what came before it."""
     now = torch.full((len(whole.valid),), at)
-    return model.decide(whole.map(lambda part: part[:, :at]), whole.states[:, at], now, see=lambda weights: None)
+    return model.query_logits(whole.map(lambda part: part[:, :at]), whole.states[:, at], now, see=lambda weights: None)
 
 
 @settings(max_examples=12)
@@ -72,9 +72,9 @@ def test_what_is_not_valid_is_not_looked_at(model: DecisionTransformer) -> None:
         times=whole.times.masked_fill(~valid, -1),
     )
     with torch.no_grad():
-        full = model.decide(whole, query, now)
-        alone = model.decide(whole.map(lambda part: part[:1, valid[0]]), query[:1], now[:1])
-        other = model.decide(damaged, query, now)
+        full = model.query_logits(whole, query, now)
+        alone = model.query_logits(whole.map(lambda part: part[:1, valid[0]]), query[:1], now[:1])
+        other = model.query_logits(damaged, query, now)
     assert (full[0] - alone[0]).abs().max() < AGREE
     assert (full - other).abs().max() == 0
 
@@ -84,7 +84,7 @@ def test_only_ages_matter_and_they_do_matter(model: DecisionTransformer) -> None
 
     def at(times: list[int], now: int) -> Tensor:
         with torch.no_grad():
-            return model.decide(replace(whole, times=torch.tensor([times])), query, torch.tensor([now]))
+            return model.query_logits(replace(whole, times=torch.tensor([times])), query, torch.tensor([now]))
 
     assert (at([0, 1, 2, 3], 4) - at([70, 71, 72, 73], 74)).abs().max() < AGREE
     assert (at([0, 1, 2, 3], 4) - at([0, 1, 2, 3], 9)).abs().max() > 1e-4

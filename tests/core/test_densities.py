@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from keepmap.core.densities import entry_statistics, token_statistics
+from keepmap.core.densities import KeptCounts, entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
-from keepmap.errors import InputError
+from keepmap.errors import ImpossibleResultError, InputError
 
 
 def streaming(n: int, n_sink: int = 4, window: int = 128, threshold: float | None = 1.0) -> KeepMap:
@@ -29,14 +29,38 @@ def test_the_lines_of_the_seed_document(n):
 
 
 def test_entries_stand_beside_them():
-    assert entry_statistics(streaming(1024)).lines() == [
+    assert entry_statistics(streaming(1024)).entry_lines() == [
         "Entries (layer x KV head x token): 12.89% (792/6144 kept)",
         "Compressible entries: 0.00% (0/5352 kept)",
     ]
 
 
+def test_counts_are_added_and_divided():
+    counts = KeptCounts(10, 6, 4, 1) + KeptCounts(10, 4, 4, 1)
+    assert counts == KeptCounts(20, 10, 8, 2)
+    assert (counts.density(), counts.compressible_density()) == (0.5, 0.25)
+    nothing = KeptCounts(0, 0, 0, 0)
+    assert (nothing.density(), nothing.compressible_density()) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((10, 11, 5, 5), "more was kept than there is"),
+        ((10, 8, 5, 6), "more was kept than there is"),
+        ((10, 8, 5, -1), "more was kept than there is"),
+        ((10, 8, 9, 2), "the parts of a count"),
+        ((10, 2, 9, 3), "the parts of a count"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(numbers, message):
+    with pytest.raises(ImpossibleResultError, match=message):
+        KeptCounts(*numbers)
+
+
 def test_the_value_and_the_masks_agree():
     statistics = token_statistics(streaming(300), n_tokens=200)
+    assert statistics.counts == KeptCounts(200, 132, 68, 0)
     assert (statistics.n_tokens, statistics.n_kept, statistics.n_protected) == (200, 132, 132)
     assert (statistics.n_compressible, statistics.n_compressible_kept) == (68, 0)
     assert statistics.kept.tolist() == statistics.protected.tolist()

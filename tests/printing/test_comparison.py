@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from keepmap.core.densities import KeptCounts
 from keepmap.kv.comparison.plan import plan_methods
-from keepmap.kv.comparison.results import Comparison, Counts, MethodResult, SampleResult
+from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
 from keepmap.kv.comparison.rows import summarise
 from keepmap.kv.comparison.session import Facts
 from keepmap.kv.method import method_names
@@ -20,7 +21,7 @@ from keepmap.printing.comparison import (
 
 
 def result(method: str, nll: float) -> SampleResult:
-    kept = Counts(9, 9, 9, 9)
+    kept = KeptCounts(9, 9, 9, 9)
     return SampleResult(
         method=method,
         sample=0,
@@ -42,7 +43,7 @@ def row_of(label: str, key: str, nll: float) -> MethodResult:
 
 def advice(methods: str, density: float, n_compressible: int = 9, **options: object) -> list[str]:
     (plan,) = plan_methods(methods, **options).methods
-    kept = Counts(9, round(9 * density), 9, round(9 * density))
+    kept = KeptCounts(9, round(9 * density), 9, round(9 * density))
     results = [
         SampleResult(
             method=plan.key,

@@ -42,7 +42,7 @@ class DecisionShape:
     attn_dropout: float = 0.0
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and a feed-forward part, each added to its input after a norm of it."""
 
     def __init__(self, shape: DecisionShape) -> None:
@@ -100,7 +100,7 @@ class DecisionTransformer(nn.Module):
         self.next_state = nn.ModuleList(nn.Embedding(size, d) for size in shape.observation_sizes)
         self.done = nn.Embedding(2, d) if shape.dones else None
         self.query_state = nn.ModuleList(nn.Embedding(size, d) for size in shape.observation_sizes)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
+        self.blocks = nn.ModuleList(TransformerBlock(shape) for _ in range(shape.n_layer))
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, shape.n_actions)
         for module in self.modules():
@@ -161,7 +161,7 @@ class DecisionTransformer(nn.Module):
             over = kernels.dropping(kernels.packed_visible(n, states.device), self.shape.attn_dropout)
         return self.answers(tokens, self.turns(times), over, n)
 
-    def decide(
+    def query_logits(
         self,
         history: History,
         query_states: Int[Tensor, "B S"],

@@ -15,7 +15,7 @@ from torch import Tensor
 from keepmap.attention.layer import AttentionLayer
 from keepmap.core.progress import Progress
 
-__all__ = ["CHUNK", "Block", "blocks", "pairs"]
+__all__ = ["CHUNK", "WeightBlock", "blocks", "pairs"]
 
 CHUNK = 64
 """Positions whose weights are summed together on the way; blocks start and end at multiples of it."""
@@ -27,7 +27,7 @@ _ROWS = {"cpu": (64, 512), "cuda": (64, 2048)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Block:
+class WeightBlock:
     """The attention weights of some queries of the heads of one KV head, not yet normalised.
 
     The weights are `scale * raw`: raw is relative to each row's largest, which is 1.
@@ -107,7 +107,7 @@ class Block:
 
 def blocks(
     layer: AttentionLayer, rows: Int[Tensor, " Q"] | None = None, progress: Progress | None = None
-) -> Iterator[Block]:
+) -> Iterator[WeightBlock]:
     """All blocks of the queries `rows` (ascending; all by default): KV head by KV head for the same rows, then the next
     rows. A block is valid until the next one is asked for."""
     rows = torch.arange(layer.n) if rows is None else rows.cpu()
@@ -186,7 +186,7 @@ def _edge(layer: AttentionLayer, kv_head: int, rows: Int[Tensor, " B"], columns:
     return _Edge(span, seen, (1 - seen) * (torch.finfo(layer.dtype).min / 2))
 
 
-def _block(layer: AttentionLayer, kv_head: int, stretch: _Stretch, room: "_Room") -> Block:
+def _block(layer: AttentionLayer, kv_head: int, stretch: _Stretch, room: "_Room") -> WeightBlock:
     rows, columns = stretch.rows, stretch.columns
     shape = (layer.group, len(rows), len(columns))
     logits, raw = room.take(shape)
@@ -212,7 +212,7 @@ def _block(layer: AttentionLayer, kv_head: int, stretch: _Stretch, room: "_Room"
     torch.exp(logits, out=raw)
     for edge in edges:
         raw[..., edge.span].mul_(edge.seen)
-    return Block(
+    return WeightBlock(
         layer=layer,
         kv_head=kv_head,
         rows=rows,

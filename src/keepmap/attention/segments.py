@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.blocks import CHUNK, Block
+from keepmap.attention.blocks import CHUNK, WeightBlock
 from keepmap.attention.layer import AttentionLayer
 
 __all__ = ["Stretches", "StretchesOfIntervals", "StretchesOfSets", "seen_by_intervals"]
@@ -39,7 +39,7 @@ class StretchesOfIntervals:
     Made for the queries of a block; `read` takes what is needed of each head's block, `finish` of all of them.
     """
 
-    def __init__(self, first: Block, n_sink: int, window: int) -> None:
+    def __init__(self, first: WeightBlock, n_sink: int, window: int) -> None:
         at, layer, rows = first.columns.start, first.layer, first.rows
         start, end = layer.sees_from[rows] - at, layer.sees_until[rows] - at
         # Columns before this one are sinks; a row that starts later sees none of them.
@@ -73,7 +73,7 @@ class StretchesOfIntervals:
         self._has_sinks = start < self._n_sink
         self._read: list[tuple[Tensor, ...]] = []
 
-    def read(self, block: Block) -> None:
+    def read(self, block: WeightBlock) -> None:
         """Read the sums that `finish` needs from the block of one KV head."""
         parts = block.take_chunks(self._at).mul_(self._wanted).sum(dim=-1)
         split = block.raw[..., self._of_sinks * CHUNK : (self._of_sinks + 1) * CHUNK] @ self._split
@@ -105,7 +105,7 @@ def _before(sums: Float[Tensor, "H B C"]) -> Float[Tensor, "H B C"]:
 class StretchesOfSets:
     """Where what a query sees may be any set: by each position's rank in it."""
 
-    def __init__(self, first: Block, n_sink: int, window: int) -> None:
+    def __init__(self, first: WeightBlock, n_sink: int, window: int) -> None:
         columns = torch.arange(first.columns.start, first.columns.stop, device=first.rows.device)
         self._columns = columns
         self._sinks = columns < n_sink
@@ -113,7 +113,7 @@ class StretchesOfSets:
         self._parts: list[tuple[Tensor, ...]] = []
         self.seen_by: Tensor = torch.empty(0)
 
-    def read(self, block: Block) -> None:
+    def read(self, block: WeightBlock) -> None:
         """Measure the stretches of one KV head's block."""
         visible = block.layer.visible(block.kv_head, block.rows, self._columns)
         inside = block.inside

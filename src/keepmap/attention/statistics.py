@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.blocks import CHUNK, Block, blocks
+from keepmap.attention.blocks import CHUNK, WeightBlock, blocks
 from keepmap.attention.layer import AttentionLayer, Values
 from keepmap.attention.segments import StretchesOfIntervals, StretchesOfSets, seen_by_intervals
 from keepmap.core.progress import Progress
@@ -123,13 +123,13 @@ def _empty(heads: int, n: int, rows: int, dtype: torch.dtype, device: torch.devi
 class _OfRows:
     """What is said of each query, gathered head by head for the same queries and worked out for all heads at once."""
 
-    def __init__(self, first: Block, stretches: StretchesOfIntervals | StretchesOfSets) -> None:
+    def __init__(self, first: WeightBlock, stretches: StretchesOfIntervals | StretchesOfSets) -> None:
         self.stretches = stretches
         self._sinks = first.layer.sinks
         self._row_starts = first.find_chunks(torch.zeros_like(first.rows)[None])[:, 0]
         self._read: list[tuple[Tensor, ...]] = []
 
-    def read(self, block: Block) -> None:
+    def read(self, block: WeightBlock) -> None:
         """Note what is needed of one head; the block's logits are used up."""
         self.stretches.read(block)
         norm = torch.linalg.vector_norm(block.raw, dim=-1)
@@ -164,7 +164,7 @@ class _OfRows:
         }
 
 
-def _keep_rows(rows: Float[Tensor, "H Q N"], block: Block, kept_rows: Int[Tensor, " Q"]) -> None:
+def _keep_rows(rows: Float[Tensor, "H Q N"], block: WeightBlock, kept_rows: Int[Tensor, " Q"]) -> None:
     first, last = block.span
     for index, query in enumerate(kept_rows.tolist()):
         if first <= query <= last:
@@ -172,12 +172,12 @@ def _keep_rows(rows: Float[Tensor, "H Q N"], block: Block, kept_rows: Int[Tensor
             rows[block.heads, index, block.inside] = block.raw[:, at, : block.n_inside] * block.scale[:, at, None]
 
 
-def _output(block: Block, values: Values) -> Float[Tensor, "R B Dv"]:
+def _output(block: WeightBlock, values: Values) -> Float[Tensor, "R B Dv"]:
     rows = block.raw.flatten(0, 1)[:, : block.n_inside] @ values[block.kv_head, block.inside].to(block.raw.dtype)
     return rows.view(*block.scale.shape, -1).mul_(block.scale[..., None]).to(values.dtype)
 
 
-def _column_sums(block: Block) -> Float[Tensor, "R inside"]:
+def _column_sums(block: WeightBlock) -> Float[Tensor, "R inside"]:
     return torch.bmm(block.scale[:, None], block.raw)[:, 0, : block.n_inside]
 
 

@@ -43,6 +43,6 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
         f"Generating compression visualization for {label}...",
         *(f"  Saved visualization to: {path}" for path in heatmaps),
         *(f"    {line}" for line in token_statistics(keep_map).lines()),
-        *(f"    {line}" for line in entry_statistics(keep_map).lines()),
+        *(f"    {line}" for line in entry_statistics(keep_map).entry_lines()),
         *(f"  Saved layers and heads to: {path}" for path in by_layer),
     ]

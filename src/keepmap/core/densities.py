@@ -6,12 +6,59 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from keepmap.core.keep_map import KeepMap
-from keepmap.errors import InputError
+from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["EntryStatistics", "TokenStatistics", "entry_statistics", "token_statistics"]
+__all__ = ["KeptCounts", "TokenStatistics", "entry_statistics", "token_statistics"]
 
 SHOWN_TOKENS = 1024
 """How many of a text's first tokens the pictures and their statistics show."""
+
+
+@dataclass(frozen=True)
+class KeptCounts:
+    """How many there are, how many of them are kept; and the same for the ones that are not protected.
+
+    >>> half = KeptCounts(n=8, n_kept=4, n_compressible=6, n_compressible_kept=2)
+    >>> half.density(), (half + half).n_kept
+    (0.5, 8)
+
+    Raises:
+        ImpossibleResultError: more is kept than there is, or the parts do not agree.
+    """
+
+    n: int
+    n_kept: int
+    n_compressible: int
+    n_compressible_kept: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.n_compressible_kept <= self.n_compressible and self.n_kept <= self.n):
+            raise ImpossibleResultError(f"more was kept than there is: {self}")
+        if not self.n_compressible_kept <= self.n_kept <= self.n - self.n_compressible + self.n_compressible_kept:
+            raise ImpossibleResultError(f"the parts of a count do not agree: {self}")
+
+    def __add__(self, other: "KeptCounts") -> "KeptCounts":
+        return KeptCounts(
+            self.n + other.n,
+            self.n_kept + other.n_kept,
+            self.n_compressible + other.n_compressible,
+            self.n_compressible_kept + other.n_compressible_kept,
+        )
+
+    def density(self) -> float:
+        """kept / all; 1.0 of nothing."""
+        return self.n_kept / self.n if self.n else 1.0
+
+    def compressible_density(self) -> float:
+        """kept and not protected / not protected; 1.0 where nothing is compressible."""
+        return self.n_compressible_kept / self.n_compressible if self.n_compressible else 1.0
+
+    def entry_lines(self) -> list[str]:
+        """The counts, where they are of cache entries, in the manner of `TokenStatistics.lines`."""
+        return [
+            f"Entries (layer x KV head x token): {_share(self.n_kept, self.n)}",
+            f"Compressible entries: {_share(self.n_compressible_kept, self.n_compressible)}",
+        ]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,6 +82,11 @@ class TokenStatistics:
     kept: Bool[Tensor, " n_tokens"]
     protected: Bool[Tensor, " n_tokens"]
 
+    @property
+    def counts(self) -> KeptCounts:
+        """The four numbers that entries have too."""
+        return KeptCounts(self.n_tokens, self.n_kept, self.n_compressible, self.n_compressible_kept)
+
     def lines(self) -> list[str]:
         """The four lines that stand below a picture."""
         return [
@@ -42,23 +94,6 @@ class TokenStatistics:
             f"Overall density: {_share(self.n_kept, self.n_tokens)}",
             f"Protected tokens: {self.n_protected} (sinks={self.n_sink}, window={self.window})",
             f"Compressible region density: {_share(self.n_compressible_kept, self.n_compressible)}",
-        ]
-
-
-@dataclass(frozen=True)
-class EntryStatistics:
-    """The same counts over (layer, KV head, token): `n` entries, `n_kept` of them kept, and the compressible ones."""
-
-    n: int
-    n_kept: int
-    n_compressible: int
-    n_compressible_kept: int
-
-    def lines(self) -> list[str]:
-        """The counts in the manner of `TokenStatistics.lines`."""
-        return [
-            f"Entries (layer x KV head x token): {_share(self.n_kept, self.n)}",
-            f"Compressible entries: {_share(self.n_compressible_kept, self.n_compressible)}",
         ]
 
 
@@ -96,7 +131,7 @@ def token_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> TokenSt
     )
 
 
-def entry_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> EntryStatistics:
+def entry_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> KeptCounts:
     """Count cache entries after the first `n_tokens` queries (all of a shorter text).
 
     Raises:
@@ -105,7 +140,7 @@ def entry_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> EntrySt
     n = _shown(keep_map, n_tokens)
     kept = keep_map.kept(n - 1)[:, :, :n]
     compressible = kept[:, :, ~keep_map.protected(n - 1)[:n]]
-    return EntryStatistics(kept.numel(), int(kept.sum()), compressible.numel(), int(compressible.sum()))
+    return KeptCounts(kept.numel(), int(kept.sum()), compressible.numel(), int(compressible.sum()))
 
 
 def _shown(keep_map: KeepMap, n_tokens: int) -> int:

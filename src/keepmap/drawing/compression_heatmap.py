@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from matplotlib.axes import Axes
 
-from keepmap.core.densities import EntryStatistics, TokenStatistics, entry_statistics, token_statistics
+from keepmap.core.densities import KeptCounts, TokenStatistics, entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing.parts.arguments import AxesLike, HasKeepMap, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
@@ -89,7 +89,7 @@ def compression_heatmap(
 
 
 def _heading(
-    statistics: TokenStatistics, entries: EntryStatistics, wording: Wording, columns: int, width: float, panels: int
+    statistics: TokenStatistics, entries: KeptCounts, wording: Wording, columns: int, width: float, panels: int
 ) -> Heading:
     n = statistics.n_tokens
     legend = kept_legend(gathered=n > columns)

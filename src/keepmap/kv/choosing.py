@@ -16,7 +16,7 @@ from torch import Tensor
 from keepmap.core.arguments import as_integer, as_number
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["Budget", "Choice", "Protection", "Rule", "Threshold", "choose", "decidable", "decided_at"]
+__all__ = ["Budget", "Expiries", "Protection", "Rule", "Threshold", "choose", "decidable", "decided_at"]
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ Rule = Threshold | Budget
 
 
 @dataclass(frozen=True)
-class Choice:
+class Expiries:
     """What a rule decided for one layer: expiries and, after the last step, what is held."""
 
     expires: Int[Tensor, "G N"]
     held: Bool[Tensor, "G N"]
 
 
-def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chunk_size: int = 1) -> Choice:
+def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chunk_size: int = 1) -> Expiries:
     """Apply a rule to scores that are fixed before the pass.
 
     Raises:
@@ -116,14 +116,14 @@ def decidable(n: int, protection: Protection, device: torch.device) -> Bool[Tens
     return (position >= min(protection.n_sink, n)) & (position + min(protection.window, n) + 1 <= n)
 
 
-def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk_size: int) -> Choice:
+def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk_size: int) -> Expiries:
     n = scores.shape[1]
     dropped = (scores < rule.threshold) & decidable(n, protection, scores.device)
     expires = torch.where(dropped, decided_at(n, protection, chunk_size, scores.device), n)
-    return Choice(expires, ~dropped)
+    return Expiries(expires, ~dropped)
 
 
-def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size: int) -> Choice:
+def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size: int) -> Expiries:
     heads, n = scores.shape
     expires = torch.full((heads, n), n, dtype=torch.int64)
     held = torch.ones((heads, n), dtype=torch.bool)
@@ -136,7 +136,7 @@ def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size:
         dropped = order.gather(1, torch.tensor([_dropped_ranks(ranks, schedule) for ranks in rank.tolist()]))
         expires.scatter_(1, dropped, schedule.drops_at.expand(heads, -1))
         held.scatter_(1, dropped, False)
-    return Choice(expires.to(scores.device), held.to(scores.device))
+    return Expiries(expires.to(scores.device), held.to(scores.device))
 
 
 @dataclass(frozen=True, eq=False)

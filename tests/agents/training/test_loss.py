@@ -14,16 +14,16 @@ from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.history import History
 from keepmap.agents.training.loss import shortened
-from keepmap.agents.training.windows import Batch
+from keepmap.agents.training.windows import WindowBatch
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 
 N, SIZE, LABELS = 9, 3, 5
 
 
-def batch(seed: int = 0) -> Batch:
+def batch(seed: int = 0) -> WindowBatch:
     draw = torch.Generator().manual_seed(seed)
     states, after = (torch.randint(0, 5, (SIZE, N, 2), generator=draw) for _ in range(2))
-    return Batch(
+    return WindowBatch(
         states,
         torch.randint(0, 5, (SIZE, N), generator=draw),
         torch.randint(0, 2, (SIZE, N), generator=draw).float(),

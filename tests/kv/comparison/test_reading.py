@@ -91,7 +91,10 @@ def with_footprint(value: str) -> Callable[[dict], str]:
             damaged(lambda document: document["methods"]["random"]["samples"][0]["entries"].update(n_kept=10**9)),
             "more was kept than there is",
         ),
-        (damaged(lambda document: document["methods"]["random"]["samples"][0].update(entries=3)), "fields of a Counts"),
+        (
+            damaged(lambda document: document["methods"]["random"]["samples"][0].update(entries=3)),
+            "fields of a KeptCounts",
+        ),
     ],
 )
 def test_what_is_damaged_is_one_line(written, tmp_path, content, message):

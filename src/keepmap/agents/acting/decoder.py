@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from keepmap.agents.history import History
-from keepmap.agents.transformer import Block, DecisionTransformer
+from keepmap.agents.transformer import DecisionTransformer, TransformerBlock
 
 __all__ = ["Decoder", "See"]
 
@@ -33,7 +33,7 @@ class _Linear:
 class _Layer:
     """A block's weights; the norms' own are in the products that follow them, and the queries' scale in theirs."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: TransformerBlock) -> None:
         query, key_value = (_after(block.before_attention, part) for part in (block.query, block.key_value))
         scale = (block.query.in_features // block.n_head) ** -0.5
         self.query, self.key_value = _Linear(query.weight * scale, query.bias * scale), key_value
@@ -60,7 +60,7 @@ class Decoder:
         starts = np.cumsum([0, *map(len, rows)])
         self._starts, self._query_starts = starts[: len(parts) + 1], starts[len(parts) + 1 : -1]
         self._turns = model.turns(torch.arange(times)).view(times, 1, 1, -1).numpy()
-        self._layers = [_Layer(block) for block in model.blocks if isinstance(block, Block)]
+        self._layers = [_Layer(block) for block in model.blocks if isinstance(block, TransformerBlock)]
         self._head = _after(model.norm, model.head)
 
     def tokens(self, history: History, first: int, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B T d"]:

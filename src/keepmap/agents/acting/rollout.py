@@ -38,7 +38,7 @@ def decide(
     """
     first = history.times[:, :1] if history.times.shape[1] else now[:, None]
     # Ages alone matter, and the angles of small times are exact to more digits.
-    return model.decide(replace(history, times=history.times - first), query_states, now - first[:, 0], see)
+    return model.query_logits(replace(history, times=history.times - first), query_states, now - first[:, 0], see)
 
 
 def attended(model: DecisionTransformer, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:

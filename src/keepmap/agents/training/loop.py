@@ -24,7 +24,7 @@ from keepmap.agents.training.histories import check_histories, collect_configure
 from keepmap.agents.training.log import Board, Log
 from keepmap.agents.training.loss import Loss, every_step, shortened
 from keepmap.agents.training.state import alone_in, prepared, save
-from keepmap.agents.training.windows import Batch, Windows, load_windows
+from keepmap.agents.training.windows import WindowBatch, Windows, load_windows
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.arguments import shown
 from keepmap.core.files import make_folder
@@ -240,7 +240,7 @@ def _update(
 def _loss(
     config: Config,
     model: DecisionTransformer,
-    batch: Batch,
+    batch: WindowBatch,
     compressor: Compressor | None,
     draws: np.random.Generator,
 ) -> Loss:

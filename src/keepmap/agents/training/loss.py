@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from keepmap.agents import kernels
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.history import History, shorten
-from keepmap.agents.training.windows import Batch
+from keepmap.agents.training.windows import WindowBatch
 from keepmap.agents.transformer import DecisionTransformer
 
 __all__ = ["Loss", "every_step", "shortened"]
@@ -25,7 +25,7 @@ class Loss:
     accuracy: Float[Tensor, ""]
 
 
-def every_step(model: DecisionTransformer, batch: Batch, smoothing: float = 0.0, fused: bool = True) -> Loss:
+def every_step(model: DecisionTransformer, batch: WindowBatch, smoothing: float = 0.0, fused: bool = True) -> Loss:
     """Every action of every window is predicted from the transitions before it: contexts of length 0 to n - 1."""
     logits = model(batch.states, batch.actions, batch.rewards, batch.next_states, fused, batch.dones)
     return _loss(logits, batch.actions, smoothing)
@@ -33,7 +33,7 @@ def every_step(model: DecisionTransformer, batch: Batch, smoothing: float = 0.0,
 
 def shortened(
     model: DecisionTransformer,
-    batch: Batch,
+    batch: WindowBatch,
     compressor: Compressor,
     labels: int,
     draws: np.random.Generator,
@@ -60,12 +60,12 @@ def shortened(
         dones=batch.dones[rows],
     )
     kept = shorten(history, compressor.select(history))
-    logits = model.decide(kept, batch.states[rows, now], now)
+    logits = model.query_logits(kept, batch.states[rows, now], now)
     return _loss(logits, batch.actions[rows, now], smoothing)
 
 
 def _attention_at(
-    model: DecisionTransformer, batch: Batch, steps: Int[Tensor, "B labels"]
+    model: DecisionTransformer, batch: WindowBatch, steps: Int[Tensor, "B labels"]
 ) -> Float[Tensor, "{steps.shape[0]*steps.shape[1]} n"]:
     """The attention of the states at some steps to the transitions before them, in one pass over each window."""
     n, labels = batch.actions.shape[1], steps.shape[1]

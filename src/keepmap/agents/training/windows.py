@@ -15,7 +15,7 @@ __all__ = ["Windows", "load_windows"]
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class WindowBatch:
     """B windows of n consecutive transitions each."""
 
     states: Int[Tensor, "B n S"]
@@ -36,7 +36,7 @@ class Windows:
     dones: Bool[Tensor, "K T"]
     horizon: int
 
-    def batch(self, draws: np.random.Generator, size: int, length: int, from_start: float) -> Batch:
+    def batch(self, draws: np.random.Generator, size: int, length: int, from_start: float) -> WindowBatch:
         """Windows that begin at an episode's first step: a share of them at a learner's first episode of all."""
         learners, steps = self.actions.shape
         length = min(length, steps)
@@ -45,7 +45,7 @@ class Windows:
         first = np.where(draws.random(size) < from_start, 0, draws.integers(0, last + 1, size)) * self.horizon
         rows = torch.from_numpy(which)[:, None]
         columns = torch.from_numpy(first)[:, None] + torch.arange(length)
-        return Batch(
+        return WindowBatch(
             self.states[rows, columns].long(),
             self.actions[rows, columns].long(),
             self.rewards[rows, columns].float(),

@@ -9,15 +9,16 @@ from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from keepmap.core.arguments import as_path
+from keepmap.core.densities import KeptCounts
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
 from keepmap.kv.comparison.plan import BASELINE
-from keepmap.kv.comparison.results import Comparison, Counts, MethodResult, SampleResult
+from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
 from keepmap.kv.comparison.session import NO_CHUNKING
 
 __all__ = ["comparison_from", "read_comparison"]
 
-Record = TypeVar("Record", Counts, SampleResult, MethodResult)
+Record = TypeVar("Record", KeptCounts, SampleResult, MethodResult)
 
 
 def read_comparison(path: str | Path) -> Comparison:
@@ -107,8 +108,8 @@ def _record(kind: type[Record], values: Any) -> Record:
         raise ValueError(f"expected the fields of a {kind.__name__}, got {type(values).__name__}")
     hints = get_type_hints(kind)
     typed: dict[str, Any] = {
-        field.name: _record(Counts, values[field.name])
-        if hints[field.name] is Counts
+        field.name: _record(KeptCounts, values[field.name])
+        if hints[field.name] is KeptCounts
         else _typed(values[field.name], hints[field.name], field.name)
         for field in fields(kind)
     }

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keepmap.core.densities import KeptCounts
 from keepmap.core.files import write_json
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.result_table import ResultTable
@@ -14,7 +15,6 @@ from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = [
     "Comparison",
-    "Counts",
     "MethodResult",
     "SampleResult",
     "is_sample_result",
@@ -38,38 +38,6 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many there are, how many of them are kept; and the same for the ones that are not protected."""
-
-    n: int
-    n_kept: int
-    n_compressible: int
-    n_compressible_kept: int
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.n_compressible_kept <= self.n_compressible and self.n_kept <= self.n):
-            raise ImpossibleResultError(f"more was kept than there is: {self}")
-        if not self.n_compressible_kept <= self.n_kept <= self.n - self.n_compressible + self.n_compressible_kept:
-            raise ImpossibleResultError(f"the parts of a count do not agree: {self}")
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.n + other.n,
-            self.n_kept + other.n_kept,
-            self.n_compressible + other.n_compressible,
-            self.n_compressible_kept + other.n_compressible_kept,
-        )
-
-    def density(self) -> float:
-        """kept / all; 1.0 of nothing."""
-        return self.n_kept / self.n if self.n else 1.0
-
-    def compressible_density(self) -> float:
-        """kept and not protected / not protected; 1.0 where nothing is compressible."""
-        return self.n_compressible_kept / self.n_compressible if self.n_compressible else 1.0
-
-
 @dataclass(frozen=True, kw_only=True)
 class SampleResult:
     """What one method did to one sample.
@@ -91,8 +59,8 @@ class SampleResult:
     nll: float
     kl: float
     n_agreed: int
-    entries: Counts
-    tokens: Counts
+    entries: KeptCounts
+    tokens: KeptCounts
     footprint: float
 
     def __post_init__(self) -> None:
@@ -264,7 +232,7 @@ def read_sample_result(path: Path) -> SampleResult:
         fields = json.loads(path.read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
             raise ValueError("another format")
-        return SampleResult(**fields | {name: Counts(**fields[name]) for name in ("entries", "tokens")})
+        return SampleResult(**fields | {name: KeptCounts(**fields[name]) for name in ("entries", "tokens")})
     except FileNotFoundError:
         raise InputError(f"no sample's result at {path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.core.densities import entry_statistics, token_statistics
+from keepmap.core.densities import KeptCounts, entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, ModelError
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
-from keepmap.kv.comparison.results import Counts, SampleResult
-from keepmap.kv.data.texts import Sample, Samples, read_texts, tokenize_texts
+from keepmap.kv.comparison.results import SampleResult
+from keepmap.kv.data.texts import Samples, TextSample, read_texts, tokenize_texts
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.resolve import resolve_method
@@ -74,7 +74,7 @@ class Session:
 
     facts: Facts
     language_model: LanguageModel
-    samples: tuple[Sample, ...]
+    samples: tuple[TextSample, ...]
     methods: Mapping[str, Method]
     chunk_size: int
     seed: int
@@ -231,29 +231,24 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
 
 @dataclass(frozen=True)
 class _Kept:
-    entries: Counts
-    tokens: Counts
+    entries: KeptCounts
+    tokens: KeptCounts
     footprint: float
 
 
 def _everything(n_entries: int, n: int) -> _Kept:
     """Without eviction all is kept, and all is compressible."""
-    return _Kept(Counts(n_entries * n, n_entries * n, n_entries * n, n_entries * n), Counts(n, n, n, n), 1.0)
+    return _Kept(KeptCounts(n_entries * n, n_entries * n, n_entries * n, n_entries * n), KeptCounts(n, n, n, n), 1.0)
 
 
 def _counted(keep_map: KeepMap) -> _Kept:
     n = keep_map.shape[2]
-    entries, tokens = entry_statistics(keep_map, n), token_statistics(keep_map, n)
-    return _Kept(
-        Counts(entries.n, entries.n_kept, entries.n_compressible, entries.n_compressible_kept),
-        Counts(tokens.n_tokens, tokens.n_kept, tokens.n_compressible, tokens.n_compressible_kept),
-        keep_map.footprint(),
-    )
+    return _Kept(entry_statistics(keep_map, n), token_statistics(keep_map, n).counts, keep_map.footprint())
 
 
 def _finished(
     session: Session,
-    sample: Sample,
+    sample: TextSample,
     method: str,
     kept: _Kept,
     ids: Int[Tensor, " N"],
@@ -281,7 +276,7 @@ def _finished(
     return Finished(result, time.perf_counter() - started, keep_map)
 
 
-def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]], sample: Sample) -> None:
+def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]], sample: TextSample) -> None:
     if len(validation) < 2:
         return
     (streaming, streaming_map), (random, random_map) = validation[STREAMING], validation[VALIDATION]

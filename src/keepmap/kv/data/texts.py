@@ -9,7 +9,7 @@ from typing import Any
 from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["Sample", "Samples", "Text", "read_texts", "tokenize_texts"]
+__all__ = ["Samples", "Text", "TextSample", "read_texts", "tokenize_texts"]
 
 SHORTEST = 2
 """Tokens that a text needs: one to read and one to predict."""
@@ -35,7 +35,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TextSample:
     """One text as token ids [N]; `index` counts the samples of a run from 0, `line` and `where` are its text's."""
 
     index: int
@@ -48,7 +48,7 @@ class Sample:
 class Samples:
     """The samples of a run, and the lines whose texts were too short to be one."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TextSample, ...]
     skipped_lines: tuple[int, ...]
 
 
@@ -94,7 +94,7 @@ def tokenize_texts(
         raise ModelError(f"{model_name} has no tokenizer; put the tokenizer's files into its folder")
     if max_length is not None and as_integer("max_length", max_length, at_least=-(2**63)) < SHORTEST:
         raise InputError(f"expected {SHORTEST} tokens or more, got max_length={max_length}")
-    samples: list[Sample] = []
+    samples: list[TextSample] = []
     skipped: list[int] = []
     for text in texts:
         # `verbose` would warn about lengths that are cut or refused below.
@@ -113,7 +113,7 @@ def tokenize_texts(
                 f"the tokenizer gives id {max(ids)}, {model_name} has a vocabulary of {vocab_size}; "
                 "it is another model's tokenizer"
             )
-        samples.append(Sample(len(samples), text.line, ids, text.where))
+        samples.append(TextSample(len(samples), text.line, ids, text.where))
     if not samples:
         raise InputError(
             f"all {len(texts)} texts have fewer than {SHORTEST} tokens; there is nothing to predict in them, "

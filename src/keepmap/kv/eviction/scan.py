@@ -17,7 +17,7 @@ from torch import Tensor
 
 from keepmap.attention.forward import LayerCall
 from keepmap.errors import ImpossibleResultError
-from keepmap.kv.choosing import Choice, Protection, Rule, Threshold
+from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
 from keepmap.kv.method import Received
 
 __all__ = ["scan"]
@@ -30,7 +30,7 @@ _VANISHED = 1e-20
 
 def scan(
     call: LayerCall, method: Received, rule: Rule, protection: Protection, chunk_size: int
-) -> tuple[Choice, Float[Tensor, "G N"]]:
+) -> tuple[Expiries, Float[Tensor, "G N"]]:
     """What `method` and `rule` decide in one layer, and the scores that decided it.
 
     Raises:
@@ -61,7 +61,7 @@ def scan(
         raise ImpossibleResultError("a score is NaN: the method, the model's weights or its inputs are damaged")
     device = call.keys.device
     expires = torch.from_numpy(np.minimum(state.expires, n))
-    choice = Choice(expires.to(device), torch.from_numpy(state.held()).to(device))
+    choice = Expiries(expires.to(device), torch.from_numpy(state.held()).to(device))
     return choice, scores.to(device)
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from keepmap.kv.data.facts import Probe, list_probe, locate, prose_probe
 from keepmap.recipes.tiny.recipe import Stage
 
-__all__ = ["Batch", "make_batch"]
+__all__ = ["TokenBatch", "make_batch"]
 
 LIST_TOKENS_PER_FACT = 16  # a fact in a list and its question take eight tokens each
 PROSE_TOKENS_PER_FACT = 36  # a little less than a sentence, a question and its answer take
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """Tokens; which of them are to be recalled and which are prose; their positions."""
 
     ids: Int64[Tensor, "B N"]
@@ -28,7 +28,9 @@ class Batch:
     positions: Int64[Tensor, "B N"]
 
 
-def make_batch(seed: int, stage: Stage, step: int, tokenizer: Tokenizer, documents: Sequence[Sequence[str]]) -> Batch:
+def make_batch(
+    seed: int, stage: Stage, step: int, tokenizer: Tokenizer, documents: Sequence[Sequence[str]]
+) -> TokenBatch:
     """The batch of this step: rows are copies, lists and prose by the stage's shares, padded with token 0."""
     rng = random.Random(f"{seed}:{stage.name}:{step}")
     vocabulary = tokenizer.get_vocab_size()
@@ -52,7 +54,7 @@ def make_batch(seed: int, stage: Stage, step: int, tokenizer: Tokenizer, documen
         # What is stated is random: nothing to learn. What is asked counts as recall.
         prose[row, [at for digits in located.stated + located.answers for at in digits if at < n]] = False
         recalled[row, [at for digits in located.answers for at in digits if at < n]] = True
-    return Batch(ids, recalled, prose, _positions(rng, stage))
+    return TokenBatch(ids, recalled, prose, _positions(rng, stage))
 
 
 def _copy_row(rng: random.Random, length: int, vocabulary: int) -> tuple[list[int], int]:

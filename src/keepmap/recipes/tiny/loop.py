@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from keepmap.errors import InputError
-from keepmap.recipes.tiny.batches import Batch, make_batch
+from keepmap.recipes.tiny.batches import TokenBatch, make_batch
 from keepmap.recipes.tiny.checkpoint import load_checkpoint, read_state, save_checkpoint
 from keepmap.recipes.tiny.progress import Clock, Progress
 from keepmap.recipes.tiny.recipe import Recipe
@@ -99,7 +99,7 @@ def train(
     return model.eval(), time.monotonic() - begun
 
 
-def _losses(model: LlamaForCausalLM, batch: Batch) -> tuple[Float[Tensor, ""], float, Float[Tensor, ""]]:
+def _losses(model: LlamaForCausalLM, batch: TokenBatch) -> tuple[Float[Tensor, ""], float, Float[Tensor, ""]]:
     """Mean loss over the tokens to recall, the share of them that the model puts first, mean loss over prose."""
     with torch.autocast("cpu", torch.bfloat16):
         # The mask is given because positions that jump would else be taken for packed sequences.
