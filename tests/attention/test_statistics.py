@@ -66,11 +66,11 @@ def dense(layer, visible):
 @pytest.fixture(autouse=True, scope="module", params=["small blocks", "whole blocks"])
 def block_size(request):
     """Blocks of a few rows, or of all."""
-    before = blocks_module._ELEMENTS, blocks_module._ROWS
-    if request.param == "small blocks":
-        blocks_module._ELEMENTS, blocks_module._ROWS = {"cpu": 700}, {"cpu": (1, 11)}
-    yield
-    blocks_module._ELEMENTS, blocks_module._ROWS = before
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "small blocks":
+            patch.setattr(blocks_module, "BLOCK_WEIGHTS", {"cpu": 700})
+            patch.setattr(blocks_module, "BLOCK_ROWS", {"cpu": (1, 11)})
+        yield
 
 
 def close(found, expected, tolerance=1e-11):

@@ -252,7 +252,7 @@ def test_histories_are_collected_for_each_place_where_they_are_missing(
 
     monkeypatch.setattr(module, "load_baselines", lambda names: agents)
     monkeypatch.setattr(module, "collect_missing", lambda config: collected.append(config.traj_dir))
-    monkeypatch.setattr(module, "_run", stop)
+    monkeypatch.setattr(module, "run_jobs", stop)
     words = ["--compressors", "recency", "--budgets", "75", "--seeds", "2", "--copies", "1", "--output_dir", "homes"]
     assert main(["study", "--checkpoint", "runs/base0", "runs/base1", *words]) == 130
     assert sorted(map(str, collected)) == ["here", "there"]

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 import torch
+from transformers import AttentionMaskInterface
 
-from keepmap.attention import forward as capture
+from keepmap.attention.forward import NAME
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.eviction import evict as evict_module
 from keepmap.kv.eviction.dense import dense
@@ -49,7 +50,9 @@ def test_the_mask_call_of_older_transformers_is_understood(window):
     def sees(batch, head, query, key):
         return (key <= query) & (True if window is None else key > query - window)
 
-    found = capture._sees_from(1, cache_position=position, kv_length=12, mask_function=sees, kv_offset=0)
+    evict(load_language_model(build("llama")), tokens(9), "random")  # after which transformers knows our mask
+    mask = AttentionMaskInterface()[NAME]
+    found = mask(1, cache_position=position, kv_length=12, mask_function=sees, kv_offset=0)
     expected = torch.zeros(12, dtype=torch.int64) if window is None else (position - window + 1).clamp(min=0)
     assert torch.equal(found[0, 0, :, 0], expected)
 

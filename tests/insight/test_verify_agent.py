@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import VectorEnv
 
 import keepmap
 from keepmap.agents.acting.agent import Agent, load_agent
@@ -149,10 +150,14 @@ def test_one_context_refutes_and_none_is_an_error(agent: Agent) -> None:
 def test_a_higher_return_than_the_controls_is_better(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     by_arm = {type(None): 9.0, NewestAndRandom: 1.0}
 
-    def played(agent: Agent, compressor: Compressor | None, episodes: int, seed: int) -> np.ndarray:
-        return np.full(3, by_arm.get(type(compressor), 5.0)) + np.arange(3)
+    def play(
+        agent: Agent, envs: VectorEnv, episodes: int, *, seed: int = 0, compressor: Compressor | None = None
+    ) -> np.ndarray:
+        """Returns that differ from goal to goal; the copies that play a goal stand side by side."""
+        by_goal = by_arm.get(type(compressor), 5.0) + np.arange(3.0)
+        return np.repeat(by_goal, envs.num_envs // 3)[:, None].repeat(episodes, 1)
 
-    monkeypatch.setattr(deletion_agent, "_returns", played)
+    monkeypatch.setattr(Agent, "play", play)
     for one in verify_agent(agent, walks(2), draws=1, episodes=1).compared:
         assert (one.whole, one.suggested, one.random, one.saved, one.word) == (10.0, 6.0, 2.0, 4.0, HELD)
 

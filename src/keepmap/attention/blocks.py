@@ -15,14 +15,14 @@ from torch import Tensor
 from keepmap.attention.layer import AttentionLayer
 from keepmap.core.progress import Progress
 
-__all__ = ["CHUNK", "WeightBlock", "blocks", "pairs"]
+__all__ = ["BLOCK_ROWS", "BLOCK_WEIGHTS", "CHUNK", "WeightBlock", "blocks", "pairs"]
 
 CHUNK = 64
 """Positions whose weights are summed together on the way; blocks start and end at multiples of it."""
 
-_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
+BLOCK_WEIGHTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 """Weights in a block: on a CPU, what a core's cache holds."""
-_ROWS = {"cpu": (64, 512), "cuda": (64, 2048)}
+BLOCK_ROWS = {"cpu": (64, 512), "cuda": (64, 2048)}
 """The fewest and the most rows of a block: too few make slow products, many compute much above the diagonal."""
 
 
@@ -132,12 +132,12 @@ def pairs(layer: AttentionLayer, rows: Int[Tensor, " Q"] | None = None) -> int:
 def _cut(layer: AttentionLayer, rows: Int[Tensor, " Q"]) -> Iterator[Int[Tensor, " B"]]:
     """Rows in blocks: as many as give about as many weights as a cache holds."""
     kind = "cuda" if layer.queries.device.type == "cuda" else "cpu"
-    fewest, most = _ROWS[kind]
+    fewest, most = BLOCK_ROWS[kind]
     starts, ends = layer.intervals
     at = 0
     while at < len(rows):
         row = rows[at]
-        fitting = _ELEMENTS[kind] // max(1, int(ends[row] - starts[row]))
+        fitting = BLOCK_WEIGHTS[kind] // max(1, int(ends[row] - starts[row]))
         size = max(1, min(most, max(fewest, fitting)) // layer.group)
         yield rows[at : at + size]
         at += size

@@ -1,6 +1,7 @@
 """What an action costs: the formula against a count of the real model's operations."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from keepmap.agents.acting.agent import load_agent
+from keepmap.agents.acting.decoder import Decoder
 from keepmap.agents.acting.memory import Cache, Step, Window
 from keepmap.agents.acting.rollout import Player, decide
 from keepmap.agents.compressor import Compressor
@@ -79,12 +81,21 @@ def test_a_rollout_with_a_cache_costs_what_the_formula_says(model: DecisionTrans
     assert again.flops > 2 * cached_cost(SHAPE, actions, size, slide).flops
 
 
-def test_the_bytes_are_those_of_the_caches_tensors(model: DecisionTransformer) -> None:
-    cache = Cache(model, 1, 12)
-    held = sum(layer.numel() * layer.element_size() for layer in cache._layers)
+def test_the_bytes_are_those_of_the_caches_arrays(model: DecisionTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, held_by_layers = Decoder.answer, list[int]()
+
+    def count(decoder: Decoder, tokens: Any, times: Any, held: Any, *rest: Any) -> torch.Tensor:
+        held_by_layers.extend(layer.nbytes for layer in held)
+        return answer(decoder, tokens, times, held, *rest)
+
+    monkeypatch.setattr(Decoder, "answer", count)
+    window = filled(12)
+    with torch.no_grad():
+        Cache(model, 1, 12).answer(window.history(), torch.zeros(1, 2, dtype=torch.int64), window.times_now)
+    assert len(held_by_layers) == SHAPE.n_layer
     assert (
         held_bytes(SHAPE, 13)
-        == held
+        == sum(held_by_layers)
         == cached_cost(SHAPE, 100, 12, 3).bytes
         == whole_window_cost(SHAPE, 100, 12, 3).bytes
     )
