@@ -181,26 +181,32 @@ def test_a_length_for_each(name: str) -> None:
     for length in (1, 2, 32):
         compressor = made.of_length(length)
         assert compressor.max_length == length == getattr(compressor, made.length_option)
-    with pytest.raises(InputError, match=f"`{made.length_option}`: expected a whole number of 1 or more, got 0"):
+    with pytest.raises(InputError, match=f"expected `{made.length_option}` to be a whole number of 1 or more, got 0"):
         made.of_length(0)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RecencyCompressor(0), "`keep_recent`: expected a whole number of 1 or more, got 0"),
-        (lambda: AttentionBasedCompressor(10, 0.0, True), "`temperature`: expected a finite number above 0, got 0.0"),
+        (lambda: RecencyCompressor(0), "expected `keep_recent` to be a whole number of 1 or more, got 0"),
+        (
+            lambda: AttentionBasedCompressor(10, 0.0, True),
+            "expected `temperature` to be a finite number above 0, got 0.0",
+        ),
         (lambda: AttentionBasedCompressor(10, 0.5), "temperature=0.5 acts on draws alone; add sample=True"),
-        (lambda: ThresholdCompressor(1.5), "`threshold`: expected a share of attention in .*, got 1.5"),
-        (lambda: ThresholdCompressor(math.nan), "`threshold`: expected a share of attention in .*, got nan"),
+        (lambda: ThresholdCompressor(1.5), "expected `threshold` to be a share of attention in .*, got 1.5"),
+        (lambda: ThresholdCompressor(math.nan), "expected `threshold` to be a share of attention in .*, got nan"),
         (lambda: ThresholdCompressor(0.1, 5, 4), "min_keep 5 is above max_keep 4"),
-        (lambda: ThresholdCompressor(0.1, -1), "`min_keep`: expected a whole number of 0 or more, got -1"),
-        (lambda: ExponentialDecayCompressor(10, 0.0), "`decay_rate`: expected a finite number above 0, got 0.0"),
-        (lambda: ExponentialDecayCompressor(10, math.inf), "`decay_rate`: expected a finite number above 0, got inf"),
+        (lambda: ThresholdCompressor(0.1, -1), "expected `min_keep` to be a whole number of 0 or more, got -1"),
+        (lambda: ExponentialDecayCompressor(10, 0.0), "expected `decay_rate` to be a finite number above 0, got 0.0"),
+        (
+            lambda: ExponentialDecayCompressor(10, math.inf),
+            "expected `decay_rate` to be a finite number above 0, got inf",
+        ),
         (lambda: make_compressor("recensy"), 'unknown compressor "recensy", did you mean "recency"'),
         (lambda: make_compressor("recency", {"target_length": 3}), 'unknown option "target_length".*known: keep_rec'),
         (lambda: make_compressor("recency", {"keep_recent": "3.5"}), 'type int for keep_recent .*, got "3.5"'),
-        (lambda: make_compressor("attention", {"sample": "maybe"}), "expected true or false for sample"),
+        (lambda: make_compressor("attention", {"sample": "maybe"}), "expected sample of .* to be true or false"),
         (lambda: make_compressor("uniform", {"target_length": True}), 'type int .*, got "True"'),
     ],
 )
@@ -222,7 +228,7 @@ for call in (lambda: RecencyCompressor(2.5), lambda: RecencyCompressor().compres
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "`keep_recent`: expected a whole number of 1 or more, got 2.5",
+        "expected `keep_recent` to be a whole number of 1 or more, got 2.5",
         "states are a list; give torch tensors or numpy arrays",
     ]
 
@@ -270,11 +276,12 @@ def test_a_compressor_is_given_by_name_or_as_it_is():
     [
         (
             RecencyCompressor,
-            "`keep`: expected a compressor or the name of one, as RecencyCompressor(), got the class RecencyCompressor",
+            "expected `keep` to be a compressor or the name of one, as RecencyCompressor(), got the class "
+            "RecencyCompressor",
         ),
-        (int, "`keep`: expected a compressor or the name of one, got the class int"),
-        (3, "`keep`: expected a compressor or the name of one, got 3"),
-        ({"name": "recency"}, "`keep`: expected a compressor or the name of one, got {'name': 'recency'}"),
+        (int, "expected `keep` to be a compressor or the name of one, got the class int"),
+        (3, "expected `keep` to be a compressor or the name of one, got 3"),
+        ({"name": "recency"}, "expected `keep` to be a compressor or the name of one, got {'name': 'recency'}"),
         ("recencey", 'unknown compressor "recencey", did you mean "recency"?'),
     ],
 )

@@ -49,7 +49,7 @@ class Source:
 
 
 def seed_figures(rows):
-    """The five figures, from the rows [H, N] of the last query, in the seed's own words."""
+    """The five figures, from the rows [H, N] of the last query, in the guide's own words."""
     context = np.asarray(rows, dtype=np.float64).mean(axis=0)[:-1]
     quarter = max(1, len(context) // 4)
     return {

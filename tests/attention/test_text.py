@@ -53,7 +53,7 @@ def test_arrays_that_torch_shares_unwillingly(tiny):
         ([-1], r"-1\.\.-1"),
         (object(), "got an? object"),
         ({"input_ids": [[1], [2, 3]]}, "to be one text .* got a list"),
-        ({"attention_mask": [1]}, "with input_ids, got a mapping with attention_mask"),
+        ({"attention_mask": [1]}, "to hold input_ids, got a mapping with attention_mask"),
         ({"input_ids": [1, 2, 3], "attention_mask": [1, 0, 1]}, "inside the text"),
         ({"input_ids": [1, 2], "attention_mask": [1]}, r"\(2,\).*\(1,\)"),
     ],

@@ -28,7 +28,7 @@ NAMES = [option.parameter for option in OPTIONS]
     [
         ("the text has 300 tokens; max_length=256 cuts it", "the text has 300 tokens; --max_length 256 cuts it"),
         ("max_length=0: expected 1 or more", "--max_length 0: expected 1 or more"),
-        ("`max_length`: expected an integer, got a list", "--max_length: expected an integer, got a list"),
+        ("expected `max_length` to be an integer, got a list", "expected --max_length to be an integer, got a list"),
         ("use `density` (density=0.2), or leave `dtype` out.", "use --density (--density 0.2), or leave --dtype out."),
         ("give density=0.2, or density=-1.", "give --density 0.2, or --density -1."),
         ("try density=0.2!", "try --density 0.2!"),
@@ -42,6 +42,7 @@ NAMES = [option.parameter for option in OPTIONS]
         ('thresholds={"kvzap": -7} names', "--thresholds '{\"kvzap\": -7}' names"),
         ("max_length=None cuts nothing", "--max_length None cuts nothing"),
         # Options with another name, and flags.
+        ('settings="lr.x=3": lr has no parts', "--set lr.x=3: lr has no parts"),
         ('`settings` or settings=["lr=1", "b=2"]', "--set or --set lr=1 b=2"),
         ("verify=True needs texts", "--verify needs texts"),
         ("verify=False is usual", "verify=False is usual"),

@@ -276,7 +276,7 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--layers", "2"], "expected --layers in 0..1, which the model has, got 2"),
         (["--goal", "9,9"], "got (9, 9)"),
-        (["--goal", "north"], '--goal: expected a cell as x,y, for example 7,2, got "north"'),
+        (["--goal", "north"], 'expected --goal to be a cell as x,y, for example 7,2, got "north"'),
         (["--samples", "0"], "expected --samples to be an integer of 1 or more, got 0"),
         (["--episodes", "0"], "expected --episodes to be 1 or more, got 0"),
         (["--format", "jpeg"], 'the format "jpeg" is not supported'),

@@ -50,7 +50,7 @@ def compared(model_folder, tmp_path_factory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
-def test_the_seeds_command_prints_the_seeds_lines(tmp_path):
+def test_the_guides_command_prints_the_guides_lines(tmp_path):
     from keepmap.kv.data.sample import sample_texts
 
     text = "\n".join(sample_texts(2))

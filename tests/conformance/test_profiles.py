@@ -194,7 +194,7 @@ def test_options_that_make_no_sense_are_one_line(options, message):
             r"expected `inputs` to be token ids in 0\.\.396, which the model has, got 3\.\.10000",
         ),
         ("words", "has no tokenizer"),
-        ({"attention_mask": torch.ones(3)}, "with input_ids, got a mapping with attention_mask"),
+        ({"attention_mask": torch.ones(3)}, "to hold input_ids, got a mapping with attention_mask"),
         ({"input_ids": torch.ones(2, 3), "attention_mask": torch.ones(2, 3)}, "one text"),
         (object(), "got an object"),
     ],

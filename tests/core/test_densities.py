@@ -1,4 +1,4 @@
-"""Counting tokens as the seed document does, to the character; and entries."""
+"""Counting tokens as the guide does, to the character; and entries."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def streaming(n: int, n_sink: int = 4, window: int = 128, threshold: float | Non
 
 
 @pytest.mark.parametrize("n", [1024, 1025, 3000])
-def test_the_lines_of_the_seed_document(n):
+def test_the_lines_of_the_guide(n):
     assert token_statistics(streaming(n)).lines() == [
         "Tokens visualized: 1024",
         "Overall density: 12.89% (132/1024 kept)",

@@ -157,10 +157,10 @@ def test_options_have_the_types_of_their_defaults(given, read):
     [
         ({"cont": 1}, 'unknown option "cont" of the thing x, did you mean "count"?'),
         ({"fact": 1}, 'unknown option "fact" of the thing x, known: count, share, word, yes'),
-        ({"count": "1.5"}, 'expected a value of type int for count of the thing x, got "1.5"'),
-        ({"count": True}, 'expected a value of type int for count of the thing x, got "True"'),
-        ({"share": "half"}, 'expected a value of type float for share of the thing x, got "half"'),
-        ({"yes": 1}, 'expected true or false for yes of the thing x, got "1"'),
+        ({"count": "1.5"}, 'expected count of the thing x to be of type int, got "1.5"'),
+        ({"count": True}, 'expected count of the thing x to be of type int, got "True"'),
+        ({"share": "half"}, 'expected share of the thing x to be of type float, got "half"'),
+        ({"yes": 1}, 'expected yes of the thing x to be true or false, got "1"'),
     ],
 )
 def test_options_that_are_refused(given, message):
@@ -240,7 +240,7 @@ BAD = [
     (METHOD.replace("NAME", "mine").replace("float = 1.0", "float"), "Mine has no default for its option `power`"),
     (
         COMPRESSOR.replace("NAME", "c").replace("target_length", "kept"),
-        'its length_option "target_length" is no option',
+        'its length_option "target_length" is not an option',
     ),
     (SOURCE.replace("NAME", "s").replace("usual_episodes", "episodes"), "no class variable `usual_episodes`"),
 ]

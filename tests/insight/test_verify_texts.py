@@ -83,7 +83,7 @@ def test_expiries_that_cannot_be(language_model: LanguageModel) -> None:
     with pytest.raises(InputError, match="expected `expires` to be of the shape"):
         hidden_states_under(language_model, tokens(N - 1), torch.full(shape, N))
     for wrong in (0, N + 1):
-        with pytest.raises(InputError, match="expected each expiry in j"):
+        with pytest.raises(InputError, match="expected `expires` to be in j"):
             hidden_states_under(language_model, tokens(N), torch.full(shape, wrong))
 
 

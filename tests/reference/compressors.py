@@ -32,7 +32,7 @@ def uniform(row: Row, target_length: int) -> list[int]:
 
 
 def evenly(positions: list[int], k: int) -> list[int]:
-    """As the seed's linspace, rounded down, and the last alone for one."""
+    """As the guide's linspace, rounded down, and the last alone for one."""
     if len(positions) <= k:
         return positions
     if k < 2:

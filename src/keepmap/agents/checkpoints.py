@@ -85,7 +85,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """What a checkpoint's JSON says.
+    """What the JSON file of a checkpoint says: configuration, step and goals.
 
     Raises:
         ModelError: it is missing, damaged, of another kind or a newer version.

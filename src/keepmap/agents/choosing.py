@@ -24,12 +24,12 @@ def ages(valid: Bool[Tensor, "B n"]) -> Int[Tensor, "B n"]:
 
 
 def recent(valid: Bool[Tensor, "B n"], budget: int) -> Bool[Tensor, "B n"]:
-    """The most recent ones."""
+    """The `budget` most recent of the valid positions."""
     return valid & (ages(valid) < budget)
 
 
 def even(valid: Bool[Tensor, "B n"], budget: int) -> Bool[Tensor, "B n"]:
-    """Evenly spaced ones, the oldest and the most recent among them; a budget of 1 keeps the most recent."""
+    """Evenly spaced valid positions, the oldest and the most recent among them; a budget of 1 keeps the most recent."""
     last = (lengths(valid) - 1).clamp(min=0)[:, None]
     step = torch.arange(budget, device=valid.device)
     # Rounded up: down, when counted from the oldest. Whole numbers, where a float's rounding could hit a neighbour.

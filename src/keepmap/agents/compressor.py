@@ -135,7 +135,7 @@ def at_least(least: int, **options: object) -> None:
     """
     for name, value in options.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"`{name}`: expected a whole number of {least} or more, got {value!r}")
+            raise InputError(f"expected `{name}` to be a whole number of {least} or more, got {value!r}")
 
 
 def yes_or_no(**options: bool) -> None:
@@ -146,7 +146,7 @@ def yes_or_no(**options: bool) -> None:
     """
     for name, value in options.items():
         if not isinstance(value, bool):
-            raise InputError(f"`{name}`: expected True or False, got {value!r}")
+            raise InputError(f"expected `{name}` to be True or False, got {value!r}")
 
 
 def positive(**options: float) -> None:
@@ -157,12 +157,12 @@ def positive(**options: float) -> None:
     """
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise InputError(f"`{name}`: expected a finite number above 0, got {value!r}")
+            raise InputError(f"expected `{name}` to be a finite number above 0, got {value!r}")
 
 
 def _check_length_option(compressor: type[Compressor]) -> None:
     if compressor.length_option not in (option.name for option in fields(compressor)):
-        raise InputError(f'its length_option "{compressor.length_option}" is no option of it')
+        raise InputError(f'its length_option "{compressor.length_option}" is not an option of it')
 
 
 _COMPRESSORS: Registry[Compressor] = Registry(
@@ -219,6 +219,6 @@ def as_compressor(value: object, parameter: str = "compressor") -> Compressor | 
     if isinstance(value, type):
         hint = f", as {value.__name__}()" if issubclass(value, Compressor) else ""
         raise InputError(
-            f"`{parameter}`: expected a compressor or the name of one{hint}, got the class {value.__name__}"
+            f"expected `{parameter}` to be a compressor or the name of one{hint}, got the class {value.__name__}"
         )
-    raise InputError(f"`{parameter}`: expected a compressor or the name of one, got {reprlib.repr(value)}")
+    raise InputError(f"expected `{parameter}` to be a compressor or the name of one, got {reprlib.repr(value)}")

@@ -21,7 +21,7 @@ SPREAD = 0.5  # of the embeddings at the start of training
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionShape:
-    """Sizes of a model.
+    """The sizes of a decision transformer.
 
     Attributes:
         observation_sizes: how many values each coordinate of a state has.

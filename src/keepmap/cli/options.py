@@ -59,7 +59,7 @@ class Compare:
     include_observed_attention: Flag = False
     """Accepted for old commands: observed_attention and h2o are in `all` by default now."""
     seed: int = 0
-    """For the methods that draw, and the bootstrap."""
+    """Seed of the methods that draw, and of the bootstrap."""
     dtype: str = "auto"
     """auto (the checkpoint's), float32, bfloat16, float16 or float64."""
     device: str = "auto"
@@ -74,7 +74,7 @@ class Compare:
     no_visualize: Flag = False
     """Draw no pictures."""
     format: str = "png"
-    """Of the pictures: png, svg, pdf, or several with commas."""
+    """Format of the pictures: png, svg, pdf, or several with commas."""
     plugin: Files = ()
     """Python files of your own, whose methods --methods can name."""
 
@@ -115,7 +115,7 @@ class Collect:
     episodes: int | None = None
     """Episodes of each learner. Default: what the source usually needs."""
     seed: int = 0
-    """Of the learners. The same command gives the same bytes."""
+    """Seed of the learners. The same command gives the same bytes."""
     split: str = "guide"
     """Which goals are held out: guide (a tenth), K/N (fold K of N, from 0), or all for none."""
     split_seed: int = 0
@@ -167,7 +167,7 @@ class Evaluate:
     copies: int = 1
     """How often each goal is learned."""
     seed: int = 0
-    """Of the actions and starting cells. The same command gives the same returns."""
+    """Seed of the actions and starting cells. The same command gives the same returns."""
     compressor: str | None = None
     """What shortens the history; none for the whole window. Default: what the agent was trained with."""
     set: tuple[str, ...] = ()
@@ -175,7 +175,7 @@ class Evaluate:
     output_dir: str | None = None
     """Where the results go. Default: the run's folder; evaluation_results for tiny and for folds."""
     format: str = "png"
-    """Of the figure: png, svg, pdf, or several with commas."""
+    """Format of the figure: png, svg, pdf, or several with commas."""
     plugin: Files = ()
     """Python files of your own, whose environments and compressors can be named."""
 
@@ -194,11 +194,11 @@ class Compressors:
     target_length: int = 10
     """How many each compressor may keep."""
     seed: int = 0
-    """Of the learner."""
+    """Seed of the learner."""
     output_dir: str = "figs/compression"
     """Where the picture goes."""
     format: str = "png"
-    """Of the picture: png, svg, pdf, or several with commas."""
+    """Format of the picture: png, svg, pdf, or several with commas."""
     plugin: Files = ()
     """Python files of your own, whose compressors are shown, too."""
 
@@ -223,7 +223,7 @@ class Attention:
     samples: int | None = None
     """Histories or texts to look at. Default: 5; with --trajectory, 3 moments."""
     layers: tuple[int, ...] = ()
-    """Which ones, from 0. Default: all."""
+    """Which layers, from 0. Default: all."""
     goal: str | None = None
     """A goal, as x,y. Default: the held-out goals in turn."""
     episodes: int | None = None
@@ -236,17 +236,18 @@ class Attention:
     verify: Flag = False
     """Drop what the insight says can be dropped, and as many positions at random, and measure what that costs."""
     seed: int = 0
-    """Of the histories, and of what is dropped at random."""
+    """Seed of the histories, and of what is dropped at random."""
     cmap: str = "viridis"
     """Colours of the heatmaps, by matplotlib's names; Reds is the look of the first toolkit."""
     dtype: str | None = None
-    """Of the language model: auto (the checkpoint's), float32, bfloat16, float16 or float64. Default: auto."""
+    """Number format of the language model: auto (the checkpoint's), float32, bfloat16, float16 or float64. Default:
+    auto."""
     device: str | None = None
-    """Of the language model: auto (CUDA where there is one), cpu, cuda or cuda:N. Default: auto."""
+    """Device of the language model: auto (CUDA where there is one), cpu, cuda or cuda:N. Default: auto."""
     output_dir: str = "figs/attention"
     """Where figures and attention.json go."""
     format: str = "png"
-    """Of the figures: png, svg, pdf, or several with commas."""
+    """Format of the figures: png, svg, pdf, or several with commas."""
     plugin: Files = ()
     """Python files of your own, whose environments and compressors the agent needs."""
 
@@ -268,7 +269,7 @@ class Study:
     seeds: int | None = None
     """Training seeds of each run. Default: two at 80 % shorter, one at the others."""
     updates: int | None = None
-    """Of each training. Default: 200; with --from_scratch, the configuration's."""
+    """Updates of each training. Default: 200; with --from_scratch, the configuration's."""
     from_scratch: Flag = False
     """Train from random weights. Default: from the baseline's, which is trained on for as many updates itself."""
     copies: int = 8
@@ -282,6 +283,6 @@ class Study:
     output_dir: str = "study_results"
     """Where the results go, and each run in runs/."""
     format: str = "png"
-    """Of the figure: png, svg, pdf, or several with commas."""
+    """Format of the figure: png, svg, pdf, or several with commas."""
     plugin: Files = ()
     """Python files of your own, whose environments, sources and compressors can be named."""

@@ -63,7 +63,7 @@ class _Captured(io.StringIO):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of what it stands for."""
+        """The encoding of the stream that it stands for."""
         return self._encoding
 
     def isatty(self) -> bool:
@@ -72,7 +72,7 @@ class _Captured(io.StringIO):
 
 
 def _fit(text: str, encoding: str) -> str:
-    """A help as it is printed."""
+    """A help text as it is printed."""
     # The list of verbs, which follows in a table, would make the first line wider than a terminal.
     text = text.replace("{" + ",".join(VERBS) + "}", "VERB")
     try:

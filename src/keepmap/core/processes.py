@@ -60,7 +60,7 @@ class WorkerReady:
 
 @dataclass(frozen=True)
 class JobMessage:
-    """What a job has sent."""
+    """A value that a job has sent while it runs."""
 
     index: int
     content: Any
@@ -68,7 +68,7 @@ class JobMessage:
 
 @dataclass(frozen=True)
 class JobDone:
-    """A job is done."""
+    """The job of this index is done."""
 
     index: int
 

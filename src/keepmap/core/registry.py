@@ -259,7 +259,7 @@ def _module_name(file: Path) -> str:
 
 
 def _run(file: Path, module_name: str, shown: str) -> ModuleType:
-    """The file as a module."""
+    """The module that a file is, run."""
     if not file.is_file():
         reason = "it is a folder" if file.is_dir() else "no such file"
         raise InputError(f"cannot load the plugin {shown}: {reason}; name a Python file")
@@ -310,11 +310,11 @@ def _typed(kind: type, value: object, what: str) -> object:
     if kind is bool:
         if str(value).lower() in ("true", "false"):
             return str(value).lower() == "true"
-        raise InputError(f'expected true or false for {what}, got "{one_line(str(value))}"')
+        raise InputError(f'expected {what} to be true or false, got "{one_line(str(value))}"')
     try:
         if isinstance(value, bool) and kind is not str:
             raise ValueError
         return kind(str(value))
     except ValueError:
         shown = one_line(str(value))
-        raise InputError(f'expected a value of type {kind.__name__} for {what}, got "{shown}"') from None
+        raise InputError(f'expected {what} to be of type {kind.__name__}, got "{shown}"') from None

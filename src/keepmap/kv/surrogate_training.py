@@ -174,7 +174,7 @@ def _targets(model: Any, repetition: Repetition) -> tuple[Float[Tensor, "n L hid
     def read(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         hidden = (kwargs["hidden_states"] if "hidden_states" in kwargs else args[0])[0].float()
         if len(output) < 2 or output[1] is None:
-            raise ModelError(f"{type(model).__name__} gives no attention weights; its surrogate can't be trained here")
+            raise ModelError(f"{type(model).__name__} is not supported: it gives no attention weights to train on")
         weights = output[1][0, :, repetition.repeated, repetition.context].float()  # [H, repeated, n]
         received[layer.layer_idx] = (weights / hidden[repetition.repeated].norm(dim=-1)[None, :, None]).amax(dim=1)
         inputs[layer.layer_idx] = hidden[repetition.context]

@@ -51,8 +51,8 @@ def test_other_kinds_are_one_line() -> None:
     """In a process of its own: here, the types of arguments are checked before they are looked at."""
     done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    start = "`path`: expected an agent, the folder of a run or of a checkpoint, or 'tiny', got a "
-    kinds = ("DecisionTransformer", "int", "NoneType", "list")
+    start = "expected `path` to be an agent, the folder of a run or of a checkpoint, or 'tiny', got "
+    kinds = ("a DecisionTransformer", "an int", "None", "a list")
     assert done.stdout.splitlines() == [start + kind for kind in kinds]
 
 

@@ -135,8 +135,8 @@ def test_landmarks_are_saved(agent: Agent, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("looked", "message"),
     [
-        ("a word", "expected a History of one row, (history, query_states) or a Context to look at, got str"),
-        ((history_of(6), "here"), "to look at, got (History, str)"),
+        ("a word", "expected `inputs` to be a History of one row, (history, query_states) or a Context, got str"),
+        ((history_of(6), "here"), "or a Context, got (History, str)"),
         (history_of(6), "ended an episode, so where it led is not where the agent is; give (history, query_states)"),
         (history_of(0), "an empty history was given without the state that the agent is in; give both"),
         ((history_of(3), torch.tensor([[7, 1]])), "query states hold 1 to 7; the agent knows 0 to 2"),
@@ -156,7 +156,7 @@ def test_what_cannot_be_looked_at(agent: Agent, looked: object, message: str) ->
 
 def test_two_histories_are_not_one(agent: Agent) -> None:
     two = history_of(4).map(lambda part: torch.cat([part, part]))
-    with pytest.raises(InputError, match="expected one history, got 2"):
+    with pytest.raises(InputError, match="expected `inputs` to be one history, got 2"):
         keepmap.profile_attention(agent, two)
 
 
@@ -185,7 +185,7 @@ def test_a_context_is_what_lies_before_a_step() -> None:
 
 @pytest.mark.parametrize(
     ("learner", "step", "said"),
-    [(0, 0, "1 to 11, .* got step 0"), (0, 12, "got step 12"), (2, 3, "0 to 1, got learner 2")],
+    [(0, 0, "1 to 11, .* have a history before them, got 0"), (0, 12, "before them, got 12"), (2, 3, "0 to 1, got 2")],
 )
 def test_contexts_that_are_not_there(learner: int, step: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -211,7 +211,7 @@ def test_a_context_ends_right_before_its_step(step: int, times: list[int]) -> No
     assert found.action == (step + 1) % 5
     assert bool(found.history.dones[0, -1]) == (step % 5 == 0)
     for wrong in (0, 13):
-        with pytest.raises(InputError, match=f"got step {wrong}"):
+        with pytest.raises(InputError, match=f"expected `step` to be 1 to 12, .*, got {wrong}"):
             context_at(streams_of_13_steps(), 1, wrong, 4, (0, 0))
 
 

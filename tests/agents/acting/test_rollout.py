@@ -205,7 +205,7 @@ def test_other_spaces_are_refused(model: DecisionTransformer) -> None:
 
     with pytest.raises(InputError, match="Box"):
         play(model, SyncVectorEnv([Other]), 1, size=4, slide=1)
-    with pytest.raises(InputError, match="`episodes`: expected a whole number of 1 or more, got 0"):
+    with pytest.raises(InputError, match="expected `episodes` to be a whole number of 1 or more, got 0"):
         play(model, RoomVectorEnv(ROOM, 2), 0, size=4, slide=1)
 
 
@@ -251,13 +251,13 @@ def test_what_cannot_be_played_is_one_line() -> None:
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert len(said) == 6
-    vectors = "`envs`: expected a vector of environments, as gymnasium.make_vec makes, got"
+    vectors = "expected `envs` to be a vector of environments, as gymnasium.make_vec makes, got"
     starts = (
         f"{vectors} OrderEnforcing",
         f"{vectors} NoneType",
-        "`episodes`: expected a whole number of 1 or more, got 1.5",
-        "`seed`: expected a whole number of 0 or more, got -1",
-        *["`compressor`: expected a compressor or the name of one"] * 2,
+        "expected `episodes` to be a whole number of 1 or more, got 1.5",
+        "expected `seed` to be a whole number of 0 or more, got -1",
+        *["expected `compressor` to be a compressor or the name of one"] * 2,
     )
     for line, start in zip(said, starts, strict=True):
         assert line.startswith(start)

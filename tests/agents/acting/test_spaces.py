@@ -45,7 +45,7 @@ def test_other_spaces_are_one_line() -> None:
     with pytest.raises(InputError) as refused:
         check_spaces(SHAPE, RoomVectorEnv(DarkRoom(9, 6), 2))
     message = str(refused.value)
-    assert message.startswith("`envs`: expected the spaces MultiDiscrete([9, 4]) and Discrete(5)")
+    assert message.startswith("expected `envs` to have the spaces MultiDiscrete([9, 4]) and Discrete(5)")
     assert message.endswith("got MultiDiscrete([9 9]) and Discrete(5)")
 
 

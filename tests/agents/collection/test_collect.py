@@ -56,13 +56,16 @@ def test_progress_is_the_share_of_the_steps(source: str) -> None:
     ("arguments", "message"),
     [
         ({"source": "optimist"}, 'unknown source "optimist"'),
-        ({"source": Optimistic(), "options": {"epsilon": 1}}, "`options`: expected none beside a source that has its"),
+        (
+            {"source": Optimistic(), "options": {"epsilon": 1}},
+            "expected `options` to be empty beside a source that has its",
+        ),
         ({"environment": "maze"}, 'unknown environment "maze"'),
         ({"learners": 0}, "expected `learners` to be an integer of 1 or more, got 0"),
         ({"episodes": 0}, "expected `episodes` to be an integer of 1 or more, got 0"),
         ({"seed": -1}, "expected `seed` to be an integer of 0 or more, got -1"),
-        ({"split_seed": 2**63}, "`split_seed`: expected a number below 2 ** 63, got"),
-        ({"out": "."}, "`out`: expected the name of a file, got the folder ."),
+        ({"split_seed": 2**63}, "expected `split_seed` to be a number below 2 ** 63, got"),
+        ({"out": "."}, "expected `out` to be the name of a file, got the folder ."),
     ],
 )
 def test_what_cannot_be_collected_is_one_line(place: Path, arguments: dict[str, object], message: str) -> None:
@@ -79,7 +82,7 @@ def test_what_is_no_source(source: object, shown: str) -> None:
     plan = getattr(planned_collection, "__wrapped__", planned_collection)
     with pytest.raises(InputError) as refused:
         plan("darkroom", source, split="all", split_seed=0, **arguments)
-    assert str(refused.value) == f"`source`: expected a source or the name of one, got {shown}"
+    assert str(refused.value) == f"expected `source` to be a source or the name of one, got {shown}"
 
 
 def test_a_folder_that_cannot_be_written() -> None:

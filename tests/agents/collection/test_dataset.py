@@ -31,7 +31,7 @@ def write(path, steps: int = 40, goals=GOALS) -> None:
 
 
 def foreign(path, **changed) -> None:
-    """A file as the seed repository writes it: int32, no attributes."""
+    """A file as the guide's own code writes it: int32, no attributes."""
     with h5py.File(path, "w") as file:
         for goal in range(2):
             one = streams(goal)
@@ -84,7 +84,7 @@ def test_the_same_content_has_the_same_bytes(tmp_path):
         assert [h5py.h5g.get_objinfo(file[f"3/{name}"].id).mtime for name in NAMES] == [0] * 5
 
 
-def test_a_file_of_the_seed_repository(tmp_path):
+def test_a_file_of_the_guides_own_code(tmp_path):
     foreign(tmp_path / "theirs.hdf5")
     histories = open_histories(tmp_path / "theirs.hdf5")
     assert histories.goals == ((0, 0), (0, 1))
@@ -193,7 +193,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     path = tmp_path / "histories.hdf5"
     write(path)
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"expected a goal of .*, got \(9, 9\)"):
+    with pytest.raises(InputError, match=r"expected `goal` to be one of .*, got \(9, 9\)"):
         write(path, goals=((0, 0), (9, 9)))
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["histories.hdf5"]

@@ -212,9 +212,9 @@ def test_a_source_of_the_users_own_brings_its_keys(mine):
         (["alpha=0.3"], "alpha is given, which the source optimistic does not use: leave it out, or alg=mine"),
         (["source_lr=0.3"], "does not use: leave it out, or alg=mine or ppo or q_learning"),
         (["alg=mine", "n_steps=4"], "n_steps is given, which the source mine does not use"),
-        (["alg=mine", "alpha=much"], 'expected a value of type float for alpha of the source mine, got "much"'),
-        (["alg=mine", "alpha=[1, 2]"], "expected a value of type float"),
-        (["alg=mine", "alpha.x=1"], "--set alpha.x=1: alpha has no parts; write alpha=value"),
+        (["alg=mine", "alpha=much"], 'expected alpha of the source mine to be of type float, got "much"'),
+        (["alg=mine", "alpha=[1, 2]"], "to be of type float"),
+        (["alg=mine", "alpha.x=1"], 'settings="alpha.x=1": alpha has no parts; write alpha=value'),
         (["alg=mine", "alfa=1"], 'unknown key "alfa", did you mean "alpha"?'),
     ],
 )
@@ -333,7 +333,7 @@ def test_a_configuration_survives_json(values):
         ({"compressor": {"name": "recency", "keep": 3}}, 'unknown option "keep"'),
         (
             {"compressor": {"name": "recency", "keep_recent": 0}},
-            "`keep_recent`: expected a whole number of 1 or more, got 0",
+            "expected `keep_recent` to be a whole number of 1 or more, got 0",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Splits: the seed repository's own, folds, and that no goal is on both sides."""
+"""Splits: the guide's own, folds, and that no goal is on both sides."""
 
 import itertools
 
@@ -52,9 +52,9 @@ def test_names_of_splits():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("half", 'expected the split guide, all, or 0/9 .*, got "half"'),
-        ("9/9", "expected a fold from 0 to 8, got fold 9 of 9"),
-        ("0/1", "expected 2 to 81 folds of 81 goals, got 1"),
+        ("half", 'expected `split` to be guide, all, or 0/9 .*, got "half"'),
+        ("9/9", "expected `fold` to be 0 to 8, got fold 9 of 9"),
+        ("0/1", "expected `n_folds` to be 2 to 81, the number of goals, got 1"),
         ("0/82", "got 82"),
     ],
 )
@@ -80,6 +80,6 @@ def test_a_cell_is_read_as_people_write_it(text, goal):
 
 @pytest.mark.parametrize("text", ["", "north", "(7,2", "7,2)", "7;2", "7,2,", ",", "-1,2", "1.5,2", "7,2 5,6", "()"])
 def test_what_is_no_cell_is_one_line(text):
-    with pytest.raises(InputError, match="`goal`: expected a cell as x,y, for example 7,2, got ") as raised:
+    with pytest.raises(InputError, match="expected `goal` to be a cell as x,y, for example 7,2, got ") as raised:
         parse_cell(text)
     assert "\n" not in str(raised.value)

@@ -154,22 +154,22 @@ def test_the_optimum_of_dark_room():
     ("make", "message"),
     [
         (lambda: room_named("darkrom"), 'unknown environment "darkrom", did you mean "darkroom"?'),
-        (lambda: room_named("darkroom", size=1), "`size`: expected a room 2 to 255 cells wide, got 1"),
-        (lambda: room_named("darkroom", size=256), "cells wide, got 256"),
-        (lambda: room_named("darkroom", horizon=0), "`horizon`: expected episodes of 1 step or more, got 0"),
+        (lambda: room_named("darkroom", size=1), "expected `size` to be 2 to 255 cells, got 1"),
+        (lambda: room_named("darkroom", size=256), "cells, got 256"),
+        (lambda: room_named("darkroom", horizon=0), "expected `horizon` to be 1 step or more, got 0"),
         (
             lambda: gymnasium.make(IDS[0], goal=(9, 0)),
-            r"a goal of darkroom of size 9, \(0, 0\) to \(8, 8\), got \(9, 0\)",
+            r"one of darkroom of size 9, \(0, 0\) to \(8, 8\), got \(9, 0\)",
         ),
-        (lambda: gymnasium.make(IDS[2], goal=(0, 0, 1, 2, 3)), "expected a goal"),
-        (lambda: RoomVectorEnv(room_named("darkroom"), 0), "`num_envs`: expected 1 copy of a room or more, got 0"),
+        (lambda: gymnasium.make(IDS[2], goal=(0, 0, 1, 2, 3)), "expected `goal` to be one of"),
+        (lambda: RoomVectorEnv(room_named("darkroom"), 0), "expected `num_envs` to be 1 copy of a room or more, got 0"),
         (
             lambda: RoomVectorEnv(room_named("darkroom"), 2, [(0, 0)]),
-            "`goals`: expected one for each of 2 copies of a room, got 1",
+            "expected `goals` to be one for each of 2 copies of a room, got 1",
         ),
         (
             lambda: RoomVectorEnv(room_named("darkroom"), 2).reset(seed=[1]),
-            "`seed`: expected one for each of 2 copies of a room, got 1",
+            "expected `seed` to be one for each of 2 copies of a room, got 1",
         ),
         (lambda: RoomVectorEnv(room_named("darkroom"), 2).step(np.zeros(2, dtype=int)), "call reset first"),
         (lambda: RoomEnv(room_named("darkroom"), (0, 0)).step(0), "call reset first"),
@@ -184,11 +184,11 @@ def test_an_action_that_there_is_not_is_refused():
     env, envs = RoomEnv(room_named("darkroom"), None), RoomVectorEnv(room_named("darkroom"), 2)
     env.reset(), envs.reset()
     for action in (5, -1):
-        with pytest.raises(InputError, match="expected an action from 0 to 4, got "):
+        with pytest.raises(InputError, match="expected `action` to be 0 to 4, got "):
             env.step(action)
-        with pytest.raises(InputError, match="expected 2 actions from 0 to 4"):
+        with pytest.raises(InputError, match="expected `actions` to be 2 numbers from 0 to 4"):
             envs.step(np.array([0, action]))
-    with pytest.raises(InputError, match="2 actions"):
+    with pytest.raises(InputError, match="to be 2 numbers"):
         envs.step(np.array([0]))
 
 

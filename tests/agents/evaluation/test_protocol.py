@@ -74,7 +74,7 @@ def test_folds_play_their_own_goals(folds: list[Agent]) -> None:
         assert protocol(folds, goals).goals == tuple(agent.held_out for agent in folds)
     assert protocol(folds).steps == 9 * 3 * 2 * folds[0].room.horizon
     for goals, shown in (("all", "all"), (["0,1", "1,1"], "0,1 1,1"), ([(0, 1)], r"\[\(0, 1\)\]")):
-        with pytest.raises(InputError, match=f"the held-out ones of each of 4 agents, got {shown}; leave `goals` out"):
+        with pytest.raises(InputError, match=f"to be held_out, of each of 4 agents, got {shown}; leave `goals` out"):
             protocol(folds, goals)
 
 
@@ -111,20 +111,20 @@ def test_folds_of_other_rooms_do_not_go_together(folds: list[Agent], tmp_path: P
 @pytest.mark.parametrize(
     ("goals", "options", "message"),
     [
-        ([], {}, "`goals`: expected one or more, got none"),
-        ("", {}, "`goals`: expected one or more, got none"),
-        ([(0, 3)], {}, r"expected a goal of darkroom of size 3, .*, got \(0, 3\)"),
+        ([], {}, "expected `goals` to be one or more, got none"),
+        ("", {}, "expected `goals` to be one or more, got none"),
+        ([(0, 3)], {}, r"expected `goal` to be one of darkroom of size 3, .*, got \(0, 3\)"),
         ([(0, 1), (0, 1)], {}, r"the goal \(0, 1\) was named twice; use `copies`"),
-        ("heldout", {}, '`goals`: expected held_out, train, all or cells as "4,2 5,6", got "heldout"'),
-        ([(0.5, 1)], {}, r"`goals`: expected .* got \[\(0.5, 1\)\]"),
-        ([(0, 1), "1,1"], {}, "`goals`: expected"),
-        (3, {}, "`goals`: expected .* got 3"),
-        ([(0, 1)], {"episodes": 0}, "`episodes`: expected a whole number of 1 or more, got 0"),
-        ([(0, 1)], {"episodes": "3"}, "`episodes`: expected a whole number of 1 or more, got '3'"),
-        ([(0, 1)], {"episodes": True}, "`episodes`: expected a whole number of 1 or more, got True"),
-        ([(0, 1)], {"copies": -1}, "`copies`: expected a whole number of 1 or more, got -1"),
-        ([(0, 1)], {"seed": -1}, "`seed`: expected a whole number of 0 or more, got -1"),
-        ([(0, 1)], {"compressor": RecencyCompressor}, "`compressor`: expected a compressor .* got the class"),
+        ("heldout", {}, 'expected `goals` to be held_out, train, all or cells as "4,2 5,6", got "heldout"'),
+        ([(0.5, 1)], {}, r"expected `goals` to be .* got \[\(0.5, 1\)\]"),
+        ([(0, 1), "1,1"], {}, "expected `goals` to be"),
+        (3, {}, "expected `goals` to be .* got 3"),
+        ([(0, 1)], {"episodes": 0}, "expected `episodes` to be a whole number of 1 or more, got 0"),
+        ([(0, 1)], {"episodes": "3"}, "expected `episodes` to be a whole number of 1 or more, got '3'"),
+        ([(0, 1)], {"episodes": True}, "expected `episodes` to be a whole number of 1 or more, got True"),
+        ([(0, 1)], {"copies": -1}, "expected `copies` to be a whole number of 1 or more, got -1"),
+        ([(0, 1)], {"seed": -1}, "expected `seed` to be a whole number of 0 or more, got -1"),
+        ([(0, 1)], {"compressor": RecencyCompressor}, "expected `compressor` to be a compressor .* got the class"),
         ([(0, 1)], {"compressor": "recensy"}, 'unknown compressor "recensy", did you mean "recency"'),
     ],
 )
@@ -137,9 +137,9 @@ def test_bad_input(agent: Agent, goals: object, options: dict[str, Any], message
 @pytest.mark.usefixtures("unchecked")
 def test_agents_that_are_none(agent: Agent, tmp_path: Path) -> None:
     for given, message in (
-        (3, "`agent`: expected an agent, its folder or its name, got an int"),
-        ([agent, None], "`agent`: expected an agent, its folder or its name, got None"),
-        ([], "`agent`: expected an agent, or one for each fold, got none"),
+        (3, "expected `agent` to be an agent, its folder or its name, got an int"),
+        ([agent, None], "expected `agent` to be an agent, its folder or its name, got None"),
+        ([], "expected `agent` to be an agent, or one for each fold, got none"),
     ):
         with pytest.raises(InputError, match=message):
             resolve_agents(given)  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def test_early_means_episodes_21_to_40_counted_from_1() -> None:
     assert evaluation(returns).estimate(20, 20).mean == 12
     assert str(early) == "5.00 [5.00, 5.00]"
     for first, last in ((0, 3), (4, 3), (1, 42)):
-        with pytest.raises(InputError, match=f"expected episodes of 1 to 41, got {first} to {last}"):
+        with pytest.raises(InputError, match=f"expected `first` and `last` to be in 1\\.\\.41, got {first} to {last}"):
             evaluation(returns).estimate(first, last)
 
 
@@ -128,7 +128,7 @@ def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
         ({"goals": [[math.inf, 0], [0, 0], [1, 1]]}, "cannot convert float infinity"),
         ({"optimum": [math.nan, 1.0, 1.0]}, "its optimum does not agree"),
         ({"options": {"seed": "later"}}, "invalid literal"),
-        ({"options": 3}, "its options are no mapping"),
+        ({"options": 3}, "its options are not a mapping"),
         ({"format": "keepmap-sample/1"}, "its format is not keepmap-evaluation/1"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_file_that_is_no_evaluation_is_one_line(tmp_path, change: dict[str, ob
 def test_other_files_are_refused(tmp_path, content: str) -> None:
     path = tmp_path / "evaluation.json"
     path.write_text(content)
-    with pytest.raises(InputError, match="is no evaluation"):
+    with pytest.raises(InputError, match="is not an evaluation, or is damaged"):
         read_evaluation(path)
     with pytest.raises(InputError, match="no such file; keepmap evaluate writes one"):
         read_evaluation(tmp_path / "none.json")

@@ -68,8 +68,8 @@ def test_each_seed_has_its_own_baseline_where_there_are_several(trained: Path, t
         ({"settings": ["n_transit=10"]}, "the configuration has n_transit 10 and the baseline"),
         ({"settings": ["split=0/4"]}, "the configuration has held-out goals"),
         ({"settings": ["tf_n_layer=2"]}, "the configuration has sizes of the model"),
-        ({"copies": 0}, "`copies`: expected 1 or more, got 0"),
-        ({"updates": 0}, "`updates`: expected 1 or more, got 0"),
+        ({"copies": 0}, "expected `copies` to be 1 or more, got 0"),
+        ({"updates": 0}, "expected `updates` to be 1 or more, got 0"),
     ],
 )
 def test_jobs_that_cannot_be(baseline: Agent, tmp_path: Path, options: Mapping[str, object], message: str) -> None:

@@ -39,25 +39,25 @@ def test_a_plan_can_be_narrower_or_wider() -> None:
     ("arguments", "message"),
     [
         (("recensy", (50.0,), None, 12, 1), 'unknown compressor "recensy", did you mean "recency"?'),
-        (("all", (120.0,), None, 12, 1), "`budgets`: expected per cent in 0 to 100, got 120"),
-        (("all", (-1.0,), None, 12, 1), "`budgets`: expected per cent in 0 to 100, got -1"),
-        (("all", (float("nan"),), None, 12, 1), "`budgets`: expected per cent in 0 to 100, got nan"),
-        (("all", (50.0, 50.0), None, 12, 1), "`budgets`: 50 stands there twice; give it once"),
+        (("all", (120.0,), None, 12, 1), "expected `budgets` to be per cent in 0 to 100, got 120"),
+        (("all", (-1.0,), None, 12, 1), "expected `budgets` to be per cent in 0 to 100, got -1"),
+        (("all", (float("nan"),), None, 12, 1), "expected `budgets` to be per cent in 0 to 100, got nan"),
+        (("all", (50.0, 50.0), None, 12, 1), "`budgets`: 50 is given twice; give it once"),
         (
             ("all", (100.0, 99.9999999), None, 12, 1),
             "`budgets`: 100.0 and 99.9999999 would share the folder 100; give one of them",
         ),
         (
             ("all", (), None, 12, 1),
-            "expected one compressor and one budget or more, got 8 and 0; name `comp",
+            "expected `compressors` and `budgets` to be one or more each, got 8 and 0; name `comp",
         ),
-        (("", (50.0,), None, 12, 1), "expected one compressor and one budget or more, got 0 and 1"),
-        (("all", (50.0,), 0, 12, 1), "`seeds`: expected 1 or more, got 0"),
+        (("", (50.0,), None, 12, 1), "expected `compressors` and `budgets` to be one or more each, got 0 and 1"),
+        (("all", (50.0,), 0, 12, 1), "expected `seeds` to be 1 or more, got 0"),
         (
             ("all", (50.0,), None, 12, 2),
             "one for each training seed (1), got 2; change `checkpoint` or `seeds`",
         ),
-        (("all", (80.0,), None, 12, 3), "expected one checkpoint, or one for each training seed (2), got 3"),
+        (("all", (80.0,), None, 12, 3), "expected `checkpoint` to be one, or one for each training seed (2), got 3"),
     ],
 )
 def test_plans_that_cannot_be(arguments: tuple[object, ...], message: str) -> None:

@@ -50,7 +50,7 @@ def test_a_file_that_is_no_study(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"no study at .*study.json: no such file"):
         read_study(tmp_path)
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(InputError, match=r"x.json is no study: ") as raised:
+    with pytest.raises(InputError, match=r"x.json is not a study, or is damaged: ") as raised:
         read_study(tmp_path / "x.json")
     assert "\n" not in str(raised.value)
 
@@ -74,22 +74,22 @@ def damaged_row(**values: object) -> dict[str, object]:
         (damaged_row(compressor="recency", percent=80.0), "it has a row twice"),
         ({"rows": []}, "it has no rows"),
         ({"rows": 3}, "it has no rows"),
-        ({"promises": [{"promised": "much"}]}, "'of' is missing in it"),
+        ({"promises": [{"promised": "much"}]}, "it has no 'of'"),
         (
             {"promises": [{"promised": "much", "of": "all", "measured": "1", "holds": "yes"}]},
             "a promise of it is damaged",
         ),
         ({"promises": 3}, "not iterable"),
         ({"pattern": {"nats": 1.0, "recent_distant": None, "matched": "recency"}}, "its pattern is damaged"),
-        ({"pattern": {}}, "'matched' is missing in it"),
-        ({"options": []}, "its options are no mapping"),
+        ({"pattern": {}}, "it has no 'matched'"),
+        ({"options": []}, "its options are not a mapping"),
         ({"extra": 1}, "its extra are not those of a study"),
     ],
 )
 def test_a_damaged_study_is_one_line(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "study.json"
     path.write_text(json.dumps(study().document() | change))
-    with pytest.raises(InputError, match=f"study.json is no study: .*{message}") as raised:
+    with pytest.raises(InputError, match=f"study.json is not a study, or is damaged: .*{message}") as raised:
         read_study(tmp_path)
     assert "\n" not in str(raised.value)
 

@@ -90,7 +90,7 @@ def test_files_and_settings_are_a_configuration(tmp_path: Path, monkeypatch: pyt
     assert (trained.run, trained.steps, trained.agent.config.grid_size) == (Path("run"), 2, 3)
     assert len(list(Path("datasets").glob("*.hdf5"))) == 1
     assert train(["mine.yaml"], settings=settings).began_at == 2
-    with pytest.raises(InputError, match="`settings`: expected none beside a Config, got n_transit=3"):
+    with pytest.raises(InputError, match="expected `settings` to be empty beside a Config, got n_transit=3"):
         train(trained.agent.config, settings=["n_transit=3"])
 
 

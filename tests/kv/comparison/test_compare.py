@@ -117,8 +117,8 @@ def test_texts_are_cut_before_their_length_is_judged(language_model):
             {"thresholds": {"late": 1.0}},
             'names the unknown method "late", did you mean "latest"',
         ),
-        ("random", {"chunk_size": 0}, "got chunk_size=0"),
-        ("random", {"max_length": 1}, "got max_length=1"),
+        ("random", {"chunk_size": 0}, "expected `chunk_size` to be 1 query or more"),
+        ("random", {"max_length": 1}, "expected `max_length` to be 2 or more, got 1"),
     ],
 )
 def test_what_is_refused_is_one_line(language_model, methods, options, message):

@@ -123,7 +123,7 @@ def test_devices(monkeypatch):
         choose_devices("auto", 3, None)
     for options, message in (
         (("auto", 0, None), "or -1 for all, got 0"),
-        (("auto", -2, None), "or -1 for all, got num_gpus=-2"),
+        (("auto", -2, None), "or -1 for all, got -2"),
         (("auto", None, 0), "expected `workers` to be 1 or more, got 0"),
         (("auto", 2, 1), "num_gpus=2 and workers=1"),
         (("cpu", 2, None), "num_gpus=2 and device=cpu"),

@@ -33,5 +33,5 @@ def test_texts_share_no_long_line() -> None:
 
 @pytest.mark.parametrize("n_samples", [0, 10**6])
 def test_the_held_out_prose_fills_so_many_samples_and_no_more(n_samples: int) -> None:
-    with pytest.raises(InputError, match=rf"expected 1 to \d+ samples, .*, got n_samples={n_samples}"):
+    with pytest.raises(InputError, match=rf"expected `n_samples` to be 1 to \d+, .*, got {n_samples}"):
         sample_texts(n_samples)

@@ -76,7 +76,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 @pytest.mark.parametrize("number", [0, -3])
 def test_max_samples_below_one(tmp_path, number):
-    with pytest.raises(InputError, match=f"expected 1 sample or more, got max_samples={number}"):
+    with pytest.raises(InputError, match=f"expected `max_samples` to be 1 or more, got {number}"):
         read_texts(write(tmp_path / "a.jsonl", '{"text": "a"}'), max_samples=number)
 
 
@@ -95,7 +95,7 @@ def test_all_too_short_and_too_long():
     with pytest.raises(InputError, match="line 2 has 6 tokens, m has 4 positions; max_length=4 would use"):
         tokenize("abc", "defgh", max_positions=4, model_name="m")
     assert len(tokenize("defgh", max_positions=4, max_length=4).samples[0].ids) == 4
-    with pytest.raises(InputError, match="expected 2 tokens or more, got max_length=1"):
+    with pytest.raises(InputError, match="expected `max_length` to be 2 or more, got 1"):
         tokenize("abc", max_length=1)
 
 

@@ -35,10 +35,10 @@ def test_what_expires_is_not_seen_from_then_on(llama):
     ("expires", "message"),
     [
         (torch.full((2, 2, 41), 41), r"\(2, 2, 41\)"),
-        (torch.full((2, 2, 40), 41), r"expected each expiry in j\+1\.\.40"),
+        (torch.full((2, 2, 40), 41), r"expected `expires` to be in j\+1\.\.40"),
         (
             torch.full((2, 2, 40), 39),
-            r"expected each expiry in j\+1\.\.40",
+            r"expected `expires` to be in j\+1\.\.40",
         ),  # the last position has to be seen by the last query
     ],
     ids=["shape", "too late", "too early"],

@@ -24,7 +24,7 @@ from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
 from keepmap.core.html import card
 from keepmap.core.progress import Progress
-from keepmap.errors import InputError, ModelError
+from keepmap.errors import InputError, ModelError, kind_of
 
 __all__ = ["Agent", "load_agent"]
 
@@ -154,14 +154,15 @@ class Agent:
         sizes = self.model.shape.observation_sizes
         if history.states.shape[-1] != len(sizes):
             raise InputError(
-                f"expected states of {len(sizes)} coordinates, as the agent's, got {history.states.shape[-1]}"
+                f"expected `history` to have states of {len(sizes)} coordinates, as the agent's, got "
+                f"{history.states.shape[-1]}"
             )
         if history.states.is_floating_point() or history.actions.is_floating_point():
-            raise InputError("expected whole numbers as states and actions of an agent, got floats")
+            raise InputError("expected `history` to have whole numbers as states and actions, got floats")
         if query_states.is_floating_point() or query_states.shape != (len(history.valid), len(sizes)):
             raise InputError(
-                f"`query_states`: expected whole numbers of shape ({len(history.valid)}, {len(sizes)}), one row for "
-                f"each history, got {query_states.dtype} of shape {tuple(query_states.shape)}"
+                f"expected `query_states` to be whole numbers of shape ({len(history.valid)}, {len(sizes)}), one row "
+                f"for each history, got {query_states.dtype} of shape {tuple(query_states.shape)}"
             )
         if not history.rewards[history.valid].isfinite().all():
             raise InputError("the history has rewards that are not finite; an agent cannot read it")
@@ -196,8 +197,8 @@ def load_agent(path: "str | Path | Agent" = EMBEDDED) -> Agent:
         return path
     if not isinstance(path, str | Path):
         raise InputError(
-            f"`path`: expected an agent, the folder of a run or of a checkpoint, or {EMBEDDED!r}, got a "
-            f"{type(path).__name__}"
+            f"expected `path` to be an agent, the folder of a run or of a checkpoint, or {EMBEDDED!r}, got "
+            f"{kind_of(path)}"
         )
     if str(path) == EMBEDDED and not Path(path).exists():
         with as_file(files("keepmap.embedded") / "agent") as folder:

@@ -69,10 +69,12 @@ def as_context(inputs: object, horizon: int) -> Context:
         or len(parts) > 3
     ):
         raise InputError(
-            f"expected a History of one row, (history, query_states) or a Context to look at, got {_kind(inputs)}"
+            f"expected `inputs` to be a History of one row, (history, query_states) or a Context, got {_kind(inputs)}"
         )
     if len(history.valid) != 1:
-        raise InputError(f"expected one history, got {len(history.valid)}; profile one at a time, as a batch of 1")
+        raise InputError(
+            f"expected `inputs` to be one history, got {len(history.valid)}; profile one at a time, as a batch of 1"
+        )
     valid = history.valid[0]
     history = history.map(lambda part: part[:, valid])
     if states is None:
@@ -100,11 +102,9 @@ def context_at(streams: Streams, learner: int, step: int, most: int, goal: Goal)
     """
     steps, learners = streams.actions.shape
     if not 0 <= learner < learners:
-        raise InputError(f"expected a learner of goal {goal} from 0 to {learners - 1}, got learner {learner}")
+        raise InputError(f"expected `learner` of goal {goal} to be 0 to {learners - 1}, got {learner}")
     if not 1 <= step < steps:
-        raise InputError(
-            f"expected a step from 1 to {steps - 1}, which have a history before them, got step {step} of a learner"
-        )
+        raise InputError(f"expected `step` to be 1 to {steps - 1}, which have a history before them, got {step}")
     span = slice(max(0, step - most), step)
     states, actions, next_states = (
         torch.from_numpy(values[span, learner].astype(np.int64))[None]

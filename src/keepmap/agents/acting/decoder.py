@@ -94,7 +94,7 @@ class Decoder:
         hidden: Float[Tensor, "B 1 1 N"] | None,
         see: See | None,
     ) -> Float[Tensor, "B A"]:
-        """Logits at the last token.
+        """The logits of the next action, at the last token.
 
         Args:
             held: of each layer the keys and values of N positions; the last T are the tokens', and are filled in.

@@ -63,7 +63,7 @@ class Window:
         return slid
 
     def history(self, attention: Float[Tensor, "B n"] | None = None) -> History:
-        """What is remembered."""
+        """The remembered transitions of every agent."""
         n = self.n
         return History(
             states=self._states[:, :n],
@@ -93,7 +93,7 @@ class Cache:
         self._layers = [torch.zeros(places) for _ in range(shape.n_layer)]
 
     def forget(self) -> None:
-        """Begin again: the window has slid."""
+        """Empty the cache, once the window has slid."""
         self._n = 0
 
     def answer(

@@ -69,7 +69,7 @@ class Player:
         self._cache = Cache(model, agents, size) if looks else None
 
     def logits(self, states: Int[Tensor, "B S"]) -> Float[Tensor, "B A"]:
-        """Of the next action in each state."""
+        """The logits of the next action in each state."""
         history, now = self.window.history(), self.window.times_now
         if self._compressor is None:
             assert self._cache is not None
@@ -80,7 +80,7 @@ class Player:
         return decide(self._model, shorten(history, narrowed(self._compressor.select(history))), states, now)
 
     def add(self, step: Step) -> None:
-        """Remember a step."""
+        """Put a step into the window, of which the agents then act."""
         if self.window.add(step) and self._cache is not None:
             self._cache.forget()
 
@@ -112,7 +112,7 @@ def play(
     check_spaces(model.shape, envs)
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"`{name}`: expected a whole number of {least} or more, got {value!r}")
+            raise InputError(f"expected `{name}` to be a whole number of {least} or more, got {value!r}")
     compressor = as_compressor(compressor)
     n = envs.num_envs
     draws = np.random.default_rng(seed)

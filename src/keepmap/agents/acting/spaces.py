@@ -42,12 +42,12 @@ def check_spaces(shape: DecisionShape, envs: object) -> None:
     """
     if not isinstance(envs, VectorEnv):
         raise InputError(
-            f"`envs`: expected a vector of environments, as gymnasium.make_vec makes, got {type(envs).__name__}"
+            f"expected `envs` to be a vector of environments, as gymnasium.make_vec makes, got {type(envs).__name__}"
         )
     observed, acted = envs.single_observation_space, envs.single_action_space
     if value_counts(observed) != shape.observation_sizes or value_counts(acted) != (shape.n_actions,):
         raise InputError(
-            f"`envs`: expected the spaces MultiDiscrete({list(shape.observation_sizes)}) and Discrete("
+            f"expected `envs` to have the spaces MultiDiscrete({list(shape.observation_sizes)}) and Discrete("
             f"{shape.n_actions}) that the agent was trained on, or others of the same whole numbers, got "
             f"{_one_line(observed)} and {_one_line(acted)}"
         )

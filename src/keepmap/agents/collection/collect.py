@@ -46,7 +46,7 @@ class Collection:
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """What a collection has written.
+    """The file that a collection wrote, and the returns in it.
 
     Attributes:
         steps: in the file, over all learners.
@@ -152,7 +152,7 @@ def planned_collection(
     algorithm.check()
     path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else Path(out)
     if path.is_dir():
-        raise InputError(f"`out`: expected the name of a file, got the folder {path}")
+        raise InputError(f"expected `out` to be the name of a file, got the folder {path}")
     make_folder(path.parent)
     return Collection(
         room=room, source=algorithm, split=parts, path=path, learners=learners, episodes=episodes, seed=seed
@@ -164,9 +164,9 @@ def _source(source: object, options: Mapping[str, str | int | float | bool] | No
         return make_source(source, options)
     if not isinstance(source, Source):
         shown = f"the class {source.__name__}" if isinstance(source, type) else repr(source)
-        raise InputError(f"`source`: expected a source or the name of one, got {shown:.100}")
+        raise InputError(f"expected `source` to be a source or the name of one, got {shown:.100}")
     if options:
-        raise InputError(f"`options`: expected none beside a source that has its own, got {', '.join(options)}")
+        raise InputError(f"expected `options` to be empty beside a source that has its own, got {', '.join(options)}")
     return source
 
 
@@ -182,7 +182,7 @@ def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:
         as_integer(name, value, at_least=least)
     for name, value in (("seed", seed), ("split_seed", split.seed)):
         if abs(value) >= 2**63:
-            raise InputError(f"`{name}`: expected a number below 2 ** 63, got {value}")
+            raise InputError(f"expected `{name}` to be a number below 2 ** 63, got {value}")
 
 
 def collect_histories(

@@ -227,7 +227,7 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
     if isinstance(path, Histories):
         return path
     if not isinstance(path, str | Path):
-        raise InputError(f"`path`: expected a file of learning histories, got {kind_of(path)}")
+        raise InputError(f"expected `path` to be a file of learning histories, got {kind_of(path)}")
     path = Path(path)
     with _readable(path) as file:
         if "format" in file.attrs and file.attrs["format"] != FORMAT:

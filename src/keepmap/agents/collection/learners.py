@@ -22,7 +22,7 @@ class Draws:
         self._learners = learners
 
     def uniform(self, steps: int, width: int) -> Float32[np.ndarray, "steps n width"]:
-        """Uniform in [0, 1)."""
+        """Numbers drawn uniformly from [0, 1), for each step and learner."""
         shape = (steps, self._learners, width)
         return np.concatenate([generator.random(shape, dtype=np.float32) for generator in self._generators], axis=1)
 
@@ -48,7 +48,7 @@ class Learner(Protocol):
         cells_after: Integer[np.ndarray, " n"],
         progress_after: Integer[np.ndarray, " n"],
     ) -> None:
-        """Learn from one step."""
+        """Learn from one step of every learner."""
 
 
 def play(

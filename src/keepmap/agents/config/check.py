@@ -73,7 +73,7 @@ def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | Non
         if (name in schema and name not in SOURCE_KEYS) or (name not in schema and option is None):
             raise InputError(
                 f'the source {config.alg} cannot have "{name}" among its config_keys, which '
-                f"{'every configuration has' if name in schema else 'is no option of it'}; use another name"
+                f"{'every configuration has' if name in schema else 'is not an option of it'}; use another name"
             )
     values = {name: getattr(config, name) for name in SOURCE_KEYS} | config.source_keys
     for name, value in values.items():

@@ -16,7 +16,7 @@ LARGEST = 2**63 - 1  # what files and generators can hold
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a key may hold.
+    """Which values a key of the configuration may have.
 
     Attributes:
         of: int, float, bool, str or dict.

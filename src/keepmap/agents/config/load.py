@@ -41,7 +41,8 @@ def apply_setting(values: dict[str, Any], setting: str) -> None:
         InputError: it is not of that form, the key is unknown, or it cannot have that value.
     """
     name, text = split_setting(setting, "n_transit=10")
-    origin = f"--set {one_line(setting.strip())}"
+    written = one_line(setting.strip())
+    origin = f"settings={written!r}" if '"' in written else f'settings="{written}"'
     outer, dot, inner = name.partition(".")
     check_not_retired(outer, origin)
     if outer not in KEYS and outer not in own_keys():

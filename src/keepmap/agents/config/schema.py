@@ -148,7 +148,7 @@ class Config:
         return {**{name: deepcopy(getattr(self, name)) for name in KEYS}, **self.source_keys}
 
     def room(self) -> Room:
-        """The rules of the room."""
+        """The room that the environment's keys describe."""
         return room_named(self.env, self.grid_size, self.horizon)
 
     def goal_split(self) -> Split:
@@ -177,7 +177,7 @@ class Config:
         for name, value in self.source_keys.items():
             option = source.config_keys[name]
             if value is not None:
-                assert option is not None, f"{name} of {self.alg} is no option and no key of the schema"
+                assert option is not None, f"{name} of {self.alg} is neither an option nor a key of the schema"
                 values[name] = typed_options(source, {option: value}, f"the source {self.alg}")[option]
         return values
 

@@ -48,7 +48,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(None, None, "a key that is no word", key.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, "a key that is not a word", key.start_mark)
         if key.value in seen:
             raise yaml.constructor.ConstructorError(None, None, f'the key "{key.value}" a second time', key.start_mark)
         seen.add(key.value)
@@ -107,7 +107,7 @@ def packaged_names() -> list[str]:
 
 
 def read_file(path: Path, shown: str) -> dict[Any, object]:
-    """The mapping that a file holds.
+    """The mapping in a YAML file.
 
     Raises:
         InputError: it is a folder, cannot be read, or is not a mapping in YAML.

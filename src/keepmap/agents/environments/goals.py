@@ -51,7 +51,7 @@ def guide_split(goals: Sequence[Goal], seed: int = 0, train_share: float = 0.9) 
         InputError: the share is not in [0, 1].
     """
     if not 0 <= train_share <= 1:
-        raise InputError(f"`train_share`: expected a share of the goals in [0, 1], got {train_share:g}")
+        raise InputError(f"expected `train_share` to be a share of the goals in [0, 1], got {train_share:g}")
     order = _shuffled(goals, seed)
     n_train = round(len(order) * train_share)
     return Split(GUIDE, seed, tuple(order[:n_train]), tuple(order[n_train:]))
@@ -64,9 +64,9 @@ def fold_split(goals: Sequence[Goal], fold: int, n_folds: int, seed: int = 0) ->
         InputError: fewer than 2 folds, more folds than goals, or no such fold.
     """
     if not 2 <= n_folds <= len(goals):
-        raise InputError(f"expected 2 to {len(goals)} folds of {len(goals)} goals, got {n_folds}")
+        raise InputError(f"expected `n_folds` to be 2 to {len(goals)}, the number of goals, got {n_folds}")
     if not 0 <= fold < n_folds:
-        raise InputError(f"expected a fold from 0 to {n_folds - 1}, got fold {fold} of {n_folds}")
+        raise InputError(f"expected `fold` to be 0 to {n_folds - 1}, got fold {fold} of {n_folds}")
     order = _shuffled(goals, seed)
     held_out = tuple(order[fold::n_folds])
     left = set(held_out)
@@ -90,7 +90,7 @@ def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
         return all_goals(goals)
     fold = re.fullmatch(r"(\d+)/(\d+)", name)
     if not fold:
-        raise InputError(f'expected the split guide, all, or 0/9 for the first of nine folds, got "{name}"')
+        raise InputError(f'expected `split` to be guide, all, or 0/9 for the first of nine folds, got "{name}"')
     return fold_split(goals, int(fold[1]), int(fold[2]), seed)
 
 
@@ -105,7 +105,7 @@ def parse_cell(text: str) -> Goal:
     """
     numbers = re.fullmatch(r"\s*(\(?)\s*(\d+\s*(?:,\s*\d+\s*)*)(\)?)\s*", text)
     if not numbers or bool(numbers[1]) != bool(numbers[3]):
-        raise InputError(f'`goal`: expected a cell as x,y, for example 7,2, got "{text}"')
+        raise InputError(f'expected `goal` to be a cell as x,y, for example 7,2, got "{text}"')
     return tuple(int(part) for part in numbers[2].split(","))
 
 

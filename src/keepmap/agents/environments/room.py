@@ -45,9 +45,9 @@ class Room(ABC):
 
     def __post_init__(self) -> None:
         if not 2 <= self.size <= LARGEST:
-            raise InputError(f"`size`: expected a room 2 to {LARGEST} cells wide, got {self.size}")
+            raise InputError(f"expected `size` to be 2 to {LARGEST} cells, got {self.size}")
         if self.horizon < 1:
-            raise InputError(f"`horizon`: expected episodes of 1 step or more, got {self.horizon}")
+            raise InputError(f"expected `horizon` to be 1 step or more, got {self.horizon}")
 
     @property
     def memory(self) -> int:
@@ -69,7 +69,7 @@ class Room(ABC):
         return {goal: index for index, goal in enumerate(self.goals)}
 
     def index(self, goal: Goal) -> int:
-        """The number of a goal.
+        """The number of a goal, its place in `goals`.
 
         Raises:
             InputError: the room has no such goal.
@@ -77,7 +77,7 @@ class Room(ABC):
         number = self._goal_index.get(tuple(goal))
         if number is None:
             span = f"{self.goals[0]} to {self.goals[-1]}"
-            raise InputError(f"expected a goal of {self.name} of size {self.size}, {span}, got {tuple(goal)}")
+            raise InputError(f"expected `goal` to be one of {self.name} of size {self.size}, {span}, got {tuple(goal)}")
         return number
 
     @abstractmethod

@@ -15,7 +15,7 @@ __all__ = ["RoomEnv"]
 
 
 class RoomEnv(gymnasium.Env[Integer[np.ndarray, "2"], np.int64]):
-    """One copy of a room.
+    """One copy of a room, as a Gymnasium environment.
 
     Args:
         room: the rules.
@@ -63,7 +63,7 @@ class RoomEnv(gymnasium.Env[Integer[np.ndarray, "2"], np.int64]):
         if self._cell is None:
             raise InputError("step was called before reset; call reset first")
         if not self.action_space.contains(action):
-            raise InputError(f"expected an action from 0 to {N_ACTIONS - 1}, got {action!r}")
+            raise InputError(f"expected `action` to be 0 to {N_ACTIONS - 1}, got {action!r}")
         assert self._goal is not None
         actions = np.array([action])
         self._cell, rewarded = self.room.step(np.array([self._goal]), self._cell, self._progress, actions)

@@ -37,9 +37,9 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
 
     def __init__(self, room: Room, num_envs: int, goals: Sequence[Goal] | None = None) -> None:
         if num_envs < 1:
-            raise InputError(f"`num_envs`: expected 1 copy of a room or more, got {num_envs}")
+            raise InputError(f"expected `num_envs` to be 1 copy of a room or more, got {num_envs}")
         if goals is not None and len(goals) != num_envs:
-            raise InputError(f"`goals`: expected one for each of {num_envs} copies of a room, got {len(goals)}")
+            raise InputError(f"expected `goals` to be one for each of {num_envs} copies of a room, got {len(goals)}")
         self.room = room
         self.num_envs = num_envs
         self.single_observation_space = MultiDiscrete([room.size, room.size])
@@ -93,7 +93,9 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
             raise InputError("step was called before reset; call reset first")
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= N_ACTIONS:
-            raise InputError(f"expected {self.num_envs} actions from 0 to {N_ACTIONS - 1}, got {actions!r}")
+            raise InputError(
+                f"expected `actions` to be {self.num_envs} numbers from 0 to {N_ACTIONS - 1}, got {actions!r}"
+            )
         self._cells, rewarded = self.room.step(self._goals, self._cells, self._progress, actions)
         self._progress = self.room.advance(self._progress, rewarded)
         self._steps += 1
@@ -119,5 +121,7 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
-            raise InputError(f"`seed`: expected one for each of {self.num_envs} copies of a room, got {len(seeds)}")
+            raise InputError(
+                f"expected `seed` to be one for each of {self.num_envs} copies of a room, got {len(seeds)}"
+            )
         return [seeding.np_random(copy_seed)[0] for copy_seed in seeds]

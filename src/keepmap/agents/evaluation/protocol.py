@@ -13,7 +13,7 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.compressor import Compressor, as_compressor
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
-from keepmap.errors import InputError, kind_of
+from keepmap.errors import InputError, counted, kind_of
 
 __all__ = ["WHOLE_WINDOW", "Agents", "Goals", "Protocol", "protocol_of", "resolve_agents"]
 
@@ -70,13 +70,12 @@ def protocol_of(
         sides = tuple(agent.held_out for agent in agents)
     else:
         raise InputError(
-            f"`goals`: expected the held-out ones of each of {len(agents)} agents, got {named_or_cells}; leave `goals` "
-            "out"
+            f"expected `goals` to be held_out, of each of {len(agents)} agents, got {named_or_cells}; leave `goals` out"
         )
     compressors = tuple(_acting(agent, compressor) for agent in agents)
     for name, value, least in (("episodes", episodes, 1), ("copies", copies, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise InputError(f"`{name}`: expected a whole number of {least} or more, got {value!r}")
+            raise InputError(f"expected `{name}` to be a whole number of {least} or more, got {value!r}")
     if len(agents) == 1:
         _check_goals(agents[0].room, sides[0])
     return Protocol(
@@ -98,10 +97,10 @@ def resolve_agents(agent: Agents) -> tuple[Agent, ...]:
     """
     values = [agent] if isinstance(agent, Agent | str | Path) or not isinstance(agent, Sequence) else list(agent)
     if not values:
-        raise InputError("`agent`: expected an agent, or one for each fold, got none")
+        raise InputError("expected `agent` to be an agent, or one for each fold, got none")
     for value in values:
         if not isinstance(value, Agent | str | Path):
-            raise InputError(f"`agent`: expected an agent, its folder or its name, got {kind_of(value)}")
+            raise InputError(f"expected `agent` to be an agent, its folder or its name, got {kind_of(value)}")
     agents = tuple(value if isinstance(value, Agent) else load_agent(value) for value in values)
     if len(agents) > 1:
         _check_folds(agents)
@@ -125,7 +124,7 @@ def _check_folds(agents: Sequence[Agent]) -> None:
             holder[goal] = agent.name
     missing = [goal for goal in room.goals if goal not in holder]
     if missing:
-        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        more = f" and {counted(len(missing) - 1, 'other')}" if len(missing) > 1 else ""
         raise InputError(
             f"no agent of {len(agents)} holds out the goal {missing[0]}{more}; "
             f"the folds must hold out each of the {len(room.goals)} goals once"
@@ -154,7 +153,8 @@ def _goals(agent: Agent, goals: str | list[Any]) -> tuple[Goal, ...]:
 
 def _not_goals(goals: object) -> InputError:
     return InputError(
-        f'`goals`: expected "held_out", "train", "all" or cells such as [(4, 2), (5, 6)], got {reprlib.repr(goals)}'
+        f'expected `goals` to be "held_out", "train", "all" or cells such as [(4, 2), (5, 6)], got '
+        f"{reprlib.repr(goals)}"
     )
 
 
@@ -171,13 +171,15 @@ def _named_goals(agent: Agent, text: str) -> tuple[Goal, ...]:
         try:
             cells.append(parse_cell(word))
         except InputError:
-            raise InputError(f'`goals`: expected held_out, train, all or cells as "4,2 5,6", got "{word}"') from None
+            raise InputError(
+                f'expected `goals` to be held_out, train, all or cells as "4,2 5,6", got "{word}"'
+            ) from None
     return tuple(cells)
 
 
 def _check_goals(room: Room, goals: Sequence[Goal]) -> None:
     if not goals:
-        raise InputError("`goals`: expected one or more, got none")
+        raise InputError("expected `goals` to be one or more, got none")
     for goal in goals:
         room.index(goal)
     if len(set(goals)) < len(goals):

@@ -129,12 +129,12 @@ class Evaluation(ResultTable):
 
     @cached_property
     def returns(self) -> Float[np.ndarray, "G E"]:
-        """Of each goal and episode, a mean over copies."""
+        """The return of each goal and episode, a mean over copies."""
         return self.all_returns.mean(axis=1)
 
     @property
     def mean(self) -> float:
-        """Over goals and episodes."""
+        """The mean return over goals and episodes."""
         return float(self.returns.mean())
 
     @property
@@ -165,7 +165,7 @@ class Evaluation(ResultTable):
         """
         last = self.episodes if last is None else last
         if not 1 <= first <= last <= self.episodes:
-            raise InputError(f"expected episodes of 1 to {self.episodes}, got {first} to {last}")
+            raise InputError(f"expected `first` and `last` to be in 1..{self.episodes}, got {first} to {last}")
         means = self.returns[:, first - 1 : last].mean(axis=1)
         low, high = bootstrap_means(means[None, :, None], self._seed)
         if low is None or high is None:
@@ -218,7 +218,7 @@ def curve(
     for other in evaluations:
         if (other.goals, other.episodes) != (first.goals, first.episodes):
             raise InputError(
-                f"expected evaluations on the same goals and episodes, got {len(first.goals)} goals of "
+                f"expected `evaluations` to be on the same goals and episodes, got {len(first.goals)} goals of "
                 f"{first.episodes} episodes and {len(other.goals)} goals of {other.episodes}"
             )
     values = np.stack([evaluation.returns for evaluation in evaluations])
@@ -263,21 +263,22 @@ def read_evaluation(path: str | Path) -> Evaluation:
         return _checked(document)
     except FileNotFoundError:
         raise InputError(f"no evaluation at {path}: no such file; keepmap evaluate writes one") from None
+    except KeyError as error:
+        raise InputError(f"{path} is not an evaluation, or is damaged: it has no {error}") from None
     except (
         OSError,
         ValueError,
-        KeyError,
         TypeError,
         AttributeError,
         ArithmeticError,
         RecursionError,
         ImpossibleResultError,
     ) as error:
-        raise InputError(f"{path} is no evaluation: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} is not an evaluation, or is damaged: {' '.join(str(error).split())}") from None
 
 
 def _checked(document: Mapping[str, Any]) -> Evaluation:
-    """The evaluation of a document; errors of many kinds where it is none."""
+    """The evaluation of a document; errors of many kinds where it is not."""
     alone = document["all_returns"] is None
     values = np.array(document["returns"] if alone else document["all_returns"], dtype=np.float64)
     values = values[:, None] if alone else values
@@ -287,7 +288,7 @@ def _checked(document: Mapping[str, Any]) -> Evaluation:
         raise ValueError(f"{len(goals)} goals, {len(optimum)} optima and returns of the shape {values.shape}")
     for name in ("options", "versions"):
         if not isinstance(document[name], dict):
-            raise ValueError(f"its {name} are no mapping")
+            raise ValueError(f"its {name} are not a mapping")
     evaluation = Evaluation(goals, optimum, values, document["options"], document["versions"])
     expected = evaluation.document()
     wrong = [key for key in expected.keys() | document.keys() if not _agree(expected.get(key), document.get(key))]

@@ -17,7 +17,7 @@ BYTES = 4  # of a float32
 
 @dataclass(frozen=True)
 class Cost:
-    """What acting costs.
+    """What it costs to choose one action: operations and memory.
 
     Attributes:
         flops: of an action, the mean over a rollout.

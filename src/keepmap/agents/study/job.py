@@ -141,7 +141,7 @@ def jobs_of(
     """
     for name, value in (("copies", copies), ("updates", updates)):
         if value is not None and value < 1:
-            raise InputError(f"`{name}`: expected 1 or more, got {value}")
+            raise InputError(f"expected `{name}` to be 1 or more, got {value}")
     updates = updates if updates is not None or from_scratch else UPDATES
     changes: dict[str, Any] = {}
     for setting in settings:

@@ -56,29 +56,29 @@ def plan_study(
     chosen = list(compressors()) if words == ["all"] else list(dict.fromkeys(words))
     if not chosen or not budgets:
         raise InputError(
-            f"expected one compressor and one budget or more, got {len(chosen)} and {len(budgets)}; name `compressors` "
-            "(or all) and `budgets`, as 50 80 95"
+            f"expected `compressors` and `budgets` to be one or more each, got {len(chosen)} and {len(budgets)}; name "
+            "`compressors` (or all) and `budgets`, as 50 80 95"
         )
     for name in chosen:
         compressor_class(name)
     for percent in budgets:
         if not 0 <= percent <= 100:
-            raise InputError(f"`budgets`: expected per cent in 0 to 100, got {percent:g}")
+            raise InputError(f"expected `budgets` to be per cent in 0 to 100, got {percent:g}")
         if list(budgets).count(percent) > 1:
-            raise InputError(f"`budgets`: {percent:g} stands there twice; give it once")
+            raise InputError(f"`budgets`: {percent:g} is given twice; give it once")
         near = next((other for other in budgets if other != percent and f"{other:g}" == f"{percent:g}"), None)
         if near is not None:
             raise InputError(
                 f"`budgets`: {percent!r} and {near!r} would share the folder {percent:g}; give one of them"
             )
     if seeds is not None and seeds < 1:
-        raise InputError(f"`seeds`: expected 1 or more, got {seeds}")
+        raise InputError(f"expected `seeds` to be 1 or more, got {seeds}")
     of_budget = {percent: seeds or (2 if percent == TWICE else 1) for percent in budgets}
     most = max(of_budget.values())
     if checkpoints not in (1, most):
         raise InputError(
-            f"expected one checkpoint, or one for each training seed ({most}), got {checkpoints}; change `checkpoint` "
-            "or `seeds`"
+            f"expected `checkpoint` to be one, or one for each training seed ({most}), got {checkpoints}; change "
+            "`checkpoint` or `seeds`"
         )
     plan = []
     for trained in (True, False):

@@ -65,12 +65,12 @@ class StudyRun:
     recent_distant: tuple[float, ...]
 
     def document(self) -> dict[str, Any]:
-        """All of it as JSON values; what is not finite is None."""
+        """The whole run as JSON values; what is not finite is None."""
         return {name: plain(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "StudyRun":
-        """The way back from `document`.
+        """The run whose `document` this is.
 
         Raises:
             ValueError: values that do not fit each other; KeyError and TypeError where some are no such values.
@@ -182,7 +182,7 @@ class Study(ResultTable):
 
     @property
     def caption(self) -> str:
-        """What the returns are of."""
+        """Of which episodes the returns are, and what they are compared with."""
         return f"Returns of episodes {EARLY[0]} to {EARLY[1]} with shortened histories, beside the baseline's"
 
     def row(self, compressor: str, percent: float, trained: bool) -> StudyRow | None:
@@ -191,7 +191,7 @@ class Study(ResultTable):
         return next((row for row in self.results if (row.compressor, row.percent, row.trained) == key), None)
 
     def document(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The whole study as JSON values."""
         return {
             "format": FORMAT,
             "rows": [{**asdict(row), "loss": row.loss} for row in self.results],
@@ -274,9 +274,9 @@ def read_study(path: str | Path) -> Study:
     except FileNotFoundError:
         raise InputError(f"no study at {path}: no such file; keepmap study writes one") from None
     except KeyError as error:
-        raise InputError(f"{path} is no study: {error} is missing in it") from None
+        raise InputError(f"{path} is not a study, or is damaged: it has no {error}") from None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is no study: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} is not a study, or is damaged: {' '.join(str(error).split())}") from None
 
 
 def _read(document: Mapping[str, Any]) -> Study:
@@ -295,7 +295,7 @@ def _read(document: Mapping[str, Any]) -> Study:
         raise ValueError("its pattern is damaged")
     for name in ("options", "versions"):
         if not isinstance(document[name], dict):
-            raise ValueError(f"its {name} are no mapping")
+            raise ValueError(f"its {name} are not a mapping")
     study = Study(rows, tuple(document["promises"]), pattern, document["options"], document["versions"])
     expected = study.document()
     wrong = [key for key in expected.keys() | document.keys() if expected.get(key) != document.get(key)]

@@ -31,7 +31,7 @@ class Tally:
     length: int = 0
 
     def see(self, history: History, selection: Selection) -> None:
-        """Count one action of each agent."""
+        """Count the transitions that one action of each agent saw."""
         kept = selection.mask.sum(1).tolist()
         self.kept.update(kept)
         self.computed[max(kept)] += len(kept)

@@ -13,13 +13,13 @@ __all__ = ["Board", "Log", "read_log"]
 
 @runtime_checkable
 class Board(Protocol):
-    """What of a TensorBoard writer is used."""
+    """The part of a TensorBoard writer that a log uses."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
         """Write one point of a curve."""
 
     def close(self) -> None:
-        """Everything is written."""
+        """Write what is left, and end."""
 
 
 class Log:
@@ -48,7 +48,7 @@ class Log:
                 self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Nothing more will be written."""
+        """Close the board, where there is one."""
         if self._board is not None:
             self._board.close()
 

@@ -40,7 +40,7 @@ TRAIN, VALIDATE = 0, 1  # which draws a random number belongs to
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training.
+    """A finished training: its last checkpoint, and how long it took.
 
     Attributes:
         checkpoint: its folder, in that of the run.
@@ -137,7 +137,8 @@ def _configured(config: Config | str | Path | Sequence[str | Path], settings: Se
         return load_config([config] if isinstance(config, str | Path) else tuple(config) or DEFAULT, settings)
     if settings:
         raise InputError(
-            f"`settings`: expected none beside a Config, got {', '.join(settings)}; change it by dataclasses.replace"
+            f"expected `settings` to be empty beside a Config, got {', '.join(settings)}; change it by "
+            "dataclasses.replace"
         )
     return config
 

@@ -29,7 +29,7 @@ def sample_texts(n_samples: int = 8, seed: int = 0) -> list[str]:
     passages = list(_passages(documents))
     if not 1 <= n_samples <= len(passages):
         raise InputError(
-            f"expected 1 to {len(passages)} samples, what this Python's documentation fills, got n_samples={n_samples}"
+            f"expected `n_samples` to be 1 to {len(passages)}, what this Python's documentation fills, got {n_samples}"
         )
     return [weave_facts(rng, lines, FACTS, evaluation=True, dense=0.5, gap=GAP).text for lines in passages[:n_samples]]
 

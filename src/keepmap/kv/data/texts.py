@@ -59,7 +59,7 @@ def read_texts(path: str | Path, field: str = "text", max_samples: int | None = 
         InputError: no such file, nothing in it, or a line that is not UTF-8, no JSON object, or has no such text.
     """
     if max_samples is not None and max_samples < 1:
-        raise InputError(f"expected 1 sample or more, got max_samples={max_samples}")
+        raise InputError(f"expected `max_samples` to be 1 or more, got {max_samples}")
     texts: list[Text] = []
     for number, line in _lines(Path(path)):
         if len(texts) == max_samples:
@@ -93,7 +93,7 @@ def tokenize_texts(
     if tokenizer is None and any(isinstance(text.text, str) for text in texts):
         raise ModelError(f"{model_name} has no tokenizer; put the tokenizer's files into its folder")
     if max_length is not None and as_integer("max_length", max_length, at_least=-(2**63)) < SHORTEST:
-        raise InputError(f"expected {SHORTEST} tokens or more, got max_length={max_length}")
+        raise InputError(f"expected `max_length` to be {SHORTEST} or more, got {max_length}")
     samples: list[TextSample] = []
     skipped: list[int] = []
     for text in texts:
@@ -161,7 +161,7 @@ def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f'the field "{field}" in {where} holds half of a surrogate pair, which is no text') from None
+        raise InputError(f'the field "{field}" in {where} holds half of a surrogate pair, which is not text') from None
     return text
 
 

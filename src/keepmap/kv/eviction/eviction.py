@@ -42,7 +42,7 @@ class Damage(ResultTable):
 
     @property
     def caption(self) -> str:
-        """What is measured."""
+        """What is measured, and its unit."""
         return "Damage, in nats per token"
 
     @property
@@ -105,7 +105,7 @@ class Eviction:
             ImpossibleResultError: a value that is not finite.
         """
         if len(self.input_ids) < 2:
-            raise InputError("expected a text of two tokens or more, got one, which predicts nothing")
+            raise InputError("expected `input_ids` to be two tokens or more, got one, which predicts nothing")
         if reference is None:
             full = dense(self.language_model, self.input_ids)
         elif not isinstance(reference, Eviction):

@@ -41,7 +41,9 @@ def hidden_states_under(
             f"expected `expires` to be of the shape {shape} (layers, KV heads, tokens), got {tuple(expires.shape)}"
         )
     if not bool(((expires.cpu() > torch.arange(n)) & (expires.cpu() <= n)).all()):
-        raise InputError(f"expected each expiry in j+1..{n} (a query sees itself, and {n} is never), got one outside")
+        raise InputError(
+            f"expected `expires` to be in j+1..{n} (a query sees itself, and {n} is never), got one outside"
+        )
     check_supported(language_model)
 
     def attend(call: LayerCall) -> Tensor:

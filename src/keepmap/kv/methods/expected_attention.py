@@ -108,7 +108,7 @@ class _Prefix:
         self.products = queries.new_zeros(heads, group, dim, dim)
 
     def upto(self, last: int, start: int) -> tuple[Float[Tensor, "G R D"], Float[Tensor, "G R D D"]]:
-        """Over the queries start..last."""
+        """Mean and covariance over the queries start..last."""
         if start != self.start:
             self.start = self.end = start
             self.sum, self.products = torch.zeros_like(self.sum), torch.zeros_like(self.products)

@@ -44,7 +44,7 @@ class Optimistic(Source):
 
     def __post_init__(self) -> None:
         if not 0 <= self.epsilon <= 1:
-            raise InputError(f"`epsilon` of optimistic: expected a probability in [0, 1], got {self.epsilon:g}")
+            raise InputError(f"expected `epsilon` of optimistic to be a probability in [0, 1], got {self.epsilon:g}")
 
     def learn(
         self,

@@ -53,7 +53,7 @@ class PPO(Source):
     def __post_init__(self) -> None:
         for option, least in (("n_steps", 2), ("batch_size", 2), ("n_epochs", 1)):
             if getattr(self, option) < least:
-                raise InputError(f"`{option}` of ppo: expected {least} or more, got {getattr(self, option)}")
+                raise InputError(f"expected `{option}` of ppo to be {least} or more, got {getattr(self, option)}")
         if not (0 < self.learning_rate < float("inf") and 0 <= self.discount <= 1):
             raise InputError(
                 "expected a finite learning_rate above 0 and a discount in [0, 1], got "

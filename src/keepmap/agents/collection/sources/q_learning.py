@@ -51,10 +51,10 @@ class QLearning(Source):
         for option in ("learning_rate", "discount", "epsilon", "epsilon_end"):
             if not 0 <= getattr(self, option) <= 1:
                 raise InputError(
-                    f"`{option}` of q_learning: expected a number in [0, 1], got {getattr(self, option):g}"
+                    f"expected `{option}` of q_learning to be a number in [0, 1], got {getattr(self, option):g}"
                 )
         if not np.isfinite(self.optimism):
-            raise InputError(f"`optimism` of q_learning: expected a finite number, got {self.optimism:g}")
+            raise InputError(f"expected `optimism` of q_learning to be a finite number, got {self.optimism:g}")
 
     def learn(
         self,

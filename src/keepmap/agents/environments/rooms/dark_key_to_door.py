@@ -63,13 +63,13 @@ class DarkKeyToDoor(Room):
         return tuple(itertools.product(range(self.size), repeat=4))
 
     def targets(self, goals: Integer[np.ndarray, "N 4"]) -> Integer[np.ndarray, "N 2 2"]:
-        """The key, then the door."""
+        """The cell of the key, then that of the door."""
         return goals.reshape(-1, 2, 2)
 
     def starts(self, draws: Float[np.ndarray, "N 2"]) -> Integer[np.ndarray, "N 2"]:
-        """Anywhere."""
+        """Starting cells anywhere in the room, all equally likely."""
         return np.floor(draws * self.size).astype(np.int64)
 
     def all_starts(self) -> tuple[tuple[int, int], ...]:
-        """Every cell."""
+        """Every cell of the room."""
         return tuple((x, y) for x in range(self.size) for y in range(self.size))

@@ -61,13 +61,13 @@ class DarkRoom(Room):
         return tuple((x, y) for x in range(self.size) for y in range(self.size))
 
     def targets(self, goals: Integer[np.ndarray, "N 2"]) -> Integer[np.ndarray, "N 1 2"]:
-        """The goal itself."""
+        """The goal, the one cell that rewards."""
         return goals[:, None]
 
     def starts(self, draws: Float[np.ndarray, "N 2"]) -> Integer[np.ndarray, "N 2"]:
-        """The centre."""
+        """The centre of the room, whatever was drawn."""
         return np.full(draws.shape, self.size // 2)
 
     def all_starts(self) -> tuple[tuple[int, int], ...]:
-        """The centre."""
+        """The centre of the room, the only one."""
         return ((self.size // 2, self.size // 2),)

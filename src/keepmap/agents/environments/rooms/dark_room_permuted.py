@@ -63,19 +63,19 @@ class DarkRoomPermuted(Room):
         return tuple(itertools.permutations(range(N_ACTIONS)))
 
     def targets(self, goals: Integer[np.ndarray, "N 5"]) -> Integer[np.ndarray, "N 1 2"]:
-        """The far corner."""
+        """The corner opposite to the start, whatever the goal."""
         return np.full((len(goals), 1, 2), self.size - 1)
 
     def starts(self, draws: Float[np.ndarray, "N 2"]) -> Integer[np.ndarray, "N 2"]:
-        """The near corner."""
+        """The corner (0, 0), whatever was drawn."""
         return np.zeros(draws.shape, dtype=np.int64)
 
     def all_starts(self) -> tuple[tuple[int, int], ...]:
-        """The near corner."""
+        """The corner (0, 0), the only one."""
         return ((0, 0),)
 
     def moves(
         self, goals: Integer[np.ndarray, "N 5"], actions: Integer[np.ndarray, " N"]
     ) -> Integer[np.ndarray, "N 2"]:
-        """Those of the permuted actions."""
+        """What the actions add to (x, y) after the permutation that is the goal."""
         return MOVES[goals[np.arange(len(goals)), actions]]
