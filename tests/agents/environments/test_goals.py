@@ -66,7 +66,7 @@ def test_a_split_that_cannot_be_made(name, message):
 def test_a_goal_on_both_sides_and_a_share_that_is_none():
     with pytest.raises(InputError, match=r"the goal \(0, 1\) stands twice"):
         Split("mine", 0, ((0, 0), (0, 1)), ((0, 1),))
-    with pytest.raises(InputError, match="`train_share`: .* got 1.5"):
+    with pytest.raises(InputError, match="`train_share` .* got 1.5"):
         guide_split(CELLS, 0, 1.5)
 
 
