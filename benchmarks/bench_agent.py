@@ -152,11 +152,11 @@ def time_until_solved(report: Report, config: Config, episodes: int) -> list[Goa
             checkpoint = newest_checkpoint(Path(folder) / "run")
             assert checkpoint is not None
             agent = load_agent(checkpoint)
-            found = evaluate(agent, agent.held_out, episodes=episodes).estimate(first, last)
+            estimate = evaluate(agent, agent.held_out, episodes=episodes).estimate(first, last)
             seen = agent.step
-            rows.append([f"{seen:,}", f"{(now - begun - looking) / 60:.2f}", str(found)])
+            rows.append([f"{seen:,}", f"{(now - begun - looking) / 60:.2f}", str(estimate)])
             looking += time.perf_counter() - now
-            if found.mean >= AIM:
+            if estimate.mean >= AIM:
                 raise _Enough
 
         def watch(step: int, figures: Mapping[str, float]) -> None:
@@ -186,7 +186,7 @@ def _whole_window(config: Config, n: int) -> WholeWindow:
 
 def _in_turns(*work: Callable[[], float], repeats: int) -> list[float]:
     """The median of what each gives, after a round that is not counted."""
-    rounds = [[one() for one in work] for _ in range(repeats + 1)][1:]
+    rounds = [[call() for call in work] for _ in range(repeats + 1)][1:]
     return [statistics.median(values) for values in zip(*rounds, strict=True)]
 
 

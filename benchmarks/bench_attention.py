@@ -64,7 +64,7 @@ def time_lengths(report: Report, sizes: Sequence[int], repeats: int) -> list[Goa
 def measure_memory(report: Report, both: int, alone: int) -> list[Goal]:
     """What each takes beside the model, in a process of its own."""
     rows: list[list[str]] = []
-    found: dict[str, float] = {}
+    peaks: dict[str, float] = {}
     for how, n in (("eager", both), ("profile", both), ("profile", alone)):
         command = [sys.executable, str(HERE / "attention_probe.py"), "--n", str(n), "--how", how]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -73,15 +73,15 @@ def measure_memory(report: Report, both: int, alone: int) -> list[Goal]:
             raise SystemExit(f"error: {shlex.join(command)} failed: {message}")
         values = json.loads(done.stdout.splitlines()[-1])
         before, peak = values["before"] / 1e9, values["peak"] / 1e9
-        found[f"{how} {n}"] = peak - before
+        peaks[f"{how} {n}"] = peak - before
         rows.append([how, f"{n:,}", f"{before:.2f}", f"{peak:.2f}", f"{peak - before:.3f}"])
         if (how, n) == ("profile", 65536):
-            found["whole"] = peak
+            peaks["whole"] = peak
     report.table("Memory, CPU", ["what", "tokens", "before, GB", "at its peak, GB", "the pass, GB"], rows)
-    gain = found[f"eager {both}"] / found[f"profile {both}"]
+    gain = peaks[f"eager {both}"] / peaks[f"profile {both}"]
     goals = [Goal("memory of eager weights / profile, 4,096 tokens", gain, "x", ">=", 10)] if both == 4096 else []
-    if "whole" in found:
-        goals.append(Goal("memory of the whole process, 65,536 tokens", found["whole"], " GB", "<=", 3))
+    if "whole" in peaks:
+        goals.append(Goal("memory of the whole process, 65,536 tokens", peaks["whole"], " GB", "<=", 3))
     return goals
 
 

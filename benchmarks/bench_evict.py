@@ -109,8 +109,8 @@ def measure_memory(report: Report, n: int) -> list[Goal]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"error: {shlex.join(command)} failed: {_last_line(done.stderr)}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    before, peak = found["before"] / 1e9, found["peak"] / 1e9
+    document = json.loads(done.stdout.splitlines()[-1])
+    before, peak = document["before"] / 1e9, document["peak"] / 1e9
     rows = [[f"{n:,}", f"{before:.2f}", f"{peak:.2f}", f"{peak - before:.2f}"]]
     head = ["tokens", "before, GB", "at its peak, GB", "the pass, GB"]
     report.table(f"Memory, `{METHOD}`, density {DENSITY}, CPU", head, rows)
@@ -157,13 +157,13 @@ def _ours(language_model: LanguageModel, ids: torch.Tensor) -> Callable[[], obje
 def _token_by_token(language_model: LanguageModel, ids: torch.Tensor, repeats: int) -> tuple[float, float]:
     """Seconds, and the largest difference of its logits from ours."""
     eviction = keepmap.evict(language_model, ids, METHOD, density=DENSITY)
-    found: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
 
     def run() -> None:
-        found[:] = [decode_with_masks(language_model.model, ids, eviction.keep_map.expires)]
+        outputs[:] = [decode_with_masks(language_model.model, ids, eviction.keep_map.expires)]
 
     seconds = medians({"decode": run}, min(repeats, 3))["decode"]
-    return seconds, float((found[0] - eviction.logits).abs().max())
+    return seconds, float((outputs[0] - eviction.logits).abs().max())
 
 
 def _kvpress(python: str, n: int, repeats: int) -> float:
@@ -173,10 +173,10 @@ def _kvpress(python: str, n: int, repeats: int) -> float:
         raise SystemExit(
             f"error: {shlex.join(command)} failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
         )
-    found = json.loads(done.stdout.splitlines()[-1])
-    versions = ", ".join(f"{name} {found[name]}" for name in ("kvpress", "torch", "transformers"))
-    print(f"  {versions}: density {found['density']:.3f}", file=sys.stderr, flush=True)
-    return float(found["seconds"])
+    document = json.loads(done.stdout.splitlines()[-1])
+    versions = ", ".join(f"{name} {document[name]}" for name in ("kvpress", "torch", "transformers"))
+    print(f"  {versions}: density {document['density']:.3f}", file=sys.stderr, flush=True)
+    return float(document["seconds"])
 
 
 def _has_kvpress(python: str) -> bool:

@@ -28,43 +28,45 @@ EPISODES = (2, 4, 8, 14)
 def contexts(agent: Agent, learners: int, seed: int) -> list[Context]:
     """Of every held-out goal, of some learners of it, at every moment."""
     source, horizon = configured_source(agent.config), agent.room.horizon
-    found = []
+    listed = []
     for goal in agent.held_out:
         lives = source.learn(agent.room, [goal], learners, max(EPISODES), seed)
-        found += [
+        listed += [
             context_at(lives, learner, (episode - 1) * horizon + horizon // 2, agent.config.n_transit, goal)
             for learner in range(learners)
             for episode in EPISODES
         ]
-    return found
+    return listed
 
 
-def rates(report: Report, found: Sequence[Verification]) -> None:
+def rates(report: Report, verifications: Sequence[Verification]) -> None:
     """How often each rule's deletion cost less than random's, and how many insights held."""
     rows = []
-    for one in found:
-        samples = "contexts" if one.host == "agent" else "texts"
-        for cost in one.costs:
+    for verification in verifications:
+        samples = "contexts" if verification.host == "agent" else "texts"
+        for cost in verification.costs:
             for rule in RULES:
-                held = [insight.held for insight in one.insights_by(cost) if insight.rule == rule]
-                of = f"{one.host}, {one.n_samples} {samples}"
+                held = [insight.held for insight in verification.insights_by(cost) if insight.rule == rule]
+                of = f"{verification.host}, {verification.n_samples} {samples}"
                 what = COSTS[cost].replace("|", r"\|")
-                rows.append([of, what, rule, *_rate(one.rate(rule, cost)), f"{sum(held)} of {len(held)}"])
+                rows.append([of, what, rule, *_rate(verification.rate(rule, cost)), f"{sum(held)} of {len(held)}"])
     for rule in RULES:
-        held = [insight.held for one in found for insight in one.insights if insight.rule == rule]
-        rows.append(["both", "KL", rule, *_rate(rate_of(found, rule)), f"{sum(held)} of {len(held)}"])
+        held = [
+            insight.held for verification in verifications for insight in verification.insights if insight.rule == rule
+        ]
+        rows.append(["both", "KL", rule, *_rate(rate_of(verifications, rule)), f"{sum(held)} of {len(held)}"])
     head = ["host", "cost", "rule", "cheaper than random", "share and its 95 % interval", "layers that held"]
     report.table("Over layers and samples", head, rows)
 
 
-def overall(report: Report, found: Sequence[Verification]) -> None:
+def overall(report: Report, verifications: Sequence[Verification]) -> None:
     """The overall suggestions against random."""
     rows = [
-        [one.host, trial.rule, trial.suggestion.line.split("; ")[-1], trial.unit]
+        [verification.host, trial.rule, trial.suggestion.line.split("; ")[-1], trial.unit]
         + [f"{value:.3f}" for value in (trial.whole, trial.suggested, trial.random)]
         + ["" if trial.low is None else f"{trial.saved:+.3f} [{trial.low:+.3f}, {trial.high:+.3f}]", trial.word]
-        for one in found
-        for trial in one.compared
+        for verification in verifications
+        for trial in verification.compared
     ]
     head = ["host", "rule", "suggestion", "unit", "whole", "suggested", "random", "better by", ""]
     report.table("The suggestions, against the same length at random", head, rows)
@@ -91,14 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = sample_texts(options.texts, seed=options.seed)
     assert language_model.tokenizer is not None
     ids = [torch.tensor(language_model.tokenizer.encode(text))[: options.length] for text in texts]
-    found = [
+    verifications = [
         verify_agent(
             agent, contexts(agent, options.learners, options.seed), episodes=options.episodes, seed=options.seed
         ),
         verify_texts(language_model, ids, seed=options.seed),
     ]
-    rates(report, found)
-    overall(report, found)
+    rates(report, verifications)
+    overall(report, verifications)
     if options.write:
         write_part(report, "bench_insight.py", sys.argv[1:] if arguments is None else arguments)
     return 0

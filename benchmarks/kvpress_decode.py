@@ -66,14 +66,14 @@ def main() -> None:
         start = time.perf_counter()
         density = decode(model, input_ids, threshold)
         seconds.append(time.perf_counter() - start)
-    found = {
+    by_name = {
         "seconds": statistics.median(seconds),
         "density": density,
         "kvpress": version("kvpress"),
         "transformers": version("transformers"),
         "torch": version("torch"),
     }
-    print(json.dumps(found))
+    print(json.dumps(by_name))
 
 
 if __name__ == "__main__":

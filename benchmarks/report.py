@@ -16,18 +16,18 @@ class Goal:
     """A figure beside what was aimed at."""
 
     what: str
-    found: float
+    measured: float
     unit: str
     sign: str  # "<=" or ">="
     aim: float
 
     def row(self) -> list[str]:
         """The cells of its line in the table of goals."""
-        met = self.found <= self.aim if self.sign == "<=" else self.found >= self.aim
+        met = self.measured <= self.aim if self.sign == "<=" else self.measured >= self.aim
         sign = "≤" if self.sign == "<=" else "≥"
         return [
             self.what,
-            f"{self.found:.3g}{self.unit}",
+            f"{self.measured:.3g}{self.unit}",
             f"{sign} {self.aim:g}{self.unit}",
             "met" if met else "missed",
         ]

@@ -56,9 +56,9 @@ def act(model: WholeWindow, rooms: RoomProcesses, n_transit: int, steps: int) ->
         states = torch.full((len(rooms), 2), SIZE // 2)
         for _ in range(steps):
             actions = model(context, states).softmax(-1).multinomial(1)[:, 0]
-            found = rooms.step(actions.tolist())
-            after = torch.tensor([one[:2] for one in found])
-            rewards = torch.tensor([one[2] for one in found])
+            result = rooms.step(actions.tolist())
+            after = torch.tensor([array[:2] for array in result])
+            rewards = torch.tensor([array[2] for array in result])
             token = model.embed(states[:, None], actions[:, None], rewards[:, None], after[:, None])
             context = torch.cat([context[:, 1:], token], dim=1)
             states = after

@@ -187,19 +187,19 @@ def test_nothing_is_unpickled() -> None:
 
 def test_only_attention_reaches_into_a_forward_pass() -> None:
     reach = re.compile(r"\b(register_\w*hook|AttentionInterface\.register|set_attn_implementation)\b")
-    found = {
+    results = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         if reach.search(path.read_text(encoding="utf-8"))
     }
     # A surrogate's targets need the attention weights of a plain pass; its training evicts nothing.
-    assert found == {"attention/forward.py", "attention/encoder.py", "kv/surrogate_training.py"}
+    assert results == {"attention/forward.py", "attention/encoder.py", "kv/surrogate_training.py"}
 
 
 def test_no_path_of_a_machine_stands_in_the_tree() -> None:
     machine = re.compile(r"(^|[^\w./-])/(work|farm|home/\w|Users/\w|private|mnt)/|/roo" + r"t/|extra-" + "index", re.M)
-    found = [str(path) for path in text_files() if machine.search(path.read_text(encoding="utf-8", errors="replace"))]
-    assert found == []
+    results = [str(path) for path in text_files() if machine.search(path.read_text(encoding="utf-8", errors="replace"))]
+    assert results == []
 
 
 def test_every_import_is_a_declared_dependency() -> None:

@@ -66,8 +66,8 @@ def test_the_room_of_the_other_way_is_the_same_room(monkeypatch: pytest.MonkeyPa
         for _ in range(50):
             actions = draws.integers(5, size=3)
             observations, rewards, _, truncated, _ = envs.step(actions)
-            found = np.array(rooms.step(actions.tolist()))
-            np.testing.assert_array_equal(found, np.column_stack([observations, rewards, truncated]))
+            values = np.array(rooms.step(actions.tolist()))
+            np.testing.assert_array_equal(values, np.column_stack([observations, rewards, truncated]))
 
 
 def test_a_report_replaces_its_own_part_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,12 +95,12 @@ def test_a_folder_is_one_room() -> None:
 
 def covered() -> dict[str, list[str]]:
     """Test file -> the patterns of modules that it says it covers, in a literal COVERS."""
-    said = {}
+    patterns_of = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["COVERS"]:
-                said[path.relative_to(ROOT).as_posix()] = list(ast.literal_eval(node.value))
-    return said
+                patterns_of[path.relative_to(ROOT).as_posix()] = list(ast.literal_eval(node.value))
+    return patterns_of
 
 
 COVERED = covered()

@@ -57,6 +57,6 @@ def test_a_short_row_is_kept_whole() -> None:
 
 def test_shares_are_of_the_valid_ones_alone() -> None:
     valid = torch.tensor([[True, False, True], [False, False, False]])
-    found = shares(valid, torch.tensor([[1.0, float("nan"), 3.0], [1.0, 1.0, 1.0]]))
-    assert found[0].tolist() == [0.25, 0.0, 0.75]
-    assert not found[1].isnan().any()
+    result = shares(valid, torch.tensor([[1.0, float("nan"), 3.0], [1.0, 1.0, 1.0]]))
+    assert result[0].tolist() == [0.25, 0.0, 0.75]
+    assert not result[1].isnan().any()

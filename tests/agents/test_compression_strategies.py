@@ -45,20 +45,20 @@ def batch(size: int = 2, n: int = 40) -> tuple[torch.Tensor, ...]:
 
 
 def test_the_front_door_has_every_compressor() -> None:
-    assert sorted(door.__all__) == sorted(one.__name__ for one in compressors().values())
-    for made in compressors().values():
-        assert issubclass(getattr(door, made.__name__), made)
-        assert getattr(door, made.__name__).__doc__ == made.__doc__
+    assert sorted(door.__all__) == sorted(cls.__name__ for cls in compressors().values())
+    for cls in compressors().values():
+        assert issubclass(getattr(door, cls.__name__), cls)
+        assert getattr(door, cls.__name__).__doc__ == cls.__doc__
 
 
 @pytest.mark.parametrize("kind", ["torch", "numpy"])
 def test_four_arrays_are_enough(fake: Fake, kind: str) -> None:
-    arrays: tuple = batch() if kind == "torch" else tuple(one.numpy() for one in batch())
-    found = door.AttentionBasedCompressor(target_length=3).compress(*arrays)
+    arrays: tuple = batch() if kind == "torch" else tuple(array.numpy() for array in batch())
+    short = door.AttentionBasedCompressor(target_length=3).compress(*arrays)
     states, _, _, next_states = arrays
     for row in range(2):
         alike = np.flatnonzero(np.asarray(states)[row, :, 0] == int(next_states[row, -1, 0]))
-        assert found.indices[row].tolist() == alike[-3:].tolist()
+        assert short.indices[row].tolist() == alike[-3:].tolist()
     assert torch.equal(fake.seen[0][1], torch.as_tensor(next_states[:, -1]))
 
 
@@ -77,14 +77,14 @@ def test_gaps_reach_the_agent_as_known_states_and_are_not_asked_from(fake: Fake)
     mask = torch.ones(2, 40, dtype=torch.bool)
     mask[0, 30:] = False
     mask[1] = False
-    for one in (states, next_states):
-        one[~mask] = 200
+    for array in (states, next_states):
+        array[~mask] = 200
     actions[~mask] = -1
-    found = door.AttentionBasedCompressor(3).compress(states, actions, rewards.log(), next_states, mask=mask)
+    short = door.AttentionBasedCompressor(3).compress(states, actions, rewards.log(), next_states, mask=mask)
     history, query = fake.seen[0]
     assert (history.states[~mask] == 0).all() and (history.actions[~mask] == 0).all()
     assert torch.equal(query[0], next_states[0, 29])
-    assert found.mask.sum(1).tolist() == [3, 0]
+    assert short.mask.sum(1).tolist() == [3, 0]
 
 
 def test_given_attention_is_used_and_an_empty_history_asks_nobody(fake: Fake) -> None:

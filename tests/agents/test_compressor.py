@@ -47,31 +47,31 @@ def test_what_is_kept_stands_in_the_arrays(name: str, kind: str) -> None:
     arrays: tuple = batch()
     attention = torch.rand(3, 20, generator=torch.Generator().manual_seed(1))
     if kind == "numpy":
-        arrays, attention = tuple(one.numpy() for one in arrays), attention.numpy()
-    before = [one.copy() if kind == "numpy" else one.clone() for one in arrays]
-    found = make_compressor(name).compress(*arrays, attention=attention)
-    states, actions, rewards, next_states = found
-    assert len(found) == 4 and isinstance(found, tuple)
-    m = found.indices.shape[1]
-    assert 3 <= m <= 10 and found.mask.shape == (3, m)
+        arrays, attention = tuple(array.numpy() for array in arrays), attention.numpy()
+    before = [array.copy() if kind == "numpy" else array.clone() for array in arrays]
+    short = make_compressor(name).compress(*arrays, attention=attention)
+    states, actions, rewards, next_states = short
+    assert len(short) == 4 and isinstance(short, tuple)
+    m = short.indices.shape[1]
+    assert 3 <= m <= 10 and short.mask.shape == (3, m)
     for old, kept, untouched in zip(arrays, (states, actions, rewards, next_states), before, strict=True):
         assert type(kept) is type(old) and kept.dtype == old.dtype and kept.shape == (3, m, *old.shape[2:])
         assert (old == untouched).all()
         for row in range(3):
-            assert (kept[row][found.mask[row]] == old[row][found.indices[row][found.mask[row]]]).all()
+            assert (kept[row][short.mask[row]] == old[row][short.indices[row][short.mask[row]]]).all()
 
 
 def test_short_rows_end_in_what_cannot_be_data() -> None:
     states, actions, rewards, next_states = batch(2, 6)
     mask = torch.tensor([[False, True, False, True, False, False], [True] * 6])
-    found = RecencyCompressor(4).compress(states.to(torch.uint8), actions.float(), rewards, next_states, mask=mask)
-    assert found.indices.tolist() == [[1, 3, 0, 0], [2, 3, 4, 5]]
-    assert found.mask.tolist() == [[True, True, False, False], [True] * 4]
-    assert (found[0][0, 2:] == 255).all() and (found[3][0, 2:] == -1).all()
-    assert found[1][0, 2:].isnan().all() and found[2][0, 2:].isnan().all()
-    assert not found[1][found.mask].isnan().any()
+    short = RecencyCompressor(4).compress(states.to(torch.uint8), actions.float(), rewards, next_states, mask=mask)
+    assert short.indices.tolist() == [[1, 3, 0, 0], [2, 3, 4, 5]]
+    assert short.mask.tolist() == [[True, True, False, False], [True] * 4]
+    assert (short[0][0, 2:] == 255).all() and (short[3][0, 2:] == -1).all()
+    assert short[1][0, 2:].isnan().all() and short[2][0, 2:].isnan().all()
+    assert not short[1][short.mask].isnan().any()
     as_numpy = RecencyCompressor(4).compress(
-        *(one.numpy() for one in (states.to(torch.uint16), actions.half(), rewards, next_states.short())),
+        *(array.numpy() for array in (states.to(torch.uint16), actions.half(), rewards, next_states.short())),
         mask=mask.numpy(),
     )
     assert (as_numpy[0][0, 2:] == 65535).all() and (as_numpy[3][0, 2:] == -1).all()
@@ -83,20 +83,20 @@ def test_short_rows_end_in_what_cannot_be_data() -> None:
 def test_all_rows_are_cut_to_the_longest() -> None:
     attention = torch.full((3, 20), 1e-3)
     attention[0, [2, 5, 7, 11]] = 1.0
-    found = ThresholdCompressor().compress(*batch(), attention=attention)
-    assert found.indices[0].tolist() == [2, 5, 7, 11]
-    assert found.mask.sum(1).tolist() == [4, 3, 3]
-    assert found.indices[1][:3].tolist() == [17, 18, 19], "of equal ones the most recent"
+    short = ThresholdCompressor().compress(*batch(), attention=attention)
+    assert short.indices[0].tolist() == [2, 5, 7, 11]
+    assert short.mask.sum(1).tolist() == [4, 3, 3]
+    assert short.indices[1][:3].tolist() == [17, 18, 19], "of equal ones the most recent"
 
 
 @pytest.mark.parametrize("name", sorted(compressors()))
 def test_an_empty_history_and_one_transition(name: str) -> None:
     compressor = make_compressor(name)
     for n in (0, 1):
-        arrays = tuple(one[:, :n] for one in batch())
-        found = compressor.compress(*arrays, attention=torch.ones(3, n))
-        assert [one.shape for one in found] == [one.shape for one in arrays]
-        assert found.mask.shape == (3, n) and found.mask.all()
+        arrays = tuple(array[:, :n] for array in batch())
+        short = compressor.compress(*arrays, attention=torch.ones(3, n))
+        assert [array.shape for array in short] == [array.shape for array in arrays]
+        assert short.mask.shape == (3, n) and short.mask.all()
 
 
 def test_the_documents_threshold_counts_shares_of_the_history() -> None:
@@ -110,8 +110,8 @@ def test_the_documents_threshold_counts_shares_of_the_history() -> None:
 
 
 def test_ages_of_exponential_decay_are_those_of_its_docstring() -> None:
-    found = ExponentialDecayCompressor().compress(*batch(1, 160))
-    assert (159 - found.indices[0]).tolist() == [159, 95, 57, 34, 19, 11, 6, 3, 1, 0]
+    short = ExponentialDecayCompressor().compress(*batch(1, 160))
+    assert (159 - short.indices[0]).tolist() == [159, 95, 57, 34, 19, 11, 6, 3, 1, 0]
 
 
 def test_adaptive_follows_the_documents_patterns() -> None:
@@ -177,12 +177,12 @@ def test_draws_are_fair(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(compressors()))
 def test_a_length_for_each(name: str) -> None:
-    made = compressors()[name]
+    cls = compressors()[name]
     for length in (1, 2, 32):
-        compressor = made.of_length(length)
-        assert compressor.max_length == length == getattr(compressor, made.length_option)
-    with pytest.raises(InputError, match=f"expected `{made.length_option}` to be a whole number of 1 or more, got 0"):
-        made.of_length(0)
+        compressor = cls.of_length(length)
+        assert compressor.max_length == length == getattr(compressor, cls.length_option)
+    with pytest.raises(InputError, match=f"expected `{cls.length_option}` to be a whole number of 1 or more, got 0"):
+        cls.of_length(0)
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ for call in (lambda: RecencyCompressor(2.5), lambda: RecencyCompressor().compres
 
 
 def test_values_may_be_text() -> None:
-    made = make_compressor("attention", {"target_length": "5", "temperature": "2", "sample": "true", "seed": 4})
-    assert made == AttentionBasedCompressor(5, 2.0, True, 4)
+    compressor = make_compressor("attention", {"target_length": "5", "temperature": "2", "sample": "true", "seed": 4})
+    assert compressor == AttentionBasedCompressor(5, 2.0, True, 4)
 
 
 def test_shapes_that_disagree() -> None:
@@ -248,7 +248,7 @@ def test_shapes_that_disagree() -> None:
         ((states, actions, rewards, next_states[..., :1]), r"next_states have the shape \(3, 20, 1\)"),
         ((states.numpy(), actions, rewards, next_states), "states are .* numpy array and actions a tensor"),
         ((states.to(torch.complex64), actions, rewards, next_states), "states are of type torch.complex64"),
-        (tuple(one.numpy().astype("U") for one in batch()), "states are of type <U"),
+        (tuple(array.numpy().astype("U") for array in batch()), "states are of type <U"),
     ]:
         with pytest.raises(InputError, match=message):
             compressor.compress(*arrays)

@@ -13,15 +13,15 @@ AGREE = 1e-5
 def test_the_causal_kernels_are_the_masked_softmax_with_its_gradients(n: int, rows: str) -> None:
     torch.manual_seed(n)
     q, k, v = (torch.randn(2, 2, 2 * n, 8, requires_grad=True) for _ in range(3))
-    asked = q if rows == "all" else q[:, :, n:]
-    weights = torch.randn(asked.shape)
-    fused = kernels.fused_all_steps(asked, k, v)
-    slow = kernels.explicit(kernels.packed_visible(n))(asked, k, v)
+    queries = q if rows == "all" else q[:, :, n:]
+    weights = torch.randn(queries.shape)
+    fused = kernels.fused_all_steps(queries, k, v)
+    slow = kernels.explicit(kernels.packed_visible(n))(queries, k, v)
     assert (fused - slow).abs().max() < AGREE
     ours = torch.autograd.grad((fused * weights).sum(), (q, k, v))
     theirs = torch.autograd.grad((slow * weights).sum(), (q, k, v))
-    for one, other in zip(ours, theirs, strict=True):
-        assert (one - other).abs().max() < AGREE
+    for array, other in zip(ours, theirs, strict=True):
+        assert (array - other).abs().max() < AGREE
 
 
 def test_nobody_sees_a_later_step_and_no_transition_sees_a_query() -> None:

@@ -92,16 +92,16 @@ def test_only_ages_matter_and_they_do_matter(model: DecisionTransformer) -> None
 
 def test_some_steps_are_every_steps_rows(model: DecisionTransformer) -> None:
     steps = history(2, 12)
-    asked = torch.tensor([[0, 5, 11], [3, 3, 8]])
-    queries = steps.states.gather(1, asked[..., None].expand(-1, -1, 2))
+    chosen = torch.tensor([[0, 5, 11], [3, 3, 8]])
+    queries = steps.states.gather(1, chosen[..., None].expand(-1, -1, 2))
     transitions = model.transition_tokens(steps.states, steps.actions, steps.rewards, steps.next_states)
     tokens = torch.cat([transitions, model.query_tokens(queries)], dim=1)
-    times = torch.cat([torch.arange(12).expand(2, 12), asked], dim=1)
+    times = torch.cat([torch.arange(12).expand(2, 12), chosen], dim=1)
     seen: list[Tensor] = []
     with torch.no_grad():
-        found = model.answers(tokens, model.turns(times), kernels.some_steps(asked, seen.append), 3)
+        result = model.answers(tokens, model.turns(times), kernels.some_steps(chosen, seen.append), 3)
         wanted = every_step(model, steps)
-    assert (found - wanted.gather(1, asked[..., None].expand(-1, -1, 5))).abs().max() < AGREE
+    assert (result - wanted.gather(1, chosen[..., None].expand(-1, -1, 5))).abs().max() < AGREE
     assert len(seen) == SHAPE.n_layer
     for weights in seen:
         assert weights.sum(-1).allclose(torch.ones(2, 2, 3))
@@ -125,12 +125,12 @@ def test_where_episodes_end_matters_to_a_model_that_is_told() -> None:
     torch.manual_seed(0)
     steps = history(1, 6)
     dones = torch.tensor([[0, 0, 1, 0, 0, 1]], dtype=torch.bool)
-    told = DecisionTransformer(replace(SHAPE, dones=True)).eval()
+    with_ends = DecisionTransformer(replace(SHAPE, dones=True)).eval()
     with torch.no_grad():
-        ends, none = (every_step(told, replace(steps, dones=part)) for part in (dones, torch.zeros_like(dones)))
+        ends, none = (every_step(with_ends, replace(steps, dones=part)) for part in (dones, torch.zeros_like(dones)))
         assert (ends - none).abs()[:, 3:].max() > 1e-4
         assert (ends - none).abs()[:, :3].max() == 0
-        alone = decided(told, replace(steps, dones=dones), 5)
+        alone = decided(with_ends, replace(steps, dones=dones), 5)
         assert (alone - ends[:, 5]).abs().max() < AGREE
     with pytest.raises(ModelError, match="give the history's dones"):
-        every_step(told, steps)
+        every_step(with_ends, steps)

@@ -13,28 +13,28 @@ def test_the_blocks_are_the_whole_matrix(options, rows):
     layer = random_layer(**options)
     expected = weights(layer)
     chosen = list(range(150)) if rows is None else rows
-    found = torch.zeros_like(expected)
+    result = torch.zeros_like(expected)
     for block in blocks(layer, None if rows is None else torch.tensor(rows)):
         part = torch.zeros(layer.group, len(block.rows), 150, dtype=torch.float64)
         part[..., block.inside] = block.weights()
-        found[block.heads, block.index] = part
+        result[block.heads, block.index] = part
         chunks = block.raw.unflatten(-1, (-1, CHUNK)).sum(-1)
         torch.testing.assert_close(block.chunk_sums, chunks)
         torch.testing.assert_close(block.total, block.raw.sum(-1))
         assert float(block.raw.max()) == 1.0
-    torch.testing.assert_close(found[:, chosen], expected[:, chosen])
-    assert found.abs().sum((0, 2)).nonzero().flatten().tolist() == chosen
+    torch.testing.assert_close(result[:, chosen], expected[:, chosen])
+    assert result.abs().sum((0, 2)).nonzero().flatten().tolist() == chosen
 
 
 def test_chosen_chunks_are_those_of_their_rows():
     block = next(iter(blocks(random_layer(200))))
     count = block.raw.shape[2] // CHUNK
     chunk = torch.arange(len(block.rows))[None] % count
-    found = block.take_chunks(block.find_chunks(chunk))
+    result = block.take_chunks(block.find_chunks(chunk))
     for head in range(2):
         for row in range(0, len(block.rows), 17):
             start = int(chunk[0, row]) * CHUNK
-            assert torch.equal(found[head, 0, row], block.raw[head, row, start : start + CHUNK])
+            assert torch.equal(result[head, 0, row], block.raw[head, row, start : start + CHUNK])
 
 
 def test_pairs_and_progress():

@@ -25,17 +25,17 @@ def encoder(layers=2, **options):
 
 def own_weights(model, x, **masks):
     """PyTorch's weights [L, H, N, N]; without the fast path, which takes numbers in a mask for bools."""
-    found = []
+    results = []
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     for layer in model.layers:
         inner = layer.norm1(x) if layer.norm_first else x
         _, weights = layer.self_attn(inner, inner, inner, need_weights=True, average_attn_weights=False, **masks)
-        found.append(weights)
+        results.append(weights)
         mask = {"src_mask": masks.get("attn_mask"), "src_key_padding_mask": masks.get("key_padding_mask")}
         x = layer(x, **mask)
     torch.backends.mha.set_fastpath_enabled(True)
-    return torch.cat(found)
+    return torch.cat(results)
 
 
 def causal_mask(kind):
@@ -47,8 +47,8 @@ def compare(profile, weights):
     for layer, own in enumerate(weights):
         expected = statistics(own, own > 0, profile.n_sink, profile.window, profile.measured.tolist())
         for name in vars(expected):
-            found, wanted = getattr(profile, name)[layer].double(), getattr(expected, name).double()
-            torch.testing.assert_close(found, wanted, rtol=1e-7, atol=1e-7, equal_nan=True)
+            result, wanted = getattr(profile, name)[layer].double(), getattr(expected, name).double()
+            torch.testing.assert_close(result, wanted, rtol=1e-7, atol=1e-7, equal_nan=True)
     torch.testing.assert_close(profile.rows[:, :, 0], weights[:, :, -1], rtol=0, atol=1e-10)
 
 

@@ -13,14 +13,14 @@ from tests.families import SLIDING, build, tokens
 def calls(family, n=50):
     """The calls of one pass, each answered by zeros."""
     language_model = load_language_model(build(family))
-    found = []
+    results = []
 
     def attend(call):
-        found.append(call)
+        results.append(call)
         return call.values.new_zeros(*call.queries.shape[:2], call.values.shape[2])
 
     hidden = run(language_model.model, language_model.body, tokens(n), attend)
-    return found, hidden
+    return results, hidden
 
 
 def test_what_a_layer_hands_over():

@@ -10,14 +10,14 @@ from tests.attention.layers import random_layer, weights
 @pytest.mark.parametrize("size", [1, 4, 7, 40, 999])
 def test_a_cell_is_the_mean_and_the_maximum_of_its_pairs(size):
     layer = random_layer(40, 1, 1)
-    whole, found = weights(layer)[0], attention_map(layer, size)
+    whole, result = weights(layer)[0], attention_map(layer, size)
     cells = min(size, 40)
-    assert found.edges.tolist() == [cell * 40 // cells for cell in range(cells + 1)]
+    assert result.edges.tolist() == [cell * 40 // cells for cell in range(cells + 1)]
     for row in range(cells):
         for column in range(cells):
-            rows, columns = (slice(found.edges[at], found.edges[at + 1]) for at in (row, column))
-            assert found.mean[row, column] == pytest.approx(float(whole[rows, columns].mean()))
-            assert found.maximum[row, column] == pytest.approx(float(whole[rows, columns].max()))
+            rows, columns = (slice(result.edges[at], result.edges[at + 1]) for at in (row, column))
+            assert result.mean[row, column] == pytest.approx(float(whole[rows, columns].mean()))
+            assert result.maximum[row, column] == pytest.approx(float(whole[rows, columns].max()))
 
 
 def test_masses_are_sums_over_the_set_and_nan_where_nothing_was_measured():
@@ -26,9 +26,9 @@ def test_masses_are_sums_over_the_set_and_nan_where_nothing_was_measured():
     logits = layer.scaling * layer.queries @ layer.keys.repeat_interleave(2, 0).transpose(1, 2)
     later = torch.ones(40, 40, dtype=torch.bool).triu(1)
     log_sum_exp = logits.masked_fill(later, -torch.inf).logsumexp(-1)
-    found = mass_in(layer, log_sum_exp, queries, torch.tensor([0, 4, 30]))
-    torch.testing.assert_close(found[:, queries], whole[:, queries][..., [0, 4, 30]].sum(-1))
-    assert int(found.isnan().sum()) == 4 * 38
+    result = mass_in(layer, log_sum_exp, queries, torch.tensor([0, 4, 30]))
+    torch.testing.assert_close(result[:, queries], whole[:, queries][..., [0, 4, 30]].sum(-1))
+    assert int(result.isnan().sum()) == 4 * 38
 
 
 def test_the_mass_of_what_is_kept_is_of_the_full_attention():

@@ -65,10 +65,10 @@ def seed_figures(rows):
 def test_the_guides_statistics(n, seed):
     profile = profile_attention(Source(n=n), seed)
     for layer in range(2):
-        found = profile.guide_statistics(layer)
-        assert list(found) == ["mean", "std", "max_position", "recent_distant_ratio", "entropy"]
-        assert found == pytest.approx(seed_figures(profile.rows[layer, :, 0]), rel=1e-12)
-        assert profile.seed_statistics(layer) == found
+        result = profile.guide_statistics(layer)
+        assert list(result) == ["mean", "std", "max_position", "recent_distant_ratio", "entropy"]
+        assert result == pytest.approx(seed_figures(profile.rows[layer, :, 0]), rel=1e-12)
+        assert profile.seed_statistics(layer) == result
 
 
 def test_the_guides_statistics_of_a_context_of_one():
@@ -189,9 +189,9 @@ def test_maps_that_are_not_there_are_one_line():
 
 
 def test_progress_over_all_layers():
-    told = []
-    profile_attention(Source(layers=3), 0, progress=told.append)
-    assert told == sorted(told) and told[-1] == 1.0 and len(told) >= 3
+    shares = []
+    profile_attention(Source(layers=3), 0, progress=shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) >= 3
 
 
 def test_a_source_whose_layers_differ_or_are_none_is_refused():
@@ -213,6 +213,6 @@ def test_a_source_whose_layers_differ_or_are_none_is_refused():
 def test_one_logit_too_many_is_no_other_cell() -> None:
     logits = torch.zeros(21, 21)
     logits[20, 9] = 9.0
-    found = profile_attention(Chosen(logits), None).map(0, 0, 4)
-    assert np.unravel_index(found.maximum.argmax(), (4, 4))[1] in (0, 1)
-    assert found.maximum[3, 1] == pytest.approx(1.0, abs=0.01)
+    result = profile_attention(Chosen(logits), None).map(0, 0, 4)
+    assert np.unravel_index(result.maximum.argmax(), (4, 4))[1] in (0, 1)
+    assert result.maximum[3, 1] == pytest.approx(1.0, abs=0.01)

@@ -8,16 +8,16 @@ from keepmap.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"), [(None, (0, 1, 2)), (1, (1,)), ([2, 0, 2], (0, 2)), (range(1, 3), (1, 2))], ids=str
+    ("chosen", "expected"), [(None, (0, 1, 2)), (1, (1,)), ([2, 0, 2], (0, 2)), (range(1, 3), (1, 2))], ids=str
 )
-def test_indices_are_ascending_and_each_once(asked, found):
-    assert indices("layer", asked, 3) == found
+def test_indices_are_ascending_and_each_once(chosen, expected):
+    assert indices("layer", chosen, 3) == expected
 
 
-@pytest.mark.parametrize("asked", [3, -1, [0, 5], [True], []], ids=str)
-def test_indices_that_are_not_there_are_one_line(asked):
+@pytest.mark.parametrize("chosen", [3, -1, [0, 5], [True], []], ids=str)
+def test_indices_that_are_not_there_are_one_line(chosen):
     with pytest.raises(InputError, match=r"(layer|layers).*(0\.\.2|all 3)"):
-        indices("layer", asked, 3)
+        indices("layer", chosen, 3)
 
 
 def test_rows_measured_and_kept():

@@ -48,14 +48,14 @@ def test_equals_slices_of_the_whole_matrix(kind, options, n_sink, window):
     for block in blocks(layer):
         stretches = kind(block, n_sink, window)
         stretches.read(block)
-        found = stretches.finish()
+        result = stretches.finish()
         scale = block.scale
         columns = (
-            found.count,
-            found.recent_distant,
-            found.recent_distant_without_sinks,
-            found.sinks * scale,
-            found.window * scale,
+            result.count,
+            result.recent_distant,
+            result.recent_distant_without_sinks,
+            result.sinks * scale,
+            result.window * scale,
         )
         for head in range(2):
             for index, query in enumerate(block.rows.tolist()):

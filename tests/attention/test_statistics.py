@@ -73,8 +73,8 @@ def block_size(request):
         yield
 
 
-def close(found, expected, tolerance=1e-11):
-    torch.testing.assert_close(found.double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
+def close(measured, expected, tolerance=1e-11):
+    torch.testing.assert_close(measured.double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 @settings(max_examples=60)
@@ -86,7 +86,7 @@ def test_equals_the_definition(case, n_sink, window, data):
     weights = dense(layer, visible)
     kept = [measured[0], measured[-1]]
     values = torch.randn(layer.n_kv_heads, layer.n, 3, dtype=torch.float64)
-    found, out = layer_statistics(
+    result, out = layer_statistics(
         layer, torch.tensor(measured), torch.tensor(kept), n_sink=n_sink, window=window, values=values
     )
     least = weights.amax(-1, keepdim=True) * torch.finfo(torch.float64).tiny ** 0.92
@@ -94,9 +94,9 @@ def test_equals_the_definition(case, n_sink, window, data):
     for field in dataclasses.fields(expected):
         name = field.name
         tolerance = 1e-7 if name == "std" else 1e-10  # the root of what rounding leaves of a variance of 0
-        close(getattr(found, name), getattr(expected, name), tolerance)
-    close(found.rows, weights[:, kept])
-    at = found.max_position[:, measured]
+        close(getattr(result, name), getattr(expected, name), tolerance)
+    close(result.rows, weights[:, kept])
+    at = result.max_position[:, measured]
     close(weights[:, measured].gather(2, at[..., None])[..., 0], weights[:, measured].amax(-1))
     group = layer.group
     close(out[:, measured], (weights @ values.repeat_interleave(group, 0))[:, measured])
@@ -111,8 +111,8 @@ def test_masses_are_sums_of_weights(case, data):
     positions = data.draw(st.lists(st.integers(0, layer.n - 1), max_size=9, unique=True))
     measured = torch.tensor(data.draw(st.lists(st.integers(0, layer.n - 1), min_size=1, max_size=9, unique=True)))
     measured = measured.sort().values
-    found, _ = layer_statistics(layer, measured, measured[-1:], n_sink=0, window=1)
-    mass = mass_in(layer, found.log_sum_exp, measured, torch.tensor(positions, dtype=torch.int64))
+    result, _ = layer_statistics(layer, measured, measured[-1:], n_sink=0, window=1)
+    mass = mass_in(layer, result.log_sum_exp, measured, torch.tensor(positions, dtype=torch.int64))
     close(mass[:, measured], weights[:, measured][..., positions].sum(-1))
     assert int(mass.isnan().sum()) == layer.n_heads * (layer.n - len(measured))
     expires = torch.randint(1, layer.n + 1, (layer.n_kv_heads, layer.n))
@@ -126,14 +126,14 @@ def test_a_map_is_the_mean_and_the_maximum_of_each_cell(case, size):
     layer, visible = case
     head = layer.n_heads - 1
     weights = dense(layer, visible)[head].numpy()
-    found = attention_map(layer.with_heads(torch.tensor([head])), size)
-    assert len(found.edges) == min(size, layer.n) + 1
-    assert set(np.diff(found.edges)) <= {layer.n // min(size, layer.n), -(-layer.n // min(size, layer.n))}
-    for r in range(len(found.edges) - 1):
-        for c in range(len(found.edges) - 1):
-            cell = weights[found.edges[r] : found.edges[r + 1], found.edges[c] : found.edges[c + 1]]
-            assert found.mean[r, c] == pytest.approx(cell.mean(), abs=1e-12)
-            assert found.maximum[r, c] == pytest.approx(cell.max(), abs=1e-12)
+    cells = attention_map(layer.with_heads(torch.tensor([head])), size)
+    assert len(cells.edges) == min(size, layer.n) + 1
+    assert set(np.diff(cells.edges)) <= {layer.n // min(size, layer.n), -(-layer.n // min(size, layer.n))}
+    for r in range(len(cells.edges) - 1):
+        for c in range(len(cells.edges) - 1):
+            cell = weights[cells.edges[r] : cells.edges[r + 1], cells.edges[c] : cells.edges[c + 1]]
+            assert cells.mean[r, c] == pytest.approx(cell.mean(), abs=1e-12)
+            assert cells.maximum[r, c] == pytest.approx(cell.max(), abs=1e-12)
 
 
 @settings(max_examples=30)
@@ -148,11 +148,11 @@ def test_float32_is_as_good_as_float32_can_be(case):
         bias=None if layer.bias is None else layer.bias.float(),
         sinks=None if layer.sinks is None else layer.sinks.float(),
     )
-    found, _ = layer_statistics(narrow, torch.arange(layer.n), torch.tensor([layer.n - 1]), n_sink=2, window=5)
-    assert found.entropy.dtype == torch.float32
-    close(found.rows[:, 0], weights[:, -1], 2e-4)
+    result, _ = layer_statistics(narrow, torch.arange(layer.n), torch.tensor([layer.n - 1]), n_sink=2, window=5)
+    assert result.entropy.dtype == torch.float32
+    close(result.rows[:, 0], weights[:, -1], 2e-4)
     normalised = weights / weights.sum(-1, keepdim=True)
-    close(found.entropy, -torch.special.xlogy(normalised, normalised).sum(-1), 2e-3)
+    close(result.entropy, -torch.special.xlogy(normalised, normalised).sum(-1), 2e-3)
 
 
 @pytest.mark.parametrize("group", [1, 2])
@@ -171,10 +171,10 @@ def test_intervals_and_sets_are_measured_alike(group):
     )
     general = dataclasses.replace(interval, expires=torch.full((2, 400), 400))
     every, last = torch.arange(400), torch.tensor([7, 399])
-    one, _ = layer_statistics(interval, every, last, n_sink=4, window=90)
+    by_interval, _ = layer_statistics(interval, every, last, n_sink=4, window=90)
     other, _ = layer_statistics(general, every, last, n_sink=4, window=90)
-    for name in vars(one):
-        close(getattr(one, name), getattr(other, name), 1e-9)
+    for name in vars(by_interval):
+        close(getattr(by_interval, name), getattr(other, name), 1e-9)
 
 
 def test_what_cannot_be_a_softmax_is_refused():
@@ -206,6 +206,6 @@ def test_progress_is_told_and_ends_at_one():
         sees_from=causal(300)[0],
         sees_until=causal(300)[1],
     )
-    told = []
-    layer_statistics(layer, torch.arange(300), torch.tensor([9]), n_sink=0, window=1, progress=told.append)
-    assert told == sorted(told) and told[0] > 0 and told[-1] == 1.0
+    shares = []
+    layer_statistics(layer, torch.arange(300), torch.tensor([9]), n_sink=0, window=1, progress=shares.append)
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] == 1.0

@@ -32,8 +32,8 @@ def test_a_string_is_what_the_tokenizer_makes_of_it(tiny):
     ids=["list", "row", "numpy", "mapping", "padded before", "padded after"],
 )
 def test_tokens_in_any_form(tiny, inputs):
-    found = as_tokens(tiny, inputs)
-    assert found.tolist() == [5, 6, 7] and found.dtype == torch.int64
+    result = as_tokens(tiny, inputs)
+    assert result.tolist() == [5, 6, 7] and result.dtype == torch.int64
 
 
 def test_arrays_that_torch_shares_unwillingly(tiny):

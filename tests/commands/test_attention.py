@@ -89,21 +89,21 @@ def test_the_result_says_what_was_found_and_the_same_command_gives_the_same_byte
         assert main([*arguments, "--output_dir", folder]) == 0
         written.append({name: (Path(folder) / name).read_bytes() for name in files(Path(folder))})
     assert written[0] == written[1]
-    found = json.loads(written[0]["attention.json"])
-    assert [one["layer"] for one in found["layers"]] == [0, 1]
-    assert len(found["layers"][0]["guide_statistics"]) == len(found["samples"]) == 2
-    assert len(found["layers"][1]["verdicts"]) == 2
-    assert len(found["layers"][1]["verdicts"][0]) == 2
-    assert found["verification"]["trials"]
-    assert sorted(found["figures"]) == sorted(name for name in written[0] if name.endswith(".svg"))
+    document = json.loads(written[0]["attention.json"])
+    assert [layer["layer"] for layer in document["layers"]] == [0, 1]
+    assert len(document["layers"][0]["guide_statistics"]) == len(document["samples"]) == 2
+    assert len(document["layers"][1]["verdicts"]) == 2
+    assert len(document["layers"][1]["verdicts"][0]) == 2
+    assert document["verification"]["trials"]
+    assert sorted(document["figures"]) == sorted(name for name in written[0] if name.endswith(".svg"))
 
 
 def test_what_is_verified_is_what_was_printed(small, capsys) -> None:
     assert main(["attention", "--samples", "3", "--layers", "1", "--verify"]) == 0
     out = capsys.readouterr().out
-    found = json.loads(Path("figs/attention/attention.json").read_text())
-    assert {trial["layer"] for trial in found["verification"]["trials"]} == {1}
-    assert found["verification"]["suggestion"] == found["suggestion"]
+    document = json.loads(Path("figs/attention/attention.json").read_text())
+    assert {trial["layer"] for trial in document["verification"]["trials"]} == {1}
+    assert document["verification"]["suggestion"] == document["suggestion"]
     assert "\nlayer 0\n" not in out
 
 
@@ -116,9 +116,9 @@ def test_of_texts_too(tmp_path, monkeypatch, capsys) -> None:
     assert main([*arguments, "--samples", "9"]) == 0
     out = capsys.readouterr().out
     assert "  3 of 9 samples: texts.jsonl has no more texts\n" in out
-    found = json.loads(Path("figs/attention/attention.json").read_text())
-    assert found["verification"]["suggestion"] == found["suggestion"]
-    assert found["verification"]["compared"][0]["suggestion"] == found["layers"][-1]["guide_insight"]["suggested"]
+    document = json.loads(Path("figs/attention/attention.json").read_text())
+    assert document["verification"]["suggestion"] == document["suggestion"]
+    assert document["verification"]["compared"][0]["suggestion"] == document["layers"][-1]["guide_insight"]["suggested"]
 
 
 def test_an_agent_with_a_compressor_is_verified_as_it_acts(tmp_path, monkeypatch, capsys) -> None:
@@ -127,8 +127,8 @@ def test_an_agent_with_a_compressor_is_verified_as_it_acts(tmp_path, monkeypatch
     assert main(["attention", "--checkpoint", str(run), "--samples", "2", "--verify"]) == 0
     out = capsys.readouterr().out
     assert "returns: the agent acts with recency; train one with what is suggested" in out
-    found = json.loads(Path("figs/attention/attention.json").read_text())
-    assert {trial["of"] for trial in found["verification"]["trials"]} == {3}, "the newest of four always stays"
+    document = json.loads(Path("figs/attention/attention.json").read_text())
+    assert {trial["of"] for trial in document["verification"]["trials"]} == {3}, "the newest of four always stays"
 
 
 def test_short_texts_are_left_out_and_said(tmp_path, monkeypatch, capsys) -> None:
@@ -148,7 +148,7 @@ def test_lines_of_code_run_as_they_are_printed(small, capsys) -> None:
     lines = capsys.readouterr().out.splitlines()
     code = [f"{line}\n{lines[at + 1]}" for at, line in enumerate(lines) if line.startswith("from compression_")]
     assert len(code) >= 5
-    script = "\n".join(f"{one}\nassert hasattr(compressor, 'compress')" for one in code)
+    script = "\n".join(f"{statement}\nassert hasattr(compressor, 'compress')" for statement in code)
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -183,9 +183,9 @@ def test_a_trajectory_is_early_middle_and_late(small, capsys) -> None:
 
 def test_moments_of_a_life_are_spread_over_it(small) -> None:
     agent = load_agent(small)
-    found = trajectory_samples(agent, "1,2", 3, 12, 0)
-    assert [one.context.step for one in found if one.context] == [15, 39, 63]
-    assert {one.context.goal for one in found if one.context} == {(1, 2)}
+    samples = trajectory_samples(agent, "1,2", 3, 12, 0)
+    assert [sample.context.step for sample in samples if sample.context] == [15, 39, 63]
+    assert {sample.context.goal for sample in samples if sample.context} == {(1, 2)}
     with pytest.raises(InputError, match="expected `samples` to be at most 2, the learner's episodes, got 3"):
         trajectory_samples(agent, "1,2", 3, 2, 0)
 
@@ -198,7 +198,7 @@ def test_histories_end_where_they_are_asked_to(small) -> None:
     assert (usual.context.step, long.context.step) == (9, 27)
     assert long.context.history.times.tolist() == [list(range(15, 27))]
     both = agent_samples(agent, "0,0", 3, None, 0)
-    assert [one.context.learner for one in both if one.context] == [0, 1, 2]
+    assert [sample.context.learner for sample in both if sample.context] == [0, 1, 2]
 
 
 def test_an_agent_with_a_compressor_is_seen_as_it_acts(tmp_path) -> None:
@@ -271,7 +271,7 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--layers", "2"], "expected --layers in 0..1, which the model has, got 2"),
@@ -293,7 +293,7 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
-def test_what_it_refuses(small, capsys, arguments: list[str], said: str) -> None:
+def test_what_it_refuses(small, capsys, arguments: list[str], message: str) -> None:
     Path("short.jsonl").write_text('{"text": ""}\n')
     Path("taken").write_text("a file")
     before = sorted(Path().rglob("*"))
@@ -301,7 +301,7 @@ def test_what_it_refuses(small, capsys, arguments: list[str], said: str) -> None
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
-    assert said in captured.err
+    assert message in captured.err
     assert captured.out == ""
     assert sorted(Path().rglob("*")) == before, "nothing half-written"
 

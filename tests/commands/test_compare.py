@@ -28,10 +28,12 @@ def run(command: list[str], cwd: Path, **environment: str) -> subprocess.Complet
 
 def evaluated(stderr: str) -> list[str]:
     """What a run says on a stderr that is no terminal: a line for each sample, and nothing else."""
-    found = [re.fullmatch(r"(\d+ of \d+) samples evaluated, \d+:\d\d:\d\d left", line) for line in stderr.splitlines()]
-    assert all(found), stderr
-    assert not found or stderr.endswith(" 0:00:00 left\n")
-    return [match[1] for match in found if match]
+    results = [
+        re.fullmatch(r"(\d+ of \d+) samples evaluated, \d+:\d\d:\d\d left", line) for line in stderr.splitlines()
+    ]
+    assert all(results), stderr
+    assert not results or stderr.endswith(" 0:00:00 left\n")
+    return [match[1] for match in results if match]
 
 
 @pytest.fixture(scope="module")

@@ -83,8 +83,10 @@ def test_pictures_of_an_earlier_run_are_cleared_and_no_others(comparing, tmp_pat
         (folder / name).touch()
     assert comparing("--methods", "streaming_llm", "--max_samples", "1", "--format", "SVG") == 0
     drawn = [f"StreamingLLM_{figure}.svg" for figure in figures]
-    found = sorted(path.name for path in folder.iterdir() if any(f".{name}" in path.name for name in (*FORMATS, "gif")))
-    assert found == sorted([*theirs, *drawn])
+    result = sorted(
+        path.name for path in folder.iterdir() if any(f".{name}" in path.name for name in (*FORMATS, "gif"))
+    )
+    assert result == sorted([*theirs, *drawn])
     clear_pictures(folder / "nothing")
 
 

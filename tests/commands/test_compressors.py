@@ -13,22 +13,22 @@ from keepmap.cli import main
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[History, torch.Tensor]]:
-    """What the agent was asked."""
-    questions: list[tuple[History, torch.Tensor]] = []
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[History, torch.Tensor]]:
+    """The histories and states for which the agent's attention was computed."""
+    histories: list[tuple[History, torch.Tensor]] = []
 
     def attention(history: History, query_states: torch.Tensor) -> torch.Tensor:
-        questions.append((history, query_states))
+        histories.append((history, query_states))
         return 0.01 + history.rewards
 
     agent = SimpleNamespace(
         model=SimpleNamespace(shape=SimpleNamespace(observation_sizes=(9, 9), n_actions=5)), attention=attention
     )
     monkeypatch.setattr(strategies, "embedded_agent", lambda: agent)
-    return questions
+    return histories
 
 
-def test_the_command_as_it_stands(tmp_path, monkeypatch, capsys, asked) -> None:
+def test_the_command_as_it_stands(tmp_path, monkeypatch, capsys, questions) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["compressors"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -45,17 +45,17 @@ def test_the_command_as_it_stands(tmp_path, monkeypatch, capsys, asked) -> None:
     assert rows["attention"][-2:] == [f"10/{rewarded}", f"{share:.1%}"]
     assert lines[-1] == f"Saved what each keeps to: {os.path.join('figs', 'compression', 'kept_transitions.png')}"
     assert os.listdir("figs/compression") == ["kept_transitions.png"]
-    ((history, query),) = asked
+    ((history, query),) = questions
     assert history.valid.shape == (1, 120)
     assert query.tolist() == [[4, 4]], "after eight episodes the agent stands in the centre again"
 
 
-def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsys, asked) -> None:
+def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsys, questions) -> None:
     arguments = ["--goal", "(0, 1)", "--n_transit", "33", "--target_length", "40", "--format", "svg", "--seed", "2"]
     assert main(["compressors", *arguments, "--output_dir", str(tmp_path)]) == 0
     assert os.listdir(tmp_path) == ["kept_transitions.svg"]
     assert main(["compressors", *arguments, "--n-transit", "33", "--output_dir", str(tmp_path)]) == 2
-    ((history, query),) = asked
+    ((history, query),) = questions
     assert torch.equal(query[0], history.next_states[0, -1]), "no episode has just ended"
     assert torch.equal(history.states[0, 1:20], history.next_states[0, :19])
     on_goal = (history.next_states[0] == torch.tensor([0, 1])).all(1)
@@ -77,7 +77,7 @@ def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsy
         ("--target 3", 'did you mean "--target_length"'),
     ],
 )
-def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, asked, arguments, message) -> None:
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, questions, arguments, message) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     assert main(["compressors", *arguments.split()]) == 2

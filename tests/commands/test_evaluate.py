@@ -48,24 +48,27 @@ def test_the_command_as_it_stands(place: Path) -> None:
     assert lines[2] == "  darkroom 3x3, 45 episodes of 6 steps, 1 copy of each goal, seed 0"
     assert lines[3] == "  Context: the last 12 transitions"
     assert lines[5].split() == ["mean", "reward", "optimum", "share", "last", "20", "solved"]
-    found = read_evaluation(run / "evaluation.json")
-    last, share = found.last[0], found.mean / found.optimum[0]
+    evaluation = read_evaluation(run / "evaluation.json")
+    last, share = evaluation.last[0], evaluation.mean / evaluation.optimum[0]
     assert lines[7].startswith(f"Env 0 (goal={goal})  ")
     assert lines[7].split()[-5:] == [
-        f"{found.mean:.2f}",
-        f"{found.optimum[0]:.2f}",
+        f"{evaluation.mean:.2f}",
+        f"{evaluation.optimum[0]:.2f}",
         f"{share:.1%}",
         f"{last:.2f}",
         "no",
     ]
-    assert f"Overall mean reward: {found.mean:.2f}, n=1 ({share:.1%} of the optimum {found.optimum[0]:.2f})" in lines
+    assert (
+        f"Overall mean reward: {evaluation.mean:.2f}, n=1 ({share:.1%} of the optimum {evaluation.optimum[0]:.2f})"
+        in lines
+    )
     assert any(line.startswith("  of episodes 21 to 40: ") for line in lines)
     assert any(line.startswith("Std deviation: ") for line in lines)
     assert "Solved: 0 of 1 goals (last 20 episodes at 90 % of the optimum or more)" in lines
     assert lines[-2:] == [f"Saved {run}/evaluation.json", f"Saved {run}/learning_curve.png"]
     assert max(map(len, lines)) <= 80
     same = evaluate(agent, agent.held_out, episodes=45)
-    assert found.document() == same.document() | {"options": found.options}
+    assert evaluation.document() == same.document() | {"options": evaluation.options}
     assert sorted(path.name for path in run.iterdir()) == [
         "ckpt-10",
         "evaluation.json",
@@ -83,7 +86,7 @@ def test_the_same_command_gives_the_same_bytes(place: Path) -> None:
     assert first.keys() == {
         "evaluation.json",
         "timings.json",
-        *(f"learning_curve.{one}" for one in ["png", "svg", "pdf"]),
+        *(f"learning_curve.{suffix}" for suffix in ["png", "svg", "pdf"]),
     }
     differing = {name for name in first if first[name] != second[name]}
     assert differing <= {"timings.json"}
@@ -96,8 +99,8 @@ def test_an_earlier_evaluation_is_replaced(place: Path, capsys: pytest.CaptureFi
     (folder / "notes.txt").write_text("mine")
     assert main(["evaluate", "--goals", "0,0", *options, "--copies", "2"]) == 0
     assert files_in(folder).keys() == {"evaluation.json", "timings.json", "learning_curve.png", "notes.txt"}
-    found = read_evaluation(folder / "evaluation.json")
-    assert (found.goals, found.copies, found.options["copies"]) == (((0, 0),), 2, 2)
+    evaluation = read_evaluation(folder / "evaluation.json")
+    assert (evaluation.goals, evaluation.copies, evaluation.options["copies"]) == (((0, 0),), 2, 2)
 
 
 @pytest.mark.parametrize("goals", [["1,0 2,2"], ["1,0", "2,2"], ["(1, 0) (2, 2)"], ["(1,0)", "(2,2)"]], ids=" ".join)
@@ -123,11 +126,11 @@ def test_folds_make_one_evaluation(place: Path, capsys: pytest.CaptureFixture[st
     assert out.startswith("Checkpoints, each on its own held-out goals:\n  fold0/ckpt-10\n")
     assert len(re.findall(r"^Env \d \(goal=", out, re.M)) == 9
     assert re.search(r"^  of episodes 21 to 40: \d\.\d\d \[\d\.\d\d, \d\.\d\d\], n=9 \(", out, re.M)
-    found = read_evaluation("evaluation_results/evaluation.json")
-    assert found.goals == load_agent(names[0]).room.goals
-    assert found.options["protocol"] == "k_fold"
+    evaluation = read_evaluation("evaluation_results/evaluation.json")
+    assert evaluation.goals == load_agent(names[0]).room.goals
+    assert evaluation.options["protocol"] == "k_fold"
     wanted = evaluate(names, episodes=40, copies=2, seed=3, compressor=RecencyCompressor(4))
-    assert (found.all_returns == wanted.all_returns).all()
+    assert (evaluation.all_returns == wanted.all_returns).all()
 
 
 def test_the_compressor_of_the_training_acts_unless_told_otherwise(
@@ -135,7 +138,7 @@ def test_the_compressor_of_the_training_acts_unless_told_otherwise(
 ) -> None:
     write_agent(place / "short", compressor={"name": "recency", "keep_recent": 3})
     agent = load_agent("short")
-    for options, acting, said in (
+    for options, acting, text in (
         ([], RecencyCompressor(3), "RecencyCompressor(keep_recent=3) of the last 12 transitions"),
         (["--compressor", "none"], None, "the last 12 transitions (trained with RecencyCompressor(keep_recent=3))"),
         (
@@ -145,10 +148,10 @@ def test_the_compressor_of_the_training_acts_unless_told_otherwise(
         ),
     ):
         assert main(["evaluate", "--checkpoint", "short", "--goals", "all", "--episodes", "4", *options]) == 0
-        found = read_evaluation("short/evaluation.json")
+        evaluation = read_evaluation("short/evaluation.json")
         wanted = evaluate(agent, agent.room.goals, episodes=4, compressor="none" if acting is None else acting)
-        assert (found.all_returns == wanted.all_returns).all()
-        assert f"Context: {said}" in " ".join(capsys.readouterr().out.split())
+        assert (evaluation.all_returns == wanted.all_returns).all()
+        assert f"Context: {text}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_newest_run_is_the_default(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,16 +173,16 @@ def test_without_a_run_the_embedded_agent_is_evaluated(
 ) -> None:
     agent = replace(load_agent("runs/AD-darkroom-seed0"), name="tiny")
     shutil.rmtree("runs")
-    asked = []
+    calls = []
 
     def load(name: str) -> Agent:
-        asked.append(name)
+        calls.append(name)
         return agent
 
     monkeypatch.setattr("keepmap.agents.evaluation.protocol.load_agent", load)
     assert main(["evaluate", "--episodes", "2"]) == 0
     assert main(["evaluate", "--checkpoint", "tiny", "--episodes", "2", "--output_dir", "x"]) == 0
-    assert asked == ["tiny", "tiny"]
+    assert calls == ["tiny", "tiny"]
     out = capsys.readouterr().out
     assert out.startswith("Checkpoint: tiny (the embedded agent: no checkpoint in runs)\n")
     assert "Saved evaluation_results/evaluation.json\n" in out and "\nCheckpoint: tiny\n" in out

@@ -46,10 +46,10 @@ def test_a_study_from_beginning_to_end(
 ) -> None:
     assert study("--output_dir", "out", "--format", "png,svg") == 0
     out = place / "out"
-    said = capsys.readouterr().out
-    lines = said.splitlines()
+    message = capsys.readouterr().out
+    lines = message.splitlines()
     assert max(map(len, lines)) <= 80
-    text = " ".join(said.split())
+    text = " ".join(message.split())
     assert "3 trainings of 3 updates and 3 runs without, 6 of them left to do, in 1 process" in text
     assert "every agent starts from the baseline's weights" in text and "the baseline goes on for as many" in text
     assert sorted(path.name for path in (out / "runs").iterdir()) == RUNS
@@ -60,8 +60,8 @@ def test_a_study_from_beginning_to_end(
         "Saved out/study.png",
         "Saved out/study.svg",
     ]
-    found = read_study(out / "study.json")
-    assert [(row.compressor, row.percent, row.length, row.trained) for row in found.results] == [
+    result = read_study(out / "study.json")
+    assert [(row.compressor, row.percent, row.length, row.trained) for row in result.results] == [
         ("baseline", 0, 12, True),
         ("attention", 75, 3, True),
         ("recency", 75, 3, True),
@@ -69,20 +69,22 @@ def test_a_study_from_beginning_to_end(
         ("attention", 75, 3, False),
         ("recency", 75, 3, False),
     ]
-    for row in found.results:
-        assert f"{row.early.mean:.2f}" in said
-    assert found.options["command"] == (
+    for row in result.results:
+        assert f"{row.early.mean:.2f}" in message
+    assert result.options["command"] == (
         "keepmap study --checkpoint runs/base0/ckpt-4 --compressors recency,attention --budgets 75 --seeds 1 "
         "--updates 3 --copies 1"
     )
-    assert found.options["updates"] == 3 and found.options["checkpoints"] == ["runs/base0/ckpt-4"]
+    assert result.options["updates"] == 3 and result.options["checkpoints"] == ["runs/base0/ckpt-4"]
     seconds = json.loads((out / "timings.json").read_text())["seconds"]
     assert seconds.keys() == {"baseline", "attention 75%", "recency 75%"}
     assert seconds["recency 75%"].keys() == {"training_seconds", "1", "64"}
     assert seconds["baseline"].keys() == {"training_seconds", "1", "64", "again_1", "again_64"}
     rows = list(csv.DictReader((out / "study.csv").read_text().splitlines()))
-    assert [row["compressor"] for row in rows] == [row.compressor for row in found.results]
-    assert float(rows[1]["early"]) == found.results[1].early.mean and float(rows[1]["flops"]) == found.results[1].flops
+    assert [row["compressor"] for row in rows] == [row.compressor for row in result.results]
+    assert (
+        float(rows[1]["early"]) == result.results[1].early.mean and float(rows[1]["flops"]) == result.results[1].flops
+    )
     page = (out / "study.md").read_text()
     assert "  " not in page.replace("|  |", "")
     assert "\n- training s: on the clock, while other runs shared the machine" in page
@@ -140,11 +142,11 @@ def test_seeds_have_their_own_baselines_and_from_scratch_has_its_own_training(
     arguments = ["--compressors", "recency", "--budgets", "75", "--seeds", "2", "--copies", "1", "--from_scratch"]
     command = ["study", "--checkpoint", "runs/base0", "runs/base1", *arguments, "--workers", "1", "--output_dir", "two"]
     assert main(command) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "Every agent, the baseline too, was trained from random weights for 4 updates." in said
-    assert "One checkpoint was given" not in said
-    found = read_study(place / "two" / "study.json")
-    assert [row.n_seeds for row in found.results] == [2, 2, 2, 2] and found.options["from_scratch"] is True
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Every agent, the baseline too, was trained from random weights for 4 updates." in text
+    assert "One checkpoint was given" not in text
+    result = read_study(place / "two" / "study.json")
+    assert [row.n_seeds for row in result.results] == [2, 2, 2, 2] and result.options["from_scratch"] is True
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_histories_are_collected_for_each_place_where_they_are_missing(
 ) -> None:
     base0, base1 = load_agent("runs/base0"), load_agent("runs/base1")
     homes = [replace(base0.config, traj_dir="here"), replace(base1.config, traj_dir="there")]
-    agents = [replace(one, config=config) for one, config in zip((base0, base1), homes, strict=True)]
+    agents = [replace(agent, config=config) for agent, config in zip((base0, base1), homes, strict=True)]
     collected: list[str | None] = []
 
     def stop(*given: object) -> None:

@@ -95,7 +95,7 @@ def test_training_collects_trains_and_says_what_comes_next(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (["n_transits=3"], 'n_transits=3: unknown key "n_transits", did you mean "n_transit"?'),
         (["n_transit=0"], "n_transit"),
@@ -108,14 +108,18 @@ def test_training_collects_trains_and_says_what_comes_next(tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_trained_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: list[str], said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: list[str],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--set", *SMALL, *settings]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
-    assert said in error
+    assert message in error
     assert not list(tmp_path.glob("run/ckpt-*"))
 
 

@@ -86,12 +86,12 @@ def test_texts_of_several_stretches_of_blocks(family, rule, chunk_size):
     layers, heads = model.config.num_hidden_layers, model.config.num_key_value_heads
     score = scores.random(layers, heads, n, 3)
     truth = decode(model, tokens(n), score, Rule(**rule, n_sink=4, window=20), chunk_size, growing=False)
-    found = evict(
+    eviction = evict(
         load_language_model(model), tokens(n), "random", **rule, n_sink=4, window=20, chunk_size=chunk_size, seed=3
     )
-    assert torch.equal(found.keep_map.expires, truth.expires)
-    assert torch.equal(found.keep_map.held, truth.held)
-    torch.testing.assert_close(found.logits, truth.logits, rtol=0, atol=5e-7)
+    assert torch.equal(eviction.keep_map.expires, truth.expires)
+    assert torch.equal(eviction.keep_map.held, truth.held)
+    torch.testing.assert_close(eviction.logits, truth.logits, rtol=0, atol=5e-7)
 
 
 def test_a_window_of_the_models_own_that_ends_within_a_stretch():
@@ -99,8 +99,8 @@ def test_a_window_of_the_models_own_that_ends_within_a_stretch():
     model = build("mistral")
     model.config.sliding_window = 1100
     truth = decode(model, tokens(1300), scores.streaming_llm, Rule(threshold=-math.inf), 128, growing=False)
-    found = evict(load_language_model(model), tokens(1300), "baseline")
-    torch.testing.assert_close(found.logits, truth.logits, rtol=0, atol=5e-7)
+    eviction = evict(load_language_model(model), tokens(1300), "baseline")
+    torch.testing.assert_close(eviction.logits, truth.logits, rtol=0, atol=5e-7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -113,12 +113,12 @@ def test_received_attention_where_what_went_had_all_the_weight(name, score, opti
         layer.self_attn.q_proj.weight.data *= 40
     rule = Rule(**options, n_sink=0, window=3)
     truth = decode(model, tokens(160), score, rule, 1, growing=True)
-    found = evict(load_language_model(model), tokens(160), name, **options, n_sink=0, window=3)
+    eviction = evict(load_language_model(model), tokens(160), name, **options, n_sink=0, window=3)
     if dtype == torch.float64:
-        assert torch.equal(found.keep_map.expires, truth.expires)
-        torch.testing.assert_close(found.keep_map.scores.double(), truth.scores, rtol=1e-5, atol=1e-7)
-        torch.testing.assert_close(found.logits, truth.logits, rtol=0, atol=1e-5)
+        assert torch.equal(eviction.keep_map.expires, truth.expires)
+        torch.testing.assert_close(eviction.keep_map.scores.double(), truth.scores, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(eviction.logits, truth.logits, rtol=0, atol=1e-5)
     else:  # a near-tie may go either way; nothing is NaN, infinite or more than there is to receive
-        assert torch.isfinite(found.logits).all()
+        assert torch.isfinite(eviction.logits).all()
         most = math.inf if name == "h2o" else 1.0 + 1e-5
-        assert found.keep_map.scores.min() >= 0 and found.keep_map.scores.max() <= most
+        assert eviction.keep_map.scores.min() >= 0 and eviction.keep_map.scores.max() <= most

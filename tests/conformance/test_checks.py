@@ -52,9 +52,9 @@ def test_the_mask_call_of_older_transformers_is_understood(window):
 
     evict(load_language_model(build("llama")), tokens(9), "random")  # after which transformers knows our mask
     mask = AttentionMaskInterface()[NAME]
-    found = mask(1, cache_position=position, kv_length=12, mask_function=sees, kv_offset=0)
+    result = mask(1, cache_position=position, kv_length=12, mask_function=sees, kv_offset=0)
     expected = torch.zeros(12, dtype=torch.int64) if window is None else (position - window + 1).clamp(min=0)
-    assert torch.equal(found[0, 0, :, 0], expected)
+    assert torch.equal(result[0, 0, :, 0], expected)
 
 
 def test_equal_keys_tie_under_key_norm():
@@ -103,8 +103,8 @@ def test_an_eviction_is_a_value():
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_oss", "mistral"])
 @pytest.mark.parametrize("method", ["streaming_llm", "key_norm", "expected_attention", "h2o", "observed_attention"])
 def test_cuda_equals_the_cpu(family, method):
-    found = [
+    results = [
         evict(load_language_model(build(family, dtype=torch.float32), device=device), tokens(150), method, window=16)
         for device in ("cpu", "cuda")
     ]
-    torch.testing.assert_close(found[1].logits.cpu(), found[0].logits, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(results[1].logits.cpu(), results[0].logits, rtol=1e-3, atol=1e-3)

@@ -18,8 +18,8 @@ COVERS = ("keepmap.kv.methods.*",)
 
 def check(case: Case, logits: float = 5e-7, scores: float = 1e-5) -> None:
     """Both sides of one case agree. (Measured: 1e-14; but norms round to float32 whatever the model's precision.)"""
-    truth, found = by_reference(case), by_engine(case)
-    keep_map = found.keep_map
+    truth, result = by_reference(case), by_engine(case)
+    keep_map = result.keep_map
     if case.method not in GROWING and not torch.equal(keep_map.expires, truth.expires):
         # Two scores were equal but for rounding: the decisions have to follow from the engine's own scores, and these
         # have to be right.
@@ -27,7 +27,7 @@ def check(case: Case, logits: float = 5e-7, scores: float = 1e-5) -> None:
     assert torch.equal(keep_map.expires, truth.expires)
     assert torch.equal(keep_map.held, truth.held)
     torch.testing.assert_close(keep_map.scores.double(), truth.scores, rtol=scores, atol=scores)
-    torch.testing.assert_close(found.logits.double(), truth.logits.double(), rtol=0, atol=logits)
+    torch.testing.assert_close(result.logits.double(), truth.logits.double(), rtol=0, atol=logits)
     if case.chunk_size >= case.n:
         assert (keep_map.expires == case.n).all()
 
@@ -62,11 +62,11 @@ def test_float32(family):
 def test_half_precision(family, dtype):
     case = Case(family, "random", "threshold", 1, 5, 4, n=70, dtype=dtype)
     exact = by_reference(Case(family, "random", "threshold", 1, 5, 4, n=70)).logits
-    truth, found = by_reference(case), by_engine(case)
-    assert torch.equal(found.keep_map.expires, truth.expires)
-    assert found.logits.dtype in {dtype, torch.float32}
+    truth, result = by_reference(case), by_engine(case)
+    assert torch.equal(result.keep_map.expires, truth.expires)
+    assert result.logits.dtype in {dtype, torch.float32}
     # Not much further from exact arithmetic than decoding in the same precision is (a router may go another way).
-    error = (found.logits.double() - exact).abs().mean()
+    error = (result.logits.double() - exact).abs().mean()
     assert error <= 2.0 * (truth.logits.double() - exact).abs().mean() + 0.01
 
 

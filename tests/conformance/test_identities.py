@@ -26,7 +26,7 @@ def llama() -> LanguageModel:
     return load_language_model(build("llama"))
 
 
-def made(name: str, language_model: LanguageModel) -> str | Method:
+def method_of(name: str, language_model: LanguageModel) -> str | Method:
     """The method itself where it needs a surrogate, else its name."""
     wanted = method_class(name)
     if not wanted.needs_surrogate:
@@ -36,7 +36,7 @@ def made(name: str, language_model: LanguageModel) -> str | Method:
 
 def run(language_model: LanguageModel, name: str, n: int = 80, **options: float) -> Eviction:
     defaults = {"n_sink": 2, "window": 6}
-    return evict(language_model, tokens(n), made(name, language_model), **defaults | options)
+    return evict(language_model, tokens(n), method_of(name, language_model), **defaults | options)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -46,20 +46,20 @@ def test_without_eviction_it_is_the_model_itself(family):
     with torch.no_grad():
         expected = model(ids[None], use_cache=False).logits[0]
     language_model = load_language_model(model)
-    found = evict(language_model, ids, "baseline")
+    eviction = evict(language_model, ids, "baseline")
     # Families whose own attention is eager round their softmax to float32.
-    torch.testing.assert_close(found.logits, expected, rtol=0, atol=3e-6)
+    torch.testing.assert_close(eviction.logits, expected, rtol=0, atol=3e-6)
     torch.testing.assert_close(language_model.head(dense(language_model, ids)), expected, rtol=0, atol=3e-6)
-    assert found.keep_map.kept().all() and found.keep_map.density() == found.keep_map.footprint() == 1.0
+    assert eviction.keep_map.kept().all() and eviction.keep_map.density() == eviction.keep_map.footprint() == 1.0
 
 
 @pytest.mark.parametrize("name", EVICTING)
 @pytest.mark.parametrize("rule", [{"threshold": -math.inf}, {"density": 1.0}, {"budget": 10_000}], ids=str)
 @pytest.mark.parametrize("chunk_size", [1, 16])
 def test_a_rule_that_drops_nothing_is_the_baseline(llama, name, rule, chunk_size):
-    found, baseline = run(llama, name, **rule, chunk_size=chunk_size), run(llama, "baseline")
-    torch.testing.assert_close(found.logits, baseline.logits, rtol=0, atol=1e-9)
-    assert (found.keep_map.expires == 80).all() and found.keep_map.held.all()
+    result, baseline = run(llama, name, **rule, chunk_size=chunk_size), run(llama, "baseline")
+    torch.testing.assert_close(result.logits, baseline.logits, rtol=0, atol=1e-9)
+    assert (result.keep_map.expires == 80).all() and result.keep_map.held.all()
 
 
 @pytest.mark.parametrize("name", EVICTING)
@@ -67,17 +67,17 @@ def test_a_rule_that_drops_nothing_is_the_baseline(llama, name, rule, chunk_size
 def test_a_chunk_as_long_as_the_text_is_the_baseline_and_is_decided_after_it(family, name):
     language_model = load_language_model(build(family))
     for chunk_size in (80, 81, 10_000):
-        found = run(language_model, name, density=0.2, chunk_size=chunk_size)
-        assert (found.keep_map.expires == 80).all()
-        assert not found.keep_map.held.all()
-        torch.testing.assert_close(found.logits, run(language_model, "baseline").logits, rtol=0, atol=1e-9)
+        result = run(language_model, name, density=0.2, chunk_size=chunk_size)
+        assert (result.keep_map.expires == 80).all()
+        assert not result.keep_map.held.all()
+        torch.testing.assert_close(result.logits, run(language_model, "baseline").logits, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", EVICTING)
 def test_a_method_that_dropped_something_changes_the_logits(llama, name):
-    found, baseline = run(llama, name, density=0.1), run(llama, "baseline")
-    assert (found.keep_map.expires < 80).any()
-    assert (found.logits - baseline.logits).abs().max() > 1e-3
+    result, baseline = run(llama, name, density=0.1), run(llama, "baseline")
+    assert (result.keep_map.expires < 80).any()
+    assert (result.logits - baseline.logits).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("name", EVICTING)
@@ -173,9 +173,9 @@ def test_what_comes_later_changes_nothing_before(data):
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize("name", method_names())
 def test_texts_shorter_than_the_protection(llama, name, n):
-    found = run(llama, name, n=n)
-    assert found.logits.shape == (n, llama.vocab_size)
-    assert found.keep_map.held.all()
+    result = run(llama, name, n=n)
+    assert result.logits.shape == (n, llama.vocab_size)
+    assert result.keep_map.held.all()
 
 
 @pytest.mark.parametrize("name", method_names())

@@ -196,8 +196,8 @@ def longrope() -> PreTrainedModel:
 def test_a_rotation_that_depends_on_the_length_is_done_below_that_length():
     model = longrope()
     truth = decode(model, tokens(60), streaming_llm, Rule(threshold=1.0, window=9), 1, growing=False)
-    found = evict(load_language_model(model), tokens(60), "streaming_llm", window=9)
-    torch.testing.assert_close(found.logits, truth.logits, rtol=0, atol=1e-6)
+    eviction = evict(load_language_model(model), tokens(60), "streaming_llm", window=9)
+    torch.testing.assert_close(eviction.logits, truth.logits, rtol=0, atol=1e-6)
 
 
 def test_a_rotation_that_depends_on_the_length_is_refused_beyond_it():
@@ -209,5 +209,5 @@ def test_a_rotation_that_depends_on_the_length_is_refused_beyond_it():
 
 def test_logits_need_no_gradient():
     model = build("llama").requires_grad_(True)
-    found = evict(load_language_model(model), tokens(20), "random", window=2)
-    assert not found.logits.requires_grad and not found.hidden_states.requires_grad
+    eviction = evict(load_language_model(model), tokens(20), "random", window=2)
+    assert not eviction.logits.requires_grad and not eviction.hidden_states.requires_grad

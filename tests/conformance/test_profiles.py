@@ -25,10 +25,10 @@ def eager(model, ids, **inputs):
     model.set_attn_implementation("eager")
     try:
         with torch.no_grad():
-            found = model(input_ids=ids, output_attentions=True, use_cache=False, **inputs).attentions
+            result = model(input_ids=ids, output_attentions=True, use_cache=False, **inputs).attentions
     finally:
         model.set_attn_implementation(before)
-    return torch.cat(found).double()
+    return torch.cat(result).double()
 
 
 def compare(profile, weights, tolerance=2e-5, every=False):
@@ -38,9 +38,9 @@ def compare(profile, weights, tolerance=2e-5, every=False):
         expected = statistics(own, own > 0, profile.n_sink, profile.window, profile.measured.tolist())
         names = vars(expected) if every else ("n_visible", "received", "entropy", "sink_mass", "window_mass")
         for name in names:
-            found = getattr(profile, name)[at].double()
+            result = getattr(profile, name)[at].double()
             torch.testing.assert_close(
-                found, getattr(expected, name).double(), rtol=tolerance, atol=tolerance, equal_nan=True
+                result, getattr(expected, name).double(), rtol=tolerance, atol=tolerance, equal_nan=True
             )
         torch.testing.assert_close(profile.rows[at].double(), own[:, profile.queries], rtol=0, atol=tolerance)
 
@@ -53,11 +53,11 @@ def test_every_family_equals_its_own_eager_attention(family):
     compare(profile, weights, every=family in ("llama", "gemma2", "gpt_oss"))
     mass = profile.mass([0, 3, 50])
     torch.testing.assert_close(mass.double(), weights[..., [0, 3, 50]].sum(-1), rtol=0, atol=1e-6)
-    found = profile.map(1, 2, size=7)
-    edges = found.edges
+    result = profile.map(1, 2, size=7)
+    edges = result.edges
     cell = weights[1, 2][edges[4] : edges[5], edges[2] : edges[3]]
-    assert found.mean[4, 2] == pytest.approx(float(cell.mean()), abs=1e-6)
-    assert found.maximum[4, 2] == pytest.approx(float(cell.max()), abs=1e-6)
+    assert result.mean[4, 2] == pytest.approx(float(cell.mean()), abs=1e-6)
+    assert result.maximum[4, 2] == pytest.approx(float(cell.max()), abs=1e-6)
     assert profile.received.dtype == torch.float64
 
 
@@ -100,12 +100,12 @@ def test_padding_is_left_out(side):
 def test_an_evicted_model_is_profiled_as_decoding_sees(family, method, rule, score):
     model = build(family)
     language_model = load_language_model(model)
-    found = evict(language_model, tokens(N), method, **rule, n_sink=2, window=9)
+    eviction = evict(language_model, tokens(N), method, **rule, n_sink=2, window=9)
     truth = decode(model, tokens(N), score, Rule(**rule, n_sink=2, window=9), 1, growing=False)
-    assert torch.equal(found.keep_map.expires, truth.expires)
-    profile = keepmap.profile_attention(language_model, tokens(N), keep_map=found.keep_map, window=9)
+    assert torch.equal(eviction.keep_map.expires, truth.expires)
+    profile = keepmap.profile_attention(language_model, tokens(N), keep_map=eviction.keep_map, window=9)
     compare(profile, truth.attention.double(), every=True)
-    kept = profile.mass(found.keep_map)
+    kept = profile.mass(eviction.keep_map)
     full = profile.rows.sum(-1)[:, :, 0]
     torch.testing.assert_close(kept[..., -1], full, rtol=0, atol=1e-9)
     assert profile.info["evicted_by"] == method

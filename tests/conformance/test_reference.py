@@ -17,10 +17,10 @@ def test_without_eviction_it_is_the_model_itself(family, chunk_size):
     model = build(family)
     with torch.no_grad():
         expected = model(tokens(60)[None], use_cache=False).logits[0]
-    found = decode(model, tokens(60), scores.streaming_llm, Rule(threshold=-math.inf), chunk_size, growing=False)
+    result = decode(model, tokens(60), scores.streaming_llm, Rule(threshold=-math.inf), chunk_size, growing=False)
     # Families whose own attention is eager round their softmax to float32.
-    torch.testing.assert_close(found.logits, expected, rtol=0, atol=3e-6)
-    assert found.held.all() and (found.expires == 60).all()
+    torch.testing.assert_close(result.logits, expected, rtol=0, atol=3e-6)
+    assert result.held.all() and (result.expires == 60).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -55,6 +55,6 @@ def rows(*values):
     ],
 )
 def test_rules_by_hand(rule, chunk_size, expires, held):
-    found = choose_slowly(rows(5, 1, 4, 1, 3, 9), rule, chunk_size)
-    assert found[0].tolist() == [expires]
-    assert found[1].int().tolist() == [held]
+    result = choose_slowly(rows(5, 1, 4, 1, 3, 9), rule, chunk_size)
+    assert result[0].tolist() == [expires]
+    assert result[1].int().tolist() == [held]

@@ -10,8 +10,8 @@ from keepmap.errors import InputError
 
 
 def test_integers_of_any_kind_are_python_integers():
-    found = [as_integer("window", value) for value in (0, 7, np.int64(7))]
-    assert found == [0, 7, 7] and {type(value) for value in found} == {int}
+    results = [as_integer("window", value) for value in (0, 7, np.int64(7))]
+    assert results == [0, 7, 7] and {type(value) for value in results} == {int}
     assert as_integer("window", -3, at_least=-3) == -3
 
 
@@ -22,8 +22,8 @@ def test_what_is_no_integer_is_one_line(value):
 
 
 def test_numbers_of_any_kind_are_python_floats():
-    found = [as_number("density", value) for value in (1, 0.5, np.float32(0.5), -math.inf)]
-    assert found == [1.0, 0.5, 0.5, -math.inf] and {type(value) for value in found} == {float}
+    results = [as_number("density", value) for value in (1, 0.5, np.float32(0.5), -math.inf)]
+    assert results == [1.0, 0.5, 0.5, -math.inf] and {type(value) for value in results} == {float}
     assert as_number("density", 1.0, 0.0, 1.0) == 1.0
 
 

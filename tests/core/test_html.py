@@ -50,8 +50,8 @@ class Checked(HTMLParser):
 
 
 def pictures(page: str) -> list[np.ndarray]:
-    found = re.findall(r"data:image/png;base64,([^\"]+)", page)
-    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one))).convert("RGBA")) for one in found]
+    matches = re.findall(r"data:image/png;base64,([^\"]+)", page)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA")) for encoded in matches]
 
 
 def test_a_profile() -> None:
@@ -120,8 +120,8 @@ def test_the_page_is_small(layers: int, heads: int, n: int) -> None:
         torch.zeros(layers, heads, n),
         held=torch.rand(layers, heads, n, generator=torch.Generator().manual_seed(0)) < 0.5,
     )
-    for one in (keep_map, wide):
-        page = one._repr_html_()
+    for drawn_map in (keep_map, wide):
+        page = drawn_map._repr_html_()
         assert len(page) < 16_000
         assert Checked(page).tags.count("tr") <= 18
 
@@ -134,17 +134,17 @@ def test_many_rows_are_cut_in_the_middle_and_it_says_so() -> None:
 @given(st.integers(1, 3), st.integers(1, 700), st.integers(0, 99))
 def test_shares_are_those_of_each_cell(rows: int, n: int, seed: int) -> None:
     mask = np.random.default_rng(seed).random((rows, 2, n)) < 0.4
-    found = shares(mask)
-    columns = found.shape[1]
+    result = shares(mask)
+    columns = result.shape[1]
     assert columns == min(n, 256)
     edges = [n * cell // columns for cell in range(columns + 1)]
     expected = [[mask[row, :, a:b].mean() for a, b in zip(edges, edges[1:], strict=False)] for row in range(rows)]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(result, expected)
 
 
 def test_colours_are_those_of_the_figures_and_no_number_is_a_dash() -> None:
     assert EVICTED_TO_KEPT == (EVICTED, KEPT)
-    assert [number(one) for one in (float("nan"), 0.12345, 3.0)] == ["–", "0.123", "3"]
+    assert [number(value) for value in (float("nan"), 0.12345, 3.0)] == ["–", "0.123", "3"]
 
 
 def test_little_is_told_from_nothing_and_nan_is_transparent() -> None:

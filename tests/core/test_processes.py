@@ -16,12 +16,12 @@ from tests.core.file_jobs import PluginJob, add, open_tools, place, write, write
 
 def test_processes_do_every_job_and_replace_the_dead(tmp_path: Path) -> None:
     jobs = [tmp_path / name for name in ("a", "dies-once", "b", "c")]
-    told: list[tuple[int, float]] = []
+    shares: list[tuple[int, float]] = []
     died: list[tuple[int, int | None]] = []
-    run_jobs(jobs, write, 2, tmp_path, lambda *what: told.append(what), lambda *what: died.append(what))
+    run_jobs(jobs, write, 2, tmp_path, lambda *what: shares.append(what), lambda *what: died.append(what))
     assert [job.read_text() for job in jobs] == ["done"] * 4
     assert died == [(1, -signal.SIGKILL)]
-    assert sorted(index for index, share in told if share == 1.0) == [0, 1, 2, 3]
+    assert sorted(index for index, share in shares if share == 1.0) == [0, 1, 2, 3]
     assert not list(tmp_path.glob(".*.part")) and not multiprocessing.active_children()
 
 
@@ -52,9 +52,9 @@ def test_interrupts_are_for_the_parent(tmp_path: Path) -> None:
 
 
 def test_one_worker_is_this_process(tmp_path: Path) -> None:
-    told: list[tuple[int, float]] = []
-    run_jobs([tmp_path / "a"], write, 1, tmp_path, lambda *what: told.append(what), lambda *what: None)
-    assert told == [(0, 0.5), (0, 1.0)]
+    shares: list[tuple[int, float]] = []
+    run_jobs([tmp_path / "a"], write, 1, tmp_path, lambda *what: shares.append(what), lambda *what: None)
+    assert shares == [(0, 0.5), (0, 1.0)]
 
 
 def crew() -> Crew:

@@ -63,15 +63,15 @@ class Chosen:
 
 
 def profile_of(seed: int = 0, queries: object = "all", labels: tuple[str, ...] | None = None, **source: object):
-    found = profile_attention(Source(**source), seed, queries=queries)  # type: ignore[arg-type]
-    return found if labels is None else dataclasses.replace(found, labels=labels)
+    profile = profile_attention(Source(**source), seed, queries=queries)  # type: ignore[arg-type]
+    return profile if labels is None else dataclasses.replace(profile, labels=labels)
 
 
 def marked(profile: AttentionProfile, length: int = 20, offset: int = 9) -> AttentionProfile:
     """The same as if its positions were transitions of episodes, the last three of each rewarded."""
     n = profile.shape[2]
     step = (np.arange(n) + offset) % length
-    rewards = [float(one >= length - 3) for one in step[:-1]]
+    rewards = [float(at >= length - 3) for at in step[:-1]]
     landmarks = Landmarks(
         tuple(((np.arange(n) + offset) // length + 1).tolist()), tuple((step + 1).tolist()), (*rewards, None)
     )
@@ -81,10 +81,10 @@ def marked(profile: AttentionProfile, length: int = 20, offset: int = 9) -> Atte
 def weights_of(profile: AttentionProfile, layer: int, head: int) -> np.ndarray:
     """The N x N weights, by the plain softmax."""
     assert profile.captured is not None
-    one = profile.captured[profile.layers.index(layer)]
-    logits = (one.queries[head] @ one.keys[head].T * one.scaling).double()
-    columns = torch.arange(one.n)
-    seen = (columns >= one.sees_from[:, None]) & (columns < one.sees_until[:, None])
+    captured = profile.captured[profile.layers.index(layer)]
+    logits = (captured.queries[head] @ captured.keys[head].T * captured.scaling).double()
+    columns = torch.arange(captured.n)
+    seen = (columns >= captured.sees_from[:, None]) & (columns < captured.sees_until[:, None])
     return logits.masked_fill(~seen, float("-inf")).softmax(-1).numpy()
 
 

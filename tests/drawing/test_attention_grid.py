@@ -26,17 +26,17 @@ NAMES = (
 
 def numbers(ax) -> np.ndarray:
     layers, heads = (len(axis.get_ticklocs()) for axis in (ax.yaxis, ax.xaxis))
-    found = np.full((layers, heads), np.nan)
+    result = np.full((layers, heads), np.nan)
     for text in ax.texts:
         column, row = text.get_position()
         if text.get_ha() == "center":
-            found[int(row), int(column)] = float(text.get_text())
-    return found
+            result[int(row), int(column)] = float(text.get_text())
+    return result
 
 
 def picture_of(ax) -> np.ndarray:
-    (found,) = [child for child in ax.get_children() if isinstance(child, Raster)]
-    return np.asarray(found.get_array())
+    (result,) = [child for child in ax.get_children() if isinstance(child, Raster)]
+    return np.asarray(result.get_array())
 
 
 @pytest.mark.parametrize("what", NAMES)

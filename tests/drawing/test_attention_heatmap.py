@@ -25,8 +25,8 @@ from tests.drawing.profiles import Chosen, marked, profile_of, weights_of, words
 
 
 def picture_of(ax) -> np.ndarray:
-    (found,) = [child for child in ax.get_children() if isinstance(child, Raster)]
-    return np.asarray(found.get_array())
+    (result,) = [child for child in ax.get_children() if isinstance(child, Raster)]
+    return np.asarray(result.get_array())
 
 
 def expected(weights: np.ndarray, top: float, cmap: str = "viridis") -> np.ndarray:
@@ -40,13 +40,13 @@ def test_every_pair_is_a_cell_in_the_colour_of_its_weight(cmap: str) -> None:
     axes = attention_heatmap(profile, layer=0, cmap=cmap)
     assert isinstance(axes, tuple) and len(axes) == 4
     weights = [weights_of(profile, 0, head) for head in range(4)]
-    top = max(one.max() for one in weights)
+    top = max(weight.max() for weight in weights)
     above = np.triu(np.ones((50, 50), dtype=bool), 1)
-    for ax, one in zip(axes, weights, strict=True):
+    for ax, weight in zip(axes, weights, strict=True):
         picture = picture_of(ax)
         assert picture.shape == (50, 50, 4)
         assert (picture[above, 3] == 0).all() and (picture[~above, 3] == 255).all()
-        assert np.abs(picture[~above][:, :3] - expected(one, top, cmap)[~above]).max() <= 8  # one step of 256
+        assert np.abs(picture[~above][:, :3] - expected(weight, top, cmap)[~above]).max() <= 8  # one step of 256
 
 
 def test_the_last_row_is_the_query_and_lies_at_the_bottom() -> None:
@@ -56,8 +56,8 @@ def test_the_last_row_is_the_query_and_lies_at_the_bottom() -> None:
     pixels = panel_of(ax)
     side = pixels.shape[0] // 40
     bright = matplotlib.colormaps["viridis"](np.sqrt(0.9952))[:3]
-    found = np.abs(pixels[39 * side : 40 * side, 7 * side : 8 * side] / 255 - bright).max()
-    assert found < 0.02
+    result = np.abs(pixels[39 * side : 40 * side, 7 * side : 8 * side] / 255 - bright).max()
+    assert result < 0.02
 
 
 def test_what_a_query_does_not_see_is_hatched_and_not_weight_0() -> None:
@@ -137,7 +137,7 @@ def test_episodes_and_rewards_are_marked_on_both_axes() -> None:
     profile = marked(profile_of(n=60, heads=1))
     assert profile.landmarks is not None
     ax = attention_heatmap(profile)
-    lines = [one.get_segments() for one in ax.collections if isinstance(one, LineCollection)]
+    lines = [artist.get_segments() for artist in ax.collections if isinstance(artist, LineCollection)]
     starts = (np.flatnonzero(np.diff(profile.landmarks.episodes)) + 0.5).tolist()
     rewarded = [place for place, reward in enumerate(profile.landmarks.rewards) if reward]
     assert [segment[0][0] for segment in lines[0]] == starts == [10.5, 30.5, 50.5]
@@ -154,7 +154,7 @@ def test_episodes_and_rewards_are_marked_on_both_axes() -> None:
 
 def test_many_episodes_have_fewer_lines_and_say_so() -> None:
     ax = attention_heatmap(marked(profile_of(n=400, heads=1), length=3))
-    lines = next(one for one in ax.collections if isinstance(one, LineCollection))
+    lines = next(artist for artist in ax.collections if isinstance(artist, LineCollection))
     assert len(lines.get_segments()) <= 24
     assert "an episode starts (every " in words_of(ax)
 
@@ -211,8 +211,8 @@ def test_panels_of_any_number_of_heads_do_not_overlap(heads: int) -> None:
     boxes = [ax.get_position() for ax in axes[0].figure.axes]
     assert len(axes) == heads
     assert all(0 < box.x0 < box.x1 < 1 and 0 < box.y0 < box.y1 < 1 for box in boxes)
-    for number, one in enumerate(boxes):
-        assert not any(one.overlaps(other) for other in boxes[:number])
+    for number, panel in enumerate(boxes):
+        assert not any(panel.overlaps(other) for other in boxes[:number])
 
 
 def digest(ax, tmp_path, name: str) -> list[str]:
@@ -232,7 +232,9 @@ def test_the_users_settings_are_neither_read_nor_changed(tmp_path) -> None:
 
 
 def test_hidden_differs_from_weight_0_for_readers_without_colour() -> None:
-    grey = [np.dot(to_rgb(one), (0.299, 0.587, 0.114)) for one in ("0.90", matplotlib.colormaps["viridis"](0.0)[:3])]
+    grey = [
+        np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) for colour in ("0.90", matplotlib.colormaps["viridis"](0.0)[:3])
+    ]
     assert grey[0] - grey[1] > 0.5
 
 

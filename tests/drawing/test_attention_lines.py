@@ -71,11 +71,11 @@ def test_it_is_not_drawn_where_it_is_not_known() -> None:
 def test_of_long_contexts_every_peak_is_drawn_in_a_small_file(tmp_path) -> None:
     rows = torch.rand(1, 9, 1, 9001, generator=torch.Generator().manual_seed(0)) / 9001
     rows[0, 3, 0, 4321] = 0.4
-    found = profile_of(layers=1, heads=9, n=9001, queries="last")
-    profile = dataclasses.replace(found, rows=rows, received=rows[:, :, 0])
+    result = profile_of(layers=1, heads=9, n=9001, queries="last")
+    profile = dataclasses.replace(result, rows=rows, received=rows[:, :, 0])
     left, _ = attention_lines(profile)
     heads, mean, _ = lines_of(left)
-    assert all(len(one) == 2000 for one in [*heads, mean])
+    assert all(len(line) == 2000 for line in [*heads, mean])
     assert heads[3].max() == pytest.approx(0.4)
     x = left.get_lines()[3].get_xdata()[heads[3].argmax()]
     assert abs(x - 4321) <= 5
@@ -89,7 +89,7 @@ def test_episodes_and_rewards() -> None:
     profile = marked(profile_of(n=60))
     left, right = attention_lines(profile)
     for ax in (left, right):
-        starts, rewarded = (one.get_segments() for one in ax.collections if isinstance(one, LineCollection))
+        starts, rewarded = (artist.get_segments() for artist in ax.collections if isinstance(artist, LineCollection))
         assert [segment[0][0] for segment in starts] == [10.5, 30.5, 50.5]
         assert len(rewarded) == 9
         assert ax.get_xlabel() == "position: (episode, step)"

@@ -37,9 +37,9 @@ def thresholds(ax: Axes) -> list[float]:
 def ticks(ax: Axes) -> list[float]:
     return [
         segment[0][0]
-        for one in ax.collections[-1:]
-        if isinstance(one, LineCollection)
-        for segment in one.get_segments()
+        for artist in ax.collections[-1:]
+        if isinstance(artist, LineCollection)
+        for segment in artist.get_segments()
     ]
 
 
@@ -59,14 +59,14 @@ def test_every_sample_is_counted_once() -> None:
         np.testing.assert_allclose(ticks(ax), values)
         low, high = bootstrap_means(values.reshape(1, -1, 1), 0)
         assert low is not None and high is not None
-        said = f"{title}\nn = 12 · mean {values.mean():.3g} [{low[0]:.3g}, {high[0]:.3g}]"
-        assert said in words_of(ax)
+        text = f"{title}\nn = 12 · mean {values.mean():.3g} [{low[0]:.3g}, {high[0]:.3g}]"
+        assert text in words_of(ax)
         assert ax.get_ylabel() == "samples"
     assert [thresholds(ax) for ax in axes] == [[], [], [1.5, 2.0], [1.2, 2.0]]
     assert [ax.get_xlabel() for ax in axes] == ["attention weight", "attention weight", "nats", "ratio"]
     for ax in axes:
         left, right = ax.get_xlim()
-        assert all(left < one < right for one in [*thresholds(ax), *ticks(ax)])
+        assert all(left < x < right for x in [*thresholds(ax), *ticks(ax)])
 
 
 def test_one_sample_has_no_interval() -> None:
@@ -79,20 +79,20 @@ def test_one_sample_has_no_interval() -> None:
 
 def test_samples_without_a_ratio_are_left_out_and_counted() -> None:
     statistics = samples(5)
-    for one in statistics[:2]:
-        one["recent_distant_ratio"] = math.nan
+    for sample in statistics[:2]:
+        sample["recent_distant_ratio"] = math.nan
     *_, ratio = attention_summary(statistics)
     assert "Recent/Distant ratio (2 without a value left out)\nn = 3 " in words_of(ratio)
     assert len(ticks(ratio)) == 3
-    for one in statistics:
-        one["recent_distant_ratio"] = math.nan
+    for sample in statistics:
+        sample["recent_distant_ratio"] = math.nan
     *_, ratio = attention_summary(statistics)
     assert "(5 without a value left out)\nn = 0" in words_of(ratio)
     assert thresholds(ratio) == [1.2, 2.0]
 
 
 def test_ratios_of_many_sizes_are_on_a_logarithmic_axis() -> None:
-    statistics = [{**one, "recent_distant_ratio": 10.0 ** (2 * at)} for at, one in enumerate(samples(4))]
+    statistics = [{**sample, "recent_distant_ratio": 10.0 ** (2 * at)} for at, sample in enumerate(samples(4))]
     *_, ratio = attention_summary(statistics)
     assert ratio.get_xscale() == "log" and ratio.get_xlabel() == "ratio (log scale)"
     assert sum(bar.get_height() for bar in ratio.patches) == 4

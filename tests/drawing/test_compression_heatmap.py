@@ -199,9 +199,9 @@ def test_the_users_settings_are_neither_read_nor_changed() -> None:
     expected = panel_of(compression_heatmap(random_choice())[0]).tobytes()
     with matplotlib.rc_context({"font.size": 31.0, "axes.grid": True, "image.interpolation": "bilinear"}):
         before = dict(matplotlib.rcParams)
-        found = panel_of(compression_heatmap(random_choice())[0]).tobytes()
+        result = panel_of(compression_heatmap(random_choice())[0]).tobytes()
         assert dict(matplotlib.rcParams) == before
-    assert found == expected
+    assert result == expected
 
 
 @pytest.mark.parametrize("n_tokens", [0, -3])

@@ -58,18 +58,18 @@ def study(names: tuple[str, ...] = NAMES) -> Study:
 
 
 def drawn(ax: Axes) -> dict[str, ErrorbarContainer]:
-    return {str(one.get_label()): one for one in ax.containers if isinstance(one, ErrorbarContainer)}
+    return {str(bars.get_label()): bars for bars in ax.containers if isinstance(bars, ErrorbarContainer)}
 
 
 @pytest.mark.parametrize("trained", [True, False])
 def test_points_and_intervals_are_the_data(trained: bool) -> None:
-    one = study()
-    ax = compressor_study(one)[0 if trained else 1]
-    found = drawn(ax)
-    assert list(found) == list(NAMES)
-    for name, container in found.items():
+    result = study()
+    ax = compressor_study(result)[0 if trained else 1]
+    picture = drawn(ax)
+    assert list(picture) == list(NAMES)
+    for name, container in picture.items():
         line, _, (bars,) = container
-        shares = [row.share for row in one.results if (row.compressor, row.trained) == (name, trained)]
+        shares = [row.share for row in result.results if (row.compressor, row.trained) == (name, trained)]
         np.testing.assert_allclose(line.get_ydata(orig=False), [100 * share.mean for share in shares if share])
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         np.testing.assert_allclose(ends, [[100 * share.low, 100 * share.high] for share in shares if share])
@@ -94,23 +94,24 @@ def test_both_panels_have_one_scale_and_say_what_they_show() -> None:
     assert "in rollout only" in [text.get_text() for text in right.texts]
     legend = left.get_legend()
     assert legend is not None and [text.get_text() for text in legend.get_texts()] == list(NAMES)
-    said = [text.get_text() for text in left.texts]
-    assert "mean of episodes 21 to 40 · 95 % interval over 8 goals and 1 to 2 training seeds" in said
+    texts = [text.get_text() for text in left.texts]
+    assert "mean of episodes 21 to 40 · 95 % interval over 8 goals and 1 to 2 training seeds" in texts
     scratch = replace(study(), options={"from_scratch": True})
     assert "trained from nothing" in [text.get_text() for text in compressor_study(scratch)[0].texts]
 
 
 def test_rows_without_a_share_or_an_interval() -> None:
-    one = study(("recency", "random"))
+    result = study(("recency", "random"))
     rows = tuple(
-        replace(row, share=None if row.compressor == "random" else Estimate(0.9, None, None, 1)) for row in one.results
+        replace(row, share=None if row.compressor == "random" else Estimate(0.9, None, None, 1))
+        for row in result.results
     )
-    found = drawn(compressor_study(replace(one, results=rows))[0])
-    assert list(found) == ["recency"]
-    (bars,) = found["recency"][2]
+    picture = drawn(compressor_study(replace(result, results=rows))[0])
+    assert list(picture) == ["recency"]
+    (bars,) = picture["recency"][2]
     assert all(low == high for (_, low), (_, high) in bars.get_segments())
     with pytest.raises(InputError, match="`study` has no compressor with a share"):
-        compressor_study(replace(one, results=one.results[:2]))
+        compressor_study(replace(result, results=result.results[:2]))
 
 
 def test_into_the_users_axes() -> None:
@@ -120,8 +121,8 @@ def test_into_the_users_axes() -> None:
 
 
 def test_the_same_study_gives_the_same_bytes(tmp_path) -> None:
-    found = []
+    results = []
     for name in ("a", "b"):
         figure = compressor_study(study())[0].get_figure(root=True)
-        found.append([path.read_bytes() for path in save_figure(figure, tmp_path / name, "study", "png,svg,pdf")])
-    assert found[0] == found[1]
+        results.append([path.read_bytes() for path in save_figure(figure, tmp_path / name, "study", "png,svg,pdf")])
+    assert results[0] == results[1]

@@ -16,15 +16,15 @@ ATTENTION = np.linspace(0, 0.5, N)
 
 
 def marks(ax) -> list[LineCollection]:
-    return [one for one in ax.collections if isinstance(one, LineCollection) and one.get_zorder() == 3]
+    return [artist for artist in ax.collections if isinstance(artist, LineCollection) and artist.get_zorder() == 3]
 
 
 def test_the_marks_are_what_is_kept(tmp_path) -> None:
     (ax,) = kept_transitions(KEPT, rewards=REWARDS, episodes=EPISODES, attention=ATTENTION, caption="goal (1, 2)")
     for row, (mask, drawn) in enumerate(zip(KEPT.values(), marks(ax), strict=True)):
         segments = drawn.get_segments()
-        assert [int(one[0][0]) for one in segments] == np.flatnonzero(mask).tolist()
-        assert all(row < y < row + 1 for one in segments for _, y in one)
+        assert [int(segment[0][0]) for segment in segments] == np.flatnonzero(mask).tolist()
+        assert all(row < y < row + 1 for segment in segments for _, y in segment)
     assert [label.get_text() for label in ax.get_yticklabels()] == [*KEPT, "attention paid"]
     heights = np.array([-bar.get_height() for bar in ax.patches])
     np.testing.assert_allclose(heights / heights.max(), ATTENTION / ATTENTION.max())
@@ -38,10 +38,12 @@ def test_the_marks_are_what_is_kept(tmp_path) -> None:
 
 def test_rewards_and_episodes_stand_where_they_are() -> None:
     (ax,) = kept_transitions(KEPT, rewards=REWARDS, episodes=EPISODES)
-    (bands,) = (one for one in ax.collections if one.get_zorder() == 0)
+    (bands,) = (artist for artist in ax.collections if artist.get_zorder() == 0)
     spans = [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in bands.get_paths()]
     assert spans == [(15, 20), (35, 40)]
-    lines = next(one for one in ax.collections if isinstance(one, LineCollection) and one.get_linewidth()[0] == 0.8)
+    lines = next(
+        artist for artist in ax.collections if isinstance(artist, LineCollection) and artist.get_linewidth()[0] == 0.8
+    )
     assert [segment[0][0] for segment in lines.get_segments()] == [20, 40]
     assert len(ax.get_yticklabels()) == 3
 

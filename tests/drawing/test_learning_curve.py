@@ -33,14 +33,14 @@ def learner(best: float = 1.0, episodes: int = 500, seed: int = 0, optimum: tupl
 
 
 def band_of(ax: Axes) -> PolyCollection:
-    (band,) = (one for one in ax.collections if isinstance(one, PolyCollection))
+    (band,) = (artist for artist in ax.collections if isinstance(artist, PolyCollection))
     return band
 
 
 def test_early_episodes_stand_alone_and_late_ones_in_bins() -> None:
-    one = learner()
-    drawn = points(one)
-    by_episode = one.returns.mean(0)
+    evaluation = learner()
+    drawn = points(evaluation)
+    by_episode = evaluation.returns.mean(0)
     assert drawn.episode[:40].tolist() == list(range(1, 41))
     assert (drawn.mean[:40] == by_episode[:40]).all()
     assert len(drawn.episode) < 100 and drawn.episodes == 500
@@ -55,9 +55,9 @@ def test_early_episodes_stand_alone_and_late_ones_in_bins() -> None:
 
 
 def test_the_line_the_band_and_the_optimum_are_the_data() -> None:
-    one = learner()
-    (ax,) = learning_curve({"tiny": one})
-    drawn = points(one)
+    evaluation = learner()
+    (ax,) = learning_curve({"tiny": evaluation})
+    drawn = points(evaluation)
     line, best = ax.get_lines()
     np.testing.assert_array_equal(line.get_xdata(), drawn.episode)
     np.testing.assert_array_equal(line.get_ydata(), drawn.mean)
@@ -79,7 +79,7 @@ def test_the_line_the_band_and_the_optimum_are_the_data() -> None:
 def test_training_seeds_widen_the_band_and_are_counted() -> None:
     seeds = [learner(best, seed=index) for index, best in enumerate((1.0, 0.6, 0.8))]
     drawn = points(seeds)
-    assert drawn.mean[:40] == pytest.approx(np.mean([one.returns[:, :40] for one in seeds], axis=(0, 1)))
+    assert drawn.mean[:40] == pytest.approx(np.mean([seed.returns[:, :40] for seed in seeds], axis=(0, 1)))
     alone = points(seeds[2])
     assert drawn.low is not None and drawn.high is not None and alone.low is not None and alone.high is not None
     assert ((drawn.high - drawn.low)[20:] > (alone.high - alone.low)[20:]).all()
@@ -120,8 +120,8 @@ def test_it_is_drawn_into_given_axes_and_leaves_the_style_alone() -> None:
 
 def test_the_pixels_show_the_curve_where_it_is() -> None:
     """The topmost pixel of the curve's colour in a column lies at its value."""
-    one = learner(0.5)
-    (ax,) = learning_curve({"tiny": one})
+    evaluation = learner(0.5)
+    (ax,) = learning_curve({"tiny": evaluation})
     picture = panel_of(ax).astype(int)
     height, width = picture.shape[:2]
     colour = np.round(np.array(to_rgb(curve_style(0)["color"])) * 255)
@@ -132,7 +132,7 @@ def test_the_pixels_show_the_curve_where_it_is() -> None:
         rows = np.flatnonzero(mine[:, column])
         assert rows.size, f"no line at episode {episode}"
         value = (1 - rows.mean() / height) * top
-        assert value == pytest.approx(one.returns[:, episode - 1].mean(), abs=0.25)
+        assert value == pytest.approx(evaluation.returns[:, episode - 1].mean(), abs=0.25)
     # The optimum is a broken grey line, far above the curve.
     row = round((1 - 17.25 / top) * height)
     dark = (picture[row - 2 : row + 3].max(-1) < 160).any(0)

@@ -88,15 +88,15 @@ def test_each_limit_lies_where_the_document_says(
 
 @pytest.mark.parametrize(("n", "k"), [(10, 8), (10, 9), (12, 5), (12, 10)])
 def test_rounding_asks_for_no_position_more(n: int, k: int) -> None:
-    found = coverage(torch.full((n,), 0.1, dtype=torch.float64), k / n)
-    assert (found.top, found.recent, found.even) == (k, k, k)
+    numbers = coverage(torch.full((n,), 0.1, dtype=torch.float64), k / n)
+    assert (numbers.top, numbers.recent, numbers.even) == (k, k, k)
 
 
 def test_the_quarters_of_a_row_are_its_first_and_its_last() -> None:
-    found = coverage(torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]), given=1.0)
-    assert found.recent_quarter == pytest.approx(384 / 512)
-    assert found.recent_distant == pytest.approx(384 / 3)
-    assert found.given == pytest.approx(1 / 512)
+    numbers = coverage(torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]), given=1.0)
+    assert numbers.recent_quarter == pytest.approx(384 / 512)
+    assert numbers.recent_distant == pytest.approx(384 / 3)
+    assert numbers.given == pytest.approx(1 / 512)
     assert coverage(torch.tensor([0.0, 1.0])).recent_distant == math.inf
     assert math.isnan(coverage(torch.tensor([1.0])).recent_distant)
 
@@ -111,7 +111,7 @@ def test_an_agents_query_is_not_in_its_own_row() -> None:
 
 
 def test_half_of_the_verdicts_is_no_majority() -> None:
-    assert [one.pattern for one in verdicts(attending(OLD, NEW))] == ["sparse", "recency"]
+    assert [verdict.pattern for verdict in verdicts(attending(OLD, NEW))] == ["sparse", "recency"]
     tied = suggest(attending(OLD, NEW))
     assert tied.pattern == "mixed" and tied.name == "adaptive"
     assert suggest(attending(OLD, OLD, NEW)).pattern == "sparse"
@@ -120,7 +120,7 @@ def test_half_of_the_verdicts_is_no_majority() -> None:
 
 def test_several_profiles_vote_together_and_the_length_is_their_mean_rounded_up() -> None:
     short, long = attending({38: 1.0}), attending(dict.fromkeys(range(35, 39), 0.25))
-    assert [suggest(one).keep for one in (short, long)] == [1, 3]
+    assert [suggest(profile).keep for profile in (short, long)] == [1, 3]
     assert suggest([short, long]).keep == 2
     assert suggest([short, short, long]).keep == 2
     assert suggest([short, attending(OLD), attending(OLD)]).pattern == "sparse"
@@ -135,21 +135,21 @@ def test_an_agents_length_is_that_of_the_mean_over_heads() -> None:
 @pytest.mark.parametrize(("of", "keep"), [(6, 6), (10, 10), (11, 10), (1, 1)])
 def test_the_documents_length_is_cut_to_what_there_is(of: int, keep: int) -> None:
     seen = {"recent_distant_ratio": 3.0, "entropy": 1.0}
-    made = guide_insight([seen], subject=TextSubject(4), of=of).suggested
-    assert (made.keep, made.of) == (keep, of)
-    assert made == TextSubject(4).suggestion("recency", keep, of)
+    suggestion = guide_insight([seen], subject=TextSubject(4), of=of).suggested
+    assert (suggestion.keep, suggestion.of) == (keep, of)
+    assert suggestion == TextSubject(4).suggestion("recency", keep, of)
     assert guide_insight([seen]).suggested == AgentSubject().suggestion("recency", 10, 10)
 
 
-@pytest.mark.parametrize(("ratio", "said"), [(1.2, False), (1.19, True)])
-def test_spread_is_said_below_its_limit_only(ratio: float, said: bool) -> None:
+@pytest.mark.parametrize(("ratio", "is_spread"), [(1.2, False), (1.19, True)])
+def test_spread_is_said_below_its_limit_only(ratio: float, is_spread: bool) -> None:
     lines = guide_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}]).lines
-    assert any("spread across history" in line for line in lines) == said
+    assert any("spread across history" in line for line in lines) == is_spread
 
 
 def test_a_density_that_is_whole_hundredths_is_not_rounded_up() -> None:
-    made = TextSubject(4).suggestion("sparse", 15, 107)
-    assert (made.options["window"], made.options["density"]) == (8, 0.08)
+    suggestion = TextSubject(4).suggestion("sparse", 15, 107)
+    assert (suggestion.options["window"], suggestion.options["density"]) == (8, 0.08)
     assert TextSubject(4).suggestion("sparse", 14, 107).options == {"density": 0.07, "n_sink": 4, "window": 7}
 
 

@@ -41,17 +41,19 @@ SHARES = st.floats(0.05, 0.95)
 @example([1.0] * 10, 0.3, 0.0)
 def test_what_covers_is_the_least_that_covers(weights: list[float], share: float, given: float) -> None:
     row = torch.tensor(weights, dtype=torch.float64)
-    found = coverage(row, share, given)
+    numbers = coverage(row, share, given)
     wanted, slack = share * (float(row.sum()) + given), 1e-5 * (float(row.sum()) + given)
-    for needed, ordered in ((found.top, row.sort(descending=True).values), (found.recent, row.flip(0))):
+    for needed, ordered in ((numbers.top, row.sort(descending=True).values), (numbers.recent, row.flip(0))):
         assert float(ordered[:needed].sum()) + given >= wanted - slack
         if needed:
             assert float(ordered[: needed - 1].sum()) + given < wanted + slack
-    assert 0 <= found.top <= found.recent <= found.n == len(weights)
+    assert 0 <= numbers.top <= numbers.recent <= numbers.n == len(weights)
     # The top k of n hold k / n at least.
-    assert found.top <= found.even <= found.n
-    pattern, keep = pattern_of(found)
-    assert keep in {"sinks": (0, found.recent), "recency": (found.recent,)}.get(pattern, (found.even, found.top))
+    assert numbers.top <= numbers.even <= numbers.n
+    pattern, keep = pattern_of(numbers)
+    assert keep in {"sinks": (0, numbers.recent), "recency": (numbers.recent,)}.get(
+        pattern, (numbers.even, numbers.top)
+    )
 
 
 @pytest.mark.parametrize("n", [20, 200, 2000])
@@ -61,9 +63,9 @@ def test_patterns_do_not_depend_on_the_length(n: int) -> None:
     rows = {"uniform": noise, "recency": torch.exp(-8 * age) * noise, "sparse": 1e-3 * noise}
     rows["sparse"][: n // 10] = 1.0
     for pattern, row in rows.items():
-        found = coverage(row, 0.9)
-        assert pattern_of(found)[0] == pattern
-        assert pattern_of(found)[1] / n == pytest.approx(
+        numbers = coverage(row, 0.9)
+        assert pattern_of(numbers)[0] == pattern
+        assert pattern_of(numbers)[1] / n == pytest.approx(
             {"uniform": 0.9, "recency": 0.29, "sparse": 0.09}[pattern], abs=0.06
         )
     assert coverage(rows["uniform"]).normalised_entropy == pytest.approx(1, abs=1e-3)
@@ -79,11 +81,11 @@ def test_the_sinks_may_be_all_that_is_needed() -> None:
 
 
 def test_a_simpler_rule_is_taken_up_to_its_limit() -> None:
-    found = coverage(torch.ones(100), 0.5)
+    numbers = coverage(torch.ones(100), 0.5)
     for recent, pattern in ((10 * SIMPLER, "recency"), (10 * SIMPLER + 1, "sparse")):
-        assert pattern_of(replace(found, top=10, recent=recent, even=90))[0] == pattern
+        assert pattern_of(replace(numbers, top=10, recent=recent, even=90))[0] == pattern
     for top, pattern in ((math.ceil(NO_GAIN * 50), "uniform"), (math.ceil(NO_GAIN * 50) - 1, "recency")):
-        assert pattern_of(replace(found, top=top, recent=60, even=50))[0] == pattern
+        assert pattern_of(replace(numbers, top=top, recent=60, even=50))[0] == pattern
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
@@ -110,13 +112,13 @@ def _seen(ratio: float, entropy: float) -> dict[str, float]:
     ],
 )
 def test_the_first_of_the_documents_patterns_decides(ratio: float, entropy: float, pattern: str) -> None:
-    found = guide_insight([_seen(ratio, entropy)])
-    assert found.pattern == pattern
-    assert found.lines[-2 if not math.isnan(ratio) else -3].startswith("💡 INSIGHT: ")
-    assert ("Attention is spread across history!" in found.lines[0]) == (ratio < 1.2)
-    made, option = COMPRESSORS[pattern].__name__, COMPRESSORS[pattern].length_option
-    assert found.suggestion == f"from compression_strategies import {made}; compressor = {made}({option}=10)"
-    assert _made(found.suggested) == getattr(compression_strategies, made)(**{option: 10})
+    insight = guide_insight([_seen(ratio, entropy)])
+    assert insight.pattern == pattern
+    assert insight.lines[-2 if not math.isnan(ratio) else -3].startswith("💡 INSIGHT: ")
+    assert ("Attention is spread across history!" in insight.lines[0]) == (ratio < 1.2)
+    maker, option = COMPRESSORS[pattern].__name__, COMPRESSORS[pattern].length_option
+    assert insight.suggestion == f"from compression_strategies import {maker}; compressor = {maker}({option}=10)"
+    assert _compressor_of(insight.suggested) == getattr(compression_strategies, maker)(**{option: 10})
 
 
 def test_recency_is_said_in_the_documents_words() -> None:
@@ -127,26 +129,26 @@ def test_recency_is_said_in_the_documents_words() -> None:
 
 
 def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:
-    found = guide_insight([_seen(1.0, 1.0), _seen(5.0, 3.0), _seen(math.nan, 2.0)])
-    assert (found.ratio, found.entropy, found.n, found.n_ratios) == (3.0, 2.0, 3, 2)
+    insight = guide_insight([_seen(1.0, 1.0), _seen(5.0, 3.0), _seen(math.nan, 2.0)])
+    assert (insight.ratio, insight.entropy, insight.n, insight.n_ratios) == (3.0, 2.0, 3, 2)
     none = guide_insight([_seen(math.nan, 0.5)])
     assert none.n_ratios == 0 and math.isnan(none.ratio) and "long enough" in none.lines[-1]
     with pytest.raises(InputError, match="to be of one sample or more, got none"):
         guide_insight([])
 
 
-def _made(suggestion: Suggestion) -> object:
+def _compressor_of(suggestion: Suggestion) -> object:
     """What the line of code makes."""
     *_, assignment = ast.parse(suggestion.line).body
     assert isinstance(assignment, ast.Assign) and isinstance(assignment.value, ast.Call)
-    options = {one.arg: ast.literal_eval(one.value) for one in assignment.value.keywords}
+    options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in assignment.value.keywords}
     assert options == suggestion.options
     return getattr(compression_strategies, assignment.value.func.id)(**options)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("pattern", [*COMPRESSORS])
 def test_an_agents_suggestion_is_code(pattern: str) -> None:
-    assert _made(AgentSubject().suggestion(pattern, 7, 100)).max_length == 7  # type: ignore[attr-defined]
+    assert _compressor_of(AgentSubject().suggestion(pattern, 7, 100)).max_length == 7  # type: ignore[attr-defined]
     assert AgentSubject().suggestion(pattern, 0, 100).keep == 1
 
 
@@ -165,34 +167,38 @@ def profile(language_model: LanguageModel) -> AttentionProfile:
 def test_a_language_models_suggestion_is_code_that_keeps_so_many(
     language_model: LanguageModel, pattern: str, keep: int
 ) -> None:
-    made = TextSubject(4).suggestion(pattern, keep, 56)
-    call = ast.parse(made.line, mode="eval").body
+    suggestion = TextSubject(4).suggestion(pattern, keep, 56)
+    call = ast.parse(suggestion.line, mode="eval").body
     assert isinstance(call, ast.Call) and ast.unparse(call.func) == "keepmap.evict"
-    assert ast.literal_eval(call.args[2]) == made.name
-    options = {one.arg: ast.literal_eval(one.value) for one in call.keywords}
-    assert options == made.options
-    kept = keepmap.evict(language_model, tokens(60), made.name, **options).keep_map.kept()
-    assert made.options["window"] == (keep + 1) // 2
+    assert ast.literal_eval(call.args[2]) == suggestion.name
+    options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    assert options == suggestion.options
+    kept = keepmap.evict(language_model, tokens(60), suggestion.name, **options).keep_map.kept()
+    assert suggestion.options["window"] == (keep + 1) // 2
     # A density is typed in hundredths.
     assert (kept.sum(2) - 4 >= keep).all() and (kept.sum(2) - 4 <= keep + 1).all()
 
 
 def test_a_verdict_for_every_layer_and_head(profile: AttentionProfile) -> None:
-    found = verdicts(profile, share=0.8)
-    assert [(one.layer, one.head) for one in found] == [(layer, head) for layer in (0, 1) for head in range(4)]
-    for one in found:
-        row, given, first = subject_of(profile).row(profile, one.layer, [one.head])
-        assert first == 4 and len(row) == one.numbers.n == 56
-        assert one.numbers == coverage(profile.received[one.layer, one.head, 4:].double(), 0.8, given)
-        assert str(one).startswith(f"layer {one.layer} head {one.head}: {one.pattern}: 80 % of the attention is in ")
-        assert all(len(line) <= 80 for line in one.lines[:-1])
-        assert one.lines[-1].strip() == one.suggestion.line
+    result = verdicts(profile, share=0.8)
+    assert [(verdict.layer, verdict.head) for verdict in result] == [
+        (layer, head) for layer in (0, 1) for head in range(4)
+    ]
+    for verdict in result:
+        row, given, first = subject_of(profile).row(profile, verdict.layer, [verdict.head])
+        assert first == 4 and len(row) == verdict.numbers.n == 56
+        assert verdict.numbers == coverage(profile.received[verdict.layer, verdict.head, 4:].double(), 0.8, given)
+        assert str(verdict).startswith(
+            f"layer {verdict.layer} head {verdict.head}: {verdict.pattern}: 80 % of the attention is in "
+        )
+        assert all(len(line) <= 80 for line in verdict.lines[:-1])
+        assert verdict.lines[-1].strip() == verdict.suggestion.line
 
 
 def test_one_query_alone_can_decide(profile: AttentionProfile, language_model: LanguageModel) -> None:
     last = keepmap.profile_attention(language_model, tokens(60), queries="last")
-    for one, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
-        assert one.pattern == same.pattern and one.numbers.top == same.numbers.top
+    for verdict, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
+        assert verdict.pattern == same.pattern and verdict.numbers.top == same.numbers.top
     row, given, _ = subject_of(profile).row(profile, 1, [2], 59)
     assert float(row.sum()) + given == pytest.approx(1)
     torch.testing.assert_close(row, profile.rows[1, 2, 0, 4:])
@@ -205,11 +211,11 @@ def test_only_what_a_layers_own_window_shows_is_chosen_from() -> None:
 
 
 def test_the_suggestion_for_all_is_what_most_need(profile: AttentionProfile) -> None:
-    one = suggest(profile)
-    assert one == suggest([profile, profile])
-    assert one.name in {verdict.suggestion.name for verdict in verdicts(profile)} | {"observed_attention"}
+    suggestion = suggest(profile)
+    assert suggestion == suggest([profile, profile])
+    assert suggestion.name in {verdict.suggestion.name for verdict in verdicts(profile)} | {"observed_attention"}
     more = suggest(profile, share=0.95)
-    assert more.keep > one.keep
+    assert more.keep > suggestion.keep
     with pytest.raises(InputError, match="`profiles` to be .* got none"):
         suggest([])
 

@@ -22,35 +22,37 @@ def verification() -> Verification:
 
 
 def test_an_insight_holds_where_it_beats_random(verification: Verification) -> None:
-    words = {(one.rule, one.layer): one.word for one in verification.insights}
+    words = {(insight.rule, insight.layer): insight.word for insight in verification.insights}
     assert words == {
         ("guide", 0): "refuted: not distinguishable from random",
         ("ours", 0): "held",
         ("guide", 1): "refuted: random is better",
     }
-    for one in verification.insights:
-        assert one.n == 20 and one.kept == 0.25 and one.saved == pytest.approx(one.random - one.cost)
-        assert one.low is not None and one.high is not None and one.low < one.saved < one.high
+    for insight in verification.insights:
+        assert (
+            insight.n == 20 and insight.kept == 0.25 and insight.saved == pytest.approx(insight.random - insight.cost)
+        )
+        assert insight.low is not None and insight.high is not None and insight.low < insight.saved < insight.high
     # The other cost says the opposite here.
-    assert [one.held for one in verification.insights_by("log_likelihood")] == [False, False, True]
+    assert [insight.held for insight in verification.insights_by("log_likelihood")] == [False, False, True]
 
 
 def test_one_sample_proves_nothing() -> None:
-    (one,) = verification_of(trial_of("ours", 0, 0, 0.0, 5.0), n_samples=1).insights
-    assert (one.low, one.high, one.held) == (None, None, False)
-    assert one.word == "refuted: not distinguishable from random"
+    (insight,) = verification_of(trial_of("ours", 0, 0, 0.0, 5.0), n_samples=1).insights
+    assert (insight.low, insight.high, insight.held) == (None, None, False)
+    assert insight.word == "refuted: not distinguishable from random"
 
 
 def test_samples_of_one_group_count_once() -> None:
     noise = np.random.default_rng(1).normal(1, 0.5, 12)
     alone = [trial_of("ours", 0, sample, 0.0, value) for sample, value in enumerate(noise)]
     (apart,) = verification_of(*alone).insights
-    (paired,) = verification_of(*(replace(one, group=one.sample // 2) for one in alone)).insights
+    (paired,) = verification_of(*(replace(insight, group=insight.sample // 2) for insight in alone)).insights
     assert (apart.n, apart.groups, paired.n, paired.groups) == (12, 12, 12, 6)
     low, high = t_interval(noise.reshape(6, 2).mean(1))
     assert (paired.low, paired.high) == (pytest.approx(low), pytest.approx(high))
-    (one,) = verification_of(*(replace(trial, group=0) for trial in alone)).insights
-    assert (one.low, one.high, one.held) == (None, None, False)
+    (insight,) = verification_of(*(replace(trial, group=0) for trial in alone)).insights
+    assert (insight.low, insight.high, insight.held) == (None, None, False)
 
 
 def test_noise_seldom_holds() -> None:
@@ -118,8 +120,8 @@ def test_patterns_keep_what_their_compressors_keep() -> None:
         name: by_pattern(name, 3, row, stays).kept.nonzero()[:, 0].tolist() for name in ("recency", "uniform", "sparse")
     }
     assert kept == {"recency": [5, 6, 7], "uniform": [0, 3, 7], "sparse": [0, 2, 6]}
-    found = by_share(row, 0.0, 0.8, stays)
-    assert found.pattern == "sparse" and int(found.kept.sum()) == coverage(row, 0.8).top == 3
+    result = by_share(row, 0.0, 0.8, stays)
+    assert result.pattern == "sparse" and int(result.kept.sum()) == coverage(row, 0.8).top == 3
     assert by_share(row, 9.0, 0.7, stays).pattern == "sinks" and not by_share(row, 9.0, 0.7, stays).kept.any()
 
 

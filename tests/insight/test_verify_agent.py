@@ -54,14 +54,14 @@ def test_costs_are_those_of_a_history_shortened_by_hand(agent: Agent) -> None:
     whole = decide(agent.model, history, context.query_states, now).detach().log_softmax(1)
     generator = torch.Generator().manual_seed(0)
     kept = torch.rand(5, N, generator=generator) < torch.tensor([0.1, 0.3, 0.5, 0.9, 1.1])[:, None]
-    found = costs_of(agent, context, kept)
+    result = costs_of(agent, context, kept)
     for row, mask in enumerate(kept):
         short = History(**{name: value[:, mask] for name, value in vars(history).items() if value is not None})
         logits = decide(agent.model, short, context.query_states, now).detach().log_softmax(1)
-        assert found["kl"][row] == pytest.approx(float((whole.exp() * (whole - logits)).sum()), abs=1e-5)
+        assert result["kl"][row] == pytest.approx(float((whole.exp() * (whole - logits)).sum()), abs=1e-5)
         lost = float(whole[0, context.action] - logits[0, context.action])
-        assert found["log_likelihood"][row] == pytest.approx(lost, abs=1e-5)
-    assert found["kl"][4] == pytest.approx(0, abs=1e-6) and (found["kl"][:4] > 1e-6).all()
+        assert result["log_likelihood"][row] == pytest.approx(lost, abs=1e-5)
+    assert result["kl"][4] == pytest.approx(0, abs=1e-6) and (result["kl"][:4] > 1e-6).all()
 
 
 def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent) -> None:
@@ -70,12 +70,12 @@ def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent
     for head in range(2):
         row, _, _ = subject_of(profile).row(profile, 0, [head])
         assert float(row[-3:].sum() / row.sum()) > 0.98
-    assert {one.pattern for one in verdicts(profile, share=0.97)} == {"recency"}
-    found = verify_agent(recent_agent, contexts, share=0.97, episodes=0)
-    (ours,) = (one for one in found.insights if one.rule == "ours")
+    assert {verdict.pattern for verdict in verdicts(profile, share=0.97)} == {"recency"}
+    result = verify_agent(recent_agent, contexts, share=0.97, episodes=0)
+    (ours,) = (insight for insight in result.insights if insight.rule == "ours")
     assert (ours.pattern, ours.word, ours.n) == ("recency", HELD, 24) and ours.kept == pytest.approx(2 / 11)
     assert ours.cost < 0.1 * ours.random
-    assert found.suggestion.line.endswith("RecencyCompressor(keep_recent=3)") and found.compared == ()
+    assert result.suggestion.line.endswith("RecencyCompressor(keep_recent=3)") and result.compared == ()
     # The other three patterns' claim, by the same test.
     stays = torch.zeros(N, dtype=torch.bool)
     stays[-1] = True
@@ -100,7 +100,7 @@ def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent
                 random=random,
             )
         )
-    (spread,) = replace(found, trials=tuple(trials)).insights
+    (spread,) = replace(result, trials=tuple(trials)).insights
     assert spread.word != HELD
 
 
@@ -111,23 +111,25 @@ def verification(agent: Agent) -> Verification:
 
 def test_every_layer_and_sample_has_its_trials(agent: Agent, verification: Verification) -> None:
     assert (verification.host, verification.costs) == ("agent", ("kl", "log_likelihood"))
-    assert all(0 < one.kept < one.of == N - 1 for one in verification.trials)
-    assert {(one.layer, one.rule) for one in verification.trials} >= {(0, "guide"), (1, "guide")}
-    assert {one.rule for one in verification.compared} == {"guide", "ours"}
-    for one in verification.compared:
-        assert one.n == len(agent.held_out) == 3 and one.saved == pytest.approx(one.suggested - one.random)
+    assert all(0 < trial.kept < trial.of == N - 1 for trial in verification.trials)
+    assert {(trial.layer, trial.rule) for trial in verification.trials} >= {(0, "guide"), (1, "guide")}
+    assert {comparison.rule for comparison in verification.compared} == {"guide", "ours"}
+    for comparison in verification.compared:
+        assert comparison.n == len(agent.held_out) == 3 and comparison.saved == pytest.approx(
+            comparison.suggested - comparison.random
+        )
     lines = verification_lines(verification)
     assert all(len(line) <= 80 for line in lines if "compressor = " not in line)
     assert "4 contexts" in lines[0] and "(3 goals)" in "\n".join(lines)
 
 
 def test_the_same_seed_gives_the_same(agent: Agent, verification: Verification) -> None:
-    told = list[float]()
-    again = verify_agent(agent, walks(4), draws=3, episodes=2, progress=told.append)
-    assert again == verification and told == sorted(told) and told[-1] == 1
+    shares = list[float]()
+    again = verify_agent(agent, walks(4), draws=3, episodes=2, progress=shares.append)
+    assert again == verification and shares == sorted(shares) and shares[-1] == 1
     other = verify_agent(agent, walks(4), draws=3, episodes=0, seed=1)
-    assert [one.cost for one in other.trials] == [one.cost for one in verification.trials]
-    assert [one.random for one in other.trials] != [one.random for one in verification.trials]
+    assert [trial.cost for trial in other.trials] == [trial.cost for trial in verification.trials]
+    assert [trial.random for trial in other.trials] != [trial.random for trial in verification.trials]
 
 
 def test_where_nothing_can_be_dropped_it_says_so(agent: Agent, tmp_path: Path) -> None:
@@ -135,14 +137,14 @@ def test_where_nothing_can_be_dropped_it_says_so(agent: Agent, tmp_path: Path) -
     assert not short.trials and not short.insights
     assert "layer 0, guide: no trial in 2 of 2 samples: nothing is dropped" in short.skipped
     everyone = load_agent(write_agent(tmp_path / "run", split="all"))
-    found = verify_agent(everyone, walks(2), episodes=1)
-    assert "returns: the agent has no held-out goals to play" in found.skipped and not found.compared
+    result = verify_agent(everyone, walks(2), episodes=1)
+    assert "returns: the agent has no held-out goals to play" in result.skipped and not result.compared
     small = load_agent(write_agent(tmp_path / "small", split="0/3", n_transit=10))
     assert "returns, guide: 10 of 10 are kept: nothing is dropped" in verify_agent(small, walks(2), episodes=1).skipped
 
 
 def test_one_context_refutes_and_none_is_an_error(agent: Agent) -> None:
-    assert {one.word for one in verify_agent(agent, walks(1), episodes=0).insights} == {ALIKE}
+    assert {insight.word for insight in verify_agent(agent, walks(1), episodes=0).insights} == {ALIKE}
     with pytest.raises(InputError, match="one or more, got none"):
         verify_agent(agent, [])
 
@@ -158,41 +160,52 @@ def test_a_higher_return_than_the_controls_is_better(agent: Agent, monkeypatch: 
         return np.repeat(by_goal, envs.num_envs // 3)[:, None].repeat(episodes, 1)
 
     monkeypatch.setattr(Agent, "play", play)
-    for one in verify_agent(agent, walks(2), draws=1, episodes=1).compared:
-        assert (one.whole, one.suggested, one.random, one.saved, one.word) == (10.0, 6.0, 2.0, 4.0, HELD)
+    for comparison in verify_agent(agent, walks(2), draws=1, episodes=1).compared:
+        assert (comparison.whole, comparison.suggested, comparison.random, comparison.saved, comparison.word) == (
+            10.0,
+            6.0,
+            2.0,
+            4.0,
+            HELD,
+        )
 
 
 def test_the_control_keeps_the_newest_and_draws_the_others() -> None:
     history = walks(1)[0].history
     drawn = [NewestAndRandom(4, seed).select(history) for seed in range(40)]
-    assert all(one.mask.all() and one.indices.shape == (1, 4) and int(one.indices[0, -1]) == N - 1 for one in drawn)
-    counts = torch.cat([one.indices[0, :-1] for one in drawn]).bincount(minlength=N)
+    assert all(
+        selection.mask.all() and selection.indices.shape == (1, 4) and int(selection.indices[0, -1]) == N - 1
+        for selection in drawn
+    )
+    counts = torch.cat([selection.indices[0, :-1] for selection in drawn]).bincount(minlength=N)
     assert counts[N - 1] == 0 and (counts[: N - 1] > 0).all()
     assert NewestAndRandom(1).select(history).indices.tolist() == [[N - 1]]
 
 
 def test_random_is_the_mean_of_the_draws(agent: Agent, monkeypatch) -> None:
-    asked: list[dict[str, np.ndarray]] = []
+    calls: list[dict[str, np.ndarray]] = []
 
     def noted(*arguments: Any) -> dict[str, Any]:
-        asked.append(costs_of(*arguments))
-        return asked[-1]
+        calls.append(costs_of(*arguments))
+        return calls[-1]
 
     monkeypatch.setattr(deletion_agent, "costs_of", noted)
-    found = verify_agent(agent, walks(1), draws=3, episodes=0, seed=4)
-    (costs,) = asked
-    by_trial = costs["kl"].reshape(len(found.trials), 4)
-    for trial, (own, *drawn) in zip(found.trials, by_trial, strict=True):
+    result = verify_agent(agent, walks(1), draws=3, episodes=0, seed=4)
+    (costs,) = calls
+    by_trial = costs["kl"].reshape(len(result.trials), 4)
+    for trial, (own, *drawn) in zip(result.trials, by_trial, strict=True):
         assert trial.cost["kl"] == pytest.approx(own)
         assert len(set(drawn)) > 1 and trial.random["kl"] == pytest.approx(sum(drawn) / 3)
 
 
 def test_the_guide_s_line_is_that_of_the_last_layer(agent: Agent, monkeypatch) -> None:
-    made = iter(["recency", "sparse"])
+    patterns = iter(["recency", "sparse"])
 
     def by_layer(statistics: Any) -> GuideInsight:
-        return replace(guide_insight(statistics), suggested=AgentSubject().suggestion(next(made), 2, 10))
+        return replace(guide_insight(statistics), suggested=AgentSubject().suggestion(next(patterns), 2, 10))
 
     monkeypatch.setattr(deletion_agent, "guide_insight", by_layer)
-    found = verify_agent(agent, walks(2), draws=1, episodes=1)
-    assert next(one for one in found.compared if one.rule == "guide").suggestion.name == "attention"
+    result = verify_agent(agent, walks(2), draws=1, episodes=1)
+    assert (
+        next(comparison for comparison in result.compared if comparison.rule == "guide").suggestion.name == "attention"
+    )

@@ -68,8 +68,8 @@ def test_any_expiries_equal_a_masked_dense_pass(language_model: LanguageModel) -
     shape = (language_model.n_layers, language_model.n_kv_heads, N)
     drawn = torch.randint(1, N, shape, generator=torch.Generator().manual_seed(0))
     expires = (torch.arange(N) + drawn).clamp(max=N)
-    found = language_model.head(hidden_states_under(language_model, text, expires))
-    torch.testing.assert_close(found, _slow(language_model, text, expires), rtol=0, atol=2e-5)
+    result = language_model.head(hidden_states_under(language_model, text, expires))
+    torch.testing.assert_close(result, _slow(language_model, text, expires), rtol=0, atol=2e-5)
 
 
 def test_a_keep_map_is_replayed(language_model: LanguageModel) -> None:
@@ -95,33 +95,37 @@ def verification(language_model: LanguageModel) -> Verification:
 def test_costs_are_those_of_one_layer_that_forgets(
     language_model: LanguageModel, verification: Verification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, Tensor, dict[str, float]]] = []
+    calls: list[tuple[int, Tensor, dict[str, float]]] = []
     cost = ForgetfulText.cost
 
     def noted(self: ForgetfulText, layer: int, kept: Tensor) -> dict[str, float]:
-        asked.append((layer, kept, cost(self, layer, kept)))
-        return asked[-1][2]
+        calls.append((layer, kept, cost(self, layer, kept)))
+        return calls[-1][2]
 
     monkeypatch.setattr(ForgetfulText, "cost", noted)
     text, half = tokens(N), N // 2
     again = verify_texts(language_model, [text], draws=2)
-    assert again.trials == tuple(one for one in verification.trials if one.sample == 0 and one.rule == "ours") or asked
+    assert (
+        again.trials
+        == tuple(of_trial for of_trial in verification.trials if of_trial.sample == 0 and of_trial.rule == "ours")
+        or calls
+    )
     full = torch.full((language_model.n_layers, language_model.n_kv_heads, N), N)
     whole = _slow(language_model, text, full)[half:-1]
-    for layer, kept, found in asked[:6]:
+    for layer, kept, result in calls[:6]:
         assert kept[:, :N_SINK].all() and kept[:, -1].all() and not kept.all()
         expires = full.clone()
         expires[layer, :, :half] = torch.where(kept, N, half)
         logits = _slow(language_model, text, expires)[half:-1]
         after = text[half + 1 :]
-        assert found["nll"] == pytest.approx(
+        assert result["nll"] == pytest.approx(
             float(cross_entropy(logits, after) - cross_entropy(whole, after)), abs=1e-6
         )
         kl = kl_div(logits.log_softmax(1), whole.log_softmax(1), log_target=True, reduction="batchmean")
-        assert found["kl"] == pytest.approx(float(kl), abs=1e-6)
+        assert result["kl"] == pytest.approx(float(kl), abs=1e-6)
     numbers = [trial for trial in again.trials for _ in range(3)]
-    assert [number.layer for number in numbers] == [layer for layer, _, _ in asked]
-    for trial, arms in zip(again.trials, zip(*[iter(asked)] * 3, strict=True), strict=True):
+    assert [number.layer for number in numbers] == [layer for layer, _, _ in calls]
+    for trial, arms in zip(again.trials, zip(*[iter(calls)] * 3, strict=True), strict=True):
         stay = (N_SINK + 1) * language_model.n_kv_heads
         assert {int(kept.sum()) - stay for _, kept, _ in arms} == {trial.kept}
         assert trial.cost == arms[0][2]
@@ -129,19 +133,21 @@ def test_costs_are_those_of_one_layer_that_forgets(
 
 
 def test_the_same_seed_gives_the_same(language_model: LanguageModel, verification: Verification) -> None:
-    texts, told = [tokens(N, seed) for seed in range(3)], list[float]()
-    again = verify_texts(language_model, texts, draws=2, progress=told.append)
+    texts, shares = [tokens(N, seed) for seed in range(3)], list[float]()
+    again = verify_texts(language_model, texts, draws=2, progress=shares.append)
     assert again == verification
-    assert told == sorted(told) and told[-1] == 1
+    assert shares == sorted(shares) and shares[-1] == 1
     other = verify_texts(language_model, texts, draws=2, seed=1)
-    assert [one.cost for one in other.trials] == [one.cost for one in verification.trials]
-    assert [one.random for one in other.trials] != [one.random for one in verification.trials]
+    assert [trial.cost for trial in other.trials] == [trial.cost for trial in verification.trials]
+    assert [trial.random for trial in other.trials] != [trial.random for trial in verification.trials]
 
 
 def test_what_is_said(verification: Verification) -> None:
     assert verification.host == "language model" and verification.n_samples == 3
-    assert {one.unit for one in verification.compared} == {"kl", "nll"}
-    assert next(one for one in verification.compared if one.unit == "kl").whole == pytest.approx(0, abs=1e-12)
+    assert {comparison.unit for comparison in verification.compared} == {"kl", "nll"}
+    assert next(comparison for comparison in verification.compared if comparison.unit == "kl").whole == pytest.approx(
+        0, abs=1e-12
+    )
     lines = verification_lines(verification)
     assert all(len(line) <= 80 for line in lines if "keepmap.evict" not in line)
     assert "(3 texts)" in "\n".join(lines)
@@ -149,8 +155,8 @@ def test_what_is_said(verification: Verification) -> None:
 
 def test_what_a_layers_own_window_hides_is_not_drawn() -> None:
     language_model = load_language_model(build("mistral"))
-    found = verify_texts(language_model, [tokens(120)], draws=1)
-    assert {one.of for one in found.trials} == {(24 - 1) * language_model.n_kv_heads}
+    result = verify_texts(language_model, [tokens(120)], draws=1)
+    assert {trial.of for trial in result.trials} == {(24 - 1) * language_model.n_kv_heads}
 
 
 def test_texts_that_are_too_short() -> None:

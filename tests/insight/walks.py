@@ -17,7 +17,7 @@ def walks(count: int, seed: int = 0, n: int = N) -> list[Context]:
     def drawn(most: int, *shape: int) -> Tensor:
         return torch.from_numpy(rng.integers(most, size=shape))
 
-    found = []
+    results = []
     for _ in range(count):
         cells = drawn(3, 1, n + 1, 2)
         first = int(drawn(50, 1))
@@ -30,9 +30,9 @@ def walks(count: int, seed: int = 0, n: int = N) -> list[Context]:
             valid=torch.ones(1, n, dtype=torch.bool),
         )
         now = torch.tensor([first + n])
-        found.append(
+        results.append(
             Context(
-                history, cells[:, -1], now, action=int(drawn(5, 1)), goal=(len(found), 0), learner=0, step=first + n
+                history, cells[:, -1], now, action=int(drawn(5, 1)), goal=(len(results), 0), learner=0, step=first + n
             )
         )
-    return found
+    return results

@@ -27,20 +27,20 @@ def test_blocks_give_what_all_logits_give(monkeypatch, at_once):
     ids = torch.randint(0, 11, (n,), generator=torch.Generator().manual_seed(3))
     hidden = draw(n, 4)
     full = hidden + 0.5 * draw(n, 5)
-    found = measure_likelihood(head, 11, ids, hidden, full, "a test")
+    result = measure_likelihood(head, 11, ids, hidden, full, "a test")
     p = head(full)[:-1].double().softmax(1)
     q = head(hidden)[:-1].double().softmax(1)
-    assert found.n_predicted == n - 1
-    assert found.nll == pytest.approx(float(-q[torch.arange(n - 1), ids[1:]].log().sum()), rel=1e-7)
-    assert found.kl == pytest.approx(float((p * (p / q).log()).sum()), rel=1e-6)
-    assert found.n_agreed == int((p.argmax(1) == q.argmax(1)).sum())
-    assert 0 < found.n_agreed < n - 1
+    assert result.n_predicted == n - 1
+    assert result.nll == pytest.approx(float(-q[torch.arange(n - 1), ids[1:]].log().sum()), rel=1e-7)
+    assert result.kl == pytest.approx(float((p * (p / q).log()).sum()), rel=1e-6)
+    assert result.n_agreed == int((p.argmax(1) == q.argmax(1)).sum())
+    assert 0 < result.n_agreed < n - 1
 
 
 def test_against_itself_nothing_differs():
     hidden = draw(9, 0)
-    found = measure_likelihood(head, 11, torch.arange(9), hidden, hidden.clone(), "a test")
-    assert (found.kl, found.n_agreed) == (0.0, 8)
+    result = measure_likelihood(head, 11, torch.arange(9), hidden, hidden.clone(), "a test")
+    assert (result.kl, result.n_agreed) == (0.0, 8)
 
 
 def test_the_last_token_is_read_and_not_predicted_from():
@@ -60,6 +60,10 @@ def test_a_value_that_is_not_finite_names_method_and_sample(bad):
 
 
 def test_blocks_cover_every_row_once():
-    assert [(one.start, one.stop) for one in blocks(5, likelihood.LOGITS_AT_ONCE // 2)] == [(0, 2), (2, 4), (4, 5)]
-    assert [(one.start, one.stop) for one in blocks(2, 10 * likelihood.LOGITS_AT_ONCE)] == [(0, 1), (1, 2)]
+    assert [(block.start, block.stop) for block in blocks(5, likelihood.LOGITS_AT_ONCE // 2)] == [
+        (0, 2),
+        (2, 4),
+        (4, 5),
+    ]
+    assert [(block.start, block.stop) for block in blocks(2, 10 * likelihood.LOGITS_AT_ONCE)] == [(0, 1), (1, 2)]
     assert list(blocks(0, 10)) == []

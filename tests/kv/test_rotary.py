@@ -44,18 +44,18 @@ def test_turned_multiplies_each_pair_by_its_number(interleaved):
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(4, 8, generator=generator, dtype=torch.float64)
     turn = torch.randn(4, 3, generator=generator, dtype=torch.complex128)
-    found = turned(vectors, turn, rotation)
+    result = turned(vectors, turn, rotation)
     for position in range(4):
         for f, (first, second) in enumerate(pairs(rotation)):
             number = complex(vectors[position, first], vectors[position, second]) * complex(turn[position, f])
-            assert complex(found[position, first], found[position, second]) == pytest.approx(number)
+            assert complex(result[position, first], result[position, second]) == pytest.approx(number)
 
 
 def test_the_mean_of_future_rotations():
     rotation = Rotation(FREQUENCY, 1.5, False)
-    found = mean_future(rotation, torch.tensor([0, 7]), 20)
+    result = mean_future(rotation, torch.tensor([0, 7]), 20)
     for row, after in enumerate((0, 7)):
         for f in range(3):
             angles = [position * float(FREQUENCY[f]) for position in range(after + 1, after + 21)]
             mean = 1.5 * sum(complex(math.cos(angle), math.sin(angle)) for angle in angles) / 20
-            assert complex(found[row, f]) == pytest.approx(mean, rel=1e-6)
+            assert complex(result[row, f]) == pytest.approx(mean, rel=1e-6)

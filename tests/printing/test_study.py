@@ -12,16 +12,16 @@ TIMES = {"recency 80%": {"training_seconds": 61.4, "1": 0.0012, "64": 0.0345}}
 
 
 @pytest.fixture(scope="module")
-def one() -> Study:
+def measured_study() -> Study:
     return replace(study(), options={"command": "keepmap study", "notes": ["Retraining: more."]})
 
 
-def test_what_was_measured_in_rollout_only_stands_beside_what_was_trained(one: Study) -> None:
-    lines = table(one, TIMES)
+def test_what_was_measured_in_rollout_only_stands_beside_what_was_trained(measured_study: Study) -> None:
+    lines = table(measured_study, TIMES)
     assert max(map(len, lines)) <= 80
     rows = [line for line in lines if line.startswith("recency 80%")]
     cells = " ".join(line.removeprefix("recency 80%") for line in rows).split()
-    row, alone = one.row("recency", 80.0, True), one.row("recency", 80.0, False)
+    row, alone = measured_study.row("recency", 80.0, True), measured_study.row("recency", 80.0, False)
     assert row is not None and alone is not None and row.early.low is not None and row.early.high is not None
     assert cells[:6] == ["2", "11.50", f"{row.early.low:.2f}", "..", f"{row.early.high:.2f}", "92.0%"]
     assert f"{alone.early.mean:.2f}" in cells and "50.0%" in cells
@@ -30,8 +30,8 @@ def test_what_was_measured_in_rollout_only_stands_beside_what_was_trained(one: S
     assert untimed[-3:] == ["-", "-", "-"] and untimed.count("-") == 6, "no times, and no run without training"
 
 
-def test_the_columns_are_explained_in_lines_that_fit(one: Study) -> None:
-    lines = legend(one)
+def test_the_columns_are_explained_in_lines_that_fit(measured_study: Study) -> None:
+    lines = legend(measured_study)
     assert max(map(len, lines)) <= 80
     text = " ".join(" ".join(lines).split())
     assert "return: mean of episodes 21 to 40; of baseline: paired over goals" in text
@@ -47,24 +47,24 @@ def test_notes_say_how_agents_were_trained() -> None:
     assert len(scratch) == 2 and scratch[1].startswith("In rollout only:")
 
 
-def test_promises_stand_beside_what_was_measured(one: Study) -> None:
-    assert pattern_line(one) == (
+def test_promises_stand_beside_what_was_measured(measured_study: Study) -> None:
+    assert pattern_line(measured_study) == (
         "The baseline's attention has an entropy of 3.20 nats and a recent/distant ratio of 1.50: the guide matches "
         "uniform to it."
     )
-    lines = promise_lines(one)
+    lines = promise_lines(measured_study)
     assert max(map(len, lines)) <= 80
     promise = "80 % shorter: 80 % less memory"
     cells = " ".join(line.removeprefix(promise) for line in lines if line.startswith(promise)).split()
     assert cells == ["without", "attention", "79.0", "%", "yes"]
     assert any("Left out" in line for line in promise_lines(study([*RUNS, run("random", 30.0)]))) is False
-    kept_less = replace(one, results=tuple(replace(row, ratio=0.9) for row in one.results))
+    kept_less = replace(measured_study, results=tuple(replace(row, ratio=0.9) for row in measured_study.results))
     text = " ".join(" ".join(promise_lines(kept_less)).split())
     assert "Left out, since they keep another share than their budget's: attention 50% (90.0% kept), rec" in text
 
 
-def test_the_page_has_the_tables_the_figure_and_the_command(one: Study) -> None:
-    page = markdown(one, TIMES, "study.png")
+def test_the_page_has_the_tables_the_figure_and_the_command(measured_study: Study) -> None:
+    page = markdown(measured_study, TIMES, "study.png")
     assert page.startswith("# Compressors: what they cost\n\nWritten by `keepmap study`.\n\n- Retraining: more.\n")
     assert "](study.png)" in page and page.count("| recency 80% |") == 3
     assert (

@@ -8,7 +8,7 @@ def test_the_lines_fit_and_say_it_plainly() -> None:
     lines = verification_lines(three_insights())
     assert all(len(line) <= 80 for line in lines if "compressor = " not in line)
     text = "\n".join(lines)
-    for said in (
+    for message in (
         "TESTED BY DELETION: agent, 20 contexts, 8 random draws each",
         "refuted*: not distinguishable from random",
         "ours: 20 of 20 trials (100% [84%, 100%]); 1 of 1 insights held",
@@ -17,5 +17,5 @@ def test_the_lines_fit_and_say_it_plainly() -> None:
         "better than random by +1.000 [+1.000, +1.000]\n   held",
         "refuted: not distinguishable from random",
     ):
-        assert said in text
+        assert message in text
     assert "ours: no trials" in "\n".join(verification_lines(verification_of()))

@@ -44,7 +44,7 @@ EACH = {
     "random": st.builds(RandomCompressor, budgets, seeds),
     "reward_aware": st.builds(RewardAwareCompressor, budgets),
 }
-made = st.one_of(*EACH.values())
+each_compressor = st.one_of(*EACH.values())
 
 
 SOME = st.integers(0, 4)
@@ -97,17 +97,17 @@ def chosen(compressor: Compressor, history: History) -> list[list[int]]:
 @given(st.data())
 def test_equals_its_obvious_form(which, data):
     history, compressor = data.draw(histories()), data.draw(EACH[which])
-    for row, found in enumerate(chosen(compressor, history)):
+    for row, result in enumerate(chosen(compressor, history)):
         places = history.valid[row].nonzero()[:, 0].tolist()
         slow = KEPT[compressor.name](alone(history, row), **asdict(compressor))
-        assert found == [places[j] for j in slow]
+        assert result == [places[j] for j in slow]
 
 
 def test_every_compressor_has_an_obvious_form():
     assert set(KEPT) == set(compressors())
 
 
-@given(histories(), made)
+@given(histories(), each_compressor)
 def test_what_a_selection_is(history, compressor):
     selection = compressor.select(history)
     indices, mask = selection.indices, selection.mask
@@ -126,15 +126,15 @@ def test_what_a_selection_is(history, compressor):
         assert (mask.sum(1) == count.clamp(max=compressor.max_length)).all(), "the budget is used"
 
 
-@given(histories(), made)
+@given(histories(), each_compressor)
 def test_the_newest_is_kept_by_those_that_say_so(history, compressor):
     assume(compressor.keeps_newest)
-    for row, found in enumerate(chosen(compressor, history)):
+    for row, result in enumerate(chosen(compressor, history)):
         places = history.valid[row].nonzero()[:, 0].tolist()
-        assert found[-1:] == places[-1:]
+        assert result[-1:] == places[-1:]
 
 
-@given(histories(rows=st.integers(1, 4)), made, st.integers(0, 3))
+@given(histories(rows=st.integers(1, 4)), each_compressor, st.integers(0, 3))
 def test_a_row_alone_without_its_padding_gives_the_same(history, compressor, row):
     assume(row < len(history.valid))
     there = history.valid[row]
@@ -143,7 +143,7 @@ def test_a_row_alone_without_its_padding_gives_the_same(history, compressor, row
     assert [places[j] for j in chosen(compressor, single)[0]] == chosen(compressor, history)[row]
 
 
-@given(histories(), made)
+@given(histories(), each_compressor)
 def test_deterministic_and_nothing_is_changed(history, compressor):
     before = {name: getattr(history, name).clone() for name in FIELDS}
     first, second = chosen(compressor, history), chosen(compressor, history)
@@ -152,7 +152,7 @@ def test_deterministic_and_nothing_is_changed(history, compressor):
         torch.testing.assert_close(getattr(history, name), before[name], equal_nan=True, rtol=0, atol=0)
 
 
-@given(histories(), made)
+@given(histories(), each_compressor)
 def test_a_shortened_history_keeps_its_times_and_marks_what_is_not_there(history, compressor):
     selection = compressor.select(history)
     short = shorten(history, selection)

@@ -48,10 +48,10 @@ class Killed(Exception):
 @pytest.mark.parametrize("dense", [0.0, 1.0])
 def test_recall_meets_the_bar(model, reader, dense):
     probes = evaluate.evaluation_probes(reader, 1024, 20, seed=2, dense=dense)
-    found = evaluate.measure_recall(model, probes)
-    assert found.digits >= 1000
-    assert found.full >= 0.95
-    assert found.streaming <= 0.25
+    result = evaluate.measure_recall(model, probes)
+    assert result.digits >= 1000
+    assert result.full >= 0.95
+    assert result.streaming <= 0.25
 
 
 def test_probes_have_the_length_they_claim(reader):
@@ -143,9 +143,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, bpe, monkeypatch):
         with pytest.raises(Killed):
             loop.train(plan, killed, bpe, DOCUMENTS, kill_in(stage, step))
     seen = []
-    found, _ = loop.train(plan, killed, bpe, DOCUMENTS, seen.append)
+    result, _ = loop.train(plan, killed, bpe, DOCUMENTS, seen.append)
     assert seen[0].step == 6  # the step that was killed before its checkpoint is done again
-    for (name, want), have in zip(expected.named_parameters(), found.parameters(), strict=True):
+    for (name, want), have in zip(expected.named_parameters(), result.parameters(), strict=True):
         assert torch.equal(want, have), name
     assert [path.name for path in killed.iterdir()] == ["checkpoint.safetensors"]
     with pytest.raises(InputError, match="another recipe"):

@@ -58,24 +58,24 @@ def statistics(weights: Tensor, visible: Tensor, n_sink: int, window: int, measu
     """Of weights [H, N, N], where `visible` [H, N, N] says what a query sees; over the queries in `measured`."""
     heads, n = weights.shape[:2]
     nan = [torch.full((heads, n), math.nan, dtype=torch.float64) for _ in range(10)]
-    found = Reference(*nan)
-    found.n_visible = torch.zeros(heads, n, dtype=torch.int64)
+    result = Reference(*nan)
+    result.n_visible = torch.zeros(heads, n, dtype=torch.int64)
     for h in range(heads):
         for i in measured:
             seen = [j for j in range(n) if visible[h, i, j]]
             p = [float(weights[h, i, j]) for j in seen]
             total, mean = math.fsum(p), math.fsum(p) / len(p)
-            found.n_visible[h, i] = len(seen)
-            found.entropy[h, i] = -math.fsum(x / total * math.log(x / total) for x in p if x > 0)
-            found.mean[h, i] = mean
-            found.std[h, i] = math.sqrt(math.fsum((x - mean) ** 2 for x in p) / len(p))
-            found.maximum[h, i] = max(p)
-            found.recent_distant[h, i] = _ratio(p)
-            found.recent_distant_without_sinks[h, i] = _ratio([x for x, j in zip(p, seen, strict=True) if j >= n_sink])
-            found.sink_mass[h, i] = math.fsum(x for x, j in zip(p, seen, strict=True) if j < n_sink)
-            found.window_mass[h, i] = math.fsum(x for x, j in zip(p, seen, strict=True) if i - window < j <= i)
+            result.n_visible[h, i] = len(seen)
+            result.entropy[h, i] = -math.fsum(x / total * math.log(x / total) for x in p if x > 0)
+            result.mean[h, i] = mean
+            result.std[h, i] = math.sqrt(math.fsum((x - mean) ** 2 for x in p) / len(p))
+            result.maximum[h, i] = max(p)
+            result.recent_distant[h, i] = _ratio(p)
+            result.recent_distant_without_sinks[h, i] = _ratio([x for x, j in zip(p, seen, strict=True) if j >= n_sink])
+            result.sink_mass[h, i] = math.fsum(x for x, j in zip(p, seen, strict=True) if j < n_sink)
+            result.window_mass[h, i] = math.fsum(x for x, j in zip(p, seen, strict=True) if i - window < j <= i)
         for j in range(n):
             seeing = [i for i in measured if visible[h, i, j]]
             if seeing:
-                found.received[h, j] = math.fsum(float(weights[h, i, j]) for i in seeing) / len(seeing)
-    return found
+                result.received[h, j] = math.fsum(float(weights[h, i, j]) for i in seeing) / len(seeing)
+    return result

@@ -56,7 +56,7 @@ def highest(scores: list[float], k: int) -> list[int]:
 
 def shares(row: Row) -> list[float]:
     total = math.fsum(row.attention)
-    return [one / total if total else 0.0 for one in row.attention]
+    return [weight / total if total else 0.0 for weight in row.attention]
 
 
 def adaptive(row: Row, target_length: int) -> list[int]:

@@ -136,8 +136,8 @@ def _recording(model: PreTrainedModel, n: int) -> Iterator[_Recorder]:
 
 
 def _attentions(model: PreTrainedModel) -> dict[int, nn.Module]:
-    found = [m for m in model.modules() if type(m).__name__.endswith("Attention") and hasattr(m, "layer_idx")]
-    return {m.layer_idx: m for m in found}
+    results = [m for m in model.modules() if type(m).__name__.endswith("Attention") and hasattr(m, "layer_idx")]
+    return {m.layer_idx: m for m in results}
 
 
 @torch.no_grad()

@@ -74,7 +74,7 @@ def test_all_rows_are_causal_and_the_model_s_own(agent: Agent) -> None:
 def test_transitions_that_are_not_valid_are_left_out(agent: Agent) -> None:
     whole, query = history_of(8, valid=[0, 2, 3, 7]), torch.tensor([[1, 1]])
     short = whole.map(lambda part: part[:, [0, 2, 3, 7]])
-    ours, other = (keepmap.profile_attention(agent, (one, query)) for one in (whole, short))
+    ours, other = (keepmap.profile_attention(agent, (history, query)) for history in (whole, short))
     assert ours.shape[2] == 5
     assert torch.equal(ours.rows, other.rows)
     expected = seen_by_the_query(agent, whole, query)[..., [0, 2, 3, 7, 8]]
@@ -120,9 +120,9 @@ def test_landmarks_and_labels(agent: Agent) -> None:
 def test_episodes_of_other_lengths_are_counted_where_they_end() -> None:
     dones = torch.tensor([[False, True, False, False, True, False]])
     history = dataclasses.replace(history_of(6, start=30), dones=dones)
-    found = landmarks_of(as_context(history, 20), 20)
-    assert found.episodes == (1, 1, 2, 2, 2, 3, 3)
-    assert found.steps == (1, 2, 1, 2, 3, 1, 2)
+    result = landmarks_of(as_context(history, 20), 20)
+    assert result.episodes == (1, 1, 2, 2, 2, 3, 3)
+    assert result.steps == (1, 2, 1, 2, 3, 1, 2)
 
 
 def test_landmarks_are_saved(agent: Agent, tmp_path) -> None:
@@ -184,11 +184,11 @@ def test_a_context_is_what_lies_before_a_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("learner", "step", "said"),
+    ("learner", "step", "message"),
     [(0, 0, "1 to 11, .* have a history before them, got 0"), (0, 12, "before them, got 12"), (2, 3, "0 to 1, got 2")],
 )
-def test_contexts_that_are_not_there(learner: int, step: int, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_contexts_that_are_not_there(learner: int, step: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         context_at(streams(), learner, step, 5, (1, 2))
 
 
@@ -204,12 +204,12 @@ def streams_of_13_steps() -> Streams:
 
 @pytest.mark.parametrize(("step", "times"), [(1, [0]), (4, [0, 1, 2, 3]), (5, [1, 2, 3, 4]), (12, [8, 9, 10, 11])])
 def test_a_context_ends_right_before_its_step(step: int, times: list[int]) -> None:
-    found = context_at(streams_of_13_steps(), 1, step, 4, (0, 0))
-    assert found.history.times[0].tolist() == times
-    assert found.history.states[0].tolist() == [[time, 1] for time in times]
-    assert found.query_states.tolist() == [[step, 1]]
-    assert found.action == (step + 1) % 5
-    assert bool(found.history.dones[0, -1]) == (step % 5 == 0)
+    context = context_at(streams_of_13_steps(), 1, step, 4, (0, 0))
+    assert context.history.times[0].tolist() == times
+    assert context.history.states[0].tolist() == [[time, 1] for time in times]
+    assert context.query_states.tolist() == [[step, 1]]
+    assert context.action == (step + 1) % 5
+    assert bool(context.history.dones[0, -1]) == (step % 5 == 0)
     for wrong in (0, 13):
         with pytest.raises(InputError, match=f"expected `step` to be 1 to 12, .*, got {wrong}"):
             context_at(streams_of_13_steps(), 1, wrong, 4, (0, 0))
@@ -241,9 +241,9 @@ def history(ends: list[bool], start: int = 0) -> History:
 def test_episodes_and_steps_count_from_1_and_go_on_at_the_query(
     ends: list[bool], start: int, episodes: tuple[int, ...], steps: tuple[int, ...]
 ) -> None:
-    found = landmarks_of(as_context(history(ends, start), 3), 3)
-    assert (found.episodes, found.steps) == (episodes, steps)
-    assert found.rewards == (*map(float, range(len(ends))), None)
+    result = landmarks_of(as_context(history(ends, start), 3), 3)
+    assert (result.episodes, result.steps) == (episodes, steps)
+    assert result.rewards == (*map(float, range(len(ends))), None)
 
 
 def test_a_query_comes_one_step_after_its_history() -> None:
@@ -251,5 +251,5 @@ def test_a_query_comes_one_step_after_its_history() -> None:
     empty = as_context((history([]), torch.tensor([[0, 0]])), 6)
     assert empty.now.tolist() == [0]
     query = torch.tensor([[1, 1]])
-    found = landmarks_of(as_context((history([False, True]), query), 2), 2)
-    assert (found.episodes, found.steps) == ((1, 1, 2), (1, 2, 1))
+    result = landmarks_of(as_context((history([False, True]), query), 2), 2)
+    assert (result.episodes, result.steps) == ((1, 1, 2), (1, 2, 1))

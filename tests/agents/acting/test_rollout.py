@@ -249,8 +249,8 @@ def test_what_cannot_be_played_is_one_line() -> None:
     """In a process of its own: here, the types of arguments are checked before they are looked at."""
     done = subprocess.run([sys.executable, "-c", MISTAKES], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()
-    assert len(said) == 6
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6
     vectors = "expected `envs` to be a vector of environments, as gymnasium.make_vec makes, got"
     starts = (
         f"{vectors} OrderEnforcing",
@@ -259,7 +259,7 @@ def test_what_cannot_be_played_is_one_line() -> None:
         "expected `seed` to be a whole number of 0 or more, got -1",
         *["expected `compressor` to be a compressor or the name of one"] * 2,
     )
-    for line, start in zip(said, starts, strict=True):
+    for line, start in zip(lines, starts, strict=True):
         assert line.startswith(start)
 
 

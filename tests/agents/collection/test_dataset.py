@@ -34,9 +34,9 @@ def foreign(path, **changed) -> None:
     """A file as the guide's own code writes it: int32, no attributes."""
     with h5py.File(path, "w") as file:
         for goal in range(2):
-            one = streams(goal)
+            histories = streams(goal)
             for name in NAMES:
-                values = getattr(one, name)
+                values = getattr(histories, name)
                 wide = values if name == "dones" else values.astype(np.int32)
                 file.create_dataset(f"{goal}/{name}", data=changed.get(name, wide))
 
@@ -196,6 +196,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     with pytest.raises(InputError, match=r"expected `goal` to be one of .*, got \(9, 9\)"):
         write(path, goals=((0, 0), (9, 9)))
     assert path.read_bytes() == before
-    assert [one.name for one in tmp_path.iterdir()] == ["histories.hdf5"]
+    assert [file.name for file in tmp_path.iterdir()] == ["histories.hdf5"]
     with pytest.raises(OutputError, match="cannot write"):
         write(tmp_path / "none" / "histories.hdf5")

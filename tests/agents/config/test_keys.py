@@ -291,7 +291,7 @@ def test_a_configuration_survives_json(values):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"n_transits": 10}, 'unknown key "n_transits", did you mean "n_transit"?'),
         ({"n_transit": 0}, "n_transit is 0; it must be a whole number from 1"),
@@ -337,8 +337,8 @@ def test_a_configuration_survives_json(values):
         ),
     ],
 )
-def test_what_is_refused(values, said):
+def test_what_is_refused(values, message):
     with pytest.raises(InputError) as refused:
         Config.from_dict(values)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)

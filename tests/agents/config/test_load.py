@@ -123,20 +123,20 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), CASES)
-def test_a_file_that_is_refused(text, said):
+@pytest.mark.parametrize(("text", "message"), CASES)
+def test_a_file_that_is_refused(text, message):
     write("a.yaml", text)
     write("b/b.yaml", "include: ../a.yaml")
     with pytest.raises(InputError) as refused:
         load_config(["a.yaml"])
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 400
 
 
 def test_files_that_are_none(here):
     (here / "folder.yaml").mkdir()
     (here / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    for name, said in (
+    for name, text in (
         ("folder.yaml", "is a folder"),
         ("binary.yaml", "is not UTF-8 text"),
         ("config/model/ad_rd.yaml", 'did you mean "config/model/ad_dr.yaml"?'),
@@ -145,11 +145,11 @@ def test_files_that_are_none(here):
     ):
         with pytest.raises(InputError, match="^[^\n]*$") as refused:
             load_config([name])
-        assert said in str(refused.value)
+        assert text in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("n_transit", 'expected name=value, as n_transit=10, got the setting "n_transit"'),
         ("=3", "expected name=value"),
@@ -163,10 +163,10 @@ def test_files_that_are_none(here):
         ("n_process=8", "remove the key"),
     ],
 )
-def test_a_setting_that_is_refused(setting, said):
+def test_a_setting_that_is_refused(setting, message):
     with pytest.raises(InputError) as refused:
         load_config(settings=[setting])
-    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
 @given(st.sampled_from(sorted(KEYS)) | st.text(max_size=12), st.text(max_size=20))
@@ -175,13 +175,13 @@ def test_a_setting_that_is_refused(setting, said):
 @example("lr", "! ")
 def test_any_setting_is_read_or_refused_in_one_line(name, text):
     values: dict[str, object] = {}
-    said = ""
+    message = ""
     try:
         apply_setting(values, f"{name}={text}")
         Config.from_dict(values)
     except InputError as error:
-        said = str(error)
-    assert len(said.splitlines()) <= 1
+        message = str(error)
+    assert len(message.splitlines()) <= 1
 
 
 @given(st.floats(1e-6, 1e6), st.integers(1, 10**9), st.booleans())

@@ -89,7 +89,7 @@ def test_a_vector_equals_single_environments_step_for_step(data):
     assert ours.metadata["autoreset_mode"] == theirs.metadata["autoreset_mode"]
     assert (ours.observation_space, ours.action_space) == (theirs.observation_space, theirs.action_space)
     np.testing.assert_array_equal(ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0])
-    assert ours.goals == tuple(one.goal for one in theirs.envs)
+    assert ours.goals == tuple(env.goal for env in theirs.envs)
     generator = np.random.default_rng(seed)
     for _ in range(3 * room.horizon + 1):
         actions = generator.integers(0, 5, n)
@@ -103,7 +103,7 @@ def test_a_vector_equals_single_environments_step_for_step(data):
             np.testing.assert_array_equal(got[4]["final_obs"], np.stack(wanted[4]["final_obs"]))
             np.testing.assert_array_equal(got[4]["_final_obs"], wanted[4]["_final_obs"])
     np.testing.assert_array_equal(ours.reset()[0], theirs.reset()[0])
-    assert ours.goals == tuple(one.goal for one in theirs.envs)
+    assert ours.goals == tuple(env.goal for env in theirs.envs)
 
 
 @pytest.mark.parametrize("name", IDS)

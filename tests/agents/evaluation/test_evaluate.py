@@ -30,20 +30,20 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> list[Agent]:
 def test_each_goal_is_played_by_its_copies(agent: Agent) -> None:
     goals = [(0, 0), (2, 1)]
     shares: list[float] = []
-    found = evaluate(agent, goals, episodes=4, copies=3, seed=5, progress=shares.append)
+    evaluation = evaluate(agent, goals, episodes=4, copies=3, seed=5, progress=shares.append)
     envs = RoomVectorEnv(agent.room, 6, [goals[0]] * 3 + [goals[1]] * 3)
-    assert (found.all_returns == agent.play(envs, 4, seed=5).reshape(2, 3, 4)).all()
-    assert found.all_returns.sum() > 0, "or the test says nothing"
+    assert (evaluation.all_returns == agent.play(envs, 4, seed=5).reshape(2, 3, 4)).all()
+    assert evaluation.all_returns.sum() > 0, "or the test says nothing"
     assert len(shares) == 4 * agent.room.horizon and shares == sorted(shares) and shares[-1] == 1.0
-    assert (found.goals, found.optimum) == (tuple(goals), (5.0, 6.0))
-    assert found.versions == versions(*PACKAGES) and {*found.versions} == {
+    assert (evaluation.goals, evaluation.optimum) == (tuple(goals), (5.0, 6.0))
+    assert evaluation.versions == versions(*PACKAGES) and {*evaluation.versions} == {
         "keepmap",
         "torch",
         "numpy",
         "gymnasium",
         "python",
     }
-    assert found.options == {
+    assert evaluation.options == {
         "protocol": "goals",
         "room": {"name": "darkroom", "size": 3, "horizon": 6},
         "checkpoints": [
@@ -91,23 +91,23 @@ def test_nothing_is_printed_or_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    found = evaluate("tiny", "7,2 (5, 6)", episodes=2)
-    assert found == evaluate(load_agent("tiny"), [(7, 2), (5, 6)], episodes=2)
+    evaluation = evaluate("tiny", "7,2 (5, 6)", episodes=2)
+    assert evaluation == evaluate(load_agent("tiny"), [(7, 2), (5, 6)], episodes=2)
     assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
 
 
 def test_folds_are_evaluated_each_on_its_own_goals(folds: list[Agent]) -> None:
     shares: list[float] = []
-    found = evaluate(folds, episodes=5, copies=2, seed=1, progress=shares.append)
+    evaluation = evaluate(folds, episodes=5, copies=2, seed=1, progress=shares.append)
     assert shares == sorted(shares) and shares[-1] == 1.0 and any(0.25 < share < 0.5 for share in shares)
-    assert found.goals == folds[0].room.goals
-    assert found.options["protocol"] == "k_fold" and found.options["trained_on"] == []
-    assert [fold["split"] for fold in found.options["checkpoints"]] == ["0/4", "1/4", "2/4", "3/4"]
+    assert evaluation.goals == folds[0].room.goals
+    assert evaluation.options["protocol"] == "k_fold" and evaluation.options["trained_on"] == []
+    assert [fold["split"] for fold in evaluation.options["checkpoints"]] == ["0/4", "1/4", "2/4", "3/4"]
     for agent in folds:
         alone = evaluate(agent, agent.held_out, episodes=5, copies=2, seed=1)
         for index, goal in enumerate(alone.goals):
-            assert (found.all_returns[found.goals.index(goal)] == alone.all_returns[index]).all()
-            assert found.optimum[found.goals.index(goal)] == alone.optimum[index]
+            assert (evaluation.all_returns[evaluation.goals.index(goal)] == alone.all_returns[index]).all()
+            assert evaluation.optimum[evaluation.goals.index(goal)] == alone.optimum[index]
     shorter = evaluate(folds, episodes=1, compressor=RecencyCompressor(2))
     recency = {"name": "recency", "keep_recent": 2}
     assert shorter.options["compressor"] == recency

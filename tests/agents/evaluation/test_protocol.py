@@ -39,8 +39,8 @@ def protocol(agent: object, goals: object = "held_out", **options: Any) -> Proto
 def test_an_agent_is_taken_however_it_is_given(agent: Agent, tmp_path: Path) -> None:
     folder = write_agent(tmp_path / "run")
     for given in (folder, str(folder), [folder], (str(folder / "ckpt-10"),)):
-        (found,) = resolve_agents(given)
-        assert Path(found.name) == folder / "ckpt-10"
+        (result,) = resolve_agents(given)
+        assert Path(result.name) == folder / "ckpt-10"
     assert resolve_agents(agent) == resolve_agents([agent]) == (agent,)
     assert resolve_agents("tiny")[0].name == "tiny"
 

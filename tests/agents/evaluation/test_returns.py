@@ -29,20 +29,20 @@ def learning(episodes: int = 60, copies: int = 2) -> Evaluation:
 
 
 def test_means_are_over_copies_then_goals() -> None:
-    one = learning()
-    assert one.returns.shape == (3, 60)
-    assert (one.copies, one.episodes) == (2, 60)
-    assert one.returns[0, 5] == 13
-    flat = [one.all_returns[g, c, e] for g in range(3) for c in range(2) for e in range(60)]
-    assert one.mean == pytest.approx(sum(flat) / len(flat))
-    assert one.standard_deviation == pytest.approx(np.std(flat))
+    played = learning()
+    assert played.returns.shape == (3, 60)
+    assert (played.copies, played.episodes) == (2, 60)
+    assert played.returns[0, 5] == 13
+    flat = [played.all_returns[g, c, e] for g in range(3) for c in range(2) for e in range(60)]
+    assert played.mean == pytest.approx(sum(flat) / len(flat))
+    assert played.standard_deviation == pytest.approx(np.std(flat))
 
 
 def test_a_goal_is_solved_by_its_last_twenty_episodes() -> None:
-    one = learning()
-    assert one.last == pytest.approx((19, (19 * 16 + 18) / 20, 0))
-    assert one.success == (True, False, False)
-    assert one.success_rate == pytest.approx(1 / 3)
+    played = learning()
+    assert played.last == pytest.approx((19, (19 * 16 + 18) / 20, 0))
+    assert played.success == (True, False, False)
+    assert played.success_rate == pytest.approx(1 / 3)
     returns = np.zeros((3, 1, 60))
     returns[1, 0, -20:] = [16] * 16 + [17, 17, 17, 17]  # 16.2, which is 90 % of 18
     returns[2, 0, :40] = 13
@@ -65,16 +65,16 @@ def test_early_means_episodes_21_to_40_counted_from_1() -> None:
 
 
 def test_one_goal_has_no_interval() -> None:
-    one = evaluation(np.ones((1, 4, 3)), GOALS[:1])
-    whole = one.estimate()
+    played = evaluation(np.ones((1, 4, 3)), GOALS[:1])
+    whole = played.estimate()
     assert (whole.mean, whole.low, whole.high, str(whole)) == (1, None, None, "1.00")
-    assert one.document()["interval"] is None
+    assert played.document()["interval"] is None
 
 
 def test_a_curve_is_the_mean_over_bins_goals_and_seeds() -> None:
     some = [evaluation(np.random.default_rng(seed).random((3, 2, 7))) for seed in range(2)]
     mean, low, high = curve(some, np.array([0, 1, 3, 7]))
-    values = np.stack([one.all_returns for one in some])
+    values = np.stack([played.all_returns for played in some])
     assert mean == pytest.approx([values[..., 0].mean(), values[..., 1:3].mean(), values[..., 3:].mean()])
     assert low is not None and high is not None and (low < mean).all() and (mean < high).all()
     with pytest.raises(InputError, match="on the same goals and episodes, got 3 goals of 7 episodes and 3 goals of 8"):
@@ -93,22 +93,22 @@ def test_impossible_returns_are_errors(value: float) -> None:
 
 @pytest.mark.parametrize("copies", [1, 2])
 def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
-    one = learning(copies=copies)
-    one = replace(one, all_returns=one.all_returns / 3)
+    played = learning(copies=copies)
+    played = replace(played, all_returns=played.all_returns / 3)
     path = tmp_path / "evaluation.json"
-    write_evaluation(path, one)
+    write_evaluation(path, played)
     again = read_evaluation(path)
-    assert again == one and read_evaluation(tmp_path) == one
-    assert again.document() == one.document()
-    assert (again.all_returns == one.all_returns).all()
+    assert again == played and read_evaluation(tmp_path) == played
+    assert again.document() == played.document()
+    assert (again.all_returns == played.all_returns).all()
     content = path.read_bytes()
     write_evaluation(path, again)
     assert path.read_bytes() == content
-    said = json.loads(content)
-    assert [*said] == [*one.document()]
-    assert said["goals"] == [[4, 2], [5, 6], [0, 0]]
-    assert np.shape(said["returns"]) == (3, 60) and said["copies"] == copies
-    assert (said["all_returns"] is None) == (copies == 1)
+    document = json.loads(content)
+    assert [*document] == [*played.document()]
+    assert document["goals"] == [[4, 2], [5, 6], [0, 0]]
+    assert np.shape(document["returns"]) == (3, 60) and document["copies"] == copies
+    assert (document["all_returns"] is None) == (copies == 1)
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
     assert len(content.splitlines()) < 40, "a goal's returns stand on one line"
 
@@ -154,40 +154,40 @@ def test_other_files_are_refused(tmp_path, content: str) -> None:
 
 
 def test_what_differs_is_not_equal() -> None:
-    one = learning()
-    assert one == learning()
-    returns = one.all_returns.copy()
+    played = learning()
+    assert played == learning()
+    returns = played.all_returns.copy()
     returns[2, 1, 3] += 1
     for other in (
-        replace(one, all_returns=returns),
-        replace(one, optimum=(19.0, 18.0, 12.0)),
-        replace(one, goals=((4, 2), (5, 6), (0, 1))),
-        replace(one, options={"seed": 1}),
-        replace(one, versions={}),
+        replace(played, all_returns=returns),
+        replace(played, optimum=(19.0, 18.0, 12.0)),
+        replace(played, goals=((4, 2), (5, 6), (0, 1))),
+        replace(played, options={"seed": 1}),
+        replace(played, versions={}),
         learning(copies=1),
     ):
-        assert one != other
-    assert one != "an evaluation"
+        assert played != other
+    assert played != "an evaluation"
 
 
 def test_the_table_has_a_row_for_each_goal(tmp_path) -> None:
-    one = learning()
-    assert [row["goal"] for row in one.rows] == ["4,2", "5,6", "0,0"]
-    assert [row["mean_return"] for row in one.rows] == one.returns.mean(1).tolist()
-    assert [row["share"] for row in one.rows] == (one.returns.mean(1) / OPTIMUM).tolist()
-    assert [row["last_20"] for row in one.rows] == list(one.last)
-    assert [row["solved"] for row in one.rows] == [True, False, False]
-    assert json.loads(json.dumps(one.rows)) == one.rows, "plain values"
-    assert replace(one, optimum=(0.0, 18.0, 13.0)).rows[0]["share"] is None
-    assert one.to_csv(tmp_path / "goals.csv").splitlines()[0] == "goal,mean_return,optimum,share,last_20,solved"
-    assert (tmp_path / "goals.csv").read_text() == one.to_csv()
-    assert "<td>4,2</td>" in one._repr_html_() and "3 goals x 2 copies, 60 episodes" in one._repr_html_()
+    played = learning()
+    assert [row["goal"] for row in played.rows] == ["4,2", "5,6", "0,0"]
+    assert [row["mean_return"] for row in played.rows] == played.returns.mean(1).tolist()
+    assert [row["share"] for row in played.rows] == (played.returns.mean(1) / OPTIMUM).tolist()
+    assert [row["last_20"] for row in played.rows] == list(played.last)
+    assert [row["solved"] for row in played.rows] == [True, False, False]
+    assert json.loads(json.dumps(played.rows)) == played.rows, "plain values"
+    assert replace(played, optimum=(0.0, 18.0, 13.0)).rows[0]["share"] is None
+    assert played.to_csv(tmp_path / "goals.csv").splitlines()[0] == "goal,mean_return,optimum,share,last_20,solved"
+    assert (tmp_path / "goals.csv").read_text() == played.to_csv()
+    assert "<td>4,2</td>" in played._repr_html_() and "3 goals x 2 copies, 60 episodes" in played._repr_html_()
 
 
 def test_the_answer_stands_first() -> None:
-    one = learning()
-    first, second = repr(one).splitlines()
-    assert first == f"Evaluation: mean return {one.estimate()} of 16.67 at best, 3 goals x 2 copies, 60 episodes"
-    assert second == f"  episodes 21 to 40: {one.early}; solved at the end: 1"
+    played = learning()
+    first, second = repr(played).splitlines()
+    assert first == f"Evaluation: mean return {played.estimate()} of 16.67 at best, 3 goals x 2 copies, 60 episodes"
+    assert second == f"  episodes 21 to 40: {played.early}; solved at the end: 1"
     short = evaluation(np.ones((1, 1, 1)), GOALS[:1])
     assert repr(short) == "Evaluation: mean return 1.00 of 19.00 at best, 1 goal, 1 episode"

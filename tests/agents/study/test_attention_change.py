@@ -38,10 +38,12 @@ def test_the_quarters_of_a_history_are_compared(agent: Agent) -> None:
 def test_the_moments_are_fixed_and_of_held_out_goals(agent: Agent) -> None:
     seen, again = moments(agent), moments(agent)
     assert [moment.history.valid.shape for moment in seen] == [(COPIES * 3, n) for n in (9, 12, 12, 12)]
-    for one, same in zip(seen, again, strict=True):
-        assert torch.equal(one.history.states, same.history.states) and torch.equal(one.query_states, same.query_states)
-        assert torch.equal(one.now, one.history.times[:, -1] + 1)
-        assert not one.history.rewards.bool().any(1).all(), "goals differ between rows"
+    for context, same in zip(seen, again, strict=True):
+        assert torch.equal(context.history.states, same.history.states) and torch.equal(
+            context.query_states, same.query_states
+        )
+        assert torch.equal(context.now, context.history.times[:, -1] + 1)
+        assert not context.history.rewards.bool().any(1).all(), "goals differ between rows"
     for row, goal in enumerate(goal for goal in agent.held_out for _ in range(COPIES)):
         led = seen[2].history.next_states[row][seen[2].history.rewards[row] > 0]
         assert all(tuple(cell) == goal for cell in led.tolist())
@@ -59,7 +61,7 @@ def test_the_same_agent_with_all_of_its_history_has_not_changed(agent: Agent) ->
 def test_the_distance_is_that_of_two_attentions_over_what_is_kept(agent: Agent, other: Agent) -> None:
     compressor = RandomCompressor(4)
     seen = moments(agent)
-    found = attention_change(other, agent, compressor, seen)
+    change = attention_change(other, agent, compressor, seen)
     by_row = []
     for moment in seen:
         kept = compressor.select(moment.history)
@@ -81,15 +83,15 @@ def test_the_distance_is_that_of_two_attentions_over_what_is_kept(agent: Agent, 
         p, q = now / now.sum(1, keepdim=True), before / before.sum(1, keepdim=True)
         by_row.append((p - q).abs().sum(1) / 2)
     expected = torch.stack(by_row).unflatten(1, (3, COPIES)).mean((0, 2)).numpy()
-    np.testing.assert_allclose(found.distance, expected, atol=1e-5)
-    assert (found.distance > 0.01).all()
+    np.testing.assert_allclose(change.distance, expected, atol=1e-5)
+    assert (change.distance > 0.01).all()
 
 
 def test_one_kept_transition_has_no_entropy(agent: Agent) -> None:
-    found = attention_change(agent, agent, RecencyCompressor(1), moments(agent))
-    assert np.isnan(found.entropy).all() and np.isnan(found.baseline_entropy).all()
-    np.testing.assert_allclose(found.distance, 0)
-    assert (found.recent_distant > 0).all() and (found.nats > 0).all()
+    change = attention_change(agent, agent, RecencyCompressor(1), moments(agent))
+    assert np.isnan(change.entropy).all() and np.isnan(change.baseline_entropy).all()
+    np.testing.assert_allclose(change.distance, 0)
+    assert (change.recent_distant > 0).all() and (change.nats > 0).all()
 
 
 def test_attention_of_the_agent_itself_decides(agent: Agent, other: Agent) -> None:

@@ -123,9 +123,9 @@ def test_an_agent_that_acts_costs_what_the_formula_says(
     def count(player: Player, states: torch.Tensor) -> torch.Tensor:
         # The fused kernel of the CPU is not counted.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            found = logits(player, states)
+            result = logits(player, states)
         counted.append(counter.get_total_flops())
-        return found
+        return result
 
     monkeypatch.setattr(Player, "logits", count)
     envs = RoomVectorEnv(agent.room, rows, agent.room.goals[:rows])

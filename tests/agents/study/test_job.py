@@ -21,9 +21,9 @@ from tests.agents.study.baselines import ALONE, BASE, SHORT, jobs, quiet
 
 
 def test_a_retraining_starts_from_the_baselines_weights(baseline: Agent, tmp_path: Path) -> None:
-    made = {job.planned: job for job in jobs(tmp_path, [baseline], BASE, SHORT, ALONE, updates=20)}
-    config, whole = made[SHORT].config, made[BASE].config
-    assert config is not None and whole is not None and made[ALONE].config is None
+    by_name = {job.planned: job for job in jobs(tmp_path, [baseline], BASE, SHORT, ALONE, updates=20)}
+    config, whole = by_name[SHORT].config, by_name[BASE].config
+    assert config is not None and whole is not None and by_name[ALONE].config is None
     assert config.compressor == {"name": "recency", "keep_recent": 3}
     assert (config.init, config.lr, config.compress_labels, config.train_timesteps) == (baseline.name, 3e-4, 4, 20)
     assert (config.num_warmup_steps, config.train_seed) == (2, 1)
@@ -48,9 +48,9 @@ def test_from_scratch_is_the_configurations_own_training(baseline: Agent, tmp_pa
 def test_each_seed_has_its_own_baseline_where_there_are_several(trained: Path, tmp_path: Path) -> None:
     agents = load_baselines([trained / "runs" / "base0", trained / "runs" / "base1"])
     plan = plan_study("recency", [80.0], 2, 12, 2)
-    found = {(job.planned.trained, job.planned.seed, job.checkpoint) for job in jobs(tmp_path, agents, *plan)}
+    results = {(job.planned.trained, job.planned.seed, job.checkpoint) for job in jobs(tmp_path, agents, *plan)}
     names = [agent.name for agent in agents]
-    assert found == {(way, seed, names[seed]) for way in (True, False) for seed in (0, 1)}
+    assert results == {(way, seed, names[seed]) for way in (True, False) for seed in (0, 1)}
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_another_run_in_the_same_folder_is_an_error(baseline: Agent, tmp_path: P
     assert finished(other) is not None, "the same baseline by another name"
     # As it was written when facts named the baseline's folder.
     path = job.folder / "result.json"
-    said = json.loads(path.read_text())
-    said["facts"]["config"] |= {"init": "elsewhere", "ckpt_interval": 7}
-    path.write_text(json.dumps(said))
+    document = json.loads(path.read_text())
+    document["facts"]["config"] |= {"init": "elsewhere", "ckpt_interval": 7}
+    path.write_text(json.dumps(document))
     assert finished(job) is not None
     (scratch,) = jobs(tmp_path, [baseline], SHORT, updates=4, copies=1, from_scratch=True)
     alike = replace(scratch, config=replace(job.config, init=None))  # type: ignore[type-var]
@@ -181,8 +181,8 @@ def test_a_damaged_result(baseline: Agent, tmp_path: Path, values: dict[str, obj
     write_result(job, good)
     assert finished(job) is not None
     path = job.folder / "result.json"
-    said = json.loads(path.read_text())
-    path.write_text(json.dumps(said | {"run": said["run"] | values}))
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"run": document["run"] | values}))
     with pytest.raises(InputError, match=r"cannot read .*result.json .*; delete it to do the run again") as raised:
         finished(job)
     assert message in str(raised.value) and "\n" not in str(raised.value)

@@ -11,25 +11,37 @@ from keepmap.errors import InputError
 
 def test_the_default_plan_is_that_of_the_issue() -> None:
     plan = plan_study("all", BUDGETS, None, 120, 1)
-    trained = [one for one in plan if one.trained and one.compressor != "baseline"]
-    assert len({*plan}) == len(plan) and {one.compressor for one in trained} == {*compressors()}
-    assert {(one.percent, one.length) for one in trained} == {(50, 60), (80, 24), (95, 6)}
-    assert Counter((one.percent, one.seed) for one in trained) == {(50, 0): 8, (80, 0): 8, (80, 1): 8, (95, 0): 8}
-    alone = [one for one in plan if not one.trained]
-    assert Counter((one.percent, one.seed) for one in alone) == {(0, 0): 1, (50, 0): 8, (80, 0): 8, (95, 0): 8}
-    base = [str(one) for one in plan if one.compressor == "baseline"]
+    trained = [planned for planned in plan if planned.trained and planned.compressor != "baseline"]
+    assert len({*plan}) == len(plan) and {planned.compressor for planned in trained} == {*compressors()}
+    assert {(planned.percent, planned.length) for planned in trained} == {(50, 60), (80, 24), (95, 6)}
+    assert Counter((planned.percent, planned.seed) for planned in trained) == {
+        (50, 0): 8,
+        (80, 0): 8,
+        (80, 1): 8,
+        (95, 0): 8,
+    }
+    alone = [planned for planned in plan if not planned.trained]
+    assert Counter((planned.percent, planned.seed) for planned in alone) == {
+        (0, 0): 1,
+        (50, 0): 8,
+        (80, 0): 8,
+        (95, 0): 8,
+    }
+    base = [str(planned) for planned in plan if planned.compressor == "baseline"]
     assert base == ["baseline-seed0", "baseline-seed1", "baseline-rollout-seed0"]
     assert str(trained[0]) == "adaptive-50-seed0"
 
 
 def test_a_plan_can_be_narrower_or_wider() -> None:
     plan = plan_study(["recency,uniform", "recency"], [97.5], 3, 12, 3)
-    assert {str(one) for one in plan if one.compressor == "recency"} == {
+    assert {str(planned) for planned in plan if planned.compressor == "recency"} == {
         *("recency-97.5-seed0", "recency-97.5-seed1", "recency-97.5-seed2"),
         *("recency-97.5-rollout-seed0", "recency-97.5-rollout-seed1", "recency-97.5-rollout-seed2"),
     }
-    assert {one.length for one in plan} == {1, 12}
-    assert [one.length for one in plan_study("random", [0.0, 100.0], 1, 12, 1) if one.compressor == "random"][:2] == [
+    assert {planned.length for planned in plan} == {1, 12}
+    assert [
+        planned.length for planned in plan_study("random", [0.0, 100.0], 1, 12, 1) if planned.compressor == "random"
+    ][:2] == [
         12,
         1,
     ]

@@ -36,8 +36,10 @@ def test_the_pattern_is_that_of_the_baseline_as_it_was() -> None:
 
 
 def test_promises_hold_where_the_numbers_say_so() -> None:
-    said = {(one["promised"], one["of"]): (one["measured"], one["holds"]) for one in study().promises}
-    assert said == {
+    by_name = {
+        (promise["promised"], promise["of"]): (promise["measured"], promise["holds"]) for promise in study().promises
+    }
+    assert by_name == {
         ("50 % shorter: 50 % less memory", "by attention"): ("-50.0 %", False),
         ("50 % shorter: 75 % less compute", "by attention, window re-run"): ("-37.5 %", False),
         ("50 % shorter: 75 % less compute", "by attention, cached"): ("-150.0 %", False),
@@ -48,17 +50,20 @@ def test_promises_hold_where_the_numbers_say_so() -> None:
         ("80 % shorter: not matched, over 10 % lost", "the others: 0 of 1"): ("8.0 %", False),
     }
     more = [*RUNS, run("uniform", 80.0, late=(10.0, 20.0, 14.0)), run("random", 80.0, late=(1.0, 2.0, 3.0))]
-    said = {(one["promised"], one["of"]): (one["measured"], one["holds"]) for one in study(more).promises}
-    assert said["80 % shorter: matched, under 5 % lost", "uniform"][1] is None
-    found = said["80 % shorter: not matched, over 10 % lost", "the others: 1 of 2"]
-    assert found == ("8.0 .. 86.7 %", False)
+    by_name = {
+        (promise["promised"], promise["of"]): (promise["measured"], promise["holds"])
+        for promise in study(more).promises
+    }
+    assert by_name["80 % shorter: matched, under 5 % lost", "uniform"][1] is None
+    result = by_name["80 % shorter: not matched, over 10 % lost", "the others: 1 of 2"]
+    assert result == ("8.0 .. 86.7 %", False)
 
 
 def row(compressor: str, ends: tuple[float, float] | None, percent: float = 80.0, **values: Any) -> StudyRow:
     """A row whose share of the baseline's return has this interval."""
     share = None if ends is None else Estimate(sum(ends) / 2, *ends, 8)
-    (made,) = [one for one in rows_of(RUNS, []) if one.compressor == "recency" and one.trained]
-    return replace(made, **{"compressor": compressor, "percent": percent, "share": share, **values})
+    (measured,) = [result for result in rows_of(RUNS, []) if result.compressor == "recency" and result.trained]
+    return replace(measured, **{"compressor": compressor, "percent": percent, "share": share, **values})
 
 
 @pytest.mark.parametrize(
@@ -111,6 +116,6 @@ def test_saving_more_than_was_promised_breaks_no_promise(saved: float, holds: bo
 
 def test_rows_that_keep_another_share_than_their_budget_decide_nothing() -> None:
     for ratio, near in ((0.2, True), (0.29, True), (0.11, True), (0.31, False), (0.03, False)):
-        one = row("recency", (0.9, 1.0), ratio=ratio)
-        assert near_budget(one) is near
-        assert bool(promises_of([one], {"matched": "recency"}, [])) is near
+        near_row = row("recency", (0.9, 1.0), ratio=ratio)
+        assert near_budget(near_row) is near
+        assert bool(promises_of([near_row], {"matched": "recency"}, [])) is near

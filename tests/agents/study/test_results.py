@@ -13,19 +13,19 @@ from tests.agents.study.some_runs import RUNS, run, study
 
 
 def test_late_episodes_are_21_to_40() -> None:
-    one = run()
+    result = run()
     for episode, late in ((19, False), (20, True), (39, True)):
-        returns = one.returns.copy()
+        returns = result.returns.copy()
         returns[:, :, episode] = 100
-        assert ((replace(one, returns=returns).early > one.early) == late).all()
+        assert ((replace(result, returns=returns).early > result.early) == late).all()
 
 
 def test_a_run_reads_back() -> None:
-    one = run("recency", 95.0)
-    said = json.loads(json.dumps(one.document(), allow_nan=False))
-    again = StudyRun.from_document(said)
-    assert (again.returns == one.returns).all()
-    assert math.isnan(again.entropy[1]) and again.document() == one.document()
+    result = run("recency", 95.0)
+    document = json.loads(json.dumps(result.document(), allow_nan=False))
+    again = StudyRun.from_document(document)
+    assert (again.returns == result.returns).all()
+    assert math.isnan(again.entropy[1]) and again.document() == result.document()
 
 
 def test_the_file_reads_back_and_has_the_same_bytes(tmp_path: Path) -> None:
@@ -95,22 +95,25 @@ def test_a_damaged_study_is_one_line(tmp_path: Path, change: dict[str, object], 
 
 
 def test_the_table_has_a_row_for_each_result(tmp_path: Path) -> None:
-    one = study()
-    assert [row["compressor"] for row in one.rows] == [row.compressor for row in one.results]
-    first, values = one.results[2], one.rows[2]
+    result = study()
+    assert [row["compressor"] for row in result.rows] == [row.compressor for row in result.results]
+    first, values = result.results[2], result.rows[2]
     assert (values["early"], values["early_low"], values["early_high"], values["early_n"]) == (
         first.early.mean,
         first.early.low,
         first.early.high,
         3,
     )
-    assert json.loads(json.dumps(one.rows)) == one.rows, "plain values"
+    assert json.loads(json.dumps(result.rows)) == result.rows, "plain values"
     without = study([run(late=(0, 0, 0)), run(trained=False), run("recency", 80.0)])
-    assert without.rows[0]["share"] is None and {*map(tuple, without.rows)} == {tuple(one.rows[0])}
-    assert one.to_csv(tmp_path / "study.csv").count("\n") == 6 and (tmp_path / "study.csv").read_text() == one.to_csv()
-    shown = one._repr_html_()
+    assert without.rows[0]["share"] is None and {*map(tuple, without.rows)} == {tuple(result.rows[0])}
+    assert (
+        result.to_csv(tmp_path / "study.csv").count("\n") == 6
+        and (tmp_path / "study.csv").read_text() == result.to_csv()
+    )
+    shown = result._repr_html_()
     assert "<th>compressor</th>" in shown and "<th>n_seeds</th>" in shown and "again_flops" not in shown
-    assert {*one.columns} <= {*one.rows[0]}
+    assert {*result.columns} <= {*result.rows[0]}
 
 
 def test_the_answer_stands_first() -> None:

@@ -19,11 +19,11 @@ from tests.agents.study.baselines import ALONE, BASE, SHORT, jobs, quiet
 
 
 def test_a_run_measures_what_it_says(baseline: Agent, tmp_path: Path) -> None:
-    told: list[float] = []
+    shares: list[float] = []
     (job,) = jobs(tmp_path, [baseline], SHORT, updates=4, copies=2)
     assert finished(job) is None
-    do_job(job, told.append)
-    assert told == sorted(told) and 0 < told[0] < 0.8 < told[-1] < 1
+    do_job(job, shares.append)
+    assert shares == sorted(shares) and 0 < shares[0] < 0.8 < shares[-1] < 1
     run = finished(job)
     assert run is not None
     agent = load_agent(job.folder)
@@ -50,8 +50,8 @@ def test_without_training_the_baseline_acts(baseline: Agent, tmp_path: Path) -> 
         run = finished(job)
         assert run is not None
         if job.planned == whole:
-            found = evaluate(baseline, baseline.held_out, episodes=40)
-            assert (run.returns == found.all_returns).all()
+            evaluation = evaluate(baseline, baseline.held_out, episodes=40)
+            assert (run.returns == evaluation.all_returns).all()
             cost = cached_cost(baseline.model.shape, 240, 12, 1)
             assert (run.flops, run.bytes) == (cost.flops, cost.bytes)
             assert run.again_flops is not None and run.again_flops > run.flops

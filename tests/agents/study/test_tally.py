@@ -24,8 +24,8 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
 def test_watching_changes_nothing_and_counts_all(agent: Agent, inner: Compressor) -> None:
     tally, room = Tally(), agent.room
     envs = RoomVectorEnv(room, 3, room.goals[:3])
-    found = agent.play(envs, 4, compressor=watched(inner, tally.see))
-    assert (found == agent.play(envs, 4, compressor=inner)).all()
+    returns = agent.play(envs, 4, compressor=watched(inner, tally.see))
+    assert (returns == agent.play(envs, 4, compressor=inner)).all()
     steps = 4 * room.horizon
     assert sum(tally.kept.values()) == 3 * steps
     assert max(tally.kept) == inner.max_length or inner.name == "threshold"

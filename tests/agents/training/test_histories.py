@@ -22,7 +22,7 @@ def test_what_is_collected_is_what_was_asked_for(tmp_path):
     assert histories.options["learning_rate"] == 0.25
     assert set(histories.goals) == set(config.goal_split().train)
     check_histories(replace(config, n_episodes=None, source_lr=None, lr=0.1), histories)
-    for change, said in (
+    for change, text in (
         ({"n_stream": 3}, "with n_stream 2, and the configuration asks for 3"),
         ({"n_episodes": 4}, "with n_episodes 3, and"),
         ({"alg_seed": 6}, "with alg_seed 5, and"),
@@ -34,7 +34,7 @@ def test_what_is_collected_is_what_was_asked_for(tmp_path):
     ):
         with pytest.raises(InputError) as refused:
             check_histories(replace(config, **change), histories)
-        assert said in str(refused.value)
+        assert text in str(refused.value)
 
 
 def test_the_sources_usual_episodes(tmp_path):

@@ -54,9 +54,9 @@ def test_a_killed_run_ends_with_the_same_weights_and_log(
             train(stopped, watch=killed_at(update))
     trained = train(stopped)
     assert trained.began_at == 10
-    one, other = weights(config), weights(stopped)
-    assert one.keys() == other.keys()
-    for name, value in one.items():
+    whole, other = weights(config), weights(stopped)
+    assert whole.keys() == other.keys()
+    for name, value in whole.items():
         assert torch.equal(value, other[name]), name
     logs = [read_log(Path(run.run_folder()) / "log.jsonl") for run in (config, stopped)]
     assert logs[0] == logs[1]
@@ -280,7 +280,7 @@ def test_nothing_of_a_held_out_goal_reaches_training(config: Config, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"traj_dir": "nowhere"}, "no histories at nowhere"),
         ({"train_n_stream": 4}, "has 4 learners of each goal, and 4 are to train and 1 to validate"),
@@ -288,8 +288,8 @@ def test_nothing_of_a_held_out_goal_reaches_training(config: Config, monkeypatch
         ({"horizon": 5, "max_reward": 5.0}, "collect"),
     ],
 )
-def test_histories_that_do_not_fit_are_an_error(config: Config, change: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_histories_that_do_not_fit_are_an_error(config: Config, change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         train(replace(config, **change))  # type: ignore[arg-type]
 
 

@@ -32,7 +32,7 @@ def test_a_model_is_named_by_its_label_and_never_by_a_path(name: str | None, lab
 
 
 @pytest.mark.parametrize(
-    ("made", "rule"),
+    ("kept", "rule"),
     [
         (keep_map(threshold=0.85), "threshold 0.85"),
         (keep_map(density=0.2), "density 0.2"),
@@ -41,12 +41,12 @@ def test_a_model_is_named_by_its_label_and_never_by_a_path(name: str | None, lab
         (keep_map(), "rule not recorded"),
     ],
 )
-def test_the_rule_is_what_decided(made: KeepMap, rule: str) -> None:
-    assert rule_of(made) == rule
+def test_the_rule_is_what_decided(kept: KeepMap, rule: str) -> None:
+    assert rule_of(kept) == rule
 
 
 def test_a_map_is_described_in_one_line() -> None:
-    made = keep_map(budget=3, label="H2O", method="h2o", model="/srv/models/mine", chunk_size=7)
-    assert describe(made) == "H2O · budget 3 · mine · chunks of 7"
+    described = keep_map(budget=3, label="H2O", method="h2o", model="/srv/models/mine", chunk_size=7)
+    assert describe(described) == "H2O · budget 3 · mine · chunks of 7"
     assert describe(keep_map(budget=3, method="h2o", chunk_size=1)) == "h2o · budget 3"
     assert describe(keep_map(budget=3)) == "KeepMap · budget 3"

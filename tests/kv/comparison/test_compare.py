@@ -52,7 +52,7 @@ def test_the_figures_are_those_of_a_run_and_nothing_is_printed_or_written(
     texts = [text.ids for text in open_session(run.job, "cpu").samples]
     capfd.readouterr()
     shares: list[float] = []
-    found = compare(
+    comparison = compare(
         str(model_folder),
         [list(ids) for ids in texts],
         ["random", "h2o"],
@@ -61,8 +61,12 @@ def test_the_figures_are_those_of_a_run_and_nothing_is_printed_or_written(
         progress=shares.append,
     )
     assert capfd.readouterr() == ("", "") and not list((tmp_path / "empty").iterdir())
-    assert (found.samples, found.methods, found.baseline) == (expected.samples, expected.methods, expected.baseline)
-    assert dict(found.keep_maps) == dict(expected.keep_maps) and set(found.keep_maps) == {"random", "h2o"}
+    assert (comparison.samples, comparison.methods, comparison.baseline) == (
+        expected.samples,
+        expected.methods,
+        expected.baseline,
+    )
+    assert dict(comparison.keep_maps) == dict(expected.keep_maps) and set(comparison.keep_maps) == {"random", "h2o"}
     assert shares == sorted(shares) and (len(shares), shares[-1]) == (4 * 4, 1.0)
 
 

@@ -39,9 +39,9 @@ def language_model(model_folder):
     ],
 )
 def test_every_form(language_model, texts, expected):
-    found = texts_of(language_model, texts)
-    assert [text.text for text in found] == expected
-    assert [text.line for text in found] == list(range(1, len(expected) + 1))
+    result = texts_of(language_model, texts)
+    assert [text.text for text in result] == expected
+    assert [text.line for text in result] == list(range(1, len(expected) + 1))
 
 
 def test_what_a_tokenizer_gives_is_one_text_or_several(language_model):

@@ -34,7 +34,7 @@ def test_equals_the_whole_matrix_whatever_the_block(options, block):
     generator = torch.Generator().manual_seed(1)
     lifetime = torch.randint(1, 50, (heads, 40), generator=generator)
     expires = (torch.arange(40) + lifetime).clamp(max=40)
-    found = evicting_attention(
+    result = evicting_attention(
         call.queries,
         call.keys,
         call.values,
@@ -45,4 +45,4 @@ def test_equals_the_whole_matrix_whatever_the_block(options, block):
         sinks=call.sinks,
         block=block,
     )
-    torch.testing.assert_close(found, obvious_output(call, expires), rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(result, obvious_output(call, expires), rtol=1e-11, atol=1e-11)

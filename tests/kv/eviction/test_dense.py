@@ -11,10 +11,10 @@ from tests.families import build, tokens
 
 def test_it_gives_the_models_own_last_hidden_states():
     model = build("llama")
-    found = dense(load_language_model(model), tokens(30))
+    result = dense(load_language_model(model), tokens(30))
     with torch.no_grad():
         own = model(tokens(30)[None], output_hidden_states=True, use_cache=False).hidden_states[-1][0]
-    assert torch.equal(found, own)
+    assert torch.equal(result, own)
 
 
 def test_a_damaged_model_is_refused_before_anything_is_measured():

@@ -15,14 +15,14 @@ from tests.families import build, tokens
 def seen_by_layer(family, look, n=20, model=None):
     """What `look(model, call)` gives for each layer of one pass."""
     language_model = load_language_model(model or build(family))
-    found = []
+    results = []
 
     def attend(call: LayerCall):
-        found.append(look(language_model.model, call))
+        results.append(look(language_model.model, call))
         return full_attention(call)
 
     run(language_model.model, language_model.body, tokens(n), attend)
-    return found
+    return results
 
 
 @pytest.mark.parametrize("family", ["llama", "llama_yarn", "gemma3", "gpt_neox", "phi3", "gpt_oss"])

@@ -36,12 +36,12 @@ def obvious(call, method, rule, chunk):
 @pytest.mark.parametrize("rule", [Budget(density=0.4), Budget(count=3), Threshold(0.3)], ids=str)
 def test_equals_the_obvious_loop(method, chunk, options, rule):
     call = layer_call(36, **options)
-    found, scores = scan(call, method, rule, Protection(2, 5), chunk)
+    result, scores = scan(call, method, rule, Protection(2, 5), chunk)
     plain = {"threshold": rule.threshold} if isinstance(rule, Threshold) else {"density": rule.density}
     if isinstance(rule, Budget) and rule.count is not None:
         plain = {"budget": rule.count}
     expires, held = obvious(call, method, Rule(**plain, n_sink=2, window=5), chunk)
-    assert torch.equal(found.expires, expires) and torch.equal(found.held, held)
+    assert torch.equal(result.expires, expires) and torch.equal(result.held, held)
     assert 0 < int(held.sum()) < held.numel()
     if isinstance(rule, Threshold):
         decided = scores[:, 2:31]

@@ -104,7 +104,7 @@ def train(
         make_board: makes what shows the log's figures elsewhere (TensorBoard), once everything has been checked.
 
     Raises:
-        InputError: a configuration that is not possible, no histories, other ones than it needs, or a run of another
+        InputError: a configuration that is not supported, no histories, other ones than it needs, or a run of another
             configuration.
         ImpossibleResultError: the loss is not finite; the last good checkpoint stays.
         OutputError: the run's folder cannot be written, or the disk is full; the last checkpoint stays.

@@ -60,8 +60,8 @@ def test_a_goals_learners_depend_on_no_other_goal(name):
     together = make_source(name).learn(room, room.goals[:4], 3, 4, 1)
     alone = make_source(name).learn(room, room.goals[2:3], 3, 4, 1)
     other = make_source(name).learn(room, room.goals[2:3], 3, 4, 2)
-    for one in fields(alone):
-        np.testing.assert_array_equal(getattr(together, one.name)[:, 6:9], getattr(alone, one.name))
+    for entry in fields(alone):
+        np.testing.assert_array_equal(getattr(together, entry.name)[:, 6:9], getattr(alone, entry.name))
     assert not np.array_equal(alone.actions, other.actions)
     # ... and no two learners are the same, of one goal or of two, before they have found anything.
     assert len({together.actions[:4, learner].tobytes() for learner in range(12)}) > 6
@@ -90,11 +90,11 @@ def test_before_its_first_reward_a_learner_knows_nothing_of_its_goal(name):
 
 def test_q_learning_rises_to_the_optimum():
     room = room_named("darkroom", size=5, horizon=12)
-    found = returns(make_source("q_learning").learn(room, room.goals, 8, 120, 0), 12).mean(axis=1)
+    result = returns(make_source("q_learning").learn(room, room.goals, 8, 120, 0), 12).mean(axis=1)
     optimum = sum(map(room.optimum, room.goals)) / 25
-    assert found[0] < 0.4 * optimum
-    assert found[:10].mean() < found[10:30].mean() < found[-10:].mean()
-    assert found[-10:].mean() > 0.95 * optimum
+    assert result[0] < 0.4 * optimum
+    assert result[:10].mean() < result[10:30].mean() < result[-10:].mean()
+    assert result[-10:].mean() > 0.95 * optimum
 
 
 @pytest.mark.parametrize(
@@ -106,19 +106,19 @@ def test_the_optimistic_learner_gets_there_in_a_few_episodes(environment, episod
     room = room_named(environment)
     goals = room.goals[:: len(room.goals) // 40]
     source = make_source("optimistic", {"know_moves": know_moves})
-    found = returns(source.learn(room, goals, 4, episodes, 0), room.horizon)
+    result = returns(source.learn(room, goals, 4, episodes, 0), room.horizon)
     optima = np.repeat([room.optimum(goal) for goal in goals], 4)
-    assert found[0].mean() < start * optima.mean()
-    assert (found[-1] <= optima).all()
-    assert found[-1].mean() >= end * optima.mean()
+    assert result[0].mean() < start * optima.mean()
+    assert (result[-1] <= optima).all()
+    assert result[-1].mean() >= end * optima.mean()
 
 
 def test_a_large_room_is_searched_as_far_as_the_horizon_reaches():
     room = room_named("darkroom_hard")
     goals = room.goals[::12]
-    found = returns(make_source("optimistic").learn(room, goals, 2, 30, 0), room.horizon)
-    assert found[0].mean() < 0.3
-    assert found[-1].mean() > 0.9
+    result = returns(make_source("optimistic").learn(room, goals, 2, 30, 0), room.horizon)
+    assert result[0].mean() < 0.3
+    assert result[-1].mean() > 0.9
 
 
 def test_epsilon_makes_the_optimistic_learner_err():
@@ -171,12 +171,12 @@ def test_ppo_without_its_library_says_how_to_get_it(monkeypatch):
 
 def test_ppo_records_whole_episodes_of_every_learner(monkeypatch):
     """With a policy in place of stable-baselines3's that draws its actions, and runs on to the end of its rollout."""
-    made = []
+    policies = []
 
     class Policy:
         def __init__(self, policy, envs, **options):
             self.envs, self.options = envs, options
-            made.append(options)
+            policies.append(options)
 
         def learn(self, total_timesteps):
             generator = np.random.default_rng(self.options["seed"])
@@ -205,7 +205,9 @@ def test_ppo_records_whole_episodes_of_every_learner(monkeypatch):
         after = [tuple(cell) for cell in streams.next_states[:6, learner].tolist()]
         assert list(zip(after, streams.rewards[:6, learner].tolist(), strict=True)) == seen
     assert (streams.states[::6] == 1).all() and streams.dones[5::6].all() and streams.dones.sum() == 24
-    assert [one["n_steps"] for one in made] == [8, 8] and made[0]["seed"] != made[1]["seed"]
+    assert [policy_options["n_steps"] for policy_options in policies] == [8, 8] and policies[0]["seed"] != policies[1][
+        "seed"
+    ]
 
 
 def test_the_recorder_keeps_the_true_last_state():
