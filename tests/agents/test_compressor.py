@@ -205,9 +205,12 @@ def test_a_length_for_each(name: str) -> None:
         ),
         (lambda: make_compressor("recensy"), 'unknown compressor "recensy", did you mean "recency"'),
         (lambda: make_compressor("recency", {"target_length": 3}), 'unknown option "target_length".*known: keep_rec'),
-        (lambda: make_compressor("recency", {"keep_recent": "3.5"}), 'type int for keep_recent .*, got "3.5"'),
+        (
+            lambda: make_compressor("recency", {"keep_recent": "3.5"}),
+            'expected keep_recent of .* to be of type int, got "3.5"',
+        ),
         (lambda: make_compressor("attention", {"sample": "maybe"}), "expected sample of .* to be true or false"),
-        (lambda: make_compressor("uniform", {"target_length": True}), 'type int .*, got "True"'),
+        (lambda: make_compressor("uniform", {"target_length": True}), 'of type int, got "True"'),
     ],
 )
 def test_values_out_of_range(make, message: str) -> None:
