@@ -1,4 +1,4 @@
-"""Write one page per method and history compressor from its docstring, and the tables of them, from the registries.
+"""Write one page per method, history compressor and environment from its docstring, and the tables of them.
 
 python docs/generate.py            write what is out of date
 python docs/generate.py --check    say what is out of date, and exit with 1 if anything is
@@ -14,11 +14,13 @@ from pathlib import Path
 
 from keepmap.agents.compressor import Compressor, compressors
 from keepmap.agents.config import KEYS, Config
+from keepmap.agents.environments import environments
+from keepmap.agents.environments.room import Room
 from keepmap.kv.method import Method, methods
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"
-FOLDERS = ("methods", "compressors")
+FOLDERS = ("methods", "compressors", "environments")
 BLOCKS = ("Attributes", "Raises", "Reference", "Differs from the paper", "Differs from the guide")
 NOTE = "<!-- Written by docs/generate.py from {kind} docstring: change that. -->"
 NEEDS = {
@@ -119,6 +121,49 @@ def compressor_table() -> str:
     return "\n\n".join(rows) + "\n"
 
 
+def environment_page(environment: type[Room]) -> str:
+    """The Markdown page of one environment."""
+    claim, _, rest = inspect.cleandoc(environment.__doc__ or "").partition("\n")
+    room = environment()
+    optima = [room.optimum(goal) for goal in room.goals[:: max(1, len(room.goals) // 1000)]]
+    text = [
+        NOTE.format(kind="the environment's"),
+        f"# {environment.__name__}",
+        claim,
+        "\n".join(
+            [
+                "| | |",
+                "|---|---|",
+                f"| name | `{environment.name}` |",
+                f'| make it | `gymnasium.make("{environment.gymnasium_id}")` after `import keepmap.agents.environments` |',
+                f"| by default | {room.size} x {room.size} cells, episodes of {room.horizon} steps |",
+                f"| goals | {len(room.goals):,} |",
+                f"| return of an agent that knows the goal | {min(optima):g} to {max(optima):g} |",
+            ]
+        ),
+        rest.strip(),
+        "## Try it",
+        f"    keepmap collect --environment {environment.name}",
+    ]
+    return "\n\n".join(text) + "\n"
+
+
+def environment_table() -> str:
+    """The page that lists the environments."""
+    rows = [
+        NOTE.format(kind="each environment's"),
+        "# Environments",
+        "The worlds in which an agent learns a hidden goal from its rewards.",
+        "| name | Gymnasium id | goals | what is to be done |\n|---|---|---|---|",
+    ]
+    for name, environment in environments().items():
+        claim = inspect.cleandoc(environment.__doc__ or "").partition("\n")[0]
+        rows[-1] += (
+            f"\n| [`{name}`]({name}.md) | `{environment.gymnasium_id}` | {len(environment().goals):,} | {claim} |"
+        )
+    return "\n\n".join(rows) + "\n"
+
+
 def configuration_page() -> str:
     """The page of every key of the configuration."""
     rows = [
@@ -175,6 +220,11 @@ def expected() -> dict[Path, str]:
             for name, compressor in compressors().items()
         },
         docs / "compressors" / "README.md": compressor_table(),
+        **{
+            docs / "environments" / f"{name}.md": environment_page(environment)
+            for name, environment in environments().items()
+        },
+        docs / "environments" / "README.md": environment_table(),
         docs / "configuration.md": configuration_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }

@@ -1,6 +1,7 @@
 """What the documents show is run as it stands: README's example, CONTRIBUTING's method, the generated pages."""
 
 import importlib.util
+import inspect
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from keepmap.agents.compressor import compressors
+from keepmap.agents.environments import environments
 from keepmap.kv.method import method_class, method_names
 from keepmap.language_model import EMBEDDED
 
@@ -102,6 +104,17 @@ def test_a_methods_page_says_all_that_its_docstring_says(name: str) -> None:
     )
     missing = {word for word in words.replace(":", " ").split() if word.lower() not in page.replace(":", " ").lower()}
     assert missing == set()
+
+
+@pytest.mark.parametrize("name", sorted(environments()))
+def test_an_environments_page_says_all_that_its_docstring_says(name: str) -> None:
+    module = generator()
+    environment = environments()[name]
+    page = module.environment_page(environment)
+    claim, _, rest = inspect.cleandoc(environment.__doc__ or "").partition("\n")
+    assert claim in page and rest.strip() in page
+    assert f'gymnasium.make("{environment.gymnasium_id}")' in page
+    assert f"[`{name}`]({name}.md)" in module.environment_table()
 
 
 @pytest.mark.parametrize("name", sorted(compressors()))
