@@ -14,7 +14,7 @@ from pathlib import Path
 
 from keepmap.agents.compressor import Compressor, compressors
 from keepmap.agents.config import KEYS, Config
-from keepmap.agents.environments import environments
+from keepmap.agents.environments import environments, room_named
 from keepmap.agents.environments.room import Room
 from keepmap.kv.method import Method, methods
 
@@ -124,7 +124,7 @@ def compressor_table() -> str:
 def environment_page(environment: type[Room]) -> str:
     """The Markdown page of one environment."""
     claim, _, rest = inspect.cleandoc(environment.__doc__ or "").partition("\n")
-    room = environment()
+    room = room_named(environment.name)
     optima = [room.optimum(goal) for goal in room.goals[:: max(1, len(room.goals) // 1000)]]
     text = [
         NOTE.format(kind="the environment's"),
@@ -135,7 +135,8 @@ def environment_page(environment: type[Room]) -> str:
                 "| | |",
                 "|---|---|",
                 f"| name | `{environment.name}` |",
-                f'| make it | `gymnasium.make("{environment.gymnasium_id}")` after `import keepmap.agents.environments` |',
+                "| import | `import gymnasium, keepmap.agents.environments` |",
+                f'| make it | `gymnasium.make("{environment.gymnasium_id}")` |',
                 f"| by default | {room.size} x {room.size} cells, episodes of {room.horizon} steps |",
                 f"| goals | {len(room.goals):,} |",
                 f"| return of an agent that knows the goal | {min(optima):g} to {max(optima):g} |",
@@ -159,7 +160,7 @@ def environment_table() -> str:
     for name, environment in environments().items():
         claim = inspect.cleandoc(environment.__doc__ or "").partition("\n")[0]
         rows[-1] += (
-            f"\n| [`{name}`]({name}.md) | `{environment.gymnasium_id}` | {len(environment().goals):,} | {claim} |"
+            f"\n| [`{name}`]({name}.md) | `{environment.gymnasium_id}` | {len(room_named(name).goals):,} | {claim} |"
         )
     return "\n\n".join(rows) + "\n"
 

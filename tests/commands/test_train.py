@@ -77,7 +77,7 @@ def test_training_collects_trains_and_says_what_comes_next(tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Collecting histories into datasets/history_darkroom-4x4")
-    assert "Training AD on darkroom, split seed of seed 0" in lines
+    assert "Training AD on darkroom, split guide, seed 0" in lines
     assert sum(line.startswith("  update ") for line in lines) == 2
     assert lines[-2].startswith("Trained 6 updates in ")
     assert lines[-1] == "Next: keepmap evaluate --checkpoint run/ckpt-6"

@@ -31,7 +31,7 @@ def _train(config: Config, tensorboard: bool) -> Trained:
     collect_missing(config)
     compressor = config.make_compressor()
     print(
-        f"Training {config.model} on {config.room().name}, split {config.split} of seed {config.env_split_seed}\n"
+        f"Training {config.model} on {config.room().name}, split {config.split}, seed {config.env_split_seed}\n"
         f"  {config.train_timesteps:,} updates of {config.train_batch_size} histories, context {config.n_transit}"
         + (f", compressor {compressor}" if compressor else "")
         + f"\n  run folder {run}",

@@ -98,7 +98,7 @@ def test_what_is_planned_is_what_is_collected() -> None:
         learners=2,
         episodes=None,
         seed=0,
-        split="seed",
+        split="guide",
         split_seed=0,
         size=3,
         horizon=None,

@@ -46,7 +46,7 @@ def test_what_was_written_is_read_and_nothing_else_is_loaded(tmp_path):
     write(path)
     histories = open_histories(path)
     assert (histories.room, histories.source, histories.seed, histories.options) == (ROOM, "mine", 7, {"epsilon": 0.1})
-    assert (histories.split, histories.split_seed) == ("seed", 0)
+    assert (histories.split, histories.split_seed) == ("guide", 0)
     assert histories.goals == ((0, 3), (4, 4), (8, 8))
     assert (len(histories), histories.n_steps, histories.n_learners) == (3, 40, 3)
     for position, seed in enumerate((0, 2, 1)):

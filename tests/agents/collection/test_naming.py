@@ -15,7 +15,7 @@ def test_sizes(size: int | None, horizon: int | None, suffix: str) -> None:
 
 
 def test_splits() -> None:
-    assert [split_suffix(name) for name in ("seed", "all", "0/9")] == ["", "all", "0of9"]
+    assert [split_suffix(name) for name in ("guide", "all", "0/9")] == ["", "all", "0of9"]
 
 
 def test_every_argument_that_is_not_usual_is_in_the_name() -> None:

@@ -140,10 +140,10 @@ def test_what_the_folders_and_files_are_called():
     assert len(names) == 11
 
 
-def test_the_guides_split_is_held_under_its_old_name():
+def test_the_guides_split_is_read_under_its_old_name():
     for name in ("guide", "seed"):
         config = Config.from_dict({"split": name, "train_env_ratio": 0.5})
-        assert config.as_dict()["split"] == "seed" and len(config.goal_split().train) == 40
+        assert config.as_dict()["split"] == "guide" and len(config.goal_split().train) == 40
     assert Config(split="guide") == Config() and hash(Config(split="guide")) == hash(Config())
 
 
@@ -278,7 +278,7 @@ def test_no_return_is_above_the_most_return(name):
             "lr": st.floats(1e-9, 10),
             "n_transit": st.integers(1, 10**6),
             "weight_decay": st.integers(0, 3),
-            "split": st.sampled_from(["seed", "all", "3/9"]),
+            "split": st.sampled_from(["guide", "all", "3/9"]),
             "n_episodes": st.none() | st.integers(1, 99),
             "compressor": st.none() | st.just({"name": "threshold", "threshold": 0.2}),
         },

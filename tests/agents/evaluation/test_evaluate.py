@@ -50,7 +50,7 @@ def test_each_goal_is_played_by_its_copies(agent: Agent) -> None:
             {
                 "name": agent.name,
                 "step": 10,
-                "split": "seed",
+                "split": "guide",
                 "split_seed": 0,
                 "train_seed": 0,
                 "n_transit": 12,

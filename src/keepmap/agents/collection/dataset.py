@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.goals import OLD_NAMES, Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.files import written_whole
 from keepmap.core.html import card
@@ -265,7 +265,7 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
             source=str(facts["source"]) if described else None,
             seed=int(facts["seed"]) if described else None,
             options=json.loads(facts["options"]) if described else {},
-            split=str(facts["split"]) if described else None,
+            split=OLD_NAMES.get(str(facts["split"]), str(facts["split"])) if described else None,
             split_seed=int(facts["split_seed"]) if described else None,
         )
 

@@ -11,7 +11,7 @@ from keepmap.agents.collection.source import Source, source_class, sources
 from keepmap.agents.config.check import check_together
 from keepmap.agents.config.keys import Kind, check_not_retired, key, read_value, unknown_key
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import GUIDE, Split, guide_split, split_named
+from keepmap.agents.environments.goals import GUIDE, OLD_NAMES, Split, guide_split, split_named
 from keepmap.agents.environments.room import Room
 from keepmap.core.registry import typed_options
 
@@ -41,7 +41,7 @@ class Config:
     num_actions: int = key(5, int, "a fact of the room, to be checked: how many actions there are", least=1)
     max_reward: float = key(20.0, float, "a fact of the room, to be checked: no return is above it")
     split: str = key(
-        GUIDE, str, 'goals held out: "guide" (in files: "seed"), "all" (none), or "k/n" for fold k, from 0, of n'
+        GUIDE, str, 'goals held out: "guide" (in older files: "seed"), "all" (none), or "k/n" for fold k, from 0, of n'
     )
     env_split_seed: int = key(0, int, "what orders the goals before some are held out", least=0)
     train_env_ratio: float = key(0.9, float, 'share of the goals that trains, of the split "guide"', above=0, most=1)
@@ -154,7 +154,7 @@ class Config:
     def goal_split(self) -> Split:
         """Which goals train and which are held out."""
         goals = self.room().goals
-        if self.split in ("guide", GUIDE):
+        if OLD_NAMES.get(self.split, self.split) == GUIDE:
             return guide_split(goals, self.env_split_seed, self.train_env_ratio)
         return split_named(self.split, goals, self.env_split_seed)
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from keepmap.errors import InputError
 
-__all__ = ["GUIDE", "Goal", "Split", "all_goals", "fold_split", "guide_split", "parse_cell", "split_named"]
+__all__ = ["GUIDE", "OLD_NAMES", "Goal", "Split", "all_goals", "fold_split", "guide_split", "parse_cell", "split_named"]
 
-GUIDE = "seed"
-"""The name under which files and configurations hold the guide's split. People write "guide"; "seed" is read too."""
+GUIDE = "guide"
+"""The name of the guide's split."""
+OLD_NAMES = {"seed": GUIDE}
+"""What older files and configurations call it, which is read too."""
 
 
 Goal = tuple[int, ...]
@@ -79,12 +81,12 @@ def all_goals(goals: Sequence[Goal]) -> Split:
 
 
 def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
-    """The split that an option asks for: "guide" (in files: "seed"), "all", or "k/n" for fold k (from 0) of n.
+    """The split that an option asks for: "guide" (in older files: "seed"), "all", or "k/n" for fold k (from 0) of n.
 
     Raises:
         InputError: it is none of these, or the folds cannot be made.
     """
-    if name in ("guide", GUIDE):
+    if OLD_NAMES.get(name, name) == GUIDE:
         return guide_split(goals, seed)
     if name == "all":
         return all_goals(goals)
