@@ -130,7 +130,10 @@ def test_what_is_said_to_be_covered_exists() -> None:
 
 
 def test_every_test_file_is_of_a_module_or_of_a_whole() -> None:
+    # A folder of files of one kind may have a test of them all, of the folder's name, beside it.
+    folders = {path.parent.relative_to(PACKAGE) for path in MODULES.values()}
     mirrors = {mirror(name) for name in OWN}
+    mirrors |= {ROOT / "tests" / folder.parent / f"test_{folder.name}.py" for folder in folders}
     wholes = ("conformance", "properties", "reference")
     stray = [
         path.relative_to(ROOT).as_posix()

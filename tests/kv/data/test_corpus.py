@@ -20,6 +20,7 @@ def test_a_fingerprint_does_not_see_how_a_paragraph_is_wrapped() -> None:
 
 
 def test_the_split_of_topics_is_by_name() -> None:
+    assert [is_held_out(name) for name in ("compound", "types")] == [True, False]
     assert all(map(is_held_out, held_out_topics()))
     assert not any(map(is_held_out, training_topics()))
     assert held_out_documents() == list(held_out_topics().values())

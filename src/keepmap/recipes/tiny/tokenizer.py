@@ -13,7 +13,8 @@ END_OF_TEXT = "<|endoftext|>"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """A tokenizer of exactly `vocabulary_size` tokens that encodes any text; the texts decide its merges.
+    """A tokenizer of `vocabulary_size` tokens, or of fewer where the texts have too few pairs to merge; it encodes any
+    text.
 
     Each word of the probes, with the blank before it, is one token: names that are one token make recall learnable
     for a model this small.
