@@ -38,17 +38,17 @@ def test_the_header_names_the_format_and_is_json(profile, tmp_path):
     profile.save(tmp_path / "profile")
     with safe_open(tmp_path / "profile", framework="pt") as file:
         metadata = file.metadata()
-    assert metadata["format"] == "keepmap-attention/1"
+    assert metadata["format"] == "keepmap-attention/2"
     assert json.loads(metadata["about"])["window"] == profile.window
 
 
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (None, "not 'keepmap-attention/1'"),
-        ({"format": "keepmap-attention/2"}, "its format is 'keepmap-attention/2'"),
-        ({"format": "keepmap-attention/1"}, "about"),
-        ({"format": "keepmap-attention/1", "about": "{"}, "damaged"),
+        (None, "not 'keepmap-attention/2'"),
+        ({"format": "keepmap-attention/3"}, "its format is 'keepmap-attention/3'"),
+        ({"format": "keepmap-attention/2"}, "about"),
+        ({"format": "keepmap-attention/2", "about": "{"}, "damaged"),
     ],
     ids=["another file", "a later format", "nothing about it", "damaged JSON"],
 )

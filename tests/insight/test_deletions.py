@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from keepmap.attention.profiling import profile_attention
+from keepmap.insight.coverage import Shares
 from keepmap.insight.deletions import Deletions, at_random, by_kv_head, by_pattern, by_share
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.text_subject import TextSubject
@@ -21,11 +22,13 @@ def chosen(received: list[dict[int, float]], rule: str = "ours", n_sink: int = N
     """What is kept and what stays in a model of 4 query heads and 2 KV heads, of heads that attend to these."""
     language_model = load_language_model(build("llama"))
     profile = profile_attention(language_model, tokens(HALF), n_sink=n_sink, hold=False)
-    weights = torch.full_like(profile.received, 1e-7)
+    weights = torch.full_like(profile.shares, 1e-7)
     for head, places in enumerate(received):
         for place, weight in places.items():
             weights[:, head, place] = weight
-    profile = dataclasses.replace(profile, received=weights, rows=weights[:, :, None].clone())
+    # Nothing stands out by its age.
+    ages = (weights[..., n_sink:].sum(-1, keepdim=True) / (HALF - n_sink)).expand_as(weights)
+    profile = dataclasses.replace(profile, shares=weights, shares_by_age=ages, rows=weights[:, :, None].clone())
     sparse = {"recent_distant_ratio": 1.5, "entropy": 1.0}
     guides = [guide_insight([sparse], subject=TextSubject(n_sink), of=2)] * 2
     choice = by_kv_head(profile, 1, rule, Deletions(guides, 0.7, 1, 0))
@@ -47,9 +50,9 @@ def test_the_guides_rule_is_one_for_the_layer() -> None:
     assert places(kept) == [[6, 7], [6, 7]]
 
 
-def test_attention_to_sinks_counts_as_kept() -> None:
+def test_the_rest_is_kept_however_much_goes_to_the_sinks() -> None:
     kept, _ = chosen([{2: 0.65, 6: 0.2, 9: 0.15}] * 2 + [{2: 0.9, 6: 0.1}] * 2)
-    assert places(kept) == [[6], []]
+    assert places(kept) == [[6, 9], [6]]
 
 
 def test_random_keeps_as_many_of_each_head_of_all_that_may_go() -> None:
@@ -70,4 +73,9 @@ def test_what_stays_is_never_counted_as_kept() -> None:
     assert by_pattern("recency", 3, row, stays).kept.tolist() == [False, True, True, False]
     assert by_pattern("sinks", 2, row, stays).kept.tolist() == [False, False, True, False]
     assert not by_pattern("sinks", 0, row, stays).kept.any()
-    assert by_share(torch.tensor([0.9, 0.02, 0.02, 0.06]), 0.0, 0.7, stays).kept.tolist() == [True, False, False, False]
+    assert by_share(Shares.of_query(torch.tensor([0.9, 0.02, 0.02, 0.06])), 0.7, stays).kept.tolist() == [
+        True,
+        False,
+        False,
+        False,
+    ]

@@ -13,7 +13,7 @@ from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.insight.agent_subject import AgentSubject
-from keepmap.insight.coverage import coverage, pattern_of
+from keepmap.insight.coverage import Shares, coverage, pattern_of
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.text_subject import TextSubject
@@ -22,7 +22,7 @@ from keepmap.language_model import load_language_model
 from tests.drawing.profiles import profile_of
 from tests.families import build, tokens
 
-COVERED = dataclasses.replace(coverage(torch.ones(100), 0.7), top=10, recent=90, even=90)
+COVERED = coverage(Shares.of_query(torch.ones(100)), 0.7)
 
 
 @dataclasses.dataclass
@@ -66,45 +66,48 @@ OLD, NEW = {3: 0.5, 7: 0.5}, {37: 0.5, 38: 0.5}
 
 
 @pytest.mark.parametrize(
-    ("top", "recent", "even", "given", "expected"),
+    ("top", "recent", "even", "expected"),
     [
-        (40, 90, 50, 0.0, ("uniform", 50)),
-        (39, 90, 50, 0.0, ("sparse", 39)),
-        (79, 95, 100, 0.0, ("recency", 95)),
-        (10, 20, 90, 0.0, ("recency", 20)),
-        (10, 21, 90, 0.0, ("sparse", 10)),
-        (10, 12, 90, 0.55, ("sinks", 12)),
-        (10, 12, 90, 0.5, ("recency", 12)),
-        (10, 21, 90, 0.55, ("sparse", 10)),
-        (1, 5, 1, 0.9, ("uniform", 1)),
-        (0, 5, 9, 0.1, ("sinks", 0)),
+        (40, 90, 50, ("uniform", 50)),
+        (39, 90, 50, ("sparse", 39)),
+        (79, 95, 100, ("recency", 95)),
+        (10, 20, 90, ("recency", 20)),
+        (10, 21, 90, ("sparse", 10)),
+        (1, 5, 1, ("uniform", 1)),
+        (0, 5, 9, ("sinks", 0)),
     ],
 )
-def test_each_limit_lies_where_the_document_says(
-    top: int, recent: int, even: int, given: float, expected: tuple[str, int]
-) -> None:
-    assert pattern_of(dataclasses.replace(COVERED, top=top, recent=recent, even=even, given=given)) == expected
+def test_each_limit_lies_where_the_document_says(top: int, recent: int, even: int, expected: tuple[str, int]) -> None:
+    alike = {"even_top": even, "even_recent": even}  # of one query
+    assert pattern_of(dataclasses.replace(COVERED, top=top, recent=recent, even=even, **alike)) == expected
+
+
+def test_sinks_are_named_above_half() -> None:
+    assert not dataclasses.replace(COVERED, given=0.5).sinks
+    assert dataclasses.replace(COVERED, given=0.501).sinks
 
 
 @pytest.mark.parametrize(("n", "k"), [(10, 8), (10, 9), (12, 5), (12, 10)])
 def test_rounding_asks_for_no_position_more(n: int, k: int) -> None:
-    numbers = coverage(torch.full((n,), 0.1, dtype=torch.float64), k / n)
+    numbers = coverage(Shares.of_query(torch.full((n,), 0.1, dtype=torch.float64)), k / n)
     assert (numbers.top, numbers.recent, numbers.even) == (k, k, k)
 
 
 def test_the_quarters_of_a_row_are_its_first_and_its_last() -> None:
-    numbers = coverage(torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]), given=1.0)
+    row = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0])
+    numbers = coverage(Shares.of_query(row, given=1.0))
     assert numbers.recent_quarter == pytest.approx(384 / 512)
     assert numbers.recent_distant == pytest.approx(384 / 3)
     assert numbers.given == pytest.approx(1 / 512)
-    assert coverage(torch.tensor([0.0, 1.0])).recent_distant == math.inf
-    assert math.isnan(coverage(torch.tensor([1.0])).recent_distant)
+    assert coverage(Shares.of_query(torch.tensor([0.0, 1.0]))).recent_distant == math.inf
+    assert math.isnan(coverage(Shares.of_query(torch.tensor([1.0]))).recent_distant)
 
 
 def test_an_agents_query_is_not_in_its_own_row() -> None:
     profile = attending({3: 0.2, 39: 0.8})
-    row, given, first = subject_of(profile).row(profile, 0, [0])
-    assert (len(row), given, first) == (39, 0.0, 0)
+    shares = subject_of(profile).shares(profile, 0, [0])
+    row = shares.positions
+    assert (len(row), shares.given, shares.first) == (39, 0.0, 0)
     assert float(row[3]) == pytest.approx(0.2, abs=1e-4) and float(row.sum()) < 0.21
     (verdict,) = verdicts(profile)
     assert verdict.numbers.n == 39 and verdict.numbers.top == 1

@@ -14,13 +14,14 @@ import keepmap
 from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
 from keepmap.insight.agent_subject import COMPRESSORS, AgentSubject
-from keepmap.insight.coverage import NO_GAIN, SIMPLER, coverage, pattern_of
+from keepmap.insight.coverage import NO_GAIN, SIMPLER, Shares, coverage, pattern_of
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.text_subject import TextSubject
 from keepmap.insight.verdicts import suggest, verdicts
 from keepmap.language_model import LanguageModel, load_language_model
+from tests.drawing.profiles import Chosen
 from tests.families import build, tokens
 
 COVERS = (
@@ -41,19 +42,17 @@ SHARES = st.floats(0.05, 0.95)
 @example([1.0] * 10, 0.3, 0.0)
 def test_what_covers_is_the_least_that_covers(weights: list[float], share: float, given: float) -> None:
     row = torch.tensor(weights, dtype=torch.float64)
-    numbers = coverage(row, share, given)
-    wanted, slack = share * (float(row.sum()) + given), 1e-5 * (float(row.sum()) + given)
+    numbers = coverage(Shares.of_query(row, given), share)
+    wanted, slack = share * float(row.sum()), 1e-5 * float(row.sum())
     for needed, ordered in ((numbers.top, row.sort(descending=True).values), (numbers.recent, row.flip(0))):
-        assert float(ordered[:needed].sum()) + given >= wanted - slack
-        if needed:
-            assert float(ordered[: needed - 1].sum()) + given < wanted + slack
+        assert float(ordered[:needed].sum()) >= wanted - slack
+        assert float(ordered[: needed - 1].sum()) < wanted + slack
     assert 0 <= numbers.top <= numbers.recent <= numbers.n == len(weights)
     # The top k of n hold k / n at least.
     assert numbers.top <= numbers.even <= numbers.n
+    assert numbers.given == pytest.approx(given / (given + float(row.sum())))
     pattern, keep = pattern_of(numbers)
-    assert keep in {"sinks": (0, numbers.recent), "recency": (numbers.recent,)}.get(
-        pattern, (numbers.even, numbers.top)
-    )
+    assert keep == {"recency": numbers.recent, "uniform": numbers.even, "sparse": numbers.top}[pattern]
 
 
 @pytest.mark.parametrize("n", [20, 200, 2000])
@@ -63,35 +62,95 @@ def test_patterns_do_not_depend_on_the_length(n: int) -> None:
     rows = {"uniform": noise, "recency": torch.exp(-8 * age) * noise, "sparse": 1e-3 * noise}
     rows["sparse"][: n // 10] = 1.0
     for pattern, row in rows.items():
-        numbers = coverage(row, 0.9)
+        numbers = coverage(Shares.of_query(row), 0.9)
         assert pattern_of(numbers)[0] == pattern
         assert pattern_of(numbers)[1] / n == pytest.approx(
             {"uniform": 0.9, "recency": 0.29, "sparse": 0.09}[pattern], abs=0.06
         )
-    assert coverage(rows["uniform"]).normalised_entropy == pytest.approx(1, abs=1e-3)
+    assert coverage(Shares.of_query(rows["uniform"])).normalised_entropy == pytest.approx(1, abs=1e-3)
 
 
-def test_the_sinks_may_be_all_that_is_needed() -> None:
-    rest = torch.full((50,), 0.1 / 50)
-    assert pattern_of(coverage(rest, 0.9, given=0.95)) == ("sinks", 0)
+def test_the_rest_is_judged_without_the_sinks() -> None:
     recent = torch.zeros(50)
     recent[-5:] = 0.06
-    assert pattern_of(coverage(recent, 0.9, given=0.7)) == ("sinks", 4)
-    assert pattern_of(coverage(recent, 0.9, given=0.2)) == ("recency", 5)
+    for sinks in (0.0, 0.2, 0.7, 90.0):
+        numbers = coverage(Shares.of_query(recent, given=sinks), 0.9)
+        assert pattern_of(numbers) == ("recency", 5)
+        assert numbers.sinks == (sinks > 0.3), "more than half of the attention"
+    assert pattern_of(coverage(Shares.of_query(torch.zeros(50), given=1.0))) == ("sinks", 0)
 
 
 def test_a_simpler_rule_is_taken_up_to_its_limit() -> None:
-    numbers = coverage(torch.ones(100), 0.5)
+    numbers = coverage(Shares.of_query(torch.ones(100)), 0.5)
+    assert (numbers.even, numbers.even_top, numbers.even_recent) == (50, 50, 50)
     for recent, pattern in ((10 * SIMPLER, "recency"), (10 * SIMPLER + 1, "sparse")):
-        assert pattern_of(replace(numbers, top=10, recent=recent, even=90))[0] == pattern
+        assert pattern_of(replace(numbers, top=10, recent=recent))[0] == pattern
     for top, pattern in ((math.ceil(NO_GAIN * 50), "uniform"), (math.ceil(NO_GAIN * 50) - 1, "recency")):
-        assert pattern_of(replace(numbers, top=top, recent=60, even=50))[0] == pattern
+        assert pattern_of(replace(numbers, top=top, recent=60))[0] == pattern
+    # The most recent of each query may stand out where no position does.
+    for recent, pattern in ((math.ceil(NO_GAIN * 50), "uniform"), (math.ceil(NO_GAIN * 50) - 1, "recency")):
+        assert pattern_of(replace(numbers, top=50, recent=recent))[0] == pattern
+
+
+def heads_of(n: int) -> dict[str, torch.Tensor]:
+    """Logits [n, n] of heads that attend in a known way, by the name of their verdict; the sinks are 4."""
+    distance = (torch.arange(n)[:, None] - torch.arange(n)).double()
+    noise = 0.1 * torch.randn(n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    places = torch.tensor([n // 9, n // 5, n // 3])
+    heads = {"uniform": noise, "recency": noise - distance / 3, "sparse": noise.clone()}
+    heads["sparse"][:, places] += 9
+    # The rest of a row adds up to 1 or so: e^2 in each of four sinks is 0.97 of it.
+    for name in [*heads]:
+        rest = heads[name].masked_fill(distance < 0, -math.inf)
+        rest = rest[:, 4:] - rest[:, 4:].logsumexp(1, keepdim=True).nan_to_num(neginf=0.0)
+        heads[f"sinks + {name}"] = torch.cat([noise[:, :4] + 2, rest], 1)
+    return heads
+
+
+@pytest.mark.parametrize("n", [60, 300])
+def test_heads_that_are_known_get_their_verdicts(n: int) -> None:
+    for name, logits in heads_of(n).items():
+        (verdict,) = verdicts(keepmap.profile_attention(Chosen(logits), None))
+        assert verdict.name == name
+        assert verdict.numbers.given > 0.9 if "sinks" in name else verdict.numbers.given < 0.3
+        if "sparse" in name:
+            assert verdict.suggestion.keep <= 3
+        if "recency" in name:
+            assert verdict.suggestion.keep == pytest.approx(4, abs=1), "1 - exp(-4 / 3) is 0.74"
+        if "uniform" in name:
+            assert verdict.suggestion.keep == pytest.approx(0.7 * (n - 4), abs=1)
+
+
+def test_attention_per_query_that_sees_a_position_would_mislead() -> None:
+    """What the verdicts were made of before: late positions look important, and the sinks' share halves."""
+    profile = keepmap.profile_attention(Chosen(heads_of(300)["sinks + recency"]), None)
+    assert float(profile.received.nansum()) > 1.05
+    assert float(profile.shares.sum()) == pytest.approx(1)
+    torch.testing.assert_close(profile.shares[0, 0, :4].sum(), profile.sink_mass[0, 0].mean())
+
+
+def test_shares_are_what_adding_up_row_by_row_gives(profile: AttentionProfile) -> None:
+    numbers = subject_of(profile).shares(profile, 1, [0, 3])
+    n, beside = profile.shape[2], 1 - profile.sink_mass[1, [0, 3]].double().mean(0)
+    positions, ages = torch.zeros(n - 4).double(), torch.zeros(n - 4).double()
+    for query in range(4, n):
+        for position in range(4, query + 1):
+            even = float(beside[query]) / (query - 3) / n
+            positions[position - 4] += even
+            ages[query - position] += even
+    torch.testing.assert_close(numbers.even_positions, positions)
+    torch.testing.assert_close(numbers.even_ages, ages)
+    torch.testing.assert_close(numbers.positions, profile.shares[1, [0, 3], 4:].double().mean(0))
+    for part in (numbers.positions, numbers.ages, numbers.even_positions, numbers.even_ages):
+        assert float(part.sum()) + numbers.given == pytest.approx(1)
+    with pytest.raises(InputError, match="n_sink=2, got one with 4"):
+        TextSubject(2).shares(profile, 0, [0])
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
 def test_no_share_is_an_error(share: float) -> None:
     with pytest.raises(InputError, match="expected `share` to be above 0 and below 1"):
-        coverage(torch.ones(4), share)
+        coverage(Shares.of_query(torch.ones(4)), share)
 
 
 def _seen(ratio: float, entropy: float) -> dict[str, float]:
@@ -180,34 +239,32 @@ def test_a_language_models_suggestion_is_code_that_keeps_so_many(
 
 
 def test_a_verdict_for_every_layer_and_head(profile: AttentionProfile) -> None:
-    result = verdicts(profile, share=0.8)
-    assert [(verdict.layer, verdict.head) for verdict in result] == [
-        (layer, head) for layer in (0, 1) for head in range(4)
-    ]
-    for verdict in result:
-        row, given, first = subject_of(profile).row(profile, verdict.layer, [verdict.head])
-        assert first == 4 and len(row) == verdict.numbers.n == 56
-        assert verdict.numbers == coverage(profile.received[verdict.layer, verdict.head, 4:].double(), 0.8, given)
-        assert str(verdict).startswith(
-            f"layer {verdict.layer} head {verdict.head}: {verdict.pattern}: 80 % of the attention is in "
-        )
-        assert all(len(line) <= 80 for line in verdict.lines[:-1])
-        assert verdict.lines[-1].strip() == verdict.suggestion.line
+    numbers = verdicts(profile, share=0.8)
+    assert [(one.layer, one.head) for one in numbers] == [(layer, head) for layer in (0, 1) for head in range(4)]
+    for one in numbers:
+        shares = subject_of(profile).shares(profile, one.layer, [one.head])
+        assert shares.first == 4 and len(shares.positions) == one.numbers.n == 56
+        assert one.numbers == coverage(shares, 0.8)
+        assert str(one).startswith(f"layer {one.layer} head {one.head}: {one.pattern}: 80 % of the attention is in ")
+        assert all(len(line) <= 80 for line in one.lines[:-1])
+        assert one.lines[-1].strip() == one.suggestion.line
 
 
 def test_one_query_alone_can_decide(profile: AttentionProfile, language_model: LanguageModel) -> None:
     last = keepmap.profile_attention(language_model, tokens(60), queries="last")
-    for verdict, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
-        assert verdict.pattern == same.pattern and verdict.numbers.top == same.numbers.top
-    row, given, _ = subject_of(profile).row(profile, 1, [2], 59)
-    assert float(row.sum()) + given == pytest.approx(1)
-    torch.testing.assert_close(row, profile.rows[1, 2, 0, 4:])
+    for one, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
+        assert one.pattern == same.pattern and one.numbers.top == same.numbers.top
+    shares = subject_of(profile).shares(profile, 1, [2], 59)
+    assert float(shares.positions.sum()) + shares.given == pytest.approx(1)
+    torch.testing.assert_close(shares.positions, profile.rows[1, 2, 0, 4:].double())
+    torch.testing.assert_close(shares.ages, profile.rows[1, 2, 0, 4:].double().flip(0))
 
 
 def test_only_what_a_layers_own_window_shows_is_chosen_from() -> None:
     profile = keepmap.profile_attention(load_language_model(build("mistral")), tokens(60))
-    row, given, first = subject_of(profile).row(profile, 0, [0])
-    assert (len(row), given, first) == (24, 0.0, 36)
+    shares = subject_of(profile).shares(profile, 0, [0])
+    assert (len(shares.positions), shares.given, shares.first) == (24, 0.0, 36)
+    assert float(shares.ages.sum()) == pytest.approx(float(shares.positions.sum()))
 
 
 def test_the_suggestion_for_all_is_what_most_need(profile: AttentionProfile) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keepmap.core.intervals import t_interval
 from keepmap.errors import InputError
-from keepmap.insight.coverage import coverage
+from keepmap.insight.coverage import Shares, coverage
 from keepmap.insight.deletions import at_random, by_pattern, by_share
 from keepmap.insight.verification import RULES, LeftOut, Verification, rate_of
 from tests.insight.trials import three_insights, trial_of, verification_of
@@ -120,9 +120,10 @@ def test_patterns_keep_what_their_compressors_keep() -> None:
         name: by_pattern(name, 3, row, stays).kept.nonzero()[:, 0].tolist() for name in ("recency", "uniform", "sparse")
     }
     assert kept == {"recency": [5, 6, 7], "uniform": [0, 3, 7], "sparse": [0, 2, 6]}
-    result = by_share(row, 0.0, 0.8, stays)
-    assert result.pattern == "sparse" and int(result.kept.sum()) == coverage(row, 0.8).top == 3
-    assert by_share(row, 9.0, 0.7, stays).pattern == "sinks" and not by_share(row, 9.0, 0.7, stays).kept.any()
+    choice = by_share(Shares.of_query(row, 9.0), 0.8, stays)
+    assert choice.pattern == "sparse" and int(choice.kept.sum()) == coverage(Shares.of_query(row), 0.8).top == 3
+    nothing = by_share(Shares.of_query(torch.zeros(8), 9.0), 0.7, stays)
+    assert nothing.pattern == "sinks" and not nothing.kept.any()
 
 
 def test_a_table_of_insights_and_an_answer_first(verification: Verification) -> None:

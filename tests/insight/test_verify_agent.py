@@ -68,7 +68,7 @@ def test_a_planted_recency_holds_and_an_even_spread_does_not(recent_agent: Agent
     contexts = walks(24)
     profile = keepmap.profile_attention(recent_agent, (contexts[0].history, contexts[0].query_states))
     for head in range(2):
-        row, _, _ = subject_of(profile).row(profile, 0, [head])
+        row = subject_of(profile).shares(profile, 0, [head]).positions
         assert float(row[-3:].sum() / row.sum()) > 0.98
     assert {verdict.pattern for verdict in verdicts(profile, share=0.97)} == {"recency"}
     result = verify_agent(recent_agent, contexts, share=0.97, episodes=0)

@@ -36,6 +36,8 @@ class Reference:
 
     n_visible: Tensor
     received: Tensor
+    shares: Tensor
+    shares_by_age: Tensor
     entropy: Tensor
     mean: Tensor
     std: Tensor
@@ -57,7 +59,7 @@ def _ratio(p: list[float]) -> float:
 def statistics(weights: Tensor, visible: Tensor, n_sink: int, window: int, measured: list[int]) -> Reference:
     """Of weights [H, N, N], where `visible` [H, N, N] says what a query sees; over the queries in `measured`."""
     heads, n = weights.shape[:2]
-    nan = [torch.full((heads, n), math.nan, dtype=torch.float64) for _ in range(10)]
+    nan = [torch.full((heads, n), math.nan, dtype=torch.float64) for _ in range(12)]
     result = Reference(*nan)
     result.n_visible = torch.zeros(heads, n, dtype=torch.int64)
     for h in range(heads):
@@ -75,6 +77,9 @@ def statistics(weights: Tensor, visible: Tensor, n_sink: int, window: int, measu
             result.sink_mass[h, i] = math.fsum(x for x, j in zip(p, seen, strict=True) if j < n_sink)
             result.window_mass[h, i] = math.fsum(x for x, j in zip(p, seen, strict=True) if i - window < j <= i)
         for j in range(n):
+            result.shares[h, j] = math.fsum(float(weights[h, i, j]) for i in measured) / len(measured)
+            at_age = [float(weights[h, i, i - j]) for i in measured if i - j >= n_sink]
+            result.shares_by_age[h, j] = math.fsum(at_age) / len(measured)
             seeing = [i for i in measured if visible[h, i, j]]
             if seeing:
                 result.received[h, j] = math.fsum(float(weights[h, i, j]) for i in seeing) / len(seeing)

@@ -35,6 +35,10 @@ class AttentionProfile:
 
     Attributes:
         received: [L, H, N], the attention that a position receives, averaged over the measured queries that see it.
+        shares: [L, H, N], the attention that a position receives, averaged over all measured queries: the share of the
+            head's attention that goes there, 1 in all.
+        shares_by_age: [L, H, N], the share that goes to the query itself (0), to the position before it (1), ...; what
+            goes to the first `n_sink` positions, or to positions after the query, is not in it.
         rows: [L, H, Q, N], the attention of the queries in `queries`; 0 where they do not see.
         queries: int64 [Q]; with all queries measured, the last one.
         measured: int64 [M], the queries that everything is measured on, ascending.
@@ -56,6 +60,8 @@ class AttentionProfile:
     """
 
     received: Float[Tensor, "L H N"]
+    shares: Float[Tensor, "L H N"]
+    shares_by_age: Float[Tensor, "L H N"]
     rows: Float[Tensor, "L H Q N"]
     queries: Int[Tensor, " Q"]
     measured: Int[Tensor, " M"]

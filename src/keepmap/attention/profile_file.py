@@ -16,7 +16,7 @@ from keepmap.errors import InputError
 
 __all__ = ["read", "write"]
 
-FORMAT = "keepmap-attention/1"
+FORMAT = "keepmap-attention/2"
 _ABOUT = ("layers", "heads", "kv_heads", "n_sink", "window", "info", "labels")
 
 

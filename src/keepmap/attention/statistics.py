@@ -29,6 +29,9 @@ class LayerStatistics:
     Attributes:
         n_visible: int64 [H, N], positions that a query sees.
         received: [H, N], attention that a position receives, per measured query that sees it; NaN if none.
+        shares: [H, N], the same over all measured queries: the share of the head's attention that goes there.
+        shares_by_age: [H, N], by how many positions lie between (0: the query itself), without the first `n_sink`
+            positions and without those that come after a query.
         entropy: [H, N], nats. mean, std, maximum: [H, N], over the visible positions. max_position: int64 [H, N].
         recent_distant: [H, N], mean of the last quarter of the visible positions / mean of the first quarter (a
             quarter of n is max(1, n // 4) positions); NaN below two positions.
@@ -41,6 +44,8 @@ class LayerStatistics:
 
     n_visible: Int[Tensor, "H N"]
     received: Float[Tensor, "H N"]
+    shares: Float[Tensor, "H N"]
+    shares_by_age: Float[Tensor, "H N"]
     entropy: Float[Tensor, "H N"]
     mean: Float[Tensor, "H N"]
     std: Float[Tensor, "H N"]
@@ -75,7 +80,7 @@ def layer_statistics(
     heads, n = layer.n_heads, layer.n
     device = layer.queries.device
     measured = _empty(heads, n, len(kept_rows), layer.dtype, device)
-    received = torch.zeros(heads, n, dtype=torch.float64, device=device)
+    received, by_age = (torch.zeros(heads, n, dtype=torch.float64, device=device) for _ in range(2))
     seen_by = torch.zeros(heads, n, dtype=torch.int64, device=device)
     out = None if values is None else values.new_zeros(heads, n, values.shape[2])
     kind = StretchesOfIntervals if layer.ends_at_the_query else StretchesOfSets
@@ -86,6 +91,7 @@ def layer_statistics(
         if isinstance(of_rows.stretches, StretchesOfSets):
             seen_by[block.heads, block.inside] += of_rows.stretches.seen_by
         received[block.heads, block.inside] += _column_sums(block)
+        _add_ages(by_age[block.heads], block, n_sink)
         _keep_rows(measured.rows, block, kept_rows)
         if out is not None and values is not None:
             out[block.heads, block.index] = _output(block, values)
@@ -97,6 +103,8 @@ def layer_statistics(
     if layer.ends_at_the_query:
         seen_by += seen_by_intervals(layer, queries).to(device)
     measured.received.copy_(torch.where(seen_by > 0, received / seen_by, float("nan")))
+    measured.shares.copy_(received / len(queries))
+    measured.shares_by_age.copy_(by_age / len(queries))
     return LayerStatistics(**{field.name: getattr(measured, field.name).cpu() for field in fields(measured)}), out
 
 
@@ -179,6 +187,32 @@ def _output(block: WeightBlock, values: Values) -> Float[Tensor, "R B Dv"]:
 
 def _column_sums(block: WeightBlock) -> Float[Tensor, "R inside"]:
     return torch.bmm(block.scale[:, None], block.raw)[:, 0, : block.n_inside]
+
+
+def _add_ages(by_age: Float[Tensor, "R N"], block: Block, n_sink: int) -> None:
+    """Add up a block's attention along its diagonals, the sinks left out."""
+    first = max(block.inside.start, n_sink)
+    weights = block.raw[..., first - block.inside.start : block.n_inside]
+    heads, length, width = weights.shape
+    if width < 1:
+        return
+    if not isinstance(block.index, slice):  # sampled queries: few rows
+        for at, query in enumerate(block.rows.tolist()):
+            _add_newest(by_age, weights[:, at] * block.scale[:, at, None], query - first)
+        return
+    # Rows are shifted against each other, by a width that is one number longer than what is written: each then lies one
+    # further left than the one above it, and a diagonal is a column.
+    skewed = weights.new_zeros(heads, length, length + width + 1)
+    rows = skewed.view(heads, -1)[:, : length * (length + width)].view(heads, length, length + width)
+    rows[..., length:] = weights
+    _add_newest(by_age, torch.bmm(block.scale[:, None], skewed)[:, 0, 1:], block.span[1] - first)
+
+
+def _add_newest(by_age: Float[Tensor, "R N"], oldest_first: Float[Tensor, "R K"], oldest: int) -> None:
+    """Add sums whose ages fall from `oldest` by one each; ages below 0 are of positions after the query."""
+    count = min(oldest + 1, oldest_first.shape[1])
+    if count > 0:
+        by_age[:, oldest + 1 - count : oldest + 1] += oldest_first[:, :count].flip(-1)
 
 
 def _require_sound(layer: AttentionLayer, measured: LayerStatistics, queries: Tensor) -> None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.adaptive import AdaptiveCompressor
@@ -16,7 +14,7 @@ from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
 from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
-from keepmap.insight.coverage import Coverage, coverage
+from keepmap.insight.coverage import Coverage, Shares, coverage
 from keepmap.insight.subject import Subject, needed, row_of
 from keepmap.insight.suggestion import Suggestion
 
@@ -66,15 +64,13 @@ class AgentSubject(Subject):
     groups: ClassVar[str] = "goals"
     costs: ClassVar[tuple[str, ...]] = ("kl", "log_likelihood")
 
-    def row(
-        self, profile: AttentionProfile, layer: int, heads: Sequence[int], query: int | None = None
-    ) -> tuple[Float[Tensor, " n"], float, int]:
+    def shares(self, profile: AttentionProfile, layer: int, heads: Sequence[int], query: int | None = None) -> Shares:
         """The query's attention to the transitions before it; nothing stays in any case."""
         last = profile.shape[2] - 1 if query is None else query
         row = row_of(profile, layer, heads, last)
         if not last:
             raise InputError("expected `query` to have positions before it, got query 0; take a later one")
-        return row[:last], 0.0, 0
+        return Shares.of_query(row[:last])
 
     def suggestion(self, pattern: str, keep: int, of: int) -> CompressorSuggestion:
         """A compressor that keeps `keep` transitions, at least 1."""
@@ -90,8 +86,8 @@ class AgentSubject(Subject):
         seen = []
         for profile in profiles:
             layers, heads, _ = profile.shape
-            rows = torch.stack([self.row(profile, at, range(heads))[0] for at in range(layers)])
-            seen.append(coverage(rows.mean(0), share))
+            rows = torch.stack([self.shares(profile, at, range(heads)).positions for at in range(layers)])
+            seen.append(coverage(Shares.of_query(rows.mean(0)), share))
         keep = math.fsum(needed(of_profile, pattern) for of_profile in seen) / len(seen)
         return self.suggestion(pattern, math.ceil(keep), max(of_profile.n for of_profile in seen))
 

@@ -14,7 +14,7 @@ from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.adaptive import adaptive
 from keepmap.agents.history import History
 from keepmap.attention.profile import AttentionProfile
-from keepmap.insight.coverage import coverage, pattern_of
+from keepmap.insight.coverage import Shares, coverage, pattern_of
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.verification import RULES
@@ -103,14 +103,10 @@ def by_pattern(pattern: str, length: int, row: Float[Tensor, " n"], stays: Bool[
     return Choice(pattern, kept & ~stays)
 
 
-def by_share(row: Float[Tensor, " n"], given: float, share: float, stays: Bool[Tensor, " n"]) -> Choice:
-    """What the simplest rule that keeps `share` of the attention keeps, less what stays in any case.
-
-    Args:
-        given: the attention to positions that are kept in any case, on the row's scale.
-    """
-    pattern, length = pattern_of(coverage(row, share, given))
-    return by_pattern(pattern, length, row, stays)
+def by_share(shares: Shares, share: float, stays: Bool[Tensor, " n"]) -> Choice:
+    """What the simplest rule that keeps `share` of the attention beside the sinks keeps, less what stays anyway."""
+    pattern, length = pattern_of(coverage(shares, share))
+    return by_pattern(pattern, length, shares.positions, stays)
 
 
 def by_kv_head(profile: AttentionProfile, at: int, rule: str, deletions: Deletions) -> LayerChoice:
@@ -127,13 +123,14 @@ def by_kv_head(profile: AttentionProfile, at: int, rule: str, deletions: Deletio
     stays = torch.zeros(n, dtype=torch.bool)
     for kv_head in range(max(profile.kv_heads) + 1):
         own = [head for head in range(heads) if rule == "guide" or profile.kv_heads[head] == kv_head]
-        row, given, first = subject.row(profile, at, own, n - 1 if rule == "guide" else None)
+        shares = subject.shares(profile, at, own, n - 1 if rule == "guide" else None)
+        first = shares.first
         stays[:first] = stays[-1] = True
         if rule == "guide":
             guide = deletions.guides[at]
-            choice = by_pattern(guide.pattern, guide.suggested.keep, row, stays[first:])
+            choice = by_pattern(guide.pattern, guide.suggested.keep, shares.positions, stays[first:])
         else:
-            choice = by_share(row, given, deletions.share, stays[first:])
+            choice = by_share(shares, deletions.share, stays[first:])
         kept = torch.zeros(n, dtype=torch.bool)
         kept[first:] = choice.kept
         patterns.append(choice.pattern)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
-from keepmap.insight.coverage import Coverage
+from keepmap.insight.coverage import Coverage, Shares
 from keepmap.insight.suggestion import Suggestion
 
 __all__ = ["Subject", "needed", "row_of"]
@@ -30,17 +30,12 @@ class Subject(ABC):
     costs: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def row(
-        self, profile: AttentionProfile, layer: int, heads: Sequence[int], query: int | None = None
-    ) -> tuple[Float[Tensor, " n"], float, int]:
-        """What decides in a layer: the mean over some heads of the attention to each of n positions to choose from.
+    def shares(self, profile: AttentionProfile, layer: int, heads: Sequence[int], query: int | None = None) -> Shares:
+        """What decides in a layer: how the attention is shared out over the positions to choose from, mean over heads.
 
         Args:
             layer, heads: places in the profile.
             query: the one that decides; by default, what the wing goes by.
-
-        Returns:
-            The row; the attention to the sinks, which always stay; and the first of the n positions.
 
         Raises:
             InputError: the profile has no such row, or there is nothing to choose from.

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
-from keepmap.insight.coverage import Coverage
+from keepmap.insight.coverage import Coverage, Shares
 from keepmap.insight.subject import Subject, needed, row_of
 from keepmap.insight.suggestion import Suggestion
 from keepmap.kv.method import Method
@@ -75,15 +76,14 @@ class TextSubject(Subject):
     groups: ClassVar[str] = "texts"
     costs: ClassVar[tuple[str, ...]] = ("kl", "nll")
 
-    def row(
-        self, profile: AttentionProfile, layer: int, heads: Sequence[int], query: int | None = None
-    ) -> tuple[Float[Tensor, " n"], float, int]:
-        """What each position received on average, or of one query; the sinks, and what a window hides, left out."""
+    def shares(self, profile: AttentionProfile, layer: int, heads: Sequence[int], query: int | None = None) -> Shares:
+        """The shares of all measured queries, or of one; the sinks, and what a window hides, left out."""
         last = int(profile.measured[-1]) if query is None else query
-        if query is None:
-            row = profile.received[layer, list(heads)].double().nan_to_num(0.0).mean(0)
-        else:
-            row = row_of(profile, layer, heads, query)
+        row = (
+            profile.shares[layer, list(heads)].double().mean(0)
+            if query is None
+            else row_of(profile, layer, heads, query)
+        )
         if "evicted_by" in profile.info:
             raise InputError(
                 "expected `profile` to be of the whole model, got one under eviction, where what is gone gets no "
@@ -97,7 +97,22 @@ class TextSubject(Subject):
                 f"expected `profile` to have more than {self.n_sink} positions, as the sinks always stay, got {end}; "
                 "give a longer text, or profile it with n_sink=0"
             )
-        return row[first:end], float(row[end - count : first].sum()), first
+        given = float(row[end - count : first].sum())
+        if query is not None:
+            return Shares.of_query(row[first:end], given, first)
+        if self.n_sink != profile.n_sink:
+            raise InputError(f"expected a `profile` with n_sink={self.n_sink}, got one with {profile.n_sink}")
+        # Where a window hides what earlier queries saw, the ages are of more attention than the positions are.
+        scale = float(row[first:end].sum()) / max(float(row[self.n_sink :].sum()), torch.finfo(torch.float64).tiny)
+        even_positions, even_ages = _even(profile, layer, heads)
+        return Shares(
+            positions=row[first:end],
+            ages=scale * profile.shares_by_age[layer, list(heads)].double().mean(0)[: end - first],
+            even_positions=scale * even_positions[first:end],
+            even_ages=scale * even_ages[: end - first],
+            given=given,
+            first=first,
+        )
 
     def suggestion(self, pattern: str, keep: int, of: int) -> MethodSuggestion:
         """A KV method that keeps `keep` positions of every head beside the sinks, at least 1.
@@ -129,3 +144,25 @@ class TextSubject(Subject):
     def positions(self, profiles: Sequence[AttentionProfile]) -> int | None:
         """How many positions of the longest text are not sinks."""
         return max(1, max(profile.shape[2] for profile in profiles) - self.n_sink)
+
+
+def _even(
+    profile: AttentionProfile, layer: int, heads: Sequence[int]
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """The shares of N positions and ages if each query gave alike to all that it sees what it gives beside the sinks.
+
+    A query sees everything, or an interval that ends at itself.
+    """
+    n, queries = profile.shape[2], profile.measured
+    count = profile.n_visible[layer, next(iter(heads)), queries]
+    stop = torch.maximum(queries + 1, count)
+    start = (stop - count).clamp(min=profile.n_sink)
+    beside = 1 - profile.sink_mass[layer, list(heads)][:, queries].double().mean(0)
+    each = torch.where(stop > start, beside / (stop - start).clamp(min=1), 0.0) / len(queries)
+    positions, ages = (torch.zeros(n + 1, dtype=torch.float64) for _ in range(2))
+    for changes, starts, stops in (
+        (positions, start.minimum(stop), stop),
+        (ages, torch.zeros_like(start), (queries + 1 - start).clamp(min=0)),
+    ):
+        changes.index_add_(0, starts, each).index_add_(0, stops, -each)
+    return positions.cumsum(0)[:-1], ages.cumsum(0)[:-1]

@@ -17,36 +17,42 @@ from keepmap.insight.suggestion import Suggestion
 __all__ = ["Verdict", "suggest", "verdicts"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What one head attends to, independent of the length, and what would keep it.
 
     Attributes:
         layer, head: the model's indices.
-        pattern: "recency", "uniform", "sparse" or "sinks"; see `keepmap.insight.coverage.pattern_of`.
+        pattern: "sinks" where they have more than half of the attention; else `rest`.
+        rest: "recency", "uniform" or "sparse", of the attention beside the sinks; "sinks" where there is none. See
+            `keepmap.insight.coverage.pattern_of`.
         numbers: what decided it.
-        suggestion: how many positions stay, and a line of code.
+        suggestion: how many positions stay, and a line of code, for the rest; sinks stay in any case.
     """
 
     layer: int
     head: int
     pattern: str
+    rest: str
     numbers: Coverage
     suggestion: Suggestion
+
+    @property
+    def name(self) -> str:
+        """Both patterns as words: "recency", or "sinks + recency"."""
+        return self.pattern if self.pattern == self.rest else f"{self.pattern} + {self.rest}"
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The verdict, the numbers that led to it, and the line of code."""
         seen, keep = self.numbers, self.suggestion
-        share = f"{seen.share:.0%} of the attention".replace("%", " %")
-        where = {"recency": "the most recent", "sinks": "the sinks and the most recent", "uniform": "about any"}.get(
-            self.pattern, "the top"
-        )
+        share = f"{seen.share:.0%} of {'the rest' if seen.sinks else 'the attention'}".replace("%", " %")
+        where = {"recency": "the most recent", "sinks": "the sinks", "uniform": "about any"}.get(self.rest, "the top")
         percent = f"{keep.keep / seen.n:.0%}".replace("%", " %")
         needs = f"top {seen.top}, most recent {seen.recent}, even {seen.even}"
         sinks = f", sinks {seen.given:.2f}" if seen.given else ""
         return (
-            f"layer {self.layer} head {self.head}: {self.pattern}: {share} is in {where}",
+            f"layer {self.layer} head {self.head}: {self.name}: {share} is in {where}",
             f"   {keep.keep} of {seen.n} positions ({percent}); needed: {needs}",
             f"   entropy {seen.normalised_entropy:.2f} of ln n, effective positions {seen.effective:.0%} of n".replace(
                 "%", " %"
@@ -60,11 +66,11 @@ class Verdict:
 
 
 def verdicts(profile: AttentionProfile, query: int | None = None, *, share: float = SHARE) -> tuple[Verdict, ...]:
-    """One verdict per layer and head: the simplest rule that keeps `share` of the attention.
+    """One verdict per layer and head: the simplest rule that keeps `share` of the attention beside the sinks.
 
     Of an agent, the attention of the query to its history, the query itself left out. Of a language model, whose next
-    query is another one, what each position received on average from the measured queries that see it; the first
-    `profile.n_sink` positions always stay, and the rest is chosen from.
+    query is another one, how the attention of all measured queries is shared out over positions, and over ages; the
+    first `profile.n_sink` positions always stay, so their share comes first, and the rest is judged without it.
 
     Args:
         query: decide by this query alone; its row must be in the profile.
@@ -76,11 +82,18 @@ def verdicts(profile: AttentionProfile, query: int | None = None, *, share: floa
     subject, by_head = subject_of(profile), list[Verdict]()
     for at, layer in enumerate(profile.layers):
         for place, head in enumerate(profile.heads):
-            row, given, _ = subject.row(profile, at, [place], query)
-            numbers = coverage(row, share, given)
-            pattern, keep = pattern_of(numbers)
-            suggestion = subject.suggestion(pattern, keep, numbers.n)
-            by_head.append(Verdict(layer=layer, head=head, pattern=pattern, numbers=numbers, suggestion=suggestion))
+            numbers = coverage(subject.shares(profile, at, [place], query), share)
+            rest, keep = pattern_of(numbers)
+            by_head.append(
+                Verdict(
+                    layer=layer,
+                    head=head,
+                    pattern="sinks" if numbers.sinks else rest,
+                    rest=rest,
+                    numbers=numbers,
+                    suggestion=subject.suggestion(rest, keep, numbers.n),
+                )
+            )
     return tuple(by_head)
 
 
@@ -108,7 +121,7 @@ def suggest(profiles: AttentionProfile | Sequence[AttentionProfile], *, share: f
     by_head = [verdict for profile in profiles for verdict in verdicts(profile, share=share)]
     by_name = Counter(verdict.suggestion.name for verdict in by_head)
     name, most = by_name.most_common(1)[0]
-    same = Counter(verdict.pattern for verdict in by_head if verdict.suggestion.name == name)
+    same = Counter(verdict.rest for verdict in by_head if verdict.suggestion.name == name)
     pattern = same.most_common(1)[0][0] if 2 * most > len(by_head) else "mixed"
     return subject_of(profiles[0]).overall(profiles, [verdict.numbers for verdict in by_head], pattern, share)
 

@@ -144,11 +144,11 @@ def _choices(profile: AttentionProfile, deletions: Deletions, left_out: LeftOut)
     layers, heads, n = profile.shape
     stays, choices = _newest(n - 1), list[tuple[int, str, Choice]]()
     for at in range(layers):
-        row, given, _ = _SUBJECT.row(profile, at, range(heads))
+        shares = _SUBJECT.shares(profile, at, range(heads))
         guide = deletions.guides[at]
         by_rule = {
-            "guide": by_pattern(guide.pattern, guide.suggested.keep, row, stays),
-            "ours": by_share(row, given, deletions.share, stays),
+            "guide": by_pattern(guide.pattern, guide.suggested.keep, shares.positions, stays),
+            "ours": by_share(shares, deletions.share, stays),
         }
         for rule, choice in by_rule.items():
             if not left_out.notes(profile.layers[at], rule, int(choice.kept.sum()), int((~stays).sum())):
