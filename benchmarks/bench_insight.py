@@ -1,23 +1,34 @@
 """How often what attention says can be dropped can be: the guide's rule and ours, on both hosts, tested by deletion.
 
 The embedded agent's contexts are of learners that meet its held-out goals, early to late in their lives; the embedded
-language model's texts are those of `keepmap sample-data`. No figure here has a goal: it is a measurement.
+language model's texts are those of `keepmap sample-data`. With --model_name, that language model alone, on Python's
+documentation (the first topics that are long enough), in a sixth of its layers. No figure here has a goal: it is a
+measurement.
 """
 
 import argparse
+import itertools
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from pydoc_data.topics import topics
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 import keepmap
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, context_at
 from keepmap.agents.training.histories import configured_source
-from keepmap.insight.verification import COSTS, RULES, Rate, Verification, rate_of
+from keepmap.insight.guide import guide_insight
+from keepmap.insight.subjects import subject_of
+from keepmap.insight.verdicts import suggest, telling_layers, verdicts
+from keepmap.insight.verification import COSTS, DRAWS, RULES, Rate, Verification, rate_of
 from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import verify_texts
 from keepmap.kv.data.sample import sample_texts
+from keepmap.language_model import LanguageModel
 from report import Report, write_part
 from timing import machine
 
@@ -39,6 +50,48 @@ def contexts(agent: Agent, learners: int, seed: int) -> list[Context]:
     return listed
 
 
+def documentation(language_model: LanguageModel, texts: int, length: int) -> list[Int[Tensor, " N"]]:
+    """The first `length` tokens of the first topics of Python's documentation that have as many."""
+    assert language_model.tokenizer is not None
+    tokens = (language_model.tokenizer.encode(topics[name]) for name in sorted(topics))
+    return [
+        torch.tensor(ids[:length]) for ids in itertools.islice((ids for ids in tokens if len(ids) >= length), texts)
+    ]
+
+
+def of_documentation(name: str, texts: int, length: int, draws: int, seed: int) -> tuple[Verification, list[str]]:
+    """The insight into a language model, tested on Python's documentation, and what its verdicts are."""
+    language_model = keepmap.load_language_model(name, device="cpu")
+    ids = documentation(language_model, texts, length)
+    profiles = [keepmap.profile_attention(language_model, text, hold=False) for text in ids]
+    by_sample = [verdicts(profile) for profile in profiles]
+    layers = telling_layers(by_sample)
+    names = Counter(verdict.name for sample in by_sample for verdict in sample)
+    given = [verdict.numbers.given for sample in by_sample for verdict in sample]
+    subject = subject_of(profiles[0])
+    last = [profile.guide_statistics(profile.layers[-1]) for profile in profiles]
+    suggested = {
+        "guide": guide_insight(last, subject=subject, of=subject.positions(profiles)).suggested,
+        "ours": suggest(profiles),
+    }
+    lines = [
+        f"{len(ids)} texts of {length} tokens of Python's documentation; layers {', '.join(map(str, layers))}",
+        f"Of {len(given)} heads x texts: "
+        + ", ".join(f"{name} {100 * count / len(given):.1f} %" for name, count in names.most_common()),
+        f"The first {profiles[0].n_sink} positions get more than half of the attention in "
+        f"{sum(share > 0.5 for share in given) / len(ids):.1f} heads of a text, more than 70 % in "
+        f"{sum(share > 0.7 for share in given) / len(ids):.1f}",
+    ]
+
+    def show(share: float) -> None:
+        print(f"{100 * share:.1f} %", file=sys.stderr, flush=True)
+
+    result = verify_texts(
+        language_model, ids, draws=draws, layers=layers, suggested=suggested, seed=seed, progress=show
+    )
+    return result, lines
+
+
 def rates(report: Report, verifications: Sequence[Verification]) -> None:
     """How often each rule's deletion cost less than random's, and how many insights held."""
     rows = []
@@ -50,7 +103,7 @@ def rates(report: Report, verifications: Sequence[Verification]) -> None:
                 of = f"{verification.host}, {verification.n_samples} {samples}"
                 what = COSTS[cost].replace("|", r"\|")
                 rows.append([of, what, rule, *_rate(verification.rate(rule, cost)), f"{sum(held)} of {len(held)}"])
-    for rule in RULES:
+    for rule in RULES if len(verifications) > 1 else ():
         held = [
             insight.held for verification in verifications for insight in verification.insights if insight.rule == rule
         ]
@@ -80,6 +133,8 @@ def _rate(rate: Rate) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_name", help="a language model, tested alone; by default tiny, and the agent")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="random choices for each trial")
     parser.add_argument("--learners", type=int, default=2, help="of each held-out goal")
     parser.add_argument("--texts", type=int, default=16, help="for the language model")
     parser.add_argument("--length", type=int, default=512, help="tokens of each text")
@@ -87,6 +142,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=2026, help="of histories, texts and random choices")
     parser.add_argument("--write", action="store_true", help="write this part of benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
+    if options.model_name is not None:
+        report = Report(f"How often insight into attention holds on {options.model_name}")
+        report.say(*machine())
+        result, lines = of_documentation(options.model_name, options.texts, options.length, options.draws, options.seed)
+        report.say("", *lines)
+        rates(report, [result])
+        overall(report, [result])
+        if options.write:
+            write_part(report, "bench_insight.py", sys.argv[1:] if arguments is None else arguments)
+        return 0
     report = Report("How often insight into attention holds")
     report.say(*machine())
     agent, language_model = keepmap.load_agent("tiny"), keepmap.load_language_model("tiny", device="cpu")
@@ -95,9 +160,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ids = [torch.tensor(language_model.tokenizer.encode(text))[: options.length] for text in texts]
     verifications = [
         verify_agent(
-            agent, contexts(agent, options.learners, options.seed), episodes=options.episodes, seed=options.seed
+            agent,
+            contexts(agent, options.learners, options.seed),
+            draws=options.draws,
+            episodes=options.episodes,
+            seed=options.seed,
         ),
-        verify_texts(language_model, ids, seed=options.seed),
+        verify_texts(language_model, ids, draws=options.draws, seed=options.seed),
     ]
     rates(report, verifications)
     overall(report, verifications)

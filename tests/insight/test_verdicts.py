@@ -19,7 +19,7 @@ from keepmap.insight.guide import guide_insight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.text_subject import TextSubject
-from keepmap.insight.verdicts import suggest, verdicts
+from keepmap.insight.verdicts import Verdict, suggest, telling_layers, verdicts
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.drawing.profiles import Chosen
 from tests.families import build, tokens
@@ -287,3 +287,25 @@ def test_what_cannot_be_judged(profile: AttentionProfile, language_model: Langua
     short = keepmap.profile_attention(language_model, tokens(4))
     with pytest.raises(InputError, match="n_sink=0"):
         verdicts(short)
+
+
+def test_the_layers_that_tell_most_are_a_sixth_with_both_ends(profile: AttentionProfile) -> None:
+    (verdict,) = verdicts(profile)[:1]
+
+    def sample(given: list[float]) -> list[Verdict]:
+        return [
+            replace(verdict, layer=layer, numbers=replace(verdict.numbers, given=share))
+            for layer, share in enumerate(given)
+        ]
+
+    given = [0.01 * ((7 * layer) % 30) for layer in range(30)]
+    chosen = telling_layers([sample(given)])
+    assert len(chosen) == 5 and {given.index(min(given)), given.index(max(given))} < set(chosen)
+    assert [round(100 * share) for share in sorted(given[layer] for layer in chosen)] == [0, 7, 14, 22, 29]
+    # Several samples count by their mean.
+    once, twice = [0.4] * 30, [0.4] * 30
+    once[3], once[5], twice[5] = 0.9, 0.8, 0.8
+    assert 5 in telling_layers([sample(once), sample(twice)])
+    assert 3 in telling_layers([sample(once)])
+    assert telling_layers([sample([0.3, 0.1])]) == (0, 1)
+    assert len(telling_layers([sample([0.1] * 12)])) == 4

@@ -163,6 +163,6 @@ def test_texts_that_are_too_short() -> None:
     language_model = load_language_model(build("llama"))
     with pytest.raises(InputError, match="one or more texts, got none"):
         verify_texts(language_model, [])
-    with pytest.raises(InputError, match="of 14 tokens or more.* got text 1 of 9"):
+    with pytest.raises(InputError, match="to have 14 tokens or more.* got text 1 of 9"):
         verify_texts(language_model, [tokens(20), tokens(9)])
     assert verify_texts(language_model, [tokens(14)], draws=1).n_samples == 1

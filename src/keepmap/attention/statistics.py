@@ -189,7 +189,7 @@ def _column_sums(block: WeightBlock) -> Float[Tensor, "R inside"]:
     return torch.bmm(block.scale[:, None], block.raw)[:, 0, : block.n_inside]
 
 
-def _add_ages(by_age: Float[Tensor, "R N"], block: Block, n_sink: int) -> None:
+def _add_ages(by_age: Float[Tensor, "R N"], block: WeightBlock, n_sink: int) -> None:
     """Add up a block's attention along its diagonals, the sinks left out."""
     first = max(block.inside.start, n_sink)
     weights = block.raw[..., first - block.inside.start : block.n_inside]

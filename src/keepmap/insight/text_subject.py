@@ -101,7 +101,7 @@ class TextSubject(Subject):
         if query is not None:
             return Shares.of_query(row[first:end], given, first)
         if self.n_sink != profile.n_sink:
-            raise InputError(f"expected a `profile` with n_sink={self.n_sink}, got one with {profile.n_sink}")
+            raise InputError(f"expected `profile` to have n_sink={self.n_sink}, got one with {profile.n_sink}")
         # Where a window hides what earlier queries saw, the ages are of more attention than the positions are.
         scale = float(row[first:end].sum()) / max(float(row[self.n_sink :].sum()), torch.finfo(torch.float64).tiny)
         even_positions, even_ages = _even(profile, layer, heads)

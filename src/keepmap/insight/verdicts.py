@@ -3,6 +3,8 @@
 The guide's recommendation for a layer, `guide_insight`, stands beside it in keepmap.insight.guide.
 """
 
+import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,10 @@ from keepmap.insight.coverage import SHARE, Coverage, coverage, pattern_of
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.suggestion import Suggestion
 
-__all__ = ["Verdict", "suggest", "verdicts"]
+__all__ = ["Verdict", "suggest", "telling_layers", "verdicts"]
+
+EVERY, FEWEST = 6, 4
+"""One layer of so many is tested by deletion unless others are named, and so many at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,23 @@ def verdicts(profile: AttentionProfile, query: int | None = None, *, share: floa
                 )
             )
     return tuple(by_head)
+
+
+def telling_layers(by_sample: Sequence[Sequence[Verdict]]) -> tuple[int, ...]:
+    """The layers to test first: a sixth of them, four at least, evenly spaced by what the first positions get.
+
+    The one where they get most and the one where they get least are among them.
+
+    Args:
+        by_sample: the verdicts of each sample.
+    """
+    given: dict[int, list[float]] = {}
+    for verdict in itertools.chain(*by_sample):
+        given.setdefault(verdict.layer, []).append(verdict.numbers.given)
+    ranked = sorted(given, key=lambda layer: (math.fsum(given[layer]) / len(given[layer]), layer))
+    count = min(len(ranked), max(FEWEST, -(-len(ranked) // EVERY)))
+    last = max(1, count - 1)
+    return tuple(sorted(ranked[round(place * (len(ranked) - 1) / last)] for place in range(count)))
 
 
 def suggest(profiles: AttentionProfile | Sequence[AttentionProfile], *, share: float = SHARE) -> Suggestion:
