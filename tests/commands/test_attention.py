@@ -115,7 +115,7 @@ def test_of_texts_too(tmp_path, monkeypatch, capsys) -> None:
     arguments = ["attention", "--model_name", "tiny", "--data_path", "data.jsonl", "--layers", "1", "--verify"]
     assert main([*arguments, "--samples", "9"]) == 0
     out = capsys.readouterr().out
-    assert "  3 of 9 samples: texts.jsonl has no more texts\n" in out
+    assert "  3 of 9 samples: data.jsonl has no more texts\n" in out
     document = json.loads(Path("figs/attention/attention.json").read_text())
     assert document["verification"]["suggestion"] == document["suggestion"]
     assert document["verification"]["compared"][0]["suggestion"] == document["layers"][-1]["guide_insight"]["suggested"]
@@ -274,7 +274,7 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
     ("arguments", "message"),
     [
         (["--checkpoint", "nowhere"], "nowhere"),
-        (["--layers", "2"], "expected --layers in 0..1, which the model has, got 2"),
+        (["--layers", "2"], "expected --layers to be in 0..1, which the model has, got 2"),
         (["--goal", "9,9"], "got (9, 9)"),
         (["--goal", "north"], 'expected --goal to be a cell as x,y, for example 7,2, got "north"'),
         (["--samples", "0"], "expected --samples to be an integer of 1 or more, got 0"),
@@ -288,7 +288,10 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
         (["--model_name", "tiny", "--data_path", "x.jsonl", "--goal", "1,1"], "--goal is for agents"),
         (["--model_name", "tiny", "--data_path", "missing.jsonl"], "missing.jsonl"),
         (["--model_name", "tiny", "--data_path", "short.jsonl"], "fewer than 2 tokens"),
-        (["--model_name", "tiny", "--data_path", "short.jsonl", "--max_length", "1"], "--max_length 1"),
+        (
+            ["--model_name", "tiny", "--data_path", "short.jsonl", "--max_length", "1"],
+            "expected --max_length to be 2 or more, got 1",
+        ),
         (["--output_dir", "taken"], "taken"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
