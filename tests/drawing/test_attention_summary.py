@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from keepmap.core.intervals import bootstrap_means
+from keepmap.core.intervals import mean_interval
 from keepmap.drawing import attention_summary, save_figure
 from keepmap.drawing.attention_summary import STATISTICS, THRESHOLD
 from keepmap.errors import InputError
@@ -57,9 +57,9 @@ def test_every_sample_is_counted_once() -> None:
         )
         np.testing.assert_allclose(edges[0], values.min())
         np.testing.assert_allclose(ticks(ax), values)
-        low, high = bootstrap_means(values.reshape(1, -1, 1), 0)
+        low, high = mean_interval(values)
         assert low is not None and high is not None
-        text = f"{title}\nn = 12 · mean {values.mean():.3g} [{low[0]:.3g}, {high[0]:.3g}]"
+        text = f"{title}\nn = 12 · mean {values.mean():.3g} [{low:.3g}, {high:.3g}]"
         assert text in words_of(ax)
         assert ax.get_ylabel() == "samples"
     assert [thresholds(ax) for ax in axes] == [[], [], [1.5, 2.0], [1.2, 2.0]]

@@ -20,9 +20,9 @@ def test_a_ratio_that_is_none_is_a_dash() -> None:
 
 
 def test_means_are_of_two_samples_or_more() -> None:
-    assert overall([FIGURES], 0) == []
-    lines = overall([FIGURES, FIGURES | {"mean": 0.3}], 0)
-    assert lines[1] == "Over 2 samples, means and their 95 % intervals:"
+    assert overall([FIGURES]) == []
+    lines = overall([FIGURES, FIGURES | {"mean": 0.3}])
+    assert lines[1] == "Over 2 samples, means:"
     assert lines[2].startswith("  Mean context attention: 0.2000")
 
 

@@ -38,7 +38,7 @@ def result(method: str, nll: float) -> SampleResult:
 
 
 def row_of(label: str, key: str, nll: float) -> MethodResult:
-    return summarise(label, [result(key, nll)], [result("baseline", 8.0)], None, 0)
+    return summarise(label, [result(key, nll)], [result("baseline", 8.0)], None)
 
 
 def advice(methods: str, density: float, n_compressible: int = 9, **options: object) -> list[str]:
@@ -59,7 +59,7 @@ def advice(methods: str, density: float, n_compressible: int = 9, **options: obj
             footprint=1.0,
         )
     ]
-    row = replace(summarise(plan.label, results, results, plan, 0), density_compressible=density)
+    row = replace(summarise(plan.label, results, results, plan), density_compressible=density)
     lines = advice_lines(row, plan, n_compressible)
     assert all(len(line) <= 80 for line in lines)
     return lines

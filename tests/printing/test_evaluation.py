@@ -76,6 +76,6 @@ def test_the_summary_has_means_with_intervals_and_what_was_trained_on() -> None:
         f"Std deviation: {of.standard_deviation:.2f} (of an episode, over goals and episodes)",
         "Solved: 1 of 3 goals (last 20 episodes at 90 % of the optimum or more)",
         "Note: 1 of these goals were in the training",
-        "[...]: 95 % bootstrap interval over goals",
+        "[...]: 95 % interval over goals",
     ]
     assert len(summary(evaluation(returns[:1, :, :5]))) == 3

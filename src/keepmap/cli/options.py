@@ -59,7 +59,7 @@ class Compare:
     include_observed_attention: Flag = False
     """Accepted for old commands: observed_attention and h2o are in `all` by default now."""
     seed: int = 0
-    """Seed of the methods that draw, and of the bootstrap."""
+    """Seed of the methods that draw."""
     dtype: str = "auto"
     """auto (the checkpoint's), float32, bfloat16, float16 or float64."""
     device: str = "auto"

@@ -139,7 +139,7 @@ def _report(
             pictures.summary(layer, figures)
             insight = guide_insight(figures, subject=subject, of=subject.positions(profiles))
             of_layer = [[verdict for verdict in sample if verdict.layer == layer] for sample in by_sample]
-            lines = [*overall(figures, seed), *insight_lines(insight), *verdict_lines(of_layer)]
+            lines = [*overall(figures), *insight_lines(insight), *verdict_lines(of_layer)]
             print("\n".join(lines), flush=True)
             by_layer.append(
                 {

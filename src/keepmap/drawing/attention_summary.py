@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from keepmap.core.intervals import bootstrap_means
+from keepmap.core.intervals import LEAST, mean_interval
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.fitting import fit_into_figure
 from keepmap.drawing.parts.heading import Heading, Wording
@@ -57,9 +57,9 @@ def attention_summary(
 ) -> tuple[Axes, ...]:
     """Draw four histograms over samples: mean, standard deviation, entropy and recent/distant ratio of the query's row.
 
-    Above each stand the number of samples, their mean and its 95 % bootstrap interval over samples; a tick below is a
-    sample. Dashed lines are the guide's thresholds: entropies of 1.5 and 2.0 nats, ratios of 1.2 and 2.0. Samples
-    without a value (a ratio of fewer than two positions) are left out, and counted.
+    Above each stand the number of samples, their mean and its 95 % interval (none for fewer than three); a tick
+    below is a sample. Dashed lines are the guide's thresholds: entropies of 1.5 and 2.0 nats, ratios of 1.2 and 2.0.
+    Samples without a value (a ratio of fewer than two positions) are left out, and counted.
 
     Args:
         statistics: what `AttentionProfile.guide_statistics` gives of one layer, one for each sample.
@@ -129,8 +129,8 @@ def _heading(statistics: Sequence[Mapping[str, float]], wording: Wording, width:
     n = len(statistics)
     lines = [f"{n} sample{'s' * (n > 1)}", "mean over heads of the query's attention to its context"]
     legend: list[Artist] = [Line2D([], [], color=MEAN, linewidth=1.4, label="mean")]
-    if n > 1:
-        legend.append(Line2D([], [], color=MEAN, linewidth=4.0, label="its 95 % interval (bootstrap over samples)"))
+    if n >= LEAST:
+        legend.append(Line2D([], [], color=MEAN, linewidth=4.0, label="its 95 % interval over samples"))
     legend += [
         Line2D([], [], color="0.0", marker="|", markersize=6, linewidth=0, label="a sample"),
         Line2D([], [], color=THRESHOLD, linewidth=1.2, linestyle=(0, (4, 2)), label="the guide's thresholds"),
@@ -192,8 +192,8 @@ def _edges(values: Float[np.ndarray, " n"], thresholds: Sequence[float]) -> tupl
 
 
 def _interval(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:
-    low, high = bootstrap_means(values.reshape(1, -1, 1), 0) if len(values) else (None, None)
-    return None if low is None or high is None else (float(low[0]), float(high[0]))
+    low, high = mean_interval(values)
+    return None if low is None or high is None else (low, high)
 
 
 def _summary(values: Float[np.ndarray, " n"], unit: str) -> str:

@@ -31,7 +31,7 @@ class Curve:
     Attributes:
         episode: the bins' mean episodes, counted from 1.
         mean: the mean return over the bin's episodes, goals and training seeds.
-        low, high: its 95 % bootstrap interval over goals and training seeds; None for one of both.
+        low, high: its 95 % interval over goals and training seeds; None for fewer than three of both.
         optimum: the mean over goals. n_goals, n_seeds, episodes: how many.
     """
 

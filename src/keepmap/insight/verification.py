@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from keepmap.core.arguments import shown
-from keepmap.core.intervals import share_interval, t_interval
+from keepmap.core.intervals import mean_interval, share_interval
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import InputError, counted
 from keepmap.insight.suggestion import Suggestion
@@ -101,7 +101,7 @@ class Insight(_Judged):
 
     Attributes:
         pattern: the commonest. n: samples with a trial, in `groups` groups. kept: share, on average.
-        cost, random, saved: means. low, high: Student's 95 % interval of `saved` over groups, None for one group.
+        cost, random, saved: means. low, high: the 95 % interval of `saved` over groups, None for fewer than three.
     """
 
     rule: str
@@ -139,8 +139,8 @@ class Compared(_Judged):
     Attributes:
         rule: one of RULES. suggestion: what was suggested. unit: of the values.
         whole, suggested, random: with everything, with the suggestion, with random.
-        saved: by how much the suggestion is better than random; low, high: Student's paired 95 % interval, None for
-            n = 1.
+        saved: by how much the suggestion is better than random; low, high: the paired 95 % interval, None
+            for n below 3.
     """
 
     rule: str
@@ -260,7 +260,7 @@ def compared(
     saved: Float[np.ndarray, " n"],
 ) -> Compared:
     """The means of n paired values, and the interval of what is saved."""
-    low, high = t_interval(saved)
+    low, high = mean_interval(saved)
     return Compared(
         rule=rule,
         suggestion=suggestion,
@@ -300,7 +300,7 @@ class LeftOut:
 def _insight(trials: Sequence[Trial], cost: str) -> Insight:
     costs, random = (np.array([getattr(trial, arm)[cost] for trial in trials]) for arm in ("cost", "random"))
     saved, group = random - costs, np.array([trial.group for trial in trials])
-    low, high = t_interval(np.array([saved[group == number].mean() for number in np.unique(group)]))
+    low, high = mean_interval(np.array([saved[group == number].mean() for number in np.unique(group)]))
     return Insight(
         rule=trials[0].rule,
         layer=trials[0].layer,

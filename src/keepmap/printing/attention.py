@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keepmap.attention.profile import AttentionProfile
-from keepmap.core.intervals import bootstrap_means
+from keepmap.core.intervals import LEAST, mean_interval
 from keepmap.errors import counted
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
@@ -38,11 +38,14 @@ def sample_block(heading: str, profile: AttentionProfile, statistics: Mapping[st
     ]
 
 
-def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
-    """The means over two or more samples, with 95 % intervals."""
+def overall(statistics: Sequence[Mapping[str, float]]) -> list[str]:
+    """The means over two or more samples, with 95 % intervals of three or more."""
     if len(statistics) < 2:
         return []
-    lines = ["", f"Over {counted(len(statistics), 'sample')}, means and their 95 % intervals:"]
+    lines = [
+        "",
+        f"Over {counted(len(statistics), 'sample')}, means{' and their 95 % intervals' * (len(statistics) >= LEAST)}:",
+    ]
     for key, label, places in (
         ("mean", "Mean context attention", 4),
         ("std", "Attention std dev", 4),
@@ -52,8 +55,8 @@ def overall(statistics: Sequence[Mapping[str, float]], seed: int) -> list[str]:
         values = np.array([sample[key] for sample in statistics])
         values = values[~np.isnan(values)]
         if len(values):
-            low, high = bootstrap_means(values[None, :, None], seed)
-            between = "" if low is None or high is None else f" [{low[0]:.{places}f}, {high[0]:.{places}f}]"
+            low, high = mean_interval(values)
+            between = "" if low is None or high is None else f" [{low:.{places}f}, {high:.{places}f}]"
             lines.append(f"  {label}: {values.mean():.{places}f}{between}")
     return lines
 

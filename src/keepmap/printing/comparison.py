@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keepmap.core.intervals import LEAST
 from keepmap.errors import counted
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
 from keepmap.kv.comparison.results import Comparison, MethodResult
@@ -134,8 +135,8 @@ def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> li
             terminal_width(),
         ),
         "",
-        "Note: ΔNLL is relative to Baseline (Chunked), per token; the interval is a",
-        f"      paired bootstrap over samples (n={n}{', too few for one' if n == 1 else ''})",
+        "Note: ΔNLL is relative to Baseline (Chunked), per token; the interval is",
+        f"      Student's, skew-adjusted, paired over samples (n={n}{', too few for one' * (n < LEAST)})",
         "      Dens(all) = cache entries kept at the end, of all",
         "      Dens(comp) = the same without sinks and window",
         "      Footprint = cache entries held on average while reading",

@@ -74,8 +74,8 @@ def summary(evaluation: Evaluation) -> list[str]:
     trained_on = len(evaluation.options["trained_on"])
     if trained_on:
         lines.append(f"Note: {trained_on} of these goals were in the training")
-    if n > 1:
-        lines.append("[...]: 95 % bootstrap interval over goals")
+    if evaluation.estimate().low is not None:
+        lines.append("[...]: 95 % interval over goals")
     return lines
 
 

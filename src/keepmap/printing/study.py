@@ -110,8 +110,9 @@ def _meanings(study: Study) -> list[str]:
     base = study.row(BASELINE, 0.0, True)
     assert base is not None
     return [
-        f"return: mean of episodes {EARLY[0]} to {EARLY[1]}; of baseline: paired over goals; intervals: 95 % bootstrap "
-        "over goals and training seeds; solved: goals with 90 % of their optimum.",
+        f"return: mean of episodes {EARLY[0]} to {EARLY[1]}; of baseline: paired over goals; intervals: 95 %, "
+        f"over {base.early.n} goals, and over training seeds where there are three or more; solved: goals with 90 % "
+        "of their optimum.",
         "kept, of, ratio: transitions per action. FLOPs by formula; agents that act together are computed as wide as "
         "the one that keeps most. The baseline's are those of its key/value cache, which a look at the whole window "
         f"also uses where attention decides; without it, each of the two takes {base.again_flops / 1e3:,.0f} k. saved: "

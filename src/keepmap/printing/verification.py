@@ -16,7 +16,7 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
         f"TESTED BY DELETION: {verification.host}, {verification.n_samples} {samples}, "
         f"{verification.n_draws} random draws each",
         f"Cost in nats: {COSTS[verification.costs[0]]}. Saved: random's cost less",
-        f"the rule's, with its 95 % interval over {groups} (none for one).",
+        f"the rule's, with its 95 % interval over {groups} (none of fewer than 3).",
         "",
         "rule  pattern kept    cost  random    saved [95 % interval]        n",
     ]

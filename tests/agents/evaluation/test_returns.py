@@ -127,7 +127,6 @@ def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
         ({"goals": 3}, "not iterable"),
         ({"goals": [[math.inf, 0], [0, 0], [1, 1]]}, "cannot convert float infinity"),
         ({"optimum": [math.nan, 1.0, 1.0]}, "its optimum does not agree"),
-        ({"options": {"seed": "later"}}, "invalid literal"),
         ({"options": 3}, "its options are not a mapping"),
         ({"format": "keepmap-sample/1"}, "its format is not keepmap-evaluation/1"),
     ],

@@ -5,10 +5,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 from keepmap.core.densities import KeptCounts
 from keepmap.core.files import write_json
+from keepmap.core.intervals import ratio_interval
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
@@ -48,7 +50,7 @@ RANDOM = [sample(0, 21, 62.0), sample(1, 101, 210.0, kept=60, footprint=0.25), s
 
 
 def test_a_row_weighs_samples_by_their_tokens():
-    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    row = summarise("Random", RANDOM, BASELINE, PLAN)
     assert row.total_tokens == 130
     assert row.avg_nll == pytest.approx(311 / 130)
     assert row.nll_delta == pytest.approx(11 / 130)
@@ -65,9 +67,13 @@ def test_a_row_weighs_samples_by_their_tokens():
     assert (row.threshold, row.density, row.n_samples) == (0.85, None, 3)
 
 
-def test_one_sample_has_no_interval():
-    row = summarise("Random", RANDOM[:1], BASELINE[:1], PLAN, seed=0)
-    assert (row.nll_delta_low, row.nll_delta_high, row.n_samples) == (None, None, 1)
+def test_of_fewer_than_three_samples_there_is_no_interval():
+    for n in (1, 2):
+        row = summarise("Random", RANDOM[:n], BASELINE[:n], PLAN)
+        assert (row.nll_delta_low, row.nll_delta_high, row.n_samples) == (None, None, n)
+    row = summarise("Random", RANDOM, BASELINE, PLAN)
+    expected = ratio_interval(np.array([[2.0, 10.0, -1.0]]), np.array([[20.0, 100.0, 10.0]]))
+    assert (row.nll_delta_low, row.nll_delta_high) == expected
 
 
 def test_impossible_numbers_are_errors_and_no_rows():
@@ -75,13 +81,13 @@ def test_impossible_numbers_are_errors_and_no_rows():
         sample(0, 20, 1.0, footprint=1.5)
     with pytest.raises(ImpossibleResultError, match="NLL nan"):
         sample(0, 20, math.nan)
-    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    row = summarise("Random", RANDOM, BASELINE, PLAN)
     with pytest.raises(ImpossibleResultError, match="density_overall of Random is -4.36"):
         replace(row, density_overall=-4.36)
     with pytest.raises(ImpossibleResultError, match="perplexity of Random overflows"):
-        summarise("Random", [sample(0, 21, 1e6)], BASELINE[:1], PLAN, seed=0)
+        summarise("Random", [sample(0, 21, 1e6)], BASELINE[:1], PLAN)
     with pytest.raises(ImpossibleResultError, match="the baseline's NLL is 0"):
-        summarise("Random", RANDOM[:1], [sample(0, 21, 0.0, "baseline")], PLAN, seed=0)
+        summarise("Random", RANDOM[:1], [sample(0, 21, 0.0, "baseline")], PLAN)
 
 
 def test_a_sample_survives_its_file_to_the_last_bit(tmp_path):
@@ -101,8 +107,8 @@ def test_what_is_no_sample_is_said_to_be_none(tmp_path, content):
 
 
 def test_a_comparison_is_its_json(tmp_path):
-    row = summarise("Random", RANDOM, BASELINE, replace(PLAN, threshold=-math.inf), seed=0)
-    base = summarise("Baseline", BASELINE, BASELINE, None, seed=0)
+    row = summarise("Random", RANDOM, BASELINE, replace(PLAN, threshold=-math.inf))
+    base = summarise("Baseline", BASELINE, BASELINE, None)
     comparison = Comparison(
         configuration={"seed": 0},
         baseline_no_chunking=base,
@@ -122,7 +128,7 @@ def test_a_comparison_is_its_json(tmp_path):
 
 
 def comparison_of(*rows: MethodResult, configuration: Mapping[str, object] | None = None) -> Comparison:
-    base = summarise("Baseline", BASELINE, BASELINE, None, seed=0)
+    base = summarise("Baseline", BASELINE, BASELINE, None)
     return Comparison(
         configuration={"model_name": "tiny"} if configuration is None else configuration,
         baseline_no_chunking=base,
@@ -135,7 +141,7 @@ def comparison_of(*rows: MethodResult, configuration: Mapping[str, object] | Non
 
 
 def test_a_comparison_is_a_table_of_all_its_rows():
-    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    row = summarise("Random", RANDOM, BASELINE, PLAN)
     comparison = comparison_of(row)
     assert [cells["method"] for cells in comparison.rows] == ["Baseline", "Baseline", "Random"]
     assert comparison.rows[-1] == asdict(row)
@@ -145,7 +151,7 @@ def test_a_comparison_is_a_table_of_all_its_rows():
 
 
 def test_its_repr_begins_with_the_answer_in_four_lines_at_most():
-    row = summarise("Random", RANDOM, BASELINE, PLAN, seed=0)
+    row = summarise("Random", RANDOM, BASELINE, PLAN)
     assert repr(comparison_of(row)) == (
         "Comparison: Random costs least: +0.0846 nats of NLL per token at density 60.15%, of 1 method\n"
         "  tiny: 3 samples, 130 predicted tokens; costs against Baseline"

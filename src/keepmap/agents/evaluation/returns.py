@@ -13,7 +13,7 @@ from jaxtyping import Float, Integer
 
 from keepmap.core.arguments import as_path
 from keepmap.core.files import written_whole
-from keepmap.core.intervals import bootstrap_means
+from keepmap.core.intervals import mean_interval, mean_intervals
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError
 
@@ -32,7 +32,7 @@ EARLY = (21, 40)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over n goals, and its 95 % bootstrap interval over them (None for one goal)."""
+    """A mean over n goals, and its 95 % interval (None of fewer than three), as `keepmap.core.intervals` gives it."""
 
     mean: float
     low: float | None
@@ -167,10 +167,8 @@ class Evaluation(ResultTable):
         if not 1 <= first <= last <= self.episodes:
             raise InputError(f"expected `first` and `last` to be in 1..{self.episodes}, got {first} to {last}")
         means = self.returns[:, first - 1 : last].mean(axis=1)
-        low, high = bootstrap_means(means[None, :, None], self._seed)
-        if low is None or high is None:
-            return Estimate(float(means[0]), None, None, 1)
-        return Estimate(float(means.mean()), float(low[0]), float(high[0]), len(means))
+        low, high = mean_interval(means)
+        return Estimate(float(means.mean()), low, high, len(means))
 
     @property
     def early(self) -> Estimate | None:
@@ -198,10 +196,6 @@ class Evaluation(ResultTable):
             "versions": dict(self.versions),
         }
 
-    @property
-    def _seed(self) -> int:
-        return int(self.options.get("seed", 0))
-
 
 def curve(
     evaluations: Sequence[Evaluation], edges: Integer[np.ndarray, " edges"]
@@ -223,7 +217,7 @@ def curve(
             )
     values = np.stack([evaluation.returns for evaluation in evaluations])
     values = np.add.reduceat(values, edges[:-1], axis=2) / np.diff(edges)
-    return values.mean((0, 1)), *bootstrap_means(values, first._seed)
+    return values.mean((0, 1)), *mean_intervals(values)
 
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:

@@ -8,12 +8,12 @@ from jaxtyping import Float
 
 from keepmap.agents.evaluation.returns import SOLVED, Estimate
 from keepmap.agents.study.results import BASELINE, StudyRow, StudyRun
-from keepmap.core.intervals import bootstrap_means, bootstrap_ratio
+from keepmap.core.intervals import mean_intervals, ratio_interval
 
 __all__ = ["rows_of"]
 
 
-def rows_of(runs: Sequence[StudyRun], looking: Sequence[str], seed: int = 0) -> tuple[StudyRow, ...]:
+def rows_of(runs: Sequence[StudyRun], looking: Sequence[str]) -> tuple[StudyRow, ...]:
     """A row for each compressor, budget, and way of training, the baselines first.
 
     Runs are compared with the baseline that was trained as they were, from the same seed. Rows that were not trained
@@ -26,12 +26,10 @@ def rows_of(runs: Sequence[StudyRun], looking: Sequence[str], seed: int = 0) -> 
     grouped = {key: [run for run in runs if (run.compressor, run.percent, run.trained) == key] for key in keys}
     baselines = {(run.trained, run.seed): run for run in runs if run.compressor == BASELINE}
     order = sorted(grouped, key=lambda key: (not key[2], key[0] != BASELINE, key[0], key[1]))
-    return tuple(_row(grouped[key], baselines, looking, seed) for key in order)
+    return tuple(_row(grouped[key], baselines, looking) for key in order)
 
 
-def _row(
-    runs: Sequence[StudyRun], baselines: Mapping[tuple[bool, int], StudyRun], looking: Sequence[str], seed: int
-) -> StudyRow:
+def _row(runs: Sequence[StudyRun], baselines: Mapping[tuple[bool, int], StudyRun], looking: Sequence[str]) -> StudyRow:
     first = runs[0]
     references = [baselines[run.trained, run.seed] for run in runs]
     early, before = np.stack([run.early for run in runs]), np.stack([run.early for run in references])
@@ -48,9 +46,9 @@ def _row(
         length=first.length,
         trained=first.trained,
         n_seeds=len(runs),
-        early=_estimate(early, seed),
-        whole=_estimate(np.stack([run.returns.mean((1, 2)) for run in runs]), seed),
-        share=_share(early, before, seed),
+        early=_estimate(early),
+        whole=_estimate(np.stack([run.returns.mean((1, 2)) for run in runs])),
+        share=_share(early, before),
         solved=float((early >= SOLVED * optimum).mean()),
         kept=_mean(run.kept for run in runs),
         most_kept=max(run.most_kept for run in runs),
@@ -61,23 +59,23 @@ def _row(
         saved_bytes=1 - max(run.bytes for run in runs) / base.bytes,
         saved_flops=1 - again / base.again_flops,
         saved_cached_flops=1 - flops / base.flops,
-        distance=_estimate(np.array([run.distance for run in runs]), seed),
+        distance=_estimate(np.array([run.distance for run in runs])),
         entropy=_number(np.array([run.entropy for run in runs])),
         baseline_entropy=_number(np.array([run.baseline_entropy for run in runs])),
     )
 
 
-def _estimate(values: Float[np.ndarray, "S G"], seed: int) -> Estimate:
-    low, high = bootstrap_means(values[:, :, None], seed)
+def _estimate(values: Float[np.ndarray, "S G"]) -> Estimate:
+    low, high = mean_intervals(values[:, :, None])
     if low is None or high is None:
         return Estimate(float(values.mean()), None, None, values.shape[1])
     return Estimate(float(values.mean()), float(low[0]), float(high[0]), values.shape[1])
 
 
-def _share(values: Float[np.ndarray, "S G"], before: Float[np.ndarray, "S G"], seed: int) -> Estimate | None:
+def _share(values: Float[np.ndarray, "S G"], before: Float[np.ndarray, "S G"]) -> Estimate | None:
     if before.sum() <= 0:
         return None
-    low, high = bootstrap_ratio(values, before, seed)
+    low, high = ratio_interval(values, before)
     return Estimate(float(values.sum() / before.sum()), low, high, values.shape[1])
 
 

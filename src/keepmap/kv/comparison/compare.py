@@ -59,7 +59,7 @@ def compare(
         window: how many last positions are protected, for the methods that have no window of their own.
         h2o_local_window_size: the same for `h2o`; by default 512.
         chunk_size: queries processed together; 1 is exact decoding.
-        seed: for methods that draw, and for the bootstrap intervals.
+        seed: for methods that draw.
         max_length: tokens; each text is cut there.
         progress: called with the share of the work that is done.
 
@@ -104,6 +104,6 @@ def compare(
     decided_by = configuration(
         session.facts, model_name=language_model.name, chunk_size=chunk_size, seed=seed, max_length=max_length
     )
-    comparison = build_comparison(results, session.facts, decided_by, seed)
+    comparison = build_comparison(results, session.facts, decided_by)
     assert comparison is not None
     return replace(comparison, keep_maps=keep_maps)

@@ -76,7 +76,7 @@ class MethodResult:
 
     Attributes:
         nll_delta, ppl_delta: against Baseline (Chunked); `_pct` in per cent of it.
-        nll_delta_low, nll_delta_high: paired bootstrap 95 % interval over samples; None for one sample.
+        nll_delta_low, nll_delta_high: paired 95 % interval over samples; None for fewer than three.
         density_overall, density_compressible, footprint: of cache entries; token_density...: of tokens. In [0, 1].
         kl: mean nats per token. top1_agreement: share of tokens.
         threshold, density: what decided. A threshold of ±inf is written as a string.

@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keepmap.core.intervals import bootstrap_interval
+import numpy as np
+
+from keepmap.core.intervals import ratio_interval
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv.comparison.plan import BASELINE, MethodPlan, validates
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
@@ -23,7 +25,6 @@ def summarise(
     results: Sequence[SampleResult],
     baseline: Sequence[SampleResult],
     plan: MethodPlan | None,
-    seed: int,
 ) -> MethodResult:
     """One method's row; sums over samples are weighted by tokens: total NLL / total tokens.
 
@@ -41,10 +42,9 @@ def summarise(
     if baseline_nll <= 0:
         raise ImpossibleResultError(f"the baseline's NLL is {baseline_nll}: the model is certain of every token")
     ppl, baseline_ppl = _perplexity(nll, label), _perplexity(baseline_nll, "the baseline")
-    low, high = bootstrap_interval(
-        [result.nll - base.nll for result, base in zip(results, baseline, strict=True)],
-        [result.n_predicted for result in results],
-        seed,
+    low, high = ratio_interval(
+        np.array([[result.nll - base.nll for result, base in zip(results, baseline, strict=True)]]),
+        np.array([[float(result.n_predicted) for result in results]]),
     )
     entries = sum((result.entries for result in results[1:]), start=results[0].entries)
     counted = sum((result.tokens for result in results[1:]), start=results[0].tokens)
@@ -86,7 +86,7 @@ def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) ->
 
 
 def build_comparison(
-    results: Mapping[ResultKey, SampleResult], facts: Facts, configuration: Mapping[str, Any], seed: int
+    results: Mapping[ResultKey, SampleResult], facts: Facts, configuration: Mapping[str, Any]
 ) -> Comparison | None:
     """A row per method over the samples that all of them are done with; None where there is no such sample.
 
@@ -100,11 +100,11 @@ def build_comparison(
         for key in (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
     }
     baseline = by_method[BASELINE]
-    rows = [summarise(plan.label, by_method[plan.key], baseline, plan, seed) for plan in facts.plans]
+    rows = [summarise(plan.label, by_method[plan.key], baseline, plan) for plan in facts.plans]
     return Comparison(
         configuration=configuration,
-        baseline_no_chunking=summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None, seed),
-        baseline=summarise(LABELS[BASELINE], baseline, baseline, None, seed),
+        baseline_no_chunking=summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None),
+        baseline=summarise(LABELS[BASELINE], baseline, baseline, None),
         methods=tuple(sorted(rows, key=lambda row: row.avg_nll)),
         samples=tuple(results[sample, key] for sample in samples for key in by_method),
         complete=len(samples) == facts.n_samples,

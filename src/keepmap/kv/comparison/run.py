@@ -100,7 +100,7 @@ class Run:
             kvzap_model_type=job.kvzap_model_type,
             seed=job.seed,
         )
-        comparison = build_comparison(self.results, self.facts, decided_by, job.seed)
+        comparison = build_comparison(self.results, self.facts, decided_by)
         if comparison is None:
             return None
         return replace(comparison, keep_maps=SavedKeepMaps(job.output_dir, comparison.methods))
