@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from keepmap.attention.profiling import profile_attention
     from keepmap.commands.compare import compare_compression_methods
     from keepmap.core.keep_map import KeepMap
+    from keepmap.drawing.parts.figure import figure
     from keepmap.errors import ImpossibleResultError, InputError, KeepmapError, ModelError, OutputError, WorkerError
     from keepmap.insight.document import read_verification
     from keepmap.insight.suggestion import Suggestion
@@ -106,6 +107,7 @@ __all__ = [
     "environments",
     "evaluate",
     "evict",
+    "figure",
     "load_agent",
     "load_language_model",
     "methods",
@@ -146,6 +148,7 @@ _HOMES = {
     "keepmap.attention.profiling": "profile_attention",
     "keepmap.commands.compare": "compare_compression_methods",
     "keepmap.core.keep_map": "KeepMap",
+    "keepmap.drawing.parts.figure": "figure",
     "keepmap.errors": "ImpossibleResultError InputError KeepmapError ModelError OutputError WorkerError",
     "keepmap.insight.document": "read_verification",
     "keepmap.insight.suggestion": "Suggestion",

@@ -3,12 +3,14 @@
 Each of them takes `title=` (None for its own, "" for none), `legend=` (whether there is one), `caption=` (whether what
 was measured stands under the title; a string stands there instead) and `ax=` (the Axes to draw into; by default a new
 Figure's). A file of the folder `keepmap/drawing` is a figure, named as its function; it is loaded when it is first
-used, and matplotlib with it.
+used, and matplotlib with it. So is a function of a `--plugin` file that `keepmap.figure` marks.
 """
 
 import importlib.util
 import pkgutil
 from typing import TYPE_CHECKING, Any
+
+from keepmap.core.plugins import joined
 
 if TYPE_CHECKING:
     from keepmap.drawing import *  # noqa: F403 - for editors and type checkers; the names are found below
@@ -28,6 +30,9 @@ def _figures() -> dict[str, str]:
 def __getattr__(name: str) -> Any:
     if name == "__all__":  # `from keepmap.draw import *`
         return __dir__()
+    if name in (of_plugins := joined("figure")):
+        # Not kept: a plugin can be taken back.
+        return of_plugins[name]
     home = None if name.startswith("_") else _figures().get(name)
     if home is None:
         raise AttributeError(f"module 'keepmap.draw' has no attribute {name!r}")
@@ -37,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(_figures())
+    return sorted({*_figures(), *joined("figure")})

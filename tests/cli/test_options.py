@@ -5,12 +5,9 @@ from dataclasses import MISSING, fields
 
 import pytest
 
-from keepmap.cli.verbs import VERBS
+from keepmap.cli.verbs import INVERTED, NO_PARAMETER, RENAMED, VERBS
 
 COVERS = ("keepmap.cli.verbs",)
-
-
-RENAMED = {"set": "settings", "no_visualize": "visualize_first_sample"}
 
 
 def equal(default: object, parameter: object) -> bool:
@@ -24,9 +21,9 @@ def equal(default: object, parameter: object) -> bool:
 def test_a_record_holds_the_parameters_of_its_function(name: str) -> None:
     verb = VERBS[name]
     options = {
-        RENAMED.get(field.name, field.name): (not field.default if field.name == "no_visualize" else field.default)
+        RENAMED.get(field.name, field.name): (not field.default if field.name in INVERTED else field.default)
         for field in fields(verb.record)
-        if field.name != "plugin"
+        if field.name not in NO_PARAMETER
     }
     parameters = {
         parameter.name: MISSING if parameter.default is inspect.Parameter.empty else parameter.default

@@ -1,4 +1,4 @@
-"""`--plugin FILES`: one file of the user's own is all that a method, a compressor, a source or an environment needs."""
+"""`--plugin FILES`: a file of the user's own is all that a method, compressor, source, environment or figure needs."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from keepmap.agents.collection.dataset import open_histories
 from keepmap.agents.evaluation.returns import read_evaluation
 from keepmap.cli import main
-from keepmap.core.registry import unload_plugins
+from keepmap.core.plugins import unload_plugins
 
 REPOSITORY = Path(__file__).parents[2]
 HEAD = """
@@ -69,13 +69,44 @@ class Closet(DarkRoom):
     name: ClassVar[str] = "closet"
     gymnasium_id: ClassVar[str] = "mine/Closet-3x3-v0"
 '''
+FIGURE = """
+import keepmap
+from matplotlib.figure import Figure
+
+def drawn(text):
+    ax = Figure().add_subplot()
+    ax.set_title(text)
+    return ax
+
+@keepmap.figure(keepmap.KeepMap)
+def held(keep_map):
+    return drawn(str(keep_map.shape))
+
+@keepmap.figure(keepmap.Comparison)
+def costs(comparison):
+    return drawn(str(len(comparison.rows)))
+
+@keepmap.figure(keepmap.AttentionProfile)
+def looked(profile):
+    return drawn(str(profile.shape))
+
+@keepmap.figure(keepmap.Evaluation)
+def returns(evaluation):
+    return drawn(str(evaluation.goals)).figure
+"""
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a plugin of each kind in a folder of its own."""
     (tmp_path / "plugins").mkdir()
-    for name, text in (("method", METHOD), ("compressor", COMPRESSOR), ("source", SOURCE), ("room", ENVIRONMENT)):
+    for name, text in (
+        ("method", METHOD),
+        ("compressor", COMPRESSOR),
+        ("source", SOURCE),
+        ("room", ENVIRONMENT),
+        ("figure", FIGURE),
+    ):
         (tmp_path / "plugins" / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -88,10 +119,14 @@ def own_process_plugins():
     unload_plugins()
 
 
-def keepmap(*words: str) -> str:
+def ran(*words: str) -> subprocess.CompletedProcess[str]:
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-m", "keepmap", *words]
-    done = subprocess.run(command, env=variables, capture_output=True, encoding="utf-8", timeout=120)
+    return subprocess.run(command, env=variables, capture_output=True, encoding="utf-8", timeout=120, check=False)
+
+
+def keepmap(*words: str) -> str:
+    done = ran(*words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -155,6 +190,70 @@ def test_an_environment_is_collected_in_and_evaluated_in(place: Path) -> None:
     keepmap("train", *plugin, "--set", *settings.split(), *sizes.split())
     keepmap("evaluate", *plugin, "--checkpoint", "run", "--episodes", "1")
     assert (place / "run" / "evaluation.json").is_file()
+
+
+COMPARE = ("compare", "--methods", "streaming_llm", "--sliding_window_size", "16", "--max_samples", "1")
+
+
+def test_figures_of_a_comparison_are_drawn_beside_the_others(place: Path, model_folder: Path, data_file: Path) -> None:
+    rest = ("--plugin", "plugins/figure.py", "--model_name", str(model_folder), "--data_path", str(data_file))
+    out = keepmap(*COMPARE, *rest, "--format", "svg")
+    folder = place / "comparison_results"
+    assert [path.name for path in sorted(folder.glob("*.svg"))] == [
+        *("StreamingLLM_compression_heatmap.svg", "StreamingLLM_held.svg", "StreamingLLM_keepmap_layers.svg"),
+        "costs.svg",
+    ]
+    assert f"  Saved figure to: {Path('comparison_results', 'StreamingLLM_held.svg')}\n" in out
+    keepmap(*COMPARE, *rest, "--no_visualize")
+    assert list(folder.glob("*.svg")) == []
+
+
+def test_figures_of_profiles_and_of_evaluations(place: Path) -> None:
+    plugin = ("--plugin", "plugins/figure.py")
+    for samples in ("2", "1"):
+        keepmap("attention", *plugin, "--checkpoint", "tiny", "--samples", samples, "--layers", "0")
+    folder = place / "figs" / "attention"
+    assert [path.name for path in folder.glob("looked*")] == ["looked_sample0.png"]
+    assert "looked_sample0.png" in json.loads((folder / "attention.json").read_text())["figures"]
+    out = keepmap("evaluate", *plugin, "--checkpoint", "tiny", "--episodes", "1")
+    assert f"Saved {Path('evaluation_results', 'returns.png')}\n" in out
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_method_that_fails_is_one_line(place: Path, model_folder: Path, data_file: Path, workers: str) -> None:
+    bad = "        return layer.values[99999]"
+    text = METHOD.replace("        return layer.values.norm(dim=-1)", bad)
+    (place / "plugins" / "method.py").write_text(text, encoding="utf-8")
+    done = ran(
+        *("compare", "--plugin", "plugins/method.py", "--methods", "value_norm", "--data_path", str(data_file)),
+        *("--model_name", str(model_folder), "--sliding_window_size", "16", "--max_samples", "2"),
+        *("--no_visualize", "--workers", workers),
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: the method value_norm failed: IndexError: index 99999 is out of bounds")
+    assert line.endswith(f"({Path('plugins', 'method.py')}, line {text.splitlines().index(bad) + 1})")
+    assert "Stopped" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return [].shape", "the figure costs failed: AttributeError: 'list' object has no attribute 'shape' (plugins"),
+        ("return 3", "the figure costs returned an int; expected Axes or a Figure"),
+    ],
+)
+def test_a_figure_that_fails_is_one_line(
+    place: Path, model_folder: Path, data_file: Path, body: str, message: str
+) -> None:
+    text = FIGURE.replace("return drawn(str(len(comparison.rows)))", body)
+    (place / "plugins" / "figure.py").write_text(text, encoding="utf-8")
+    done = ran(
+        *COMPARE,
+        *("--plugin", "plugins/figure.py", "--model_name", str(model_folder), "--data_path", str(data_file)),
+    )
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 @pytest.mark.usefixtures("place", "own_process_plugins")

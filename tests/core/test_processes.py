@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from keepmap.core.plugins import load_plugin, unload_plugins
 from keepmap.core.processes import Crew, JobDone, JobMessage, WorkerReady, run_crew, run_jobs
-from keepmap.core.registry import load_plugin, unload_plugins
 from keepmap.errors import InputError, WorkerError
 from keepmap.kv.method import method_class
 from tests.core.file_jobs import PluginJob, add, open_tools, place, write, write_power

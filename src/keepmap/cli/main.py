@@ -26,11 +26,10 @@ def _main(arguments: Sequence[str]) -> int:
     if parsed is None:
         return 0
     verb, options = parsed
-    if plugins := getattr(options, "plugin", ()):
-        from keepmap.core.registry import load_plugins
+    from keepmap.core.plugins import load_plugins, plugin_faults
 
-        load_plugins(plugins)
-    with naming_options(verb.named(), arguments):
+    load_plugins(getattr(options, "plugin", ()))
+    with naming_options(verb.named(), arguments), plugin_faults():
         if getattr(options, "model_name", None) is not None:
             from keepmap.language_model import quiet_transformers
 

@@ -1,7 +1,7 @@
 """The options of every verb, as frozen dataclasses: read by the parser, so that nothing here may import torch."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, dataclass_transform
 
 import tyro
 
@@ -20,9 +20,29 @@ __all__ = [
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Files = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILES")]
 
+Record = TypeVar("Record")
 
-@dataclass(frozen=True, kw_only=True)
-class Compare:
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(options: type[Record]) -> type[Record]:
+    """A frozen dataclass, filled by keywords, whose inherited options come last in the help."""
+    filled: type[Record] = dataclass(frozen=True, kw_only=True)(options)
+    every = filled.__dataclass_fields__  # type: ignore[attr-defined]
+    own = options.__annotations__
+    filled.__dataclass_fields__ = dict(sorted(every.items(), key=lambda item: item[0] not in own))  # type: ignore[attr-defined]
+    return filled
+
+
+@record
+class Plugins:
+    """What every verb takes that can name or draw what is not keepmap's own: see `keepmap.core.plugins`."""
+
+    plugin: Files = ()
+    """Python files of your own: what they define can be named or, where it is a figure, is drawn."""
+
+
+@record
+class Compare(Plugins):
     """Compare KV-cache compression methods on a text file.
 
     What each method costs (NLL, KL), what it holds, and pictures of what it keeps.
@@ -75,11 +95,9 @@ class Compare:
     """Draw no pictures."""
     format: str = "png"
     """Format of the pictures: png, svg, pdf, or several with commas."""
-    plugin: Files = ()
-    """Python files of your own, whose methods --methods can name."""
 
 
-@dataclass(frozen=True)
+@record
 class SampleData:
     """Write a sample data file: prose that `tiny` was not trained on, with facts."""
 
@@ -91,16 +109,13 @@ class SampleData:
     """The same seed gives the same file."""
 
 
-@dataclass(frozen=True)
-class Methods:
+@record
+class Methods(Plugins):
     """List the methods with their default rule and protection."""
 
-    plugin: Files = ()
-    """Python files of your own, whose methods are listed, too."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Collect:
+@record
+class Collect(Plugins):
     """Collect learning histories: what learners see while they learn.
 
     The training goals of a dark room, each with learners of its own, in one HDF5 file.
@@ -128,12 +143,10 @@ class Collect:
     """Options of the source, as name=value, separated by spaces."""
     out: str | None = None
     """The file to write. Default: datasets/history_ENVIRONMENT_SOURCE_alg-seedSEED.hdf5."""
-    plugin: Files = ()
-    """Python files of your own, whose environments and sources can be named."""
 
 
-@dataclass(frozen=True)
-class Train:
+@record
+class Train(Plugins):
     """Train an Algorithm Distillation agent on collected histories.
 
     A run that was stopped goes on from its last checkpoint.
@@ -146,12 +159,10 @@ class Train:
     """Keys of the configuration, as name=value, separated by spaces: n_transit=80 compressor.name=recency."""
     tensorboard: Flag = False
     """Write TensorBoard's files into the run's folder, too."""
-    plugin: Files = ()
-    """Python files of your own, whose environments, sources and compressors can be named."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluate:
+@record
+class Evaluate(Plugins):
     """Evaluate an agent in context on goals that it never saw in training.
 
     A table, evaluation.json and a learning curve.
@@ -176,12 +187,10 @@ class Evaluate:
     """Where the results go. Default: the run's folder; evaluation_results for tiny and for folds."""
     format: str = "png"
     """Format of the figure: png, svg, pdf, or several with commas."""
-    plugin: Files = ()
-    """Python files of your own, whose environments and compressors can be named."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compressors:
+@record
+class Compressors(Plugins):
     """Show what each history compressor keeps of a real learning history.
 
     A learner of Dark Room, a table, and a picture.
@@ -199,12 +208,10 @@ class Compressors:
     """Where the picture goes."""
     format: str = "png"
     """Format of the picture: png, svg, pdf, or several with commas."""
-    plugin: Files = ()
-    """Python files of your own, whose compressors are shown, too."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attention:
+@record
+class Attention(Plugins):
     """Show what an agent attends to in histories of goals that it never saw, or a language model in texts.
 
     Statistics of each layer and sample, heatmaps, lines and summaries, what could be dropped, and with --verify whether
@@ -248,12 +255,10 @@ class Attention:
     """Where figures and attention.json go."""
     format: str = "png"
     """Format of the figures: png, svg, pdf, or several with commas."""
-    plugin: Files = ()
-    """Python files of your own, whose environments and compressors the agent needs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Study:
+@record
+class Study(Plugins):
     """Study what compressors cost: train and evaluate agents under each of them.
 
     Compressors x budgets x training seeds, against a baseline with its whole window. A table, study.json, and a figure.
@@ -284,5 +289,3 @@ class Study:
     """Where the results go, and each run in runs/."""
     format: str = "png"
     """Format of the figure: png, svg, pdf, or several with commas."""
-    plugin: Files = ()
-    """Python files of your own, whose environments, sources and compressors can be named."""

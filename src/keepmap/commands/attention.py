@@ -151,6 +151,8 @@ def _report(
             )
             bar.advance(task)
     wing.draw_whole(pictures, profiles)
+    for sample, profile in zip(wing.samples, profiles, strict=True):
+        pictures.joined(sample.stem, profile)
     suggestion = suggest(profiles)
     print("\n".join(suggestion_lines(suggestion)), flush=True)
     document: dict[str, object] = as_document(

@@ -10,7 +10,15 @@ from matplotlib.axes import Axes
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.files import remove_files
-from keepmap.drawing import attention_grid, attention_heatmap, attention_lines, attention_summary, save_figure
+from keepmap.core.plugins import joined
+from keepmap.drawing import (
+    attention_grid,
+    attention_heatmap,
+    attention_lines,
+    attention_summary,
+    save_figure,
+    save_joined_figures,
+)
 
 __all__ = ["Pictures"]
 
@@ -53,6 +61,10 @@ class Pictures:
         for what in GRIDS:
             self._save(attention_grid(profile, what=what, title=heading), "", f"attention_grid_{stem}_{what}")
 
+    def joined(self, stem: str, profile: AttentionProfile) -> None:
+        """A whole sample, as figures of plugins show it."""
+        self._note(save_joined_figures(profile, self.folder, f"{{name}}_{stem}", self.formats))
+
     def remove_older(self, result: Path) -> None:
         """Remove the figures of the run that `result` tells of, where this one has not written them again.
 
@@ -61,11 +73,19 @@ class Pictures:
         """
         try:
             named = json.loads(result.read_text(encoding="utf-8"))["figures"]
-            older = [name for name in named if OURS.fullmatch(name)]
+            older = [name for name in named if OURS.fullmatch(name) or _is_joined(name)]
         except (OSError, ValueError, KeyError, TypeError):
             return  # no earlier run, or none that says what it wrote: nothing of it is touched
         remove_files(self.folder / name for name in older if name not in self.written)
 
     def _save(self, drawn: Axes | tuple[Axes, ...], folder: str, stem: str) -> None:
-        paths = save_figure(drawn, self.folder / folder, stem, self.formats)
+        self._note(save_figure(drawn, self.folder / folder, stem, self.formats))
+
+    def _note(self, paths: Sequence[Path]) -> None:
         self.written += [path.relative_to(self.folder).as_posix() for path in paths]
+
+
+def _is_joined(name: str) -> bool:
+    """Whether it is a file of a plugin's figure."""
+    names = "|".join(map(re.escape, joined("figure"))) or r"(?!)"
+    return re.fullmatch(rf"({names})_(sample|timestep)\d+\.(png|svg|pdf)", name) is not None

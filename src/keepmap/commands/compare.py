@@ -12,9 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from keepmap.commands.compare_pictures import clear_pictures, draw_method
+from keepmap.commands.compare_pictures import clear_pictures, draw_comparison, draw_method
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import shown
+from keepmap.core.plugins import plugin_faults
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError, kind_of
 from keepmap.kv.comparison.files import sample_folder
@@ -137,7 +138,9 @@ def compare_compression_methods(
     run = Run(job, devices)
     _say(header(job.model_name, job.data_path, chunk_size, plan.methods, devices))
     try:
-        _do(run)
+        # Here, so that what is finished is kept.
+        with plugin_faults():
+            _do(run)
         comparison = run.comparison()
         assert comparison is not None
         detailed, summary = run.write(comparison)
@@ -212,6 +215,7 @@ def _report(comparison: Comparison, run: Run, formats: Sequence[str]) -> None:
             _say(draw_method(comparison.keep_maps[plan.key], plan.label, run.job.output_dir, formats))
     _say(comparison_table(comparison, run.seconds_by_method()))
     _say(validation_lines(comparison))
+    _say(draw_comparison(comparison, run.job.output_dir, formats))
 
 
 def _write_finished(run: Run, reason: str) -> list[str]:

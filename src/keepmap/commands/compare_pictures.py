@@ -6,11 +6,13 @@ from pathlib import Path
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.files import remove_files
 from keepmap.core.keep_map import KeepMap
-from keepmap.drawing import FORMATS, compression_heatmap, keep_map_by_layer, save_figure
+from keepmap.core.plugins import joined
+from keepmap.drawing import FORMATS, compression_heatmap, keep_map_by_layer, save_figure, save_joined_figures
 from keepmap.kv.comparison.files import label_stem
+from keepmap.kv.comparison.results import Comparison
 from keepmap.kv.method import methods
 
-__all__ = ["clear_pictures", "draw_method"]
+__all__ = ["clear_pictures", "draw_comparison", "draw_method"]
 
 HEATMAP, LAYERS = "compression_heatmap", "keepmap_layers"
 
@@ -21,16 +23,17 @@ def clear_pictures(output_dir: Path) -> None:
     Raises:
         OutputError: one cannot be removed.
     """
-    remove_files(
-        output_dir / f"{label_stem(method.label)}_{figure}.{name}"
+    figures = joined("figure")
+    by_method = [
+        f"{label_stem(method.label)}_{figure}"
         for method in methods().values()
-        for figure in (HEATMAP, LAYERS)
-        for name in FORMATS
-    )
+        for figure in (HEATMAP, LAYERS, *figures)
+    ]
+    remove_files(output_dir / f"{stem}.{name}" for stem in (*by_method, *figures) for name in FORMATS)
 
 
 def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequence[str]) -> list[str]:
-    """Draw both figures of what one method kept. Returns the lines to print about them.
+    """Draw both figures of what one method kept, and those of plugins. Returns the lines to print about them.
 
     Raises:
         OutputError: a picture cannot be written.
@@ -38,6 +41,7 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
     stem = label_stem(label)
     heatmaps = save_figure(compression_heatmap(keep_map), output_dir, f"{stem}_{HEATMAP}", formats)
     by_layer = save_figure(keep_map_by_layer(keep_map), output_dir, f"{stem}_{LAYERS}", formats)
+    others = save_joined_figures(keep_map, output_dir, f"{stem}_{{name}}", formats)
     return [
         "",
         f"Generating compression visualization for {label}...",
@@ -45,4 +49,15 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
         *(f"    {line}" for line in token_statistics(keep_map).lines()),
         *(f"    {line}" for line in entry_statistics(keep_map).entry_lines()),
         *(f"  Saved layers and heads to: {path}" for path in by_layer),
+        *(f"  Saved figure to: {path}" for path in others),
     ]
+
+
+def draw_comparison(comparison: Comparison, output_dir: Path, formats: Sequence[str]) -> list[str]:
+    """Draw the figures of plugins that show all methods. Returns the lines to print about them.
+
+    Raises:
+        OutputError: a picture cannot be written.
+    """
+    paths = save_joined_figures(comparison, output_dir, "{name}", formats)
+    return [f"Saved figure to: {path}" for path in paths]

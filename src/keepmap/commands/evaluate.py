@@ -14,8 +14,9 @@ from keepmap.agents.evaluation.protocol import WHOLE_WINDOW, protocol_of, resolv
 from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder, remove_files, write_json
+from keepmap.core.plugins import joined
 from keepmap.core.registry import read_options
-from keepmap.drawing import FORMATS, learning_curve, model_label, picture_formats, save_figure
+from keepmap.drawing import FORMATS, learning_curve, model_label, picture_formats, save_figure, save_joined_figures
 from keepmap.errors import InputError
 from keepmap.printing.evaluation import header, summary, table
 
@@ -96,6 +97,12 @@ def _write(
     drawn = learning_curve({label: evaluation})
     # The result comes first, in the place of an earlier one; whatever fails after it leaves nothing of that one behind.
     write_evaluation(folder / FILE, evaluation)
-    remove_files([folder / TIMINGS, *(folder / f"{FIGURE}.{name}" for name in FORMATS)])
+    remove_files(
+        [folder / TIMINGS, *(folder / f"{stem}.{name}" for stem in (FIGURE, *joined("figure")) for name in FORMATS)]
+    )
     write_json(folder / TIMINGS, timings)
-    return [folder / FILE, *save_figure(drawn, folder, FIGURE, formats)]
+    return [
+        folder / FILE,
+        *save_figure(drawn, folder, FIGURE, formats),
+        *save_joined_figures(evaluation, folder, "{name}", formats),
+    ]

@@ -23,9 +23,10 @@ from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.train import collect_missing
 from keepmap.core.files import make_folder, remove_files, write_json, written_whole
+from keepmap.core.plugins import joined
 from keepmap.core.processes import run_jobs
 from keepmap.core.versions import versions
-from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure
+from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure, save_joined_figures
 from keepmap.errors import InputError
 from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table
 
@@ -183,7 +184,8 @@ def _options(
 
 
 def _outputs(folder: Path) -> list[Path]:
-    names = [FILE, f"{STEM}.csv", f"{STEM}.md", TIMINGS, *(f"{STEM}.{name}" for name in FORMATS)]
+    figures = [f"{stem}.{name}" for stem in (STEM, *joined("figure")) for name in FORMATS]
+    names = [FILE, f"{STEM}.csv", f"{STEM}.md", TIMINGS, *figures]
     return [folder / name for name in names]
 
 
@@ -197,4 +199,4 @@ def _write(study: Study, timings: dict[str, dict[str, float]], folder: Path, for
     paths = [folder / FILE, folder / TIMINGS, *(folder / name for name in texts)]
     if any(row.share is not None for row in study.results if row.compressor != BASELINE):
         paths += save_figure(compressor_study(study), folder, STEM, formats)
-    return paths
+    return paths + save_joined_figures(study, folder, "{name}", formats)

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
+from keepmap.core.plugins import load_plugins, plugin_faults, plugins
 from keepmap.core.progress import Progress
-from keepmap.core.registry import load_plugins, plugins
 from keepmap.errors import KeepmapError, WorkerError
 
 __all__ = ["Crew", "Event", "JobDone", "JobMessage", "WorkerDied", "WorkerReady", "one_thread", "run_crew", "run_jobs"]
@@ -317,13 +317,14 @@ def _serve(plugin_files: tuple[Path, ...], pipe: Connection) -> None:
     try:
         # First: what comes through the pipe may be of their classes.
         load_plugins(plugin_files)
-        crew: Crew = pipe.recv()
-        torch.set_num_threads(crew.threads)
-        tools, facts = crew.set_up(pipe.recv())
-        pipe.send(WorkerReady(facts))
-        while True:
-            crew.work(tools, pipe.recv(), lambda content: pipe.send(_Sent(content)))
-            pipe.send(_Done())
+        with plugin_faults():
+            crew: Crew = pipe.recv()
+            torch.set_num_threads(crew.threads)
+            tools, facts = crew.set_up(pipe.recv())
+            pipe.send(WorkerReady(facts))
+            while True:
+                crew.work(tools, pipe.recv(), lambda content: pipe.send(_Sent(content)))
+                pipe.send(_Done())
     except (EOFError, BrokenPipeError):
         return
     except KeepmapError as error:

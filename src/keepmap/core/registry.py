@@ -1,20 +1,16 @@
 """The one registry: name -> class, for everything of which adding one is adding one file.
 
-A `Registry` finds the classes of a package at its first look-up. `load_plugin` adds those of a Python file of the
-user's own, to whichever registries they belong. What a command line or a file says to a class is read here too:
-`a=b` settings, and options with the types that their defaults have.
+A `Registry` finds the classes of a package at its first look-up; `keepmap.core.plugins` adds those of a Python file of
+the user's own. What a command line or a file says to a class is read here too: `a=b` settings, and options with the
+types that their defaults have.
 """
 
-import hashlib
-import importlib.machinery
-import importlib.util
+import importlib
 import inspect
 import pkgutil
 import re
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -22,22 +18,16 @@ from keepmap.errors import InputError, did_you_mean
 
 __all__ = [
     "Registry",
-    "load_plugin",
-    "load_plugins",
     "one_line",
-    "plugins",
     "read_options",
+    "registries",
     "split_setting",
     "typed_options",
-    "unload_plugins",
 ]
 
 Base = TypeVar("Base")
 
 _REGISTRIES: list["Registry[Any]"] = []
-_PLUGINS: dict[Path, list[tuple["Registry[Any]", str, type]]] = {}
-"""Where a loaded plugin lies -> which names of it joined which registry."""
-
 _NAME = re.compile(r"\w+", re.ASCII)
 
 
@@ -74,25 +64,29 @@ class Registry(Generic[Base]):
         self.base = base
         self.declares = tuple(declares)
         self.supplied = tuple(supplied)
-        self.check = check
+        self._check = check
         self._package = package
         self._order = order
         self._joined = joined
         self._left = left
-        self._classes: dict[str, type[Base]] | None = None
+        self._members: dict[str, Any] | None = None
         _REGISTRIES.append(self)
 
     def classes(self) -> dict[str, type[Base]]:
         """Every class by name, in order."""
-        if self._classes is None:
-            self._classes = {}
+        return self.members()
+
+    def members(self) -> dict[str, Any]:
+        """Whatever has a name here, in order."""
+        if self._members is None:
+            self._members = {}
             package = importlib.import_module(self._package)
             for info in pkgutil.iter_modules(package.__path__):
                 module = importlib.import_module(f"{self._package}.{info.name}")
                 for name, cls in self.defined_in(module):
-                    assert name not in self._classes, f"two classes of {self._package} are called {name}"
+                    assert name not in self._members, f"two classes of {self._package} are called {name}"
                     self.join(name, cls)
-        return dict(sorted(self._classes.items(), key=lambda item: (self._order(item[1]), item[0])))
+        return dict(sorted(self._members.items(), key=lambda item: (self._order(item[1]), item[0])))
 
     def named(self, name: str) -> type[Base]:
         """The class called `name`.
@@ -122,16 +116,45 @@ class Registry(Generic[Base]):
             if issubclass(cls, self.base) and cls.__module__ == module.__name__ and "name" in vars(cls)
         ]
 
-    def join(self, name: str, cls: type[Base]) -> None:
+    def join(self, name: str, cls: Any) -> None:
         """Add a class; the package has been scanned."""
-        assert self._classes is not None
-        self._classes[name] = cls
+        assert self._members is not None
+        self._members[name] = cls
         self._joined(cls)
 
     def leave(self, name: str) -> None:
         """Take back a class that joined."""
-        assert self._classes is not None
-        self._left(self._classes.pop(name))
+        assert self._members is not None
+        self._left(self._members.pop(name))
+
+    def taken(self) -> set[str]:
+        """The names that a class from outside cannot have."""
+        return {*self.members()}
+
+    def check_usable(self, name: object, cls: Any) -> None:
+        """Check that a class from outside can stand where the package's own do, whose tests see to it.
+
+        Raises:
+            InputError: it cannot; the message goes on after the name of the class.
+        """
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise InputError(f" has the name {name!r}; expected letters, digits and _ alone")
+        if missing := [variable for variable in self.declares if not hasattr(cls, variable)]:
+            raise InputError(f" has no class variable `{missing[0]}`; every {self.kind} declares it")
+        if abstract := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise InputError(f" does not define `{abstract[0]}`, which every {self.kind} has")
+        for option in fields(cls) if is_dataclass(cls) else ():
+            if option.default is MISSING and option.default_factory is MISSING and option.name not in self.supplied:
+                raise InputError(f" has no default for its option `{option.name}`; give it one")
+        try:
+            self._check(cls)
+        except InputError as error:
+            raise InputError(f": {error}") from error
+
+
+def registries() -> tuple[Registry[Any], ...]:
+    """Every registry whose module has been imported."""
+    return tuple(_REGISTRIES)
 
 
 def typed_options(cls: type, options: Mapping[str, object] | None, owner: str) -> dict[str, Any]:
@@ -182,128 +205,6 @@ def read_options(settings: Sequence[str]) -> dict[str, str]:
         InputError: one has no "=".
     """
     return dict(split_setting(setting) for setting in settings)
-
-
-def plugins() -> tuple[Path, ...]:
-    """The files that `load_plugin` has loaded, in order: what another process needs to know the same names."""
-    return tuple(_PLUGINS)
-
-
-def load_plugins(paths: Iterable[str | Path]) -> None:
-    """Load plugins, as another process has them.
-
-    Raises:
-        InputError: as `load_plugin`.
-    """
-    for path in paths:
-        load_plugin(path)
-
-
-def load_plugin(path: str | Path) -> tuple[str, ...]:
-    """Run a Python file of the user's own; its classes with a `name` join the registries for this process.
-
-    The file is run as a module whose private name follows from its path alone, so that a value of its classes can
-    travel to another process that has loaded it. A file that was loaded before is not run again.
-
-    Returns:
-        The names that joined, sorted.
-
-    Raises:
-        InputError: no such file, it is not Python, it fails, a class cannot be used or its name is taken, or it
-            defines nothing that has a registry.
-    """
-    file = Path(path).resolve()
-    if file in _PLUGINS:
-        return _names(file)
-    module_name = _module_name(file)
-    try:
-        module = _run(file, module_name, str(path))
-        classes = [(registry, name, cls) for registry in _REGISTRIES for name, cls in registry.defined_in(module)]
-        if not classes:
-            raise InputError(
-                f"the plugin {path} defines nothing: expected a class with a `name` that derives from a base of "
-                "keepmap, as keepmap.Scored, keepmap.Compressor or keepmap.Source"
-            )
-        taken = {registry.kind: {*registry.classes()} for registry, _, _ in classes}
-        for registry, name, cls in classes:
-            _check_usable(registry, name, cls, str(path))
-            if name in taken[registry.kind]:
-                raise InputError(
-                    f'the plugin {path} defines the {registry.kind} "{name}", a name that is taken; choose another'
-                )
-            taken[registry.kind].add(name)
-    except BaseException:
-        sys.modules.pop(module_name, None)
-        raise
-    for registry, name, cls in classes:
-        registry.join(name, cls)
-    _PLUGINS[file] = classes
-    return _names(file)
-
-
-def unload_plugins() -> None:
-    """Take every plugin back, so that an edited file can be loaded anew."""
-    for file, classes in _PLUGINS.items():
-        for registry, name, _ in classes:
-            registry.leave(name)
-        sys.modules.pop(_module_name(file), None)
-    _PLUGINS.clear()
-
-
-def _names(file: Path) -> tuple[str, ...]:
-    return tuple(sorted(name for _, name, _ in _PLUGINS[file]))
-
-
-def _module_name(file: Path) -> str:
-    return f"_keepmap_plugin_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
-
-
-def _run(file: Path, module_name: str, shown: str) -> ModuleType:
-    """The module that a file is, run."""
-    if not file.is_file():
-        reason = "it is a folder" if file.is_dir() else "no such file"
-        raise InputError(f"cannot load the plugin {shown}: {reason}; name a Python file")
-    loader = importlib.machinery.SourceFileLoader(module_name, str(file))
-    try:
-        loader.get_code(module_name)
-    except OSError as error:
-        raise InputError(f"cannot load the plugin {shown}: {error.strerror or error}") from error
-    except (SyntaxError, ValueError) as error:
-        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise InputError(f"the plugin {shown} is not Python: {_first_line(error)}{line}") from error
-    spec = importlib.util.spec_from_file_location(module_name, file, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by name.
-    sys.modules[module_name] = module
-    try:
-        loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"the plugin {shown} failed: {type(error).__name__}: {_first_line(error)}") from error
-    return module
-
-
-def _first_line(error: BaseException) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return text.splitlines()[0] if text else "no message"
-
-
-def _check_usable(registry: Registry[Any], name: object, cls: type, shown: str) -> None:
-    """Whether the class can stand where the package's own do, whose tests see to it."""
-    owner = f"the plugin {shown}: {cls.__name__}"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InputError(f"{owner} has the name {name!r}; expected letters, digits and _ alone")
-    if missing := [variable for variable in registry.declares if not hasattr(cls, variable)]:
-        raise InputError(f"{owner} has no class variable `{missing[0]}`; every {registry.kind} declares it")
-    if abstract := sorted(getattr(cls, "__abstractmethods__", ())):
-        raise InputError(f"{owner} does not define `{abstract[0]}`, which every {registry.kind} has")
-    for option in fields(cls) if is_dataclass(cls) else ():
-        if option.default is MISSING and option.default_factory is MISSING and option.name not in registry.supplied:
-            raise InputError(f"{owner} has no default for its option `{option.name}`; give it one")
-    try:
-        registry.check(cls)
-    except InputError as error:
-        raise InputError(f"{owner}: {error}") from error
 
 
 def _typed(kind: type, value: object, what: str) -> object:

@@ -10,7 +10,7 @@ from keepmap.drawing.parts.arguments import AxesLike, flat_axes
 from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["FORMATS", "picture_formats", "save_figure"]
+__all__ = ["FORMATS", "picture_formats", "save_figure", "whole_figure"]
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -46,7 +46,7 @@ def save_figure(
     ...     [path.name for path in save_figure(Figure().add_subplot(), folder, "empty", "png,svg")]
     ['empty.png', 'empty.svg']
     """
-    figure = _whole(figure)
+    figure = whole_figure(figure)
     names = picture_formats(formats)
     folder = make_folder(Path(folder))
     paths = []
@@ -74,8 +74,12 @@ def picture_formats(formats: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _whole(drawn: Figure | AxesLike) -> Figure:
-    """The figure that Axes stand on; of a subfigure's, the one that holds it."""
+def whole_figure(drawn: Figure | AxesLike) -> Figure:
+    """The figure that Axes stand on; of a subfigure's, the one that holds it.
+
+    Raises:
+        InputError: no figure and no Axes, or Axes of several figures.
+    """
     if isinstance(drawn, Figure):
         return drawn
     axes = flat_axes("figure", drawn, "a Figure, Axes or a sequence of Axes")
