@@ -10,7 +10,7 @@ import importlib.util
 import pkgutil
 from typing import TYPE_CHECKING, Any
 
-from keepmap.core.plugins import joined
+from keepmap.core.joining.plugins import joined
 
 if TYPE_CHECKING:
     from keepmap.drawing import *  # noqa: F403 - for editors and type checkers; the names are found below

@@ -11,7 +11,7 @@ import pytest
 from keepmap.agents.collection.dataset import open_histories
 from keepmap.agents.evaluation.returns import read_evaluation
 from keepmap.cli import main
-from keepmap.core.plugins import unload_plugins
+from keepmap.core.joining.plugins import unload_plugins
 
 REPOSITORY = Path(__file__).parents[2]
 HEAD = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keepmap.core.plugins import load_plugin, unload_plugins
+from keepmap.core.joining.plugins import load_plugin, unload_plugins
 from keepmap.core.processes import Crew, JobDone, JobMessage, WorkerReady, run_crew, run_jobs
 from keepmap.errors import InputError, WorkerError
 from keepmap.kv.method import method_class

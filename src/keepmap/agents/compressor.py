@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keepmap.agents.arrays import Array, Compressed, as_history, taken
 from keepmap.agents.history import History, Selection
-from keepmap.core.registry import Registry
+from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, kind_of
 
 __all__ = [

@@ -26,7 +26,7 @@ def _main(arguments: Sequence[str]) -> int:
     if parsed is None:
         return 0
     verb, options = parsed
-    from keepmap.core.plugins import load_plugins, plugin_faults
+    from keepmap.core.joining.plugins import load_plugins, plugin_faults
 
     load_plugins(getattr(options, "plugin", ()))
     with naming_options(verb.named(), arguments), plugin_faults():

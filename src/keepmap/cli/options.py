@@ -35,7 +35,7 @@ def record(options: type[Record]) -> type[Record]:
 
 @record
 class Plugins:
-    """What every verb takes that can name or draw what is not keepmap's own: see `keepmap.core.plugins`."""
+    """What every verb takes that can name or draw what is not keepmap's own: see `keepmap.core.joining.plugins`."""
 
     plugin: Files = ()
     """Python files of your own: what they define can be named or, where it is a figure, is drawn."""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.files import remove_files
-from keepmap.core.plugins import joined
+from keepmap.core.joining.plugins import joined
 from keepmap.drawing import (
     attention_grid,
     attention_heatmap,

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from keepmap.agents.collection.collect import Collected, collect_histories, planned_collection
 from keepmap.commands.progress import progress_bar
-from keepmap.core.registry import read_options
+from keepmap.core.joining.options import read_options
 
 __all__ = ["collect"]
 

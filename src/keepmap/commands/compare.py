@@ -15,7 +15,7 @@ from rich.console import Console
 from keepmap.commands.compare_pictures import clear_pictures, draw_comparison, draw_method
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import shown
-from keepmap.core.plugins import plugin_faults
+from keepmap.core.joining.plugins import plugin_faults
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError, kind_of
 from keepmap.kv.comparison.files import sample_folder

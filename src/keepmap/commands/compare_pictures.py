@@ -5,8 +5,8 @@ from pathlib import Path
 
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.files import remove_files
+from keepmap.core.joining.plugins import joined
 from keepmap.core.keep_map import KeepMap
-from keepmap.core.plugins import joined
 from keepmap.drawing import FORMATS, compression_heatmap, keep_map_by_layer, save_figure, save_joined_figures
 from keepmap.kv.comparison.files import label_stem
 from keepmap.kv.comparison.results import Comparison

@@ -23,7 +23,7 @@ from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.train import collect_missing
 from keepmap.core.files import make_folder, remove_files, write_json, written_whole
-from keepmap.core.plugins import joined
+from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs
 from keepmap.core.versions import versions
 from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure, save_joined_figures

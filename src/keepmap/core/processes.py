@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from keepmap.core.plugins import load_plugins, plugin_faults, plugins
+from keepmap.core.joining.plugins import load_plugins, plugin_faults, plugins
 from keepmap.core.progress import Progress
 from keepmap.errors import KeepmapError, WorkerError
 

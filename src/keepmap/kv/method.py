@@ -11,7 +11,7 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.core.registry import Registry
+from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = [

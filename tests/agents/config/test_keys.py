@@ -15,7 +15,7 @@ from keepmap.agents.config import KEYS, Config, load_config
 from keepmap.agents.config.check import SOURCE_KEYS, most_return
 from keepmap.agents.environments import environments, room_named
 from keepmap.agents.training.histories import configured_source
-from keepmap.core.plugins import load_plugin, unload_plugins
+from keepmap.core.joining.plugins import load_plugin, unload_plugins
 from keepmap.errors import InputError
 
 COVERS = ("keepmap.agents.config.check", "keepmap.agents.config.schema")

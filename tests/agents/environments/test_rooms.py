@@ -7,7 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from keepmap.agents.environments import environments, room_named
-from keepmap.core.plugins import load_plugin, unload_plugins
+from keepmap.core.joining.plugins import load_plugin, unload_plugins
 from keepmap.errors import InputError
 
 IDS = (

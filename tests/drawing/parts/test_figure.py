@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import keepmap
-from keepmap.core.plugins import load_plugin, unload_plugins
+from keepmap.core.joining.plugins import load_plugin, unload_plugins
 from keepmap.drawing import joined_figures, save_joined_figures
 from keepmap.errors import InputError
 from tests.drawing.maps import streaming

@@ -8,8 +8,8 @@ from typing import ClassVar
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.core.joining.registry import Registry
 from keepmap.core.progress import Progress
-from keepmap.core.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["Source", "make_source", "source_class", "sources"]

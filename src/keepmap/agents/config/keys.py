@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keepmap.core.registry import one_line
+from keepmap.core.joining.options import one_line
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["Kind", "check_not_retired", "key", "read_value", "unknown_key"]

@@ -7,7 +7,7 @@ from typing import Any
 from keepmap.agents.config.keys import check_not_retired, read_value, unknown_key
 from keepmap.agents.config.schema import KEYS, Config, own_keys
 from keepmap.agents.config.yaml_files import find_file, parse_yaml, read_file
-from keepmap.core.registry import one_line, split_setting
+from keepmap.core.joining.options import one_line, split_setting
 from keepmap.errors import InputError
 
 __all__ = ["DEFAULT", "apply_setting", "load_config"]

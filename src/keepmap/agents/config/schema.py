@@ -13,7 +13,7 @@ from keepmap.agents.config.keys import Kind, check_not_retired, key, read_value,
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import GUIDE, OLD_NAMES, Split, guide_split, split_named
 from keepmap.agents.environments.room import Room
-from keepmap.core.registry import typed_options
+from keepmap.core.joining.options import typed_options
 
 if TYPE_CHECKING:
     from keepmap.agents.compressor import Compressor

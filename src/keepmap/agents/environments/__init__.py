@@ -17,7 +17,7 @@ from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.single import RoomEnv
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.core.arguments import shown
-from keepmap.core.registry import Registry
+from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["environments", "make_env", "make_vector", "room_named"]

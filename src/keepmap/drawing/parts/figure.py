@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from keepmap.core.registry import Registry
+from keepmap.core.joining.registry import Registry
 from keepmap.drawing.parts.files import save_figure, whole_figure
 from keepmap.errors import InputError, kind_of
 

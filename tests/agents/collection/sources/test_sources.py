@@ -12,7 +12,7 @@ from keepmap.agents.collection.source import make_source, source_class, sources
 from keepmap.agents.collection.sources.ppo import PPO, Recorder, stacked
 from keepmap.agents.environments import environments, room_named
 from keepmap.agents.environments.single import RoomEnv
-from keepmap.core.registry import read_options
+from keepmap.core.joining.options import read_options
 from keepmap.errors import InputError
 from tests.reference.rooms import walk
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from keepmap.core.registry import Registry, registries
+from keepmap.core.joining.registry import Registry, registries
 from keepmap.errors import InputError, KeepmapError
 
 __all__ = ["joined", "load_plugin", "load_plugins", "plugin_faults", "plugins", "unload_plugins"]

@@ -10,7 +10,7 @@ import pytest
 import keepmap.draw
 from keepmap.agents.collection.source import source_class, sources
 from keepmap.agents.compressor import compressors, make_compressor
-from keepmap.core.plugins import joined, load_plugin, load_plugins, plugin_faults, plugins, unload_plugins
+from keepmap.core.joining.plugins import joined, load_plugin, load_plugins, plugin_faults, plugins, unload_plugins
 from keepmap.errors import InputError
 from keepmap.kv.method import method_class, methods
 
@@ -122,7 +122,8 @@ def test_a_plugins_method_evicts(plugin):
 def test_another_process_that_loads_the_plugins_has_the_same_classes(plugin):
     load_plugin(plugin(COMPRESSOR.replace("NAME", "first")))
     code = (
-        "from keepmap.agents.compressor import compressor_class\nfrom keepmap.core.plugins import load_plugins\n"
+        "from keepmap.agents.compressor import compressor_class\n"
+        "from keepmap.core.joining.plugins import load_plugins\n"
         f"load_plugins({[str(path) for path in plugins()]!r})\nprint(compressor_class('first').__module__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -7,15 +7,12 @@ import pytest
 
 from keepmap.agents.collection.source import Source, sources
 from keepmap.agents.compressor import Compressor, compressors
-from keepmap.core.registry import (
-    Registry,
-    one_line,
-    read_options,
-    split_setting,
-    typed_options,
-)
+from keepmap.core.joining.options import one_line, read_options, split_setting, typed_options
+from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError
 from keepmap.kv.method import Method, method_class, method_names, methods
+
+COVERS = ("keepmap.core.joining.options",)
 
 
 @dataclass(frozen=True)

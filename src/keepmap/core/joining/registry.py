@@ -1,8 +1,7 @@
 """The one registry: name -> class, for everything of which adding one is adding one file.
 
-A `Registry` finds the classes of a package at its first look-up; `keepmap.core.plugins` adds those of a Python file of
-the user's own. What a command line or a file says to a class is read here too: `a=b` settings, and options with the
-types that their defaults have.
+A `Registry` finds the classes of a package at its first look-up; `keepmap.core.joining.plugins` adds those of a Python
+file of the user's own.
 """
 
 import importlib
@@ -14,15 +13,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+from keepmap.core.joining.options import typed_options
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = [
     "Registry",
-    "one_line",
-    "read_options",
     "registries",
-    "split_setting",
-    "typed_options",
 ]
 
 Base = TypeVar("Base")
@@ -155,67 +151,3 @@ class Registry(Generic[Base]):
 def registries() -> tuple[Registry[Any], ...]:
     """Every registry whose module has been imported."""
     return tuple(_REGISTRIES)
-
-
-def typed_options(cls: type, options: Mapping[str, object] | None, owner: str) -> dict[str, Any]:
-    """The options of the dataclass `cls`, each as what its default is; values may be text.
-
-    Args:
-        owner: whose options they are, for the messages: "the source ppo".
-
-    Raises:
-        InputError: an unknown option, or a value that is not of its type; no float is cut to a whole number.
-    """
-    known = {option.name: option.default for option in fields(cls)} if is_dataclass(cls) else {}
-    values = {}
-    for option, value in (options or {}).items():
-        if option not in known:
-            has = did_you_mean(option, known) if known else "it has none"
-            raise InputError(f'unknown option "{one_line(option)}" of {owner}, {has}')
-        values[option] = _typed(type(known[option]), value, f"{option} of {owner}")
-    return values
-
-
-def one_line(text: str) -> str:
-    """The beginning of a user's text, fit for a message of one line."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[:60])
-    return shown + "..." * (len(text) > 60)
-
-
-def split_setting(setting: str, example: str = "") -> tuple[str, str]:
-    """`"a=b"` as name and value.
-
-    Args:
-        example: of such a setting, for the message.
-
-    Raises:
-        InputError: it has no "=", or nothing before it.
-    """
-    name, equals, value = (part.strip() for part in setting.partition("="))
-    if not equals or not name:
-        hint = f", as {example}" if example else ""
-        raise InputError(f'expected name=value{hint}, got the setting "{one_line(setting)}"')
-    return name, value
-
-
-def read_options(settings: Sequence[str]) -> dict[str, str]:
-    """`["a=1", "b=x"]` as a mapping.
-
-    Raises:
-        InputError: one has no "=".
-    """
-    return dict(split_setting(setting) for setting in settings)
-
-
-def _typed(kind: type, value: object, what: str) -> object:
-    if kind is bool:
-        if str(value).lower() in ("true", "false"):
-            return str(value).lower() == "true"
-        raise InputError(f'expected {what} to be true or false, got "{one_line(str(value))}"')
-    try:
-        if isinstance(value, bool) and kind is not str:
-            raise ValueError
-        return kind(str(value))
-    except ValueError:
-        shown = one_line(str(value))
-        raise InputError(f'expected {what} to be of type {kind.__name__}, got "{shown}"') from None
