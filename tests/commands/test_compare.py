@@ -88,7 +88,7 @@ def test_what_is_printed_is_plain_and_fits(compared):
     assert "\x1b" not in out
     assert [line for line in out.splitlines() if len(line) > 80] == []
     assert "KV CACHE COMPRESSION METHODS COMPARISON" in out
-    assert "  Samples: 3\n  Skipped: 1 text of fewer than 2 tokens (lines 2)\n" in out
+    assert "  Samples: 3\n  Skipped: 1 of 4 texts\n    line 2 has fewer than 2 tokens\n" in out
     assert "Chunking Artifact:     ΔNLL: +0.0000" in out
     titles = {title for line in out.splitlines() if line.startswith("Method ") for title in re.split(" +", line)}
     assert titles >= {
@@ -123,6 +123,7 @@ def test_the_files_hold_the_figures(compared):
     )
     configuration = detailed["configuration"]
     assert (configuration["skipped_lines"], configuration["seed"]) == ([2], 0)
+    assert configuration["skipped"] == ["line 2 has fewer than 2 tokens"] and configuration["chat_template"] is False
     assert {"keepmap", "torch", "transformers"} <= set(configuration["versions"])
     assert json.loads((folder / "one" / "samples" / "sample_00002_h2o.json").read_text())["nll"] == samples[2]["nll"]
     assert not list(folder.rglob("*.part"))

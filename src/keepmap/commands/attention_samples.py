@@ -98,14 +98,21 @@ def trajectory_samples(
 
 
 def text_samples(
-    language_model: LanguageModel, data_path: str | Path, text_field: str, samples: int, max_length: int | None
-) -> tuple[tuple[Sample, ...], list[str]]:
-    """The first texts of a file, cut to `max_length` tokens, and lines that say which ones were left out.
+    language_model: LanguageModel,
+    data_path: str | Path,
+    text_field: str,
+    samples: int,
+    max_length: int | None,
+    *,
+    chat_template: bool = False,
+    strict: bool = False,
+) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """The first texts of a file or a folder, cut to `max_length` tokens, and what of it was skipped, and why.
 
     Raises:
-        InputError: no such file, a line without a text, or no text of six tokens or more.
+        InputError: nothing there, or no text of six tokens or more; where `strict`, anything to be skipped.
     """
-    texts = read_texts(data_path, text_field, samples)
+    texts, skipped = read_texts(data_path, text_field, samples, strict=strict)
     tokenized = tokenize_texts(
         texts,
         language_model.tokenizer,
@@ -113,23 +120,27 @@ def text_samples(
         max_length=max_length,
         max_positions=language_model.max_positions,
         model_name=language_model.name,
+        chat_template=chat_template,
+        skipped=skipped,
+        skip_short=not strict,
+        skip_long=not strict,
     )
     name = Path(data_path).name
     long = [text for text in tokenized.samples if len(text.ids) >= SHORTEST]
-    short = sorted({*tokenized.skipped_lines, *(text.line for text in tokenized.samples if text not in long)})
-    if not long:
-        raise InputError(
-            f"the {len(texts)} texts read from {data_path} have fewer than {SHORTEST} tokens each; give longer texts"
+    short = [text for text in tokenized.samples if len(text.ids) < SHORTEST]
+    if short and (strict or not long):
+        raise InputError(f"the text of {short[0].where} has fewer than {SHORTEST} tokens; give longer texts")
+    skipped_here = (*map(str, tokenized.skipped), *(f"{text.where} has fewer than {SHORTEST} tokens" for text in short))
+    chosen = tuple(
+        Sample(
+            heading=f"Sample {index + 1}",
+            stem=f"sample{index}",
+            about=name if text.where == name else f"{text.where} of {name}",
+            looked=torch.tensor(text.ids),
         )
-    notes = []
-    if len(texts) < samples:
-        notes.append(f"  {len(texts)} of {samples} samples: {name} has no more texts")
-    if short:
-        notes.append(f"  Left out: texts of fewer than {SHORTEST} tokens (lines {', '.join(map(str, short))})")
-    return tuple(
-        Sample(f"Sample {index + 1}", f"sample{index}", f"line {text.line} of {name}", torch.tensor(text.ids))
         for index, text in enumerate(long)
-    ), notes
+    )
+    return chosen, skipped_here
 
 
 def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:

@@ -26,7 +26,9 @@ _AGENTS = "is for agents, and `model_name` names a language model; leave it out"
 _TEXTS = "is for language models; name one with `model_name`, or leave it out"
 OTHERS_OPTIONS = {
     True: dict.fromkeys(("checkpoint", "goal", "episodes", "trajectory"), _AGENTS),
-    False: dict.fromkeys(("data_path", "text_field", "max_length", "dtype", "device"), _TEXTS),
+    False: dict.fromkeys(
+        ("data_path", "text_field", "chat_template", "strict", "max_length", "dtype", "device"), _TEXTS
+    ),
 }
 """Whether a language model is named -> the options of the other wing, and why each is refused."""
 
@@ -64,6 +66,10 @@ class Wing(ABC):
     @abstractmethod
     def n_layers(self) -> int:
         """How many layers the model has."""
+
+    def data_record(self) -> dict[str, object]:
+        """What attention.json says of how the samples were read."""
+        return {}
 
     @abstractmethod
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
@@ -149,6 +155,8 @@ class TextWing(Wing):
     language_model: LanguageModel
     samples: tuple[Sample, ...]
     lines: list[str]
+    chat_template: bool
+    skipped: tuple[str, ...]
 
     @classmethod
     def load(
@@ -160,8 +168,11 @@ class TextWing(Wing):
         max_length: int | None,
         dtype: str | None,
         device: str | None,
+        *,
+        chat_template: bool,
+        strict: bool,
     ) -> "TextWing":
-        """The model of this name, and the first texts of a file.
+        """The model of this name, and the first texts of a file or a folder.
 
         Raises:
             KeepmapError: no file was named, or as `load_language_model` and `text_samples`.
@@ -170,21 +181,36 @@ class TextWing(Wing):
             raise InputError("`model_name` was given without texts; name a file with `data_path` (keepmap sample-data)")
         most = MAX_LENGTH if max_length is None else max_length
         language_model = load_language_model(model_name, device=device or "auto", dtype=dtype or "auto")
-        chosen_samples, left_out = text_samples(language_model, data_path, text_field or "text", samples, most)
+        chosen_samples, skipped = text_samples(
+            language_model,
+            data_path,
+            text_field or "text",
+            samples,
+            most,
+            chat_template=chat_template,
+            strict=strict,
+        )
+        n_texts = len(chosen_samples) + len(skipped)
+        few = [f"  {n_texts} of {samples} samples: {Path(data_path).name} has no more texts"]
         lines = [
             f"Model: {language_model.name}",
             f"Transformer layers: {language_model.n_layers}",
             f"Attention heads: {language_model.n_heads} ({language_model.n_kv_heads} KV heads)",
             f"Texts: {data_path}, at most {most} tokens of each",
             *(f"  {sample.heading}: {sample.about}, {len(sample.looked)} tokens" for sample in chosen_samples),
-            *left_out,
+            *(few if n_texts < samples else []),
+            *(f"  Skipped: {text}" for text in skipped),
         ]
-        return cls(language_model, chosen_samples, lines)
+        return cls(language_model, chosen_samples, lines, chat_template, skipped)
 
     @property
     def model(self) -> LanguageModel:
         """The language model that is profiled."""
         return self.language_model
+
+    def data_record(self) -> dict[str, object]:
+        """Whether the texts are in a chat template, and what was skipped."""
+        return {"chat_template": self.chat_template, "skipped": list(self.skipped)}
 
     @property
     def n_layers(self) -> int:

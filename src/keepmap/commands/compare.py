@@ -49,6 +49,8 @@ def compare_compression_methods(
     methods: str | Sequence[str] = "all",
     max_samples: int | None = None,
     max_length: int | None = None,
+    chat_template: bool = False,
+    strict: bool = False,
     chunk_size: int = 1,
     thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
@@ -98,7 +100,7 @@ def compare_compression_methods(
     """
     if not isinstance(data_path, str | Path) or (isinstance(data_path, str) and data_path in MODEL_NAMES):
         raise InputError(
-            f"expected `data_path` to be a file of JSON lines, got {shown(data_path)}; "
+            f"expected `data_path` to be a file of texts or a folder, got {shown(data_path)}; "
             "keepmap.compare(model, texts) takes models and texts that are in memory"
         )
     if not isinstance(model_name, str | Path):
@@ -120,12 +122,14 @@ def compare_compression_methods(
     _check_folder(folder)
     devices = choose_devices(device, num_gpus, workers)
     # The texts are read again where the model is; here their faults are found before anything is loaded.
-    read_texts(data_path, text_field, max_samples)
+    read_texts(data_path, text_field, max_samples, strict=strict)
     job = Job(
         data_path=str(data_path),
         text_field=text_field,
         max_samples=max_samples,
         max_length=max_length,
+        chat_template=chat_template,
+        strict=strict,
         model_name=str(model_name),
         dtype=dtype,
         kvzap_scorer_model=None if kvzap_scorer_model is None else str(kvzap_scorer_model),

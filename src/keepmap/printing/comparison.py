@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keepmap.core.intervals import LEAST
-from keepmap.errors import counted
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
 from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.session import Facts
@@ -26,6 +25,7 @@ __all__ = [
 ]
 
 RULE = "=" * 80
+MOST_SKIPPED = 5
 
 
 def header(model: str, dataset: str, chunk_size: int, plans: Sequence[MethodPlan], devices: Sequence[str]) -> list[str]:
@@ -58,9 +58,13 @@ def facts_lines(facts: Facts) -> list[str]:
         f"  Layers x KV heads: {facts.n_layers} x {facts.n_kv_heads} ({facts.dtype} on {facts.device})",
         f"  Samples: {facts.n_samples}",
     ]
-    if facts.skipped_lines:
-        shown = ", ".join(map(str, facts.skipped_lines[:5])) + (", ..." if len(facts.skipped_lines) > 5 else "")
-        lines.append(f"  Skipped: {counted(len(facts.skipped_lines), 'text')} of fewer than 2 tokens (lines {shown})")
+    if facts.skipped:
+        lines.append(f"  Skipped: {len(facts.skipped)} of {facts.n_samples + len(facts.skipped)} texts")
+        lines += [f"    {text}" for text in facts.skipped[:MOST_SKIPPED]]
+        if more := len(facts.skipped) - MOST_SKIPPED:
+            lines += [f"    and {more} more, which detailed_results.json names"] if more > 0 else []
+    if facts.chat_template:
+        lines.append("  Texts: each in the model's chat template, as what a user says")
     return lines + [f"  Left out: {reason}" for reason in facts.left_out]
 
 

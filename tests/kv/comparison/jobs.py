@@ -15,6 +15,8 @@ def job(
         text_field="text",
         max_samples=None,
         max_length=None,
+        chat_template=False,
+        strict=False,
         model_name=str(model_folder),
         dtype="auto",
         kvzap_scorer_model=None,

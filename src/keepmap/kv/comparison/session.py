@@ -14,7 +14,7 @@ from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, ModelError
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
 from keepmap.kv.comparison.results import SampleResult
-from keepmap.kv.data.texts import Samples, TextSample, read_texts, tokenize_texts
+from keepmap.kv.data.texts import Samples, Skipped, TextSample, read_texts, tokenize_texts
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.resolve import resolve_method
@@ -44,6 +44,8 @@ class Job:
     text_field: str
     max_samples: int | None
     max_length: int | None
+    chat_template: bool
+    strict: bool
     model_name: str
     dtype: str
     kvzap_scorer_model: str | None
@@ -61,7 +63,8 @@ class Facts:
     plans: tuple[MethodPlan, ...]
     left_out: tuple[str, ...]
     n_samples: int
-    skipped_lines: tuple[int, ...]
+    skipped: tuple[Skipped, ...]
+    chat_template: bool
     n_layers: int
     n_kv_heads: int
     dtype: str
@@ -99,7 +102,7 @@ def open_session(job: Job, device: str) -> Session:
     Raises:
         InputError, ModelError: the data, the model or a surrogate cannot be used.
     """
-    texts = read_texts(job.data_path, job.text_field, job.max_samples)
+    texts, skipped = read_texts(job.data_path, job.text_field, job.max_samples, strict=job.strict)
     language_model = load_language_model(job.model_name, device=device, dtype=job.dtype)
     samples = tokenize_texts(
         texts,
@@ -108,6 +111,10 @@ def open_session(job: Job, device: str) -> Session:
         max_length=job.max_length,
         max_positions=language_model.max_positions,
         model_name=language_model.name,
+        chat_template=job.chat_template,
+        skipped=skipped,
+        skip_short=not job.strict,
+        skip_long=not job.strict,
     )
     return make_session(
         language_model,
@@ -157,7 +164,8 @@ def make_session(
         plans=tuple(method for method in plan.methods if method.key in methods),
         left_out=tuple(left_out),
         n_samples=len(samples.samples),
-        skipped_lines=samples.skipped_lines,
+        skipped=samples.skipped,
+        chat_template=samples.chat_template,
         n_layers=language_model.n_layers,
         n_kv_heads=language_model.n_kv_heads,
         dtype=str(language_model.dtype).removeprefix("torch."),

@@ -1,7 +1,7 @@
-"""Texts to evaluate on: read from a file of JSON lines, and cut into token ids."""
+"""Texts to evaluate on: read from JSON lines or text files, cut into token ids; what is none is skipped and named."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["Samples", "Text", "TextSample", "read_texts", "tokenize_texts"]
+__all__ = ["Samples", "Skipped", "Text", "TextSample", "read_texts", "tokenize_texts"]
 
 SHORTEST = 2
 """Tokens that a text needs: one to read and one to predict."""
+SUFFIXES = (".txt", ".md")
+"""Of files that are one text each."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Text:
     """One text, as a string or as token ids, and where it stands.
 
     Attributes:
-        line: its line in the file, from 1; of a text that comes from Python, its number in the sequence, from 1.
+        line: its line in the file, from 1; of a text file or a text that comes from Python, its number, from 1.
         place: what messages call it, where that is not its line.
     """
 
@@ -35,6 +37,18 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A line or a file that no sample comes from, and why; as a string, "line 3 has fewer than 2 tokens"."""
+
+    line: int
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.reason}"
+
+
+@dataclass(frozen=True)
 class TextSample:
     """One text as token ids [N]; `index` counts the samples of a run from 0, `line` and `where` are its text's."""
 
@@ -46,28 +60,54 @@ class TextSample:
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of a run, and the lines whose texts were too short to be one."""
+    """The samples of a run, what was skipped, in the order of the data, and whether each is in a chat template."""
 
     samples: tuple[TextSample, ...]
-    skipped_lines: tuple[int, ...]
+    skipped: tuple[Skipped, ...]
+    chat_template: bool = False
 
 
-def read_texts(path: str | Path, field: str = "text", max_samples: int | None = None) -> tuple[Text, ...]:
-    """The field `field` of each JSON line, of the first `max_samples` lines; blank lines are passed over.
+def read_texts(
+    path: str | Path, field: str = "text", max_samples: int | None = None, *, strict: bool = False
+) -> tuple[tuple[Text, ...], tuple[Skipped, ...]]:
+    """The texts of a file of JSON lines, of a .txt or .md file, or of a folder of these; and what in it is none.
+
+    Args:
+        field: that holds the text of a JSON line. Blank lines are passed over.
+        max_samples: only so many lines, or files by their names, are read.
+        strict: whether what is no text is an error.
 
     Raises:
-        InputError: no such file, nothing in it, or a line that is not UTF-8, no JSON object, or has no such text.
+        InputError: nothing there, or no text in it; where `strict`, anything that is no text.
     """
     if max_samples is not None and max_samples < 1:
         raise InputError(f"expected `max_samples` to be 1 or more, got {max_samples}")
+    path = Path(path)
+    is_folder = path.is_dir()
+    if is_folder:
+        parts = _files(path)
+    elif path.suffix.lower() in SUFFIXES:
+        parts = iter([(1, _name(path), lambda: _file_text(path))])
+    else:
+        parts = _lines(path, field)
     texts: list[Text] = []
-    for number, line in _lines(Path(path)):
-        if len(texts) == max_samples:
+    skipped: list[Skipped] = []
+    first: str | None = None
+    for number, place, read in parts:
+        if len(texts) + (0 if is_folder else len(skipped)) == max_samples:
             break
-        texts.append(Text(number, _text(path, number, line, field)))
+        where = place or f"line {number}"
+        try:
+            texts.append(Text(number, read(), place))
+        except _NoText as fault:
+            message = f"{where} of {path} {fault}; {fault.advice}"
+            if strict:
+                raise InputError(message) from None
+            first = first or message
+            skipped.append(Skipped(number, where, str(fault)))
     if not texts:
-        raise InputError(f"{path} is empty; {_example(field)}")
-    return tuple(texts)
+        raise InputError(first or f"{path} is empty; {_example(field, is_folder)}")
+    return tuple(texts), tuple(skipped)
 
 
 def tokenize_texts(
@@ -78,58 +118,134 @@ def tokenize_texts(
     max_length: int | None = None,
     max_positions: int | None = None,
     model_name: str = "the model",
+    chat_template: bool = False,
+    skipped: tuple[Skipped, ...] = (),
+    skip_short: bool = True,
+    skip_long: bool = False,
 ) -> Samples:
-    """Token ids of each text, cut at `max_length`; texts of fewer than two tokens are skipped.
+    """Token ids of each text, cut at `max_length`; texts that are too short or too long are skipped where allowed.
 
     Args:
         texts: strings, or token ids that the model has.
         tokenizer: the model's Hugging Face tokenizer; its special tokens are added as it does by default.
         max_positions: how many positions the model has, None where it has no limit.
+        chat_template: whether each text becomes what a user says in the tokenizer's chat template, before it is cut.
+        skipped: what reading has skipped; it is given back with what is skipped here.
+        skip_short, skip_long: whether a text of fewer than two tokens, or of more than the positions, is skipped.
 
     Raises:
-        InputError: every text is too short, or one is longer than the model's positions.
+        InputError: no text is left, one is too short or too long and not to be skipped, or there is no chat template.
         ModelError: there is no tokenizer for a string, or it is not this model's.
     """
     if tokenizer is None and any(isinstance(text.text, str) for text in texts):
         raise ModelError(f"{model_name} has no tokenizer; put the tokenizer's files into its folder")
     if max_length is not None and as_integer("max_length", max_length, at_least=-(2**63)) < SHORTEST:
         raise InputError(f"expected `max_length` to be {SHORTEST} or more, got {max_length}")
+    if chat_template and not getattr(tokenizer, "chat_template", None):
+        raise InputError(f"the tokenizer of {model_name} has no chat template; leave `chat_template` out")
     samples: list[TextSample] = []
-    skipped: list[int] = []
+    more: list[Skipped] = []
+    too_long: str | None = None
     for text in texts:
-        # `verbose` would warn about lengths that are cut or refused below.
-        ids = tuple(tokenizer(text.text, verbose=False)["input_ids"]) if isinstance(text.text, str) else text.text
-        ids = ids[:max_length]
+        ids = (_tokens(text.text, tokenizer, chat_template) if isinstance(text.text, str) else text.text)[:max_length]
         if len(ids) < SHORTEST:
-            skipped.append(text.line)
-            continue
-        if max_positions is not None and len(ids) > max_positions:
-            raise InputError(
-                f"the text of {text.where} has {len(ids)} tokens, {model_name} has {max_positions} positions; "
-                f"max_length={max_positions} would use the first {max_positions} tokens of each text"
+            if not skip_short:
+                raise InputError(f"the text of {text.where} has fewer than {SHORTEST} tokens; give longer texts")
+            more.append(Skipped(text.line, text.where, f"has fewer than {SHORTEST} tokens"))
+        elif max_positions is not None and len(ids) > max_positions:
+            reason = f"has {len(ids)} tokens, {model_name} has {max_positions} positions"
+            too_long = too_long or (
+                f"the text of {text.where} {reason}; max_length={max_positions} would use the first {max_positions} "
+                "tokens of each text"
             )
-        if max(ids) >= vocab_size:
+            if not skip_long:
+                raise InputError(too_long)
+            more.append(Skipped(text.line, text.where, reason))
+        elif max(ids) >= vocab_size:
             raise ModelError(
                 f"the tokenizer gives id {max(ids)}, {model_name} has a vocabulary of {vocab_size}; "
                 "it is another model's tokenizer"
             )
-        samples.append(TextSample(len(samples), text.line, ids, text.where))
+        else:
+            samples.append(TextSample(len(samples), text.line, ids, text.where))
     if not samples:
         raise InputError(
-            f"all {len(texts)} texts have fewer than {SHORTEST} tokens; there is nothing to predict in them, "
+            too_long
+            or f"all {len(texts)} texts have fewer than {SHORTEST} tokens; there is nothing to predict in them, "
             "give longer texts"
         )
-    return Samples(tuple(samples), tuple(skipped))
+    return Samples(tuple(samples), tuple(sorted([*skipped, *more], key=lambda part: part.line)), chat_template)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+class _NoText(Exception):
+    """Why a line or a file is no text: what is said behind its name, and what to do."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(reason)
+        self.advice = advice
+
+
+_Part = tuple[int, str | None, Callable[[], str]]
+"""A line's or a file's number, its name where it has one, and what reads its text."""
+
+
+def _tokens(text: str, tokenizer: Any, chat_template: bool) -> tuple[int, ...]:
+    # `verbose` would warn about lengths that are cut, skipped or refused later.
+    if not chat_template:
+        return tuple(tokenizer(text, verbose=False)["input_ids"])
+    from jinja2 import TemplateError
+
+    try:
+        wrapped = tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False)
+    except TemplateError as error:
+        raise ModelError(f"the tokenizer's chat template fails: {error}; leave `chat_template` out") from None
+    # The template has the special tokens.
+    return tuple(tokenizer(wrapped, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _files(folder: Path) -> Iterator[_Part]:
+    """What is in a folder, by name; hidden files are passed over."""
+
+    def reader(path: Path) -> Callable[[], str]:
+        return lambda: _file_text(path)
+
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"cannot read the folder {folder}: {error.strerror or error}") from None
+    return ((number, _name(path), reader(path)) for number, path in enumerate(paths, start=1))
+
+
+def _name(path: Path) -> str:
+    """A file's name; as a Python literal where it holds what a terminal would obey."""
+    return path.name if path.name.isprintable() else ascii(path.name)
+
+
+def _file_text(path: Path) -> str:
+    if path.suffix.lower() not in SUFFIXES or (path.exists() and not path.is_file()):
+        raise _NoText(f"is no {' or '.join(SUFFIXES)} file", "take it out of the folder")
+    try:
+        # With `\n` at line ends, whatever they are.
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _NoText(f"is not UTF-8 (byte {error.start + 1})", "save the file as UTF-8") from None
+    except FileNotFoundError:
+        raise InputError(f"no data file at {path}: no such file; name a .txt or .md file that is there") from None
+    except OSError as error:
+        raise _NoText(f"cannot be read ({error.strerror or error})", "make it readable") from None
+
+
+def _lines(path: Path, field: str) -> Iterator[_Part]:
+    def reader(line: bytes) -> Callable[[], str]:
+        return lambda: _json_text(line, field)
+
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 if line.strip():
-                    yield number, line
+                    yield number, None, reader(line)
     except FileNotFoundError:
         raise InputError(
             f"no data file at {path}: no such file; `keepmap sample-data --out {path}` makes one"
@@ -138,34 +254,35 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise InputError(f"cannot read the data file {path}: {error.strerror or error}") from None
 
 
-def _text(path: str | Path, number: int, line: bytes, field: str) -> str:
-    where = f"line {number} of {path}"
+def _json_text(line: bytes, field: str) -> str:
     try:
         decoded = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{where} is not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
+        raise _NoText(f"is not UTF-8 (byte {error.start + 1})", "save the file as UTF-8") from None
     try:
         record = json.loads(decoded)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON ({error.msg}, column {error.colno}); {_example(field)}") from None
+        raise _NoText(f"is not JSON ({error.msg}, column {error.colno})", _example(field)) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON that can be read ({error}); {_example(field)}") from None
+        raise _NoText(f"is not JSON that can be read ({error})", _example(field)) from None
     if not isinstance(record, dict):
-        raise InputError(f'{where} is {_kind(record)}; it must be an object with the field "{field}"')
+        raise _NoText(f"is {_kind(record)}", f'it must be an object with the field "{field}"')
     if field not in record:
         fields = ", ".join(json.dumps(key) for key in record) or "no fields"
-        raise InputError(f'{where} has no field "{field}", found {fields}; name another with `text_field`')
+        raise _NoText(f'has no field "{field}", found {fields}', "name another with `text_field`")
     text = record[field]
     if not isinstance(text, str):
-        raise InputError(f'the field "{field}" in {where} is {_kind(text)}; it must be a string')
+        raise _NoText(f'has {_kind(text)} in the field "{field}"', "it must be a string")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f'the field "{field}" in {where} holds half of a surrogate pair, which is not text') from None
+        raise _NoText(f'has half of a surrogate pair in the field "{field}"', "which is not text") from None
     return text
 
 
-def _example(field: str) -> str:
+def _example(field: str, is_folder: bool = False) -> str:
+    if is_folder:
+        return f"put {' or '.join(SUFFIXES)} files into it"
     return f"each line must be one JSON object, such as {json.dumps({field: '...'})}"
 
 
