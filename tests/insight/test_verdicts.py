@@ -1,95 +1,24 @@
 """What a profile says can be dropped: counted, named, put into words, and as code that runs."""
 
-import ast
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 import compression_strategies
 import keepmap
 from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
-from keepmap.insight.agent_subject import COMPRESSORS, AgentSubject
-from keepmap.insight.coverage import NO_GAIN, SIMPLER, Shares, coverage, pattern_of
+from keepmap.insight.agent_subject import COMPRESSORS
+from keepmap.insight.coverage import coverage
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.subjects import subject_of
-from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.text_subject import TextSubject
 from keepmap.insight.verdicts import Verdict, suggest, telling_layers, verdicts
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.drawing.profiles import Chosen
 from tests.families import build, tokens
-
-COVERS = (
-    "keepmap.insight.coverage",
-    "keepmap.insight.subject",
-    "keepmap.insight.agent_subject",
-    "keepmap.insight.text_subject",
-    "keepmap.insight.suggestion",
-)
-
-
-ROWS = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).filter(lambda row: sum(row) > 1e-3)
-SHARES = st.floats(0.05, 0.95)
-
-
-@given(ROWS, SHARES, st.floats(0, 1, width=32))
-@example([1.0, 1.0, 1.1920928955078125e-07], 1 / 3, 1.0)
-@example([1.0] * 10, 0.3, 0.0)
-def test_what_covers_is_the_least_that_covers(weights: list[float], share: float, given: float) -> None:
-    row = torch.tensor(weights, dtype=torch.float64)
-    numbers = coverage(Shares.of_query(row, given), share)
-    wanted, slack = share * float(row.sum()), 1e-5 * float(row.sum())
-    for needed, ordered in ((numbers.top, row.sort(descending=True).values), (numbers.recent, row.flip(0))):
-        assert float(ordered[:needed].sum()) >= wanted - slack
-        assert float(ordered[: needed - 1].sum()) < wanted + slack
-    assert 0 <= numbers.top <= numbers.recent <= numbers.n == len(weights)
-    # The top k of n hold k / n at least.
-    assert numbers.top <= numbers.even <= numbers.n
-    assert numbers.given == pytest.approx(given / (given + float(row.sum())))
-    pattern, keep = pattern_of(numbers)
-    assert keep == {"recency": numbers.recent, "uniform": numbers.even, "sparse": numbers.top}[pattern]
-
-
-@pytest.mark.parametrize("n", [20, 200, 2000])
-def test_patterns_do_not_depend_on_the_length(n: int) -> None:
-    age = torch.arange(n).flip(0) / n
-    noise = 1 + 0.05 * torch.rand(n, generator=torch.Generator().manual_seed(0))
-    rows = {"uniform": noise, "recency": torch.exp(-8 * age) * noise, "sparse": 1e-3 * noise}
-    rows["sparse"][: n // 10] = 1.0
-    for pattern, row in rows.items():
-        numbers = coverage(Shares.of_query(row), 0.9)
-        assert pattern_of(numbers)[0] == pattern
-        assert pattern_of(numbers)[1] / n == pytest.approx(
-            {"uniform": 0.9, "recency": 0.29, "sparse": 0.09}[pattern], abs=0.06
-        )
-    assert coverage(Shares.of_query(rows["uniform"])).normalised_entropy == pytest.approx(1, abs=1e-3)
-
-
-def test_the_rest_is_judged_without_the_sinks() -> None:
-    recent = torch.zeros(50)
-    recent[-5:] = 0.06
-    for sinks in (0.0, 0.2, 0.7, 90.0):
-        numbers = coverage(Shares.of_query(recent, given=sinks), 0.9)
-        assert pattern_of(numbers) == ("recency", 5)
-        assert numbers.sinks == (sinks > 0.3), "more than half of the attention"
-    assert pattern_of(coverage(Shares.of_query(torch.zeros(50), given=1.0))) == ("sinks", 0)
-
-
-def test_a_simpler_rule_is_taken_up_to_its_limit() -> None:
-    numbers = coverage(Shares.of_query(torch.ones(100)), 0.5)
-    assert (numbers.even, numbers.even_top, numbers.even_recent) == (50, 50, 50)
-    for recent, pattern in ((10 * SIMPLER, "recency"), (10 * SIMPLER + 1, "sparse")):
-        assert pattern_of(replace(numbers, top=10, recent=recent))[0] == pattern
-    for top, pattern in ((math.ceil(NO_GAIN * 50), "uniform"), (math.ceil(NO_GAIN * 50) - 1, "recency")):
-        assert pattern_of(replace(numbers, top=top, recent=60))[0] == pattern
-    # The most recent of each query may stand out where no position does.
-    for recent, pattern in ((math.ceil(NO_GAIN * 50), "uniform"), (math.ceil(NO_GAIN * 50) - 1, "recency")):
-        assert pattern_of(replace(numbers, top=50, recent=recent))[0] == pattern
+from tests.insight.suggested import compressor_of
 
 
 def heads_of(n: int) -> dict[str, torch.Tensor]:
@@ -129,30 +58,6 @@ def test_attention_per_query_that_sees_a_position_would_mislead() -> None:
     torch.testing.assert_close(profile.shares[0, 0, :4].sum(), profile.sink_mass[0, 0].mean())
 
 
-def test_shares_are_what_adding_up_row_by_row_gives(profile: AttentionProfile) -> None:
-    numbers = subject_of(profile).shares(profile, 1, [0, 3])
-    n, beside = profile.shape[2], 1 - profile.sink_mass[1, [0, 3]].double().mean(0)
-    positions, ages = torch.zeros(n - 4).double(), torch.zeros(n - 4).double()
-    for query in range(4, n):
-        for position in range(4, query + 1):
-            even = float(beside[query]) / (query - 3) / n
-            positions[position - 4] += even
-            ages[query - position] += even
-    torch.testing.assert_close(numbers.even_positions, positions)
-    torch.testing.assert_close(numbers.even_ages, ages)
-    torch.testing.assert_close(numbers.positions, profile.shares[1, [0, 3], 4:].double().mean(0))
-    for part in (numbers.positions, numbers.ages, numbers.even_positions, numbers.even_ages):
-        assert float(part.sum()) + numbers.given == pytest.approx(1)
-    with pytest.raises(InputError, match="n_sink=2, got one with 4"):
-        TextSubject(2).shares(profile, 0, [0])
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
-def test_no_share_is_an_error(share: float) -> None:
-    with pytest.raises(InputError, match="expected `share` to be above 0 and below 1"):
-        coverage(Shares.of_query(torch.ones(4)), share)
-
-
 def _seen(ratio: float, entropy: float) -> dict[str, float]:
     return {"recent_distant_ratio": ratio, "entropy": entropy, "mean": 0.1, "std": 0.1, "max_position": 3}
 
@@ -177,7 +82,7 @@ def test_the_first_of_the_documents_patterns_decides(ratio: float, entropy: floa
     assert ("Attention is spread across history!" in insight.lines[0]) == (ratio < 1.2)
     maker, option = COMPRESSORS[pattern].__name__, COMPRESSORS[pattern].length_option
     assert insight.suggestion == f"from compression_strategies import {maker}; compressor = {maker}({option}=10)"
-    assert _compressor_of(insight.suggested) == getattr(compression_strategies, maker)(**{option: 10})
+    assert compressor_of(insight.suggested) == getattr(compression_strategies, maker)(**{option: 10})
 
 
 def test_recency_is_said_in_the_documents_words() -> None:
@@ -196,21 +101,6 @@ def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:
         guide_insight([])
 
 
-def _compressor_of(suggestion: Suggestion) -> object:
-    """What the line of code makes."""
-    *_, assignment = ast.parse(suggestion.line).body
-    assert isinstance(assignment, ast.Assign) and isinstance(assignment.value, ast.Call)
-    options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in assignment.value.keywords}
-    assert options == suggestion.options
-    return getattr(compression_strategies, assignment.value.func.id)(**options)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("pattern", [*COMPRESSORS])
-def test_an_agents_suggestion_is_code(pattern: str) -> None:
-    assert _compressor_of(AgentSubject().suggestion(pattern, 7, 100)).max_length == 7  # type: ignore[attr-defined]
-    assert AgentSubject().suggestion(pattern, 0, 100).keep == 1
-
-
 @pytest.fixture(scope="module")
 def language_model() -> LanguageModel:
     return load_language_model(build("llama"))
@@ -219,23 +109,6 @@ def language_model() -> LanguageModel:
 @pytest.fixture(scope="module")
 def profile(language_model: LanguageModel) -> AttentionProfile:
     return keepmap.profile_attention(language_model, tokens(60))
-
-
-@pytest.mark.parametrize("pattern", ["recency", "sinks", "uniform", "sparse", "mixed"])
-@pytest.mark.parametrize("keep", [1, 12, 39])
-def test_a_language_models_suggestion_is_code_that_keeps_so_many(
-    language_model: LanguageModel, pattern: str, keep: int
-) -> None:
-    suggestion = TextSubject(4).suggestion(pattern, keep, 56)
-    call = ast.parse(suggestion.line, mode="eval").body
-    assert isinstance(call, ast.Call) and ast.unparse(call.func) == "keepmap.evict"
-    assert ast.literal_eval(call.args[2]) == suggestion.name
-    options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-    assert options == suggestion.options
-    kept = keepmap.evict(language_model, tokens(60), suggestion.name, **options).keep_map.kept()
-    assert suggestion.options["window"] == (keep + 1) // 2
-    # A density is typed in hundredths.
-    assert (kept.sum(2) - 4 >= keep).all() and (kept.sum(2) - 4 <= keep + 1).all()
 
 
 def test_a_verdict_for_every_layer_and_head(profile: AttentionProfile) -> None:
@@ -258,13 +131,6 @@ def test_one_query_alone_can_decide(profile: AttentionProfile, language_model: L
     assert float(shares.positions.sum()) + shares.given == pytest.approx(1)
     torch.testing.assert_close(shares.positions, profile.rows[1, 2, 0, 4:].double())
     torch.testing.assert_close(shares.ages, profile.rows[1, 2, 0, 4:].double().flip(0))
-
-
-def test_only_what_a_layers_own_window_shows_is_chosen_from() -> None:
-    profile = keepmap.profile_attention(load_language_model(build("mistral")), tokens(60))
-    shares = subject_of(profile).shares(profile, 0, [0])
-    assert (len(shares.positions), shares.given, shares.first) == (24, 0.0, 36)
-    assert float(shares.ages.sum()) == pytest.approx(float(shares.positions.sum()))
 
 
 def test_the_suggestion_for_all_is_what_most_need(profile: AttentionProfile) -> None:

@@ -23,3 +23,13 @@ class Landmarks:
     def labels(self) -> tuple[str, ...]:
         """A text for each position: "(episode, step)"."""
         return tuple(f"({episode}, {step})" for episode, step in zip(self.episodes, self.steps, strict=True))
+
+    @property
+    def starts(self) -> list[int]:
+        """The first position of every episode but the first one there is."""
+        return [at for at in range(1, len(self.episodes)) if self.episodes[at] != self.episodes[at - 1]]
+
+    @property
+    def rewarded(self) -> list[int]:
+        """The positions of transitions with a reward that is not 0."""
+        return [at for at, reward in enumerate(self.rewards) if reward]

@@ -114,8 +114,7 @@ def positions_of(profile: AttentionProfile, most: int, tokens: bool = True) -> P
     n = profile.shape[2]
     if profile.landmarks is not None:
         # The oldest, the starts of episodes, and the query, as far as there is room.
-        starts = _starts(profile).tolist()
-        places = [0]
+        starts, places = profile.landmarks.starts, [0]
         for place in starts if len(starts) > 1 else _numbers(n, most):
             if min(place - places[-1], n - 1 - place) >= n / most:
                 places.append(place)
@@ -130,12 +129,6 @@ def positions_of(profile: AttentionProfile, most: int, tokens: bool = True) -> P
 def _numbers(n: int, most: int) -> list[int]:
     ticks = MaxNLocator(nbins=most, integer=True, steps=[1, 2, 4, 5, 10]).tick_values(0, max(1, n - 1))
     return [int(place) for place in ticks if 0 <= place <= n - 1]
-
-
-def _starts(profile: AttentionProfile) -> Integer[np.ndarray, " E"]:
-    """The first position of every episode but the first one there is."""
-    assert profile.landmarks is not None
-    return np.flatnonzero(np.diff(profile.landmarks.episodes)) + 1
 
 
 @dataclass(frozen=True)
@@ -157,13 +150,10 @@ class Marks:
     @classmethod
     def of(cls, profile: AttentionProfile, width: float, colour: str) -> "Marks":
         """The marks for an axis of that many points: lines so close that they would hide the rest are left out."""
-        nothing = np.zeros(0, dtype=np.int64)
-        if profile.landmarks is None:
-            return cls(nothing, 1, nothing, colour)
-        starts = _starts(profile)
+        places = ([], []) if profile.landmarks is None else (profile.landmarks.starts, profile.landmarks.rewarded)
+        starts, rewarded = (np.array(part, dtype=np.int64) for part in places)
         every = max(1, -(-int(len(starts) * _APART) // max(1, int(width))))
-        rewarded = [place for place, reward in enumerate(profile.landmarks.rewards) if reward]
-        return cls(starts[every - 1 :: every], every, np.array(rewarded, dtype=np.int64), colour)
+        return cls(starts[every - 1 :: every], every, rewarded, colour)
 
     @property
     def legend(self) -> list[Artist]:
