@@ -113,20 +113,24 @@ def profile(language_model: LanguageModel) -> AttentionProfile:
 
 def test_a_verdict_for_every_layer_and_head(profile: AttentionProfile) -> None:
     numbers = verdicts(profile, share=0.8)
-    assert [(one.layer, one.head) for one in numbers] == [(layer, head) for layer in (0, 1) for head in range(4)]
-    for one in numbers:
-        shares = subject_of(profile).shares(profile, one.layer, [one.head])
-        assert shares.first == 4 and len(shares.positions) == one.numbers.n == 56
-        assert one.numbers == coverage(shares, 0.8)
-        assert str(one).startswith(f"layer {one.layer} head {one.head}: {one.pattern}: 80 % of the attention is in ")
-        assert all(len(line) <= 80 for line in one.lines[:-1])
-        assert one.lines[-1].strip() == one.suggestion.line
+    assert [(verdict.layer, verdict.head) for verdict in numbers] == [
+        (layer, head) for layer in (0, 1) for head in range(4)
+    ]
+    for verdict in numbers:
+        shares = subject_of(profile).shares(profile, verdict.layer, [verdict.head])
+        assert shares.first == 4 and len(shares.positions) == verdict.numbers.n == 56
+        assert verdict.numbers == coverage(shares, 0.8)
+        assert str(verdict).startswith(
+            f"layer {verdict.layer} head {verdict.head}: {verdict.pattern}: 80 % of the attention is in "
+        )
+        assert all(len(line) <= 80 for line in verdict.lines[:-1])
+        assert verdict.lines[-1].strip() == verdict.suggestion.line
 
 
 def test_one_query_alone_can_decide(profile: AttentionProfile, language_model: LanguageModel) -> None:
     last = keepmap.profile_attention(language_model, tokens(60), queries="last")
-    for one, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
-        assert one.pattern == same.pattern and one.numbers.top == same.numbers.top
+    for verdict, same in zip(verdicts(profile, 59), verdicts(last), strict=True):
+        assert verdict.pattern == same.pattern and verdict.numbers.top == same.numbers.top
     shares = subject_of(profile).shares(profile, 1, [2], 59)
     assert float(shares.positions.sum()) + shares.given == pytest.approx(1)
     torch.testing.assert_close(shares.positions, profile.rows[1, 2, 0, 4:].double())

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from keepmap.agents.config import DEFAULT, KEYS, Config, load_config
 from keepmap.agents.config.load import apply_setting
-from keepmap.agents.config.yaml_files import packaged_names, parse_yaml
+from keepmap.agents.config.yaml_files import packaged_names
 from keepmap.errors import InputError
-
-COVERS = ("keepmap.agents.config.yaml_files",)
 
 
 @pytest.fixture(autouse=True)
@@ -63,17 +61,6 @@ def test_included_first_later_wins_settings_last():
 
 
 def test_numbers_are_those_of_yaml_1_2():
-    assert parse_yaml("[1e-3, 010, 1:30, on, 2024-01-01, 64.0, ~, .5, 1_000]", "x") == [
-        0.001,
-        10,
-        "1:30",
-        "on",
-        "2024-01-01",
-        64.0,
-        None,
-        0.5,
-        "1_000",
-    ]
     write("a.yaml", 'lr: 1e-3\nn_transit: 64.0\ntf_n_layer: "3"\nflash_attn: False\nn_episodes: null\nhorizon: 2e1')
     config = load_config(["a.yaml"])
     assert (config.lr, config.n_transit, config.tf_n_layer, config.flash_attn) == (0.001, 64, 3, False)
