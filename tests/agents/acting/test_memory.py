@@ -1,20 +1,9 @@
 """The window of the last transitions; the cache is tested in test_decoder.py and test_rollout.py."""
 
 import torch
-from torch import Tensor
 
-from keepmap.agents.acting.memory import Step, Window
-
-
-def step(draw: torch.Generator, agents: int, valid: Tensor | None = None) -> Step:
-    return Step(
-        states=torch.randint(0, 5, (agents, 2), generator=draw),
-        actions=torch.randint(0, 5, (agents,), generator=draw),
-        rewards=torch.randint(0, 2, (agents,), generator=draw).float(),
-        next_states=torch.randint(0, 5, (agents, 2), generator=draw),
-        dones=torch.randint(0, 2, (agents,), generator=draw).bool(),
-        valid=torch.ones(agents, dtype=torch.bool) if valid is None else valid,
-    )
+from keepmap.agents.acting.memory import Window
+from tests.agents.acting.steps import step
 
 
 def test_the_window_holds_the_last_transitions_with_their_times() -> None:

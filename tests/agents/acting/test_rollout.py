@@ -11,7 +11,6 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from torch import Tensor
 
 from keepmap.agents.acting.memory import Step
 from keepmap.agents.acting.rollout import Player, attended, decide, play
@@ -23,6 +22,7 @@ from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import shorten
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 from keepmap.errors import ImpossibleResultError, InputError
+from tests.agents.acting.steps import step
 
 ROOM = DarkRoom(5, 6)
 SHAPE = DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32)
@@ -32,17 +32,6 @@ SHAPE = DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=
 def model(request: pytest.FixtureRequest) -> DecisionTransformer:
     torch.manual_seed(3)
     return DecisionTransformer(replace(SHAPE, dones=request.param)).eval()
-
-
-def step(draw: torch.Generator, agents: int, valid: Tensor | None = None) -> Step:
-    return Step(
-        states=torch.randint(0, 5, (agents, 2), generator=draw),
-        actions=torch.randint(0, 5, (agents,), generator=draw),
-        rewards=torch.randint(0, 2, (agents,), generator=draw).float(),
-        next_states=torch.randint(0, 5, (agents, 2), generator=draw),
-        dones=torch.randint(0, 2, (agents,), generator=draw).bool(),
-        valid=torch.ones(agents, dtype=torch.bool) if valid is None else valid,
-    )
 
 
 @pytest.mark.parametrize(("size", "slide"), [(8, 1), (8, 3), (8, 8), (1, 1), (100, 10)])
