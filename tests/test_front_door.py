@@ -167,6 +167,8 @@ WRONG = {
     "read_study(3)": "path",
     "draw.compression_heatmap(3)": "keep_map",
     "draw.learning_curve(3)": "evaluation",
+    "draw.cost_by_footprint(3)": "comparisons",
+    "draw.cost_by_footprint([3])": "comparisons",
     'evaluate("tiny", episodes="3")': "episodes",
     "evaluate(3)": "agent",
     'evaluate("tiny", compressor=keepmap.RecencyCompressor)': "compressor",

@@ -9,15 +9,12 @@ from rich.console import Console
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.checkpoints import EMBEDDED
-from keepmap.agents.compressor import compressors as known_compressors
 from keepmap.agents.config import Config, load_config
-from keepmap.agents.evaluation.evaluate import PACKAGES
 from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines
 from keepmap.agents.study.plan import BUDGETS, plan_study
-from keepmap.agents.study.promises import pattern_of, promises_of
 from keepmap.agents.study.results import BASELINE, FILE, Study, StudyRow, write_study
-from keepmap.agents.study.rows import rows_of
 from keepmap.agents.study.run import do_job
+from keepmap.agents.study.summary import study_of
 from keepmap.agents.study.timings import action_times_path, measured_times, stored_action_times
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
@@ -25,7 +22,6 @@ from keepmap.commands.train import collect_missing
 from keepmap.core.files import make_folder, remove_files, write_json, written_whole
 from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs
-from keepmap.core.versions import versions
 from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure, save_joined_figures
 from keepmap.errors import InputError
 from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table
@@ -101,20 +97,13 @@ def study_compressors(
         for training in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
             collect_missing(training)
         _run(left, processes, folder)
-        study, timings = _measured(jobs, options)
+        study = study_of(jobs, options)
+        timings = _times(jobs, study.results)
         paths = _write(study, timings, folder, formats)
         remove_files(path for path in _outputs(folder) if path not in paths)
     print("\n".join(["", *table(study, timings), "", *legend(study), "", *promise_lines(study), ""]))
     print("\n".join(f"Saved {path}" for path in paths), flush=True)
     return study
-
-
-def _measured(jobs: Sequence[StudyJob], options: dict[str, Any]) -> tuple[Study, dict[str, dict[str, float]]]:
-    """The study of finished jobs, and their times."""
-    runs = [run for run in map(finished, jobs) if run is not None]
-    looking = [name for name, known in known_compressors().items() if known.needs_attention]
-    rows, pattern = rows_of(runs, looking), pattern_of(runs)
-    return Study(rows, promises_of(rows, pattern, looking), pattern, options, versions(*PACKAGES)), _times(jobs, rows)
 
 
 def _run(jobs: Sequence[StudyJob], workers: int, folder: Path) -> None:

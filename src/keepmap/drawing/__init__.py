@@ -11,6 +11,7 @@ from keepmap.drawing.attention_lines import attention_lines
 from keepmap.drawing.attention_summary import attention_summary
 from keepmap.drawing.compression_heatmap import compression_heatmap
 from keepmap.drawing.compressor_study import compressor_study
+from keepmap.drawing.cost_by_footprint import cost_by_footprint
 from keepmap.drawing.keep_map_by_layer import keep_map_by_layer
 from keepmap.drawing.keep_map_lifetimes import keep_map_lifetimes
 from keepmap.drawing.kept_transitions import kept_transitions
@@ -29,6 +30,7 @@ __all__ = [
     "attention_summary",
     "compression_heatmap",
     "compressor_study",
+    "cost_by_footprint",
     "keep_map_by_layer",
     "keep_map_lifetimes",
     "kept_transitions",

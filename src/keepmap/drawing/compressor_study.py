@@ -1,7 +1,6 @@
 """What compressors cost: the return against how much shorter the histories are, a line for each compressor."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
@@ -13,12 +12,11 @@ from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
-from keepmap.drawing.parts.style import curve_style, figure_style
+from keepmap.drawing.parts.style import figure_style, marked_style
 from keepmap.errors import InputError
 
 __all__ = ["compressor_study"]
 
-MARKERS = "os^DvPX*"
 REFERENCE = "0.35"
 SPREAD = 0.6
 """Of the compressors at one budget, as a share of the way to the next."""
@@ -107,7 +105,7 @@ def _rows(study: Study, trained: bool) -> list[StudyRow]:
 
 
 def _heading(study: Study, names: Sequence[str], wording: Wording, width: float) -> Heading:
-    legend = [Line2D([], [], label=name, **_style(number)) for number, name in enumerate(names)]
+    legend = [Line2D([], [], label=name, **marked_style(number)) for number, name in enumerate(names)]
     seeds = sorted({row.n_seeds for row in study.results if row.compressor != BASELINE})
     goals = study.results[0].early.n
     shown = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
@@ -145,7 +143,7 @@ def _draw(ax: Axes, study: Study, trained: bool, names: Sequence[str], budgets: 
                 label=name,
                 capsize=1.5,
                 elinewidth=0.8,
-                **_style(number),
+                **marked_style(number),
             )
         )
     ax.axhline(100, color=REFERENCE, linewidth=1.0, linestyle=(0, (2, 2)), label="baseline")
@@ -165,13 +163,3 @@ def _draw(ax: Axes, study: Study, trained: bool, names: Sequence[str], budgets: 
         parse_math=False,
     )
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def _style(number: int) -> dict[str, Any]:
-    return {
-        **curve_style(number),
-        "marker": MARKERS[number % len(MARKERS)],
-        "markersize": 4.5,
-        "linewidth": 1.0,
-        "markeredgewidth": 0.0,
-    }

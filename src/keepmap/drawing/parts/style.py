@@ -20,6 +20,7 @@ __all__ = [
     "WINDOW_LINE",
     "curve_style",
     "figure_style",
+    "marked_style",
     "ramp",
 ]
 
@@ -35,6 +36,8 @@ WINDOW_LINE = "#E69F00"
 # Okabe-Ito without its yellow, which a thin line on white loses. No two neighbours share a lightness.
 _CURVES = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)))
+
+_MARKERS = "os^DvPX*"
 
 DPI = 200
 """Pixels per inch of the figures that the project makes, and of the rasters inside SVG and PDF."""
@@ -69,6 +72,12 @@ def figure_style() -> Iterator[None]:
 def curve_style(number: int) -> dict[str, Any]:
     """Colour and dashes of a figure's curve: 28 that differ, the first four in both, for readers who see no colour."""
     return {"color": _CURVES[number % len(_CURVES)], "linestyle": _DASHES[number % len(_DASHES)]}
+
+
+def marked_style(number: int) -> dict[str, Any]:
+    """`curve_style` with a marker for each measured point: the first eight markers differ."""
+    marker = _MARKERS[number % len(_MARKERS)]
+    return {**curve_style(number), "marker": marker, "markersize": 4.5, "linewidth": 1.0, "markeredgewidth": 0.0}
 
 
 def ramp(low: str, high: str) -> UInt8[np.ndarray, "256 3"]:
