@@ -1,5 +1,6 @@
 """The pictures of a comparison: which files are drawn, what is said of them, and which are cleared."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,8 +23,21 @@ def test_both_figures_are_drawn_in_every_format_and_said(tmp_path: Path) -> None
     ]
     assert lines[:2] == ["", "Generating compression visualization for Random(threshold=1.0)..."]
     assert lines[2] == f"  Saved visualization to: {tmp_path / stems[0]}.png"
-    assert "    Tokens visualized: 12" in lines
+    assert lines[4:10] == [
+        "    Entries (layer x KV head x token): 87.50% (42/48 kept)",
+        "    Compressible entries: 75.00% (18/24 kept)",
+        "    Tokens, each by the majority of its entries:",
+        "    Tokens visualized: 12",
+        "    Overall density: 100.00% (12/12 kept)",
+        "    Protected tokens: 6 (sinks=2, window=4)",
+    ]
     assert lines[-1] == f"  Saved layers and heads to: {tmp_path / stems[1]}.svg"
+
+
+def test_under_a_threshold_the_guide_s_lines_come_first(tmp_path: Path) -> None:
+    lines = draw_method(replace(keep_map(), threshold=0.5), "Mine", tmp_path, ("png",))
+    assert lines[3] == "    Tokens visualized: 12" and lines[7].startswith("    Entries (layer x KV head x token): ")
+    assert not any("majority" in line for line in lines)
 
 
 def test_pictures_of_methods_are_cleared_and_no_others(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a run leaves behind: after an error in mid-run, and of an earlier run; what it advises."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from keepmap.cli import main
+from keepmap.commands import compare as command
 from keepmap.commands.compare_pictures import clear_pictures
 from keepmap.drawing.parts.files import FORMATS
 from keepmap.errors import OutputError
@@ -70,6 +72,45 @@ def test_where_no_summary_can_be_written_the_first_error_is_told(comparing, capf
     assert error.count("error: ") == 1 and "does not fit" in error
     assert "  with every method: samples 0\n" in out
     assert not list((tmp_path / "out").glob("*.json"))
+
+
+def test_of_many_layers_the_table_comes_first_and_the_blocks_go_into_a_file(comparing, capfd, tmp_path, monkeypatch):
+    options = ("--methods", "random", "h2o", "--h2o_local_window_size", "16", "--max_samples", "1")
+    seconds = re.compile(r"\d+\.\d\d$", re.MULTILINE)
+
+    def printed(*more: str) -> str:
+        assert comparing(*options, *more) == 0
+        return seconds.sub("", capfd.readouterr().out)
+
+    whole = printed()
+    assert not (tmp_path / "out" / "methods.txt").exists()
+    begin, table = (whole.index(f"\n{'=' * 80}\n{title}") for title in ("Evaluating: ", "COMPARISON SUMMARY"))
+    head, blocks, rest = whole[:begin], whole[begin:table], whole[table:]
+    end = rest.index("\nDetailed results saved to: ")
+    monkeypatch.setattr(command, "FEW_LAYERS", 0)
+    file = Path("out/methods.txt")
+    named = f"\nEach method's block saved to: {file}\n"
+    assert printed() == head + rest[:end] + named + rest[end:]
+    assert file.read_text(encoding="utf-8") == blocks
+    assert printed("--verbose") == head + rest[:end] + blocks + named + rest[end:]
+    assert printed("--quiet") == rest[:end]
+    assert file.read_text(encoding="utf-8") == blocks
+    monkeypatch.setattr(command, "FEW_LAYERS", 4)
+    assert printed("--quiet") == rest[:end] and file.exists()
+    assert printed() == whole and not file.exists(), "a file of an earlier run would be taken for this one's"
+
+
+def test_advice_is_on_the_console_where_blocks_are_not(comparing, capfd, monkeypatch):
+    monkeypatch.setattr(command, "FEW_LAYERS", 0)
+    assert (
+        comparing("--methods", "random", "--thresholds", '{"random": -1}', "--no_visualize", "--max_samples", "1") == 0
+    )
+    assert "\nRandom: Nothing compressible was evicted: try " in capfd.readouterr().out
+
+
+def test_verbose_and_quiet_exclude_each_other(comparing, capfd):
+    assert comparing("--verbose", "--quiet") == 2
+    assert capfd.readouterr().err == "error: expected one of --verbose and --quiet, got both; leave one of them out\n"
 
 
 def test_pictures_of_an_earlier_run_are_cleared_and_no_others(comparing, tmp_path):

@@ -52,14 +52,15 @@ def check_panel(picture: np.ndarray, mask: np.ndarray, high: str, low: str, line
 def test_every_token_has_its_colour_in_a_pixel_column_of_its_own(make: Callable[[], KeepMap], n_tokens: int) -> None:
     keep_map = make()
     statistics = token_statistics(keep_map, n_tokens)
-    top, bottom = compression_heatmap(keep_map, n_tokens=n_tokens)
+    top, *_, bottom = compression_heatmap(keep_map, n_tokens=n_tokens)
     lines = [statistics.n_sink, n_tokens - statistics.window]
-    check_panel(panel_of(top), statistics.kept.numpy(), KEPT, EVICTED, lines)
+    if keep_map.threshold is not None:
+        check_panel(panel_of(top), statistics.kept.numpy(), KEPT, EVICTED, lines)
     check_panel(panel_of(bottom), statistics.protected.numpy(), PROTECTED, COMPRESSIBLE, lines)
 
 
 def test_streaming_llm_is_red_between_sinks_and_window() -> None:
-    top, bottom = compression_heatmap(streaming())
+    top, *_, bottom = compression_heatmap(streaming())
     row = panel_of(top)[60]
     assert is_colour(row[None, 12:1788], EVICTED).all()
     assert is_colour(row[None, 1796:], KEPT).all()
@@ -72,7 +73,7 @@ def test_it_shows_the_cache_after_the_last_token_shown_and_not_after_the_text() 
     keep_map = map_of(late, Budget(count=40), Protection(2, 16), info={"label": "late"})
     shown = token_statistics(keep_map, 512).kept
     assert not torch.equal(shown, keep_map.kept()[0, 0, :512])
-    top, _ = compression_heatmap(keep_map, n_tokens=512)
+    top, *_ = compression_heatmap(keep_map, n_tokens=512)
     check_panel(panel_of(top), shown.numpy(), KEPT, EVICTED, [2, 496])
 
 
@@ -96,7 +97,7 @@ def test_lines_stand_after_the_sinks_and_at_the_start_of_the_window() -> None:
 )
 def test_short_texts_and_empty_zones(n: int, protection: Protection, expected: dict[str, float]) -> None:
     keep_map = map_of(random_scores(1, 1, n), Threshold(0.5), protection)
-    top, bottom = compression_heatmap(keep_map)
+    top, *_, bottom = compression_heatmap(keep_map)
     assert lines_at(top) == expected
     statistics = token_statistics(keep_map, 1024)
     lines = [int(x) for x in expected.values()]
@@ -109,9 +110,14 @@ def legend_of(ax: object) -> list[str]:
 
 
 def test_the_legend_names_what_is_drawn() -> None:
-    top, _ = compression_heatmap(streaming())
-    names = ["kept", "evicted", "protected", "compressible", "end of sinks", "start of window"]
+    top, *_ = compression_heatmap(streaming())
+    ends = ["end of sinks", "start of window"]
+    names = ["kept", "evicted", "half of its entries kept", "protected", "compressible", *ends]
     assert legend_of(top) == names
+    (top, _) = compression_heatmap(streaming(), ax=Figure(figsize=(16, 3)).subplots(2, 1))
+    assert legend_of(top) == ["kept", "evicted", "protected", "compressible", *ends]
+    top, _ = compression_heatmap(budgeted())
+    assert legend_of(top) == ["0%", "25%", "50%", "75%", "100% of its entries kept", "protected", "compressible", *ends]
     (only,) = compression_heatmap(streaming(), ax=Figure(figsize=(16, 3)).add_subplot())
     assert legend_of(only) == ["kept", "evicted", "end of sinks", "start of window"]
 
@@ -130,14 +136,14 @@ def test_the_legend_names_what_is_drawn() -> None:
     ],
 )
 def test_the_title_has_label_and_rule(keep_map: KeepMap, words: str) -> None:
-    top, _ = compression_heatmap(keep_map)
+    top, *_ = compression_heatmap(keep_map)
     assert top.get_title(loc="left").startswith(words)
     (title,) = (text for text in top.get_children() if isinstance(text, Text) and text.get_text().startswith(words))
     assert not title.get_parse_math(), "a dollar sign in a label is a dollar sign"
 
 
 def test_the_statistics_stand_below_the_title_as_they_are_printed() -> None:
-    top, bottom = compression_heatmap(streaming())
+    top, *_, bottom = compression_heatmap(streaming())
     texts = [child.get_text() for child in top.get_children() if isinstance(child, Text)]
     assert (
         "Overall density: 12.89% (132/1024 kept) · Protected tokens: 132 (sinks=4, window=128) · "
@@ -152,11 +158,11 @@ def test_where_layers_and_heads_disagree_it_says_how_many_entries_are_kept() -> 
     keep_map = map_of(random_scores(4, 4, 1024), Threshold(0.85), info={"label": "Random"})
     assert token_statistics(keep_map, 1024).n_compressible_kept == 0
     assert 0.24 < keep_map.density() < 0.28
-    top, _ = compression_heatmap(keep_map)
+    top, *_ = compression_heatmap(keep_map)
     (line,) = [text.get_text() for text in top.texts if "Overall" in text.get_text()]
     assert line.startswith("Overall density: 12.89% (132/1024 kept)")
     assert line.endswith(f"Entries kept: {keep_map.density():.2%}")
-    first, _ = compression_heatmap(keep_map, n_tokens=300)
+    first, *_ = compression_heatmap(keep_map, n_tokens=300)
     assert first.texts[0].get_text().endswith(f"Entries kept: {keep_map.density(299):.2%}")
 
 
@@ -190,7 +196,7 @@ def test_a_lone_token_survives_a_layout_that_shrinks_the_axes_and_a_lower_dpi() 
 
 def test_more_tokens_than_columns_are_gathered() -> None:
     keep_map = map_of(random_scores(1, 1, 5000), Threshold(0.9), PROTECTION)
-    top, _ = compression_heatmap(keep_map, n_tokens=5000)
+    top, *_ = compression_heatmap(keep_map, n_tokens=5000)
     assert "tick below: any kept" in legend_of(top)
     assert top.get_xlim() == (0, 5000)
 
@@ -210,6 +216,48 @@ def test_no_tokens_are_an_error(n_tokens: int) -> None:
         compression_heatmap(streaming(), n_tokens=n_tokens)
 
 
-def test_three_axes_are_an_error() -> None:
+def test_axes_that_have_no_panel_are_an_error() -> None:
+    with pytest.raises(InputError, match="expected `ax` to be 1 or 2 or 3 Axes, got 4 Axes"):
+        compression_heatmap(streaming(), ax=Figure().subplots(4, 1))
     with pytest.raises(InputError, match="expected `ax` to be 1 or 2 Axes, got 3 Axes"):
-        compression_heatmap(streaming(), ax=Figure().subplots(3, 1))
+        compression_heatmap(budgeted(), ax=Figure().subplots(3, 1))
+
+
+def disagreeing(threshold: float | None, n: int = 512) -> KeepMap:
+    """Four entries for a token, of which token j has kept j % 5, none of them protected."""
+    kept = torch.arange(4)[:, None] < torch.arange(n) % 5
+    expires = torch.where(kept, n, torch.arange(n) + 1).reshape(2, 2, n)
+    scores = kept.reshape(2, 2, n).to(torch.float32)
+    return KeepMap(expires, scores, n_sink=0, window=0, threshold=threshold, held=kept.reshape(2, 2, n))
+
+
+@pytest.mark.parametrize(("threshold", "row"), [(None, 0), (1.0, 1)])
+def test_the_share_of_a_token_s_entries_is_its_colour(threshold: float | None, row: int) -> None:
+    """Under a budget on top, under a threshold below the guide's panel; five shades that grow lighter in even steps."""
+    axes = compression_heatmap(disagreeing(threshold))
+    assert len(axes) == 2 + row
+    picture, columns = panel_of(axes[row]), full_columns(panel_of(axes[row]), 512)
+    shades = [picture[2:-2, columns[10 + share]].reshape(-1, 3) for share in range(5)]
+    assert all((shade == shade[0]).all() for shade in shades)
+    for token in range(15, 500):
+        assert (picture[2:-2, columns[token]] == shades[token % 5][0]).all(), f"token {token}"
+    assert is_colour(shades[0][None], EVICTED).all() and is_colour(shades[4][None], KEPT).all()
+    grey = [float(shade[0] @ np.array([0.2126, 0.7152, 0.0722])) for shade in shades]
+    steps = np.diff(grey)
+    assert (steps > 12).all() and steps.max() < 2.5 * steps.min()
+
+
+def test_a_budget_shows_one_density_whatever_layers_and_heads_agree_on() -> None:
+    """A majority of 16 heads never agrees on random choices: nothing would be green, and a fifth is kept."""
+    keep_map = map_of(random_scores(4, 4, 1024), Budget(density=0.2), info={"label": "Random", "density": 0.2})
+    alike = map_of(random_scores(1, 1, 1024).expand(4, 4, 1024), Budget(density=0.2), info={"label": "One"})
+    assert token_statistics(keep_map, 1024).n_compressible_kept < 20 < token_statistics(alike, 1024).n_compressible_kept
+    texts = []
+    for drawn in (keep_map, alike):
+        top, _ = compression_heatmap(drawn)
+        (text,) = [text.get_text() for text in top.texts if "Entries" in text.get_text()]
+        assert text.startswith(f"Entries (layer x KV head x token): {drawn.density():.2%}")
+        texts.append(text)
+    assert texts[0] == texts[1]
+    picture = panel_of(compression_heatmap(keep_map)[0])[60, 20:1780]
+    assert not is_colour(picture[None], EVICTED).all()

@@ -97,6 +97,29 @@ def test_the_table_shows_every_row_and_a_change_of_nothing_without_a_minus():
     assert validation_lines(replace(comparison, validated=None)) == []
 
 
+def test_a_table_of_different_shares_says_that_it_ranks_nothing():
+    rows = [
+        replace(row_of(label, label, nll), footprint=held) for label, nll, held in (("A", 9.0, 0.9), ("B", 8.5, 0.5))
+    ]
+    comparison = Comparison(
+        configuration={},
+        baseline_no_chunking=row_of("W", "whole", 8.0),
+        baseline=row_of("C", "base", 8.0),
+        methods=tuple(rows),
+        samples=(),
+        complete=True,
+        validated=None,
+    )
+    seconds = dict.fromkeys(("whole", "base", "A", "B"), 1.0)
+    lines = comparison_table(comparison, seconds)
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[-3].startswith("Not ranked: ") and lines[-1] == "      a --density puts all under one budget"
+    alike = replace(comparison, methods=tuple(replace(row, density=0.2) for row in rows))
+    assert "one window and the same sinks" in comparison_table(alike, seconds)[-1]
+    ranked = replace(comparison, methods=tuple(replace(row, footprint=0.5) for row in rows))
+    assert not any(line.startswith("Not ranked") for line in comparison_table(ranked, seconds))
+
+
 def test_what_is_run_and_what_loading_has_shown():
     plans = plan_methods("kvzap h2o").methods
     lines = header("tiny", "data.jsonl", 1, plans, ("cpu", "cpu"))

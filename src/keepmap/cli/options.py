@@ -74,13 +74,14 @@ class Compare(Plugins):
     thresholds: str | None = None
     """Thresholds by method, as JSON: '{"kvzap": -7}'. Such a method runs under the threshold rule."""
     density: float | None = None
-    """Every method by the budget rule, holding this share of what left the window: the fair comparison."""
+    """Every method by the budget rule, holding this share of what left the window, with the same window and sinks: the
+    fair comparison."""
     sliding_window_size: int = 128
-    """The last so many positions are protected (for all methods but h2o)."""
+    """The last so many positions are protected (without --density, for all methods but h2o)."""
     n_sink: int | None = None
-    """The first so many positions are protected. Default 4; methods without sinks by design keep 0."""
-    h2o_local_window_size: int = 512
-    """The window of h2o."""
+    """The first so many positions are protected. Default 4; without --density, methods without sinks keep 0."""
+    h2o_local_window_size: int | None = None
+    """The window of h2o. Default: 512; with --density, that of the others."""
     include_observed_attention: Flag = False
     """Accepted for old commands: observed_attention and h2o are in `all` by default now."""
     seed: int = 0
@@ -98,6 +99,10 @@ class Compare(Plugins):
     """Where results and pictures go."""
     no_visualize: Flag = False
     """Draw no pictures."""
+    verbose: Flag = False
+    """Print each method's block, as models of up to four layers have it by default; others have it in methods.txt."""
+    quiet: Flag = False
+    """Print the table alone; each method's block is in methods.txt."""
     format: str = "png"
     """Format of the pictures: png, svg, pdf, or several with commas."""
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from numbers import Real
@@ -15,12 +15,13 @@ from rich.console import Console
 from keepmap.commands.compare_pictures import clear_pictures, draw_comparison, draw_method
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import shown
+from keepmap.core.files import remove_files, written_whole
 from keepmap.core.joining.plugins import plugin_faults
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError, kind_of
 from keepmap.kv.comparison.files import sample_folder
-from keepmap.kv.comparison.plan import check_chunk_size, plan_methods
-from keepmap.kv.comparison.results import Comparison
+from keepmap.kv.comparison.plan import MethodPlan, check_chunk_size, plan_methods
+from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.run import Run, n_results
 from keepmap.kv.comparison.session import Job
 from keepmap.kv.comparison.workers import Died, Ready, choose_devices, death_place
@@ -39,6 +40,11 @@ from keepmap.printing.comparison import (
 
 __all__ = ["compare_compression_methods"]
 
+FEW_LAYERS = 4
+"""Of models with more layers, the table comes first, and each method's block goes into a file."""
+
+BLOCKS = "methods.txt"
+
 
 def compare_compression_methods(
     data_path: str | Path,
@@ -56,7 +62,7 @@ def compare_compression_methods(
     density: float | None = None,
     sliding_window_size: int = 128,
     n_sink: int | None = None,
-    h2o_local_window_size: int = 512,
+    h2o_local_window_size: int | None = None,
     include_observed_attention: bool = False,
     seed: int = 0,
     dtype: str = "auto",
@@ -65,6 +71,8 @@ def compare_compression_methods(
     workers: int | None = None,
     output_dir: str | Path = "comparison_results",
     visualize_first_sample: bool = True,
+    verbose: bool = False,
+    quiet: bool = False,
     format: str = "png",
 ) -> Comparison:
     """Run compression methods on texts, print what they cost, write results and pictures into `output_dir`.
@@ -89,6 +97,8 @@ def compare_compression_methods(
         thresholds: method -> threshold, or the same as JSON.
         include_observed_attention: accepted for old calls; those methods are in "all" anyway.
         visualize_first_sample: whether to draw what each method kept of the first text.
+        verbose: whether to print each method's block for a model of more than four layers too, after the table.
+        quiet: whether to print the table alone.
 
     Returns:
         The rows and samples; as a mapping, the content of `detailed_results.json`.
@@ -117,6 +127,8 @@ def compare_compression_methods(
         h2o_local_window_size=h2o_local_window_size,
     )
     check_chunk_size(chunk_size)
+    if verbose and quiet:
+        raise InputError("expected one of `verbose` and `quiet`, got both; leave one of them out")
     formats = picture_formats(format)
     folder = Path(output_dir)
     _check_folder(folder)
@@ -140,15 +152,27 @@ def compare_compression_methods(
         output_dir=folder,
     )
     run = Run(job, devices)
-    _say(header(job.model_name, job.data_path, chunk_size, plan.methods, devices))
+    if not quiet:
+        _say(header(job.model_name, job.data_path, chunk_size, plan.methods, devices))
     try:
         # Here, so that what is finished is kept.
         with plugin_faults():
-            _do(run)
+            _do(run, quiet)
         comparison = run.comparison()
         assert comparison is not None
         detailed, summary = run.write(comparison)
-        _report(comparison, run, formats if visualize_first_sample else ())
+        report = _Report(comparison, run, formats if visualize_first_sample else ())
+        if not quiet and run.facts is not None and run.facts.n_layers <= FEW_LAYERS:
+            report.blocks(_say)
+            report.table()
+            _say(report.drawn())
+        else:
+            report.table()
+            blocks, lines = report.write()
+            drawn = report.drawn()
+            if not quiet:
+                _say([*report.advice(), *(lines if verbose else ()), *drawn])
+                _say(["", f"Each method's block saved to: {blocks}"])
     except KeyboardInterrupt:
         print("\n".join(_write_finished(run, "Interrupted")), file=sys.stderr)
         raise
@@ -156,11 +180,12 @@ def compare_compression_methods(
         # stderr is for the error alone.
         _say(_write_finished(run, "Stopped"))
         raise
-    _say(["", f"Detailed results saved to: {detailed}", f"Comparison summary saved to: {summary}"])
+    if not quiet:
+        _say(["", f"Detailed results saved to: {detailed}", f"Comparison summary saved to: {summary}"])
     return comparison
 
 
-def _do(run: Run) -> None:
+def _do(run: Run, quiet: bool) -> None:
     """Do the job, with a bar or with lines that say how far it is."""
     console = Console(stderr=True, highlight=False)
     with contextlib.closing(run.events()) as events, progress_bar(console) as progress:
@@ -170,9 +195,11 @@ def _do(run: Run) -> None:
             match event:
                 case Ready(facts):
                     clear_pictures(run.job.output_dir)
+                    remove_files([run.job.output_dir / BLOCKS])
                     # The library's reasons name parameters; what a command prints and writes names options.
                     run.facts = replace(facts, left_out=tuple(map(_naming_options, facts.left_out)))
-                    _say(facts_lines(run.facts))
+                    if not quiet:
+                        _say(facts_lines(run.facts))
                     progress.update(task, description="Evaluating", total=n_results(facts))
                 case Died(sample, exit_code):
                     console.print(
@@ -182,7 +209,7 @@ def _do(run: Run) -> None:
                     progress.update(task, completed=len(run.results))
                     # What a worker that died had done comes a second time.
                     is_new, n_known = len(run.results) > n_known, len(run.results)
-                    if is_new and not console.is_terminal and run.is_complete(finished.result.sample):
+                    if is_new and not quiet and not console.is_terminal and run.is_complete(finished.result.sample):
                         _log(run)
 
 
@@ -197,29 +224,66 @@ def _log(run: Run) -> None:
     print(f"{n_complete} of {run.facts.n_samples} samples evaluated, {left} left", file=sys.stderr, flush=True)
 
 
-def _report(comparison: Comparison, run: Run, formats: Sequence[str]) -> None:
-    """Print and draw each method in the order in which they ran, then all of them in one table."""
-    for row in (comparison.baseline_no_chunking, comparison.baseline):
-        _say(evaluation_block(row.method))
-        if row is comparison.baseline_no_chunking:
-            _say(["Note: Processing entire sequence in one forward pass (no compression artifacts)"])
-        _say(result_lines(row, compressed=False))
-        if formats:
-            _say(["", f"  No scores to visualize for {row.method}"])
-    by_key = {row.method_key: row for row in comparison.methods}
-    assert run.facts is not None
-    for plan in run.facts.plans:
-        row = by_key[plan.key]
-        n_compressible = sum(
-            sample.entries.n_compressible for sample in comparison.samples if sample.method == plan.key
-        )
-        _say([*evaluation_block(plan.label), *result_lines(row, compressed=True)])
-        _say(advice_lines(row, plan, n_compressible))
-        if formats:
-            _say(draw_method(comparison.keep_maps[plan.key], plan.label, run.job.output_dir, formats))
-    _say(comparison_table(comparison, run.seconds_by_method()))
-    _say(validation_lines(comparison))
-    _say(draw_comparison(comparison, run.job.output_dir, formats))
+class _Report:
+    """What a comparison prints when it is done: a block for each method, and the table of all of them."""
+
+    def __init__(self, comparison: Comparison, run: Run, formats: Sequence[str]) -> None:
+        self._comparison, self._run, self._formats = comparison, run, formats
+
+    def table(self) -> None:
+        """Print it, and what was checked."""
+        _say(comparison_table(self._comparison, self._run.seconds_by_method()))
+        _say(validation_lines(self._comparison))
+
+    def blocks(self, say: Callable[[Sequence[str]], None]) -> None:
+        """Draw each method in the order in which they ran; its figures and what was drawn go to `say`."""
+        for row in (self._comparison.baseline_no_chunking, self._comparison.baseline):
+            say(evaluation_block(row.method))
+            if row is self._comparison.baseline_no_chunking:
+                say(["Note: Processing entire sequence in one forward pass (no compression artifacts)"])
+            say(result_lines(row, compressed=False))
+            if self._formats:
+                say(["", f"  No scores to visualize for {row.method}"])
+        rows = {row.method_key: row for row in self._comparison.methods}
+        for plan in self._plans:
+            say([*evaluation_block(plan.label), *result_lines(rows[plan.key], compressed=True)])
+            say(self._advice(plan, rows[plan.key]))
+            if self._formats:
+                keep_map = self._comparison.keep_maps[plan.key]
+                say(draw_method(keep_map, plan.label, self._run.job.output_dir, self._formats))
+
+    def drawn(self) -> list[str]:
+        """Draw what joined figures show of them all; lines that say where."""
+        return draw_comparison(self._comparison, self._run.job.output_dir, self._formats)
+
+    def write(self) -> tuple[Path, list[str]]:
+        """Write the blocks into a file; its path, and the blocks.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path, lines = self._run.job.output_dir / BLOCKS, list[str]()
+        self.blocks(lines.extend)
+        with written_whole(path) as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+        return path, lines
+
+    def advice(self) -> list[str]:
+        """A line for each method that selected nothing."""
+        rows = {row.method_key: row for row in self._comparison.methods}
+        advice = [
+            f"{plan.label}: {line.strip()}" for plan in self._plans for line in self._advice(plan, rows[plan.key])
+        ]
+        return ["", *advice] if advice else []
+
+    @property
+    def _plans(self) -> tuple[MethodPlan, ...]:
+        assert self._run.facts is not None
+        return self._run.facts.plans
+
+    def _advice(self, plan: MethodPlan, row: MethodResult) -> list[str]:
+        samples = (sample for sample in self._comparison.samples if sample.method == plan.key)
+        return advice_lines(row, plan, sum(sample.entries.n_compressible for sample in samples))
 
 
 def _write_finished(run: Run, reason: str) -> list[str]:

@@ -42,12 +42,15 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
     heatmaps = save_figure(compression_heatmap(keep_map), output_dir, f"{stem}_{HEATMAP}", formats)
     by_layer = save_figure(keep_map_by_layer(keep_map), output_dir, f"{stem}_{LAYERS}", formats)
     others = save_joined_figures(keep_map, output_dir, f"{stem}_{{name}}", formats)
+    tokens, entries = token_statistics(keep_map).lines(), entry_statistics(keep_map).entry_lines()
+    # Under a budget, layers and heads seldom agree on a token: what the majority of its entries does says little.
+    by_budget = [*entries, "Tokens, each by the majority of its entries:", *tokens]
+    statistics = by_budget if keep_map.threshold is None else [*tokens, *entries]
     return [
         "",
         f"Generating compression visualization for {label}...",
         *(f"  Saved visualization to: {path}" for path in heatmaps),
-        *(f"    {line}" for line in token_statistics(keep_map).lines()),
-        *(f"    {line}" for line in entry_statistics(keep_map).entry_lines()),
+        *(f"    {line}" for line in statistics),
         *(f"  Saved layers and heads to: {path}" for path in by_layer),
         *(f"  Saved figure to: {path}" for path in others),
     ]

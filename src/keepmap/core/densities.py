@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from keepmap.core.keep_map import KeepMap
@@ -70,6 +70,7 @@ class TokenStatistics:
         n_protected: sinks and window together, which may overlap. n_sink, window: their sizes within the tokens.
         n_compressible, n_compressible_kept: the tokens that are not protected, and those of them that are kept.
         kept, protected: bool [n_tokens].
+        share: float64 [n_tokens], of the entries of each token that are kept, in [0, 1].
     """
 
     n_tokens: int
@@ -81,6 +82,7 @@ class TokenStatistics:
     n_compressible_kept: int
     kept: Bool[Tensor, " n_tokens"]
     protected: Bool[Tensor, " n_tokens"]
+    share: Float[Tensor, " n_tokens"]
 
     @property
     def counts(self) -> KeptCounts:
@@ -128,6 +130,7 @@ def token_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> TokenSt
         n_compressible_kept=int((kept & ~protected).sum()),
         kept=kept,
         protected=protected,
+        share=share,
     )
 
 

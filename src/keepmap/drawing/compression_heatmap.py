@@ -1,7 +1,10 @@
-"""The compression heatmap: which of a text's first tokens the cache still holds, and which are protected."""
+"""The compression heatmap: how much of a text's first tokens the cache still holds, and which are protected."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 
 from keepmap.core.densities import KeptCounts, TokenStatistics, entry_statistics, token_statistics
@@ -13,9 +16,11 @@ from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import (
     blank_figure,
     boundaries,
+    half_kept,
     kept_legend,
     panel,
     position_axis,
+    share_legend,
     swatch,
     width_in_points,
 )
@@ -39,12 +44,13 @@ def compression_heatmap(
 ) -> tuple[Axes, ...]:
     """Draw the cache as it stood after the first `n_tokens` tokens (or the last one of a shorter text), per token.
 
-    Top panel: kept (green) and evicted (red). Bottom panel: protected (blue) and compressible (white). A blue dashed
-    line stands after the sinks, an orange one where the window starts. Token j covers x from j to j + 1. Tokens on
-    which layers and heads disagree are counted as `keepmap.core.densities.token_statistics` counts them; the
-    share of cache entries that are kept, which may then be another, stands above. Every token has a pixel column or
-    more; where there are too many for that, a cell's shade is the share of its tokens that are kept, and a tick at the
-    bottom says that there is one.
+    Under a budget, the top panel shows the share of each token's entries (layer x KV head) that is kept, from red
+    (none) to green (all), lighter the more is kept. Under a threshold it is the guide's, kept (green) and evicted
+    (red): tokens on which layers and heads disagree count as `keepmap.core.densities.token_statistics` counts them, and
+    the share stands in a panel below. Bottom panel: protected (blue) and compressible (white). A blue dashed line
+    stands after the sinks, an orange one where the window starts. Token j covers x from j to j + 1. Every token has a
+    pixel column or more; where there are too many for that, a cell's shade is the mean share of its tokens, and a tick
+    at the bottom has the largest.
 
     Args:
         keep_map: what was kept, or the Eviction that says it.
@@ -53,14 +59,14 @@ def compression_heatmap(
             its model.
         legend: whether there is a legend.
         caption: whether the densities are written under the title; a string stands there instead.
-        ax: the Axes to draw into: a pair for both panels, or one for the top panel. By default a new Figure's, in the
-            project's style whatever the user's rcParams are.
+        ax: the Axes to draw into: one for the top panel, two for the top and the bottom panel, under a threshold three
+            for all. By default a new Figure's, in the project's style whatever the user's rcParams are.
 
     Returns:
         The Axes drawn into, top panel first; their `.figure` is the Figure. Nothing is shown, saved or closed.
 
     Raises:
-        InputError: fewer than one token, an empty map or none, or not one or two Axes.
+        InputError: fewer than one token, an empty map or none, or another number of Axes.
 
     >>> import keepmap, torch
     >>> expires = torch.tensor([[[8, 6, 7, 8, 8, 8, 8, 8]]])  # of 8 tokens; the second and the third are evicted
@@ -72,54 +78,86 @@ def compression_heatmap(
     keep_map = keep_map_of(keep_map)
     statistics, entries = token_statistics(keep_map, n_tokens), entry_statistics(keep_map, n_tokens)
     wording = Wording(describe(keep_map), title, legend, caption)
+    panels = _panels(keep_map, statistics)
     if ax is not None:
-        axes = given_axes(ax, 1, 2)
+        axes = given_axes(ax, *range(1, len(panels) + 1))
+        panels = panels if len(axes) == len(panels) else [panels[0], panels[-1]][: len(axes)]
         columns = min(WIDTH_PX, pixels(axes[0].bbox.width))
-        heading = _heading(statistics, entries, wording, columns, width_in_points(axes[0]), panels=len(axes))
-        _draw(axes, statistics, heading)
+        heading = _heading(statistics, entries, panels, wording, columns, width_in_points(axes[0]))
+        _draw(axes, panels, statistics, heading)
         return axes
     width = WIDTH_PX / DPI
     with figure_style():
-        heading = _heading(statistics, entries, wording, WIDTH_PX, width * 72, panels=2)
+        heading = _heading(statistics, entries, panels, wording, WIDTH_PX, width * 72)
         left, top = 1.05, heading.height + 0.1
-        figure = blank_figure(left + width + 0.3, top + 2.4, heading.label)
-        axes = (panel(figure, left, top, width, 1.3), panel(figure, left, top + 1.4, width, 0.45))
-        _draw(axes, statistics, heading)
+        heights = [1.3, *[0.45] * (len(panels) - 1)]
+        figure = blank_figure(left + width + 0.3, top + sum(heights) + 0.1 * len(heights) + 0.45, heading.label)
+        tops = [top + sum(heights[:number]) + 0.1 * number for number in range(len(panels))]
+        axes = tuple(panel(figure, left, above, width, height) for above, height in zip(tops, heights, strict=True))
+        _draw(axes, panels, statistics, heading)
     return axes
 
 
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    """A row of tokens, each with a share between two colours."""
+
+    label: str
+    shares: Bool[np.ndarray, " N"] | Float[np.ndarray, " N"]
+    low: str = EVICTED
+    high: str = KEPT
+
+    def draw(self, ax: Axes) -> None:
+        """Over the whole height."""
+
+        def paint_strip(width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+            cells = gather(self.shares[None], min(width, WIDTH_PX))
+            return paint(cells, self.low, self.high, height=min(height, 8), tick=1)[0]
+
+        Raster(ax, paint_strip, extent=(0.0, float(len(self.shares)), 0.0, 1.0))
+        ax.set(xlim=(0, len(self.shares)), ylim=(0, 1), yticks=[])
+        ax.set_ylabel(self.label, rotation=0, ha="right", va="center")
+
+
+def _panels(keep_map: KeepMap, statistics: TokenStatistics) -> list[_Panel]:
+    share = _Panel("share kept", statistics.share.numpy())
+    protected = _Panel("protection", statistics.protected.numpy(), COMPRESSIBLE, PROTECTED)
+    if keep_map.threshold is None:
+        return [share, protected]
+    return [_Panel("cache", statistics.kept.numpy()), share, protected]
+
+
 def _heading(
-    statistics: TokenStatistics, entries: KeptCounts, wording: Wording, columns: int, width: float, panels: int
+    statistics: TokenStatistics,
+    entries: KeptCounts,
+    panels: Sequence[_Panel],
+    wording: Wording,
+    columns: int,
+    width: float,
 ) -> Heading:
-    n = statistics.n_tokens
-    legend = kept_legend(gathered=n > columns)
-    if panels == 2:
+    n, labels = statistics.n_tokens, [row.label for row in panels]
+    gathered = n > columns
+    legend = kept_legend(gathered) if "cache" in labels else share_legend(gathered)
+    if {"cache", "share kept"} <= {*labels} and not gathered:
+        legend.append(half_kept("half of its entries kept"))
+    if "protection" in labels:
         legend += [swatch(PROTECTED, "protected"), swatch(COMPRESSIBLE, "compressible")]
     legend += [line.handle for line in boundaries(n, statistics.n_sink, statistics.window)]
+    if "cache" not in labels:
+        return wording.heading([*entries.entry_lines(), statistics.lines()[2]], legend, width)
     # Tokens are counted by what layers and heads do on average; where they disagree, the cache holds another share.
     kept = f"Entries kept: {entries.n_kept / entries.n:.2%}"
     return wording.heading([*statistics.lines()[1:], kept], legend, width)
 
 
-def _draw(axes: tuple[Axes, ...], statistics: TokenStatistics, heading: Heading) -> None:
+def _draw(axes: tuple[Axes, ...], panels: Sequence[_Panel], statistics: TokenStatistics, heading: Heading) -> None:
     n = statistics.n_tokens
-    _strip(axes[0], statistics.kept.numpy(), EVICTED, KEPT, "cache")
-    if len(axes) == 2:
-        _strip(axes[1], statistics.protected.numpy(), COMPRESSIBLE, PROTECTED, "protection")
-        axes[1].patch.set(edgecolor="0.4", linewidth=1.2)  # behind the tokens, which hide its inner half
-        axes[0].tick_params(bottom=False, labelbottom=False)
+    for ax, row in zip(axes, panels, strict=True):
+        row.draw(ax)
+        ax.tick_params(bottom=ax is axes[-1], labelbottom=ax is axes[-1])
+    if len(axes) > 1:
+        axes[-1].patch.set(edgecolor="0.4", linewidth=1.2)  # behind the tokens, which hide its inner half
     position_axis(axes[-1], n)
     for line in boundaries(n, statistics.n_sink, statistics.window):
         line.draw(axes)
     heading.draw(axes[0])
-
-
-def _strip(ax: Axes, mask: Bool[np.ndarray, " N"], low: str, high: str, label: str) -> None:
-    """One row of tokens over the whole height."""
-
-    def paint_strip(width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
-        return paint(gather(mask[None], min(width, WIDTH_PX)), low, high, height=min(height, 8), tick=1)[0]
-
-    Raster(ax, paint_strip, extent=(0.0, float(len(mask)), 0.0, 1.0))
-    ax.set(xlim=(0, len(mask)), ylim=(0, 1), yticks=[])
-    ax.set_ylabel(label, rotation=0, ha="right", va="center")

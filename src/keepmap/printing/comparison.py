@@ -106,7 +106,7 @@ def advice_lines(row: MethodResult, plan: MethodPlan, n_compressible: int) -> li
 
 
 def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> list[str]:
-    """The last block: both baselines, the chunking artifact, and every method in the order of NLL."""
+    """The last block: both baselines, the chunking artifact, and every method, in the order of NLL if it ranks them."""
     whole, chunked = comparison.baseline_no_chunking, comparison.baseline
     artifact = chunked.avg_nll - whole.avg_nll
     rows = [whole, chunked, *comparison.methods]
@@ -145,6 +145,23 @@ def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> li
         "      Dens(comp) = the same without sinks and window",
         "      Footprint = cache entries held on average while reading",
         "      KL, Top-1 = against the full cache: nats per token, same likeliest token",
+        *_unranked_lines(comparison),
+    ]
+
+
+def _unranked_lines(comparison: Comparison) -> list[str]:
+    """That the rows are in no order, where methods hold too different shares for one; and what mends it."""
+    if comparison.rankable:
+        return []
+    densities = {row.density for row in comparison.methods}
+    mend = "a --density puts all under one budget"
+    if len(densities) == 1 and None not in densities:
+        mend = "with one window and the same sinks for all they can be"
+    return [
+        "",
+        "Not ranked: these rows hold different shares (by more than a tenth), so their",
+        "      NLLs cannot rank them, and they stand in the order in which they ran;",
+        f"      {mend}",
     ]
 
 

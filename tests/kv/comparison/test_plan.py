@@ -41,7 +41,10 @@ def test_a_density_puts_all_under_the_budget_rule_and_leaves_the_validation_out(
     plan = plan_methods("all", density=0.2)
     assert {(method.threshold, method.density) for method in plan.methods} == {(None, 0.2)}
     assert "random_validation" not in {method.key for method in plan.methods}
-    assert plan.left_out == ("random_validation (`density` puts every method under the budget rule)",)
+    assert plan.left_out == (
+        "kvzap_no_sink (under `density` every method protects the same sinks, and then it is kvzap)",
+        "random_validation (`density` puts every method under the budget rule)",
+    )
     with pytest.raises(InputError, match="random_validation is Random with threshold 1.0, it has no budget rule"):
         plan_methods("random_validation", density=0.2)
 
@@ -65,6 +68,29 @@ def test_sinks_and_windows():
     assert plans["kvzap_no_sink"].n_sink == plans["h2o"].n_sink == plans["observed_attention"].n_sink == 0
     assert {key: plan.window for key, plan in plans.items() if plan.window != 64} == {"h2o": 256}
     assert by_key("h2o", window=64)["h2o"].window == 512
+
+
+@pytest.mark.parametrize(
+    ("options", "protection"),
+    [({}, (4, 128)), ({"n_sink": 0}, (0, 128)), ({"n_sink": 2, "window": 64}, (2, 64))],
+)
+def test_under_one_density_all_are_protected_alike(options, protection):
+    class Wide(method_class("key_norm")):
+        n_sink, window = 1, 32
+
+    plans = plan_methods(["all", Wide()], density=0.2, **options).methods
+    assert {(plan.n_sink, plan.window) for plan in plans} == {protection}
+    assert {plan.key for plan in plans} > {"h2o", "observed_attention", "key_norm_2"}
+
+
+def test_under_one_density_only_what_the_user_asks_for_is_an_exception():
+    plans = by_key("h2o random kvzap kvzap_no_sink", density=0.2, window=64, h2o_local_window_size=256)
+    assert {key: (plan.n_sink, plan.window) for key, plan in plans.items()} == {
+        "h2o": (4, 256),
+        "random": (4, 64),
+        "kvzap": (4, 64),
+        "kvzap_no_sink": (0, 64),
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from keepmap.kv.comparison.results import (
     Comparison,
     MethodResult,
     SampleResult,
+    holds_alike,
     read_sample_result,
     write_sample_result,
 )
@@ -74,6 +75,45 @@ def test_of_fewer_than_three_samples_there_is_no_interval():
     row = summarise("Random", RANDOM, BASELINE, PLAN)
     expected = ratio_interval(np.array([[2.0, 10.0, -1.0]]), np.array([[20.0, 100.0, 10.0]]))
     assert (row.nll_delta_low, row.nll_delta_high) == expected
+
+
+def held(density: float, compressible: float, footprint: float, nll: float = 2.0) -> MethodResult:
+    row = summarise("Random", RANDOM, BASELINE, PLAN)
+    values = {"density_overall": density, "density_compressible": compressible, "footprint": footprint}
+    return replace(row, avg_nll=nll, **values)
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"),
+    [
+        ((0.3, 0.2, 0.5), True),
+        ((0.329, 0.219, 0.549), True),
+        ((0.34, 0.2, 0.5), False),
+        ((0.3, 0.17, 0.5), False),
+        ((0.3, 0.0, 0.5), False),
+        ((0.3, 0.2, 0.56), False),
+    ],
+)
+def test_rows_that_hold_more_than_a_tenth_more_cannot_be_ranked(other: tuple[float, float, float], alike: bool) -> None:
+    assert holds_alike([held(0.3, 0.2, 0.5), held(*other)]) is holds_alike([held(*other), held(0.3, 0.2, 0.5)]) is alike
+    assert holds_alike([held(*other)]) and holds_alike([])
+
+
+def test_what_cannot_be_ranked_names_no_best() -> None:
+    base = summarise("Baseline", BASELINE, BASELINE, None)
+    comparison = Comparison(
+        configuration={},
+        baseline_no_chunking=base,
+        baseline=base,
+        methods=(held(0.3, 0.2, 0.5), held(0.5, 0.2, 0.5, nll=1.0)),
+        samples=(),
+        complete=True,
+        validated=None,
+    )
+    assert not comparison.rankable
+    assert comparison.caption.endswith("not ranked, since the methods hold different shares")
+    assert "costs least" not in repr(comparison)
+    assert repr(comparison).startswith("Comparison: 2 methods that cannot be ranked by NLL: they hold 30.00% to 50.00%")
 
 
 def test_impossible_numbers_are_errors_and_no_rows():

@@ -17,9 +17,11 @@ __all__ = [
     "Boundary",
     "blank_figure",
     "boundaries",
+    "half_kept",
     "kept_legend",
     "panel",
     "position_axis",
+    "share_legend",
     "swatch",
     "width_in_points",
 ]
@@ -89,13 +91,29 @@ def swatch(colour: str, label: str) -> Patch:
     return Patch(facecolor=colour, edgecolor="0.4", linewidth=0.5, label=label)
 
 
+def half_kept(label: str) -> Patch:
+    """A legend's entry for the colour between evicted and kept."""
+    return swatch(to_hex(ramp(EVICTED, KEPT)[128] / 255), label)
+
+
 def kept_legend(gathered: bool) -> list[Artist]:
     """The legend's entries for kept and evicted; for cells of several positions, for a shade and the tick too."""
     if not gathered:
         return [swatch(KEPT, "kept"), swatch(EVICTED, "evicted")]
-    half = swatch(to_hex(ramp(EVICTED, KEPT)[128] / 255), "half of a cell kept")
+    half = half_kept("half of a cell kept")
     tick = Line2D([], [], color=KEPT, linewidth=2.0, label="tick below: any kept")
     return [swatch(KEPT, "kept"), half, swatch(EVICTED, "evicted"), tick]
+
+
+def share_legend(gathered: bool) -> list[Artist]:
+    """The legend's entries for the share of a token's entries that is kept; for cells of several, for the tick too."""
+    colours = ramp(EVICTED, KEPT)
+    entries: list[Artist] = [
+        swatch(to_hex(colours[round(255 * share)] / 255), f"{share:.0%}{' of its entries kept' * (share == 1)}")
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    tick = Line2D([], [], color=KEPT, linewidth=2.0, label="tick below: the most of a token")
+    return [*entries, tick] if gathered else entries
 
 
 def position_axis(ax: Axes, n: int) -> None:

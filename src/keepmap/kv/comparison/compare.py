@@ -53,11 +53,12 @@ def compare(
             "smollm2".
         texts: one text or a sequence of texts: strings, token ids [N], or what a tokenizer gives.
         methods: names and instances (of methods of your own, too), or "all".
-        density: puts every method under the budget rule at this density, in [0, 1]; by default each has its own rule.
+        density: puts every method under the budget rule at this density, in [0, 1], with the same `n_sink` and
+            `window` for all; by default each has its own rule and protection.
         thresholds: method -> threshold; such a method runs under the threshold rule.
         n_sink: how many first positions are protected, for the methods that have sinks by default.
         window: how many last positions are protected, for the methods that have no window of their own.
-        h2o_local_window_size: the same for `h2o`; by default 512.
+        h2o_local_window_size: the same for `h2o`; by default 512, and `window` with `density`.
         chunk_size: queries processed together; 1 is exact decoding.
         seed: for methods that draw.
         max_length: tokens; each text is cut there.

@@ -15,7 +15,12 @@ from keepmap.kv.method import Method, method_class, method_names
 __all__ = ["BASELINE", "MethodPlan", "Plan", "check_chunk_size", "plan_methods", "validates"]
 
 BASELINE = "baseline"
-STREAMING, VALIDATION = "streaming_llm", "random_validation"
+STREAMING, VALIDATION, SINKLESS = "streaming_llm", "random_validation", "kvzap_no_sink"
+LEFT_OUT = {
+    VALIDATION: "`density` puts every method under the budget rule",
+    SINKLESS: "under `density` every method protects the same sinks, and then it is kvzap",
+}
+"""What `density` leaves out of "all", and why."""
 EXAMPLE = "'{\"kvzap\": -7}'"
 
 
@@ -64,7 +69,9 @@ def plan_methods(
     Args:
         methods: names and instances; names may be separated by commas or spaces in one string. "all" for every method.
         thresholds: name -> threshold, or the same as JSON; such a method runs under the threshold rule.
-        density: puts every method under the budget rule at this density.
+        density: puts every method under the budget rule at this density, and under the same protection: `n_sink` (4
+            where it is None) and `window`. Only `h2o_local_window_size`, where it is given, and `kvzap_no_sink`, where
+            it is named, make an exception.
         n_sink: for the methods that have sinks by default.
         window: for the methods that declare no window of their own.
         h2o_local_window_size: for the methods whose `window_option` has this name.
@@ -90,13 +97,11 @@ def plan_methods(
     plans: list[MethodPlan] = []
     left_out: list[str] = []
     for key, method in chosen.items():
-        if density is not None and key == VALIDATION:
-            if not is_all:
-                raise InputError(
-                    f"{key} is Random with threshold 1.0, it has no budget rule; leave it out with `density`"
-                )
-            left_out.append(f"{key} (`density` puts every method under the budget rule)")
+        if density is not None and key in LEFT_OUT and is_all:
+            left_out.append(f"{key} ({LEFT_OUT[key]})")
             continue
+        if density is not None and key == VALIDATION:
+            raise InputError(f"{key} is Random with threshold 1.0, it has no budget rule; leave it out with `density`")
         plans.append(_plan(key, method, limits.get(key), density, n_sink, windows))
     return Plan(tuple(plans), is_all, tuple(left_out))
 
@@ -132,18 +137,23 @@ def _plan(
     n_sink: int | None,
     windows: Mapping[str, int | None],
 ) -> MethodPlan:
+    # Memory that is protected is memory: what one density compares has one protection.
+    alike = density is not None and method.name != SINKLESS
     if threshold is None and density is None:
         threshold, density = method.threshold, None if method.threshold is not None else method.density
     # A window that a method declares for itself is part of the method; an option of its own may still change it.
     option = method.window_option or ("window" if method.window == Method.window else None)
     size = None if option is None else windows.get(option)
+    if alike:
+        n_sink = Method.n_sink if n_sink is None else n_sink
+        size = windows["window"] if size is None else size
     return MethodPlan(
         key=key,
         # Of several methods of one name, the key says which.
         label=method.label + key.removeprefix(method.name).replace("_", " "),
         threshold=threshold,
         density=density,
-        n_sink=n_sink if n_sink is not None and method.n_sink > 0 else method.n_sink,
+        n_sink=n_sink if n_sink is not None and (alike or method.n_sink > 0) else method.n_sink,
         window=method.window if size is None else size,
         instance=method if isinstance(method, Method) else None,
     )

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,16 @@ __all__ = [
     "Comparison",
     "MethodResult",
     "SampleResult",
+    "holds_alike",
     "is_sample_result",
     "read_sample_result",
     "write_sample_result",
 ]
 
 FORMAT = "keepmap-sample/1"
+ALIKE = 0.1
+"""What holds more than that much more than another, relatively, cannot be ranked beside it."""
+
 COLUMNS = (
     "method",
     "avg_nll",
@@ -127,7 +131,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
     Attributes:
         configuration: options, versions and seeds (JSON values).
         baseline_no_chunking, baseline: the model's own forward pass, and the evicting attention without eviction.
-        methods: from the lowest NLL to the highest.
+        methods: from the lowest NLL to the highest where they can be ranked (see `rankable`), else as they ran.
         samples: every result the rows were made of, by sample and then in the order the methods ran.
         complete: whether all methods ran on all samples.
         validated: on how many samples StreamingLLM was checked to equal Random(threshold=1.0); None if not both ran.
@@ -145,8 +149,13 @@ class Comparison(ResultTable, Mapping[str, Any]):
     keep_maps: Mapping[str, KeepMap] = field(default_factory=dict, compare=False)
 
     @property
+    def rankable(self) -> bool:
+        """Whether the methods hold about as much, so that NLL ranks them: see `holds_alike`."""
+        return holds_alike(self.methods)
+
+    @property
     def rows(self) -> list[dict[str, object]]:
-        """One dictionary per method, both baselines first, then from the lowest NLL to the highest."""
+        """One dictionary per method, both baselines first, then as `methods` has them."""
         return [asdict(row) for row in (self.baseline_no_chunking, self.baseline, *self.methods)]
 
     @property
@@ -161,10 +170,17 @@ class Comparison(ResultTable, Mapping[str, Any]):
         return (
             f"{name if name.isprintable() else ascii(name)}: {n} sample{'s' * (n > 1)}, "
             f"{self.baseline.total_tokens:,} predicted tokens; costs against {self.baseline.method}"
+            f"{'' if self.rankable else '; not ranked, since the methods hold different shares'}"
         )
 
     def __repr__(self) -> str:
-        if self.methods:
+        if not self.rankable:
+            densities = [row.density_overall for row in self.methods]
+            answer = (
+                f"{len(self.methods)} methods that cannot be ranked by NLL: they hold {min(densities):.2%} to "
+                f"{max(densities):.2%}"
+            )
+        elif self.methods:
             best = self.methods[0]
             answer = (
                 f"{best.method} costs least: {best.nll_delta:+.4f} nats of NLL per token at density "
@@ -211,6 +227,14 @@ class Comparison(ResultTable, Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.document())
+
+
+def holds_alike(rows: Sequence[MethodResult]) -> bool:
+    """Whether densities (of all and of the compressible entries) and footprints differ by a tenth at most."""
+    return all(
+        max(held) <= (1 + ALIKE) * min(held)
+        for held in zip(*((row.density_overall, row.density_compressible, row.footprint) for row in rows), strict=True)
+    )
 
 
 def write_sample_result(path: Path, result: SampleResult) -> None:

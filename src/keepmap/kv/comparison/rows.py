@@ -9,7 +9,7 @@ import numpy as np
 from keepmap.core.intervals import ratio_interval
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv.comparison.plan import BASELINE, MethodPlan, validates
-from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
+from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult, holds_alike
 from keepmap.kv.comparison.session import NO_CHUNKING, Facts
 
 __all__ = ["ResultKey", "build_comparison", "complete_samples", "summarise"]
@@ -105,7 +105,7 @@ def build_comparison(
         configuration=configuration,
         baseline_no_chunking=summarise(LABELS[NO_CHUNKING], by_method[NO_CHUNKING], baseline, None),
         baseline=summarise(LABELS[BASELINE], baseline, baseline, None),
-        methods=tuple(sorted(rows, key=lambda row: row.avg_nll)),
+        methods=tuple(sorted(rows, key=lambda row: row.avg_nll) if holds_alike(rows) else rows),
         samples=tuple(results[sample, key] for sample in samples for key in by_method),
         complete=len(samples) == facts.n_samples,
         validated=len(samples) if validates(facts.plans) else None,
