@@ -117,7 +117,7 @@ def test_the_legend_names_what_is_drawn() -> None:
     (top, _) = compression_heatmap(streaming(), ax=Figure(figsize=(16, 3)).subplots(2, 1))
     assert legend_of(top) == ["kept", "evicted", "protected", "compressible", *ends]
     top, _ = compression_heatmap(budgeted())
-    assert legend_of(top) == ["0%", "25%", "50%", "75%", "100% of its entries kept", "protected", "compressible", *ends]
+    assert legend_of(top) == ["0%", "50%", "100% of its entries kept", "protected", "compressible", *ends]
     (only,) = compression_heatmap(streaming(), ax=Figure(figsize=(16, 3)).add_subplot())
     assert legend_of(only) == ["kept", "evicted", "end of sinks", "start of window"]
 

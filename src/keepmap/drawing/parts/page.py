@@ -110,7 +110,7 @@ def share_legend(gathered: bool) -> list[Artist]:
     colours = ramp(EVICTED, KEPT)
     entries: list[Artist] = [
         swatch(to_hex(colours[round(255 * share)] / 255), f"{share:.0%}{' of its entries kept' * (share == 1)}")
-        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
+        for share in (0.0, 0.5, 1.0)
     ]
     tick = Line2D([], [], color=KEPT, linewidth=2.0, label="tick below: the most of a token")
     return [*entries, tick] if gathered else entries
