@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from keepmap.kv.eviction.evict import evict
     from keepmap.kv.eviction.eviction import Damage, Eviction
     from keepmap.kv.method import LayerInput, Received, Scored, methods
+    from keepmap.kv.surrogate_training.result import TrainedSurrogate, read_surrogate
+    from keepmap.kv.surrogate_training.train import train_surrogate
     from keepmap.language_model import LanguageModel, load_language_model
 
 __all__ = [
@@ -95,6 +97,7 @@ __all__ = [
     "Study",
     "Suggestion",
     "ThresholdCompressor",
+    "TrainedSurrogate",
     "UniformCompressor",
     "Verification",
     "WorkerError",
@@ -116,10 +119,12 @@ __all__ = [
     "read_comparison",
     "read_evaluation",
     "read_study",
+    "read_surrogate",
     "read_verification",
     "sources",
     "suggest",
     "train",
+    "train_surrogate",
     "verify",
 ]
 
@@ -161,6 +166,8 @@ _HOMES = {
     "keepmap.kv.eviction.evict": "evict",
     "keepmap.kv.eviction.eviction": "Damage Eviction",
     "keepmap.kv.method": "LayerInput Received Scored methods",
+    "keepmap.kv.surrogate_training.result": "TrainedSurrogate read_surrogate",
+    "keepmap.kv.surrogate_training.train": "train_surrogate",
     "keepmap.language_model": "LanguageModel load_language_model",
 }
 """Module -> the names that it gives to the front door."""

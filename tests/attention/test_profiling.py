@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from keepmap.attention.layer import AttentionLayer, causal
-from keepmap.attention.profiling import AttentionSource, profile_attention
+from keepmap.attention.profiling import AttentionSource, profile_attention, strongest_attention
 from keepmap.errors import InputError, ModelError
 from keepmap.kv.eviction.evict import evict
 from keepmap.language_model import load_language_model
@@ -80,3 +80,19 @@ def test_what_has_no_profile_is_one_line():
         profile_attention(Agent(), [40, 41])
     with pytest.raises(ModelError, match="nothing was captured"):
         profile_attention(nn.Linear(2, 2), torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt_oss"])
+def test_the_strongest_attention_is_the_largest_weight_over_the_length_of_the_input(family):
+    language_model = load_language_model(build(family))
+    ids, n, queries, positions = tokens(150), 150, range(60, 140), range(3, 70)
+    profile = profile_attention(language_model, ids, queries=torch.arange(n))
+    everywhere = strongest_attention(language_model, ids, range(n), range(n))
+    layers = strongest_attention(language_model, ids, queries, positions)
+    assert len(layers) == language_model.n_layers
+    for index, layer in enumerate(layers):
+        hidden_states = everywhere[index].hidden_states
+        weights_over_lengths = profile.rows[index] / hidden_states.norm(dim=-1)[:, None]
+        torch.testing.assert_close(layer.weight, weights_over_lengths[:, 60:140, 3:70].amax(dim=1))
+        assert torch.equal(layer.hidden_states, hidden_states[3:70])
+        assert torch.equal(layer.values, everywhere[index].values[:, 3:70])

@@ -37,7 +37,11 @@ def test_every_kind_of_option_is_read() -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_without_words_a_record_has_its_defaults(name: str) -> None:
-    required = {"compare": {"data_path": "x"}, "sample-data": {"out": "x"}}.get(name, {})
+    required = {
+        "compare": {"data_path": "x"},
+        "sample-data": {"out": "x"},
+        "train-surrogate": {"data_path": "x", "out": "y"},
+    }.get(name, {})
     _, record = read([name, *(word for option, value in required.items() for word in (f"--{option}", value))])
     assert record == VERBS[name].record(**required)
 
@@ -78,7 +82,7 @@ def test_without_words_a_record_has_its_defaults(name: str) -> None:
         ),
         (
             "compare --data_path x --kvzap_model_type cnn",
-            "invalid choice 'cnn' for argument '--kvzap_model_type'. Expected one of ('mlp', 'linear') "
+            "invalid choice 'cnn' for argument '--kvzap_model_type'. Expected one of ('auto', 'mlp', 'linear') "
             "(keepmap compare --help)",
         ),
         (

@@ -1,26 +1,18 @@
-"""KVzap surrogates: the layout of the published checkpoints, what is refused, and what they are trained on."""
+"""KVzap surrogates: the layout of the published checkpoints, what is refused, and whose they are."""
 
 import json
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, LlamaConfig
 
 from keepmap.errors import ModelError
-from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig, load_surrogate
-from keepmap.language_model import EMBEDDED
+from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig, find_surrogate, load_surrogate, norms_digest
+from keepmap.language_model import EMBEDDED, load_language_model
+from tests.kv.surrogate_training.texts import random_llama
 
 SIZES = {"linear": SurrogateConfig(8, 2, 3), "mlp": SurrogateConfig(8, 2, 3, hidden_dim=5)}
-
-
-def random_llama(**sizes):
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=96, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, **sizes,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -112,6 +104,36 @@ def test_sizes_that_do_not_fit_the_model():
         KVzapSurrogate(SurrogateConfig(32, 4, 2)).require_fit(config)
 
 
+def test_a_model_is_known_by_its_vectors_whatever_its_matrices_went_through(tmp_path):
+    model, other = random_llama(), random_llama()
+    with torch.no_grad():
+        for name, weight in other.named_parameters():
+            if weight.ndim > 1:
+                weight.copy_((weight * 8).round() / 8)  # quantised
+            else:
+                model.get_parameter(name).add_(torch.linspace(0, 1, len(weight)).bfloat16())
+                weight.copy_(model.get_parameter(name))
+    assert norms_digest(model) == norms_digest(other) == norms_digest(other.bfloat16())
+    folders = [tmp_path / "a", tmp_path / "b", tmp_path / "none"]
+    surrogate = KVzapSurrogate(SurrogateConfig(32, 2, 2))
+    surrogate.save(folders[0])
+    surrogate.save(folders[1], load_language_model(model))
+    assert find_surrogate(folders, other) == folders[1]
+    assert find_surrogate(folders, random_llama()) is None
+    assert json.loads((folders[1] / "config.json").read_text())["trained_for"]["name"] == "LlamaForCausalLM"
+    assert load_surrogate(folders[1]).config == surrogate.config
+    assert norms_digest(torch.nn.Linear(3, 2, bias=False)) is None
+
+
+def test_the_same_surrogate_is_the_same_bytes(tmp_path):
+    surrogate = KVzapSurrogate(SIZES["mlp"])
+    for name in ("a", "b"):
+        surrogate.save(tmp_path / name)
+    for file in ("config.json", "model.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["config.json", "model.safetensors"]
+
+
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_the_embedded_surrogates_fit_the_embedded_model(kind):
     folder = EMBEDDED["tiny"]
@@ -119,3 +141,12 @@ def test_the_embedded_surrogates_fit_the_embedded_model(kind):
     surrogate.require_fit(AutoConfig.from_pretrained(folder))
     assert surrogate.config.kind == kind
     assert set(load_file(folder / f"kvzap-{kind}" / "model.safetensors")) == set(surrogate.state_dict())
+
+
+def test_the_surrogate_of_smollm2_is_small_and_fits():
+    folder = EMBEDDED["tiny"].parent / "smollm2" / "kvzap-linear"
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 300_000
+    sizes = LlamaConfig(num_hidden_layers=30, hidden_size=576, num_attention_heads=9, num_key_value_heads=3)
+    load_surrogate(folder).require_fit(sizes)
+    trained_for = json.loads((folder / "config.json").read_text(encoding="utf-8"))["trained_for"]
+    assert trained_for["name"] == "smollm2" and len(trained_for["norms"]) == 64

@@ -3,14 +3,15 @@
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from keepmap.attention.blocks import WeightBlock
 from keepmap.attention.encoder import encoder_layers
 from keepmap.attention.forward import LayerCall, run
 from keepmap.attention.forward_check import check_forward
@@ -29,7 +30,7 @@ from keepmap.language_model import LanguageModel, as_language_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["AttentionSource", "profile_attention"]
+__all__ = ["AttentionSource", "StrongestAttention", "profile_attention", "strongest_attention"]
 
 
 @runtime_checkable
@@ -107,6 +108,63 @@ def profile_attention(
     if isinstance(model, nn.Module):
         return _of_layers(encoder_layers(model, inputs), type(model).__name__, request)
     raise InputError(f"expected `model` to be a language model, an agent or an nn.Module, got {kind_of(model)}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StrongestAttention:
+    """What one layer of a model attends to most, at P positions.
+
+    Attributes:
+        hidden_states: [P, hidden], the layer's attention inputs. values: [G, P, Dv].
+        weight: [H, P], the largest attention of any query that was looked at, each divided by the length of that
+            query's attention input.
+    """
+
+    hidden_states: Float[Tensor, "P hidden"]
+    values: Float[Tensor, "G P Dv"]
+    weight: Float[Tensor, "H P"]
+
+
+def strongest_attention(
+    language_model: LanguageModel, tokens: Int[Tensor, " N"], queries: range, positions: range
+) -> tuple[StrongestAttention, ...]:
+    """Of each layer, the strongest attention that `queries` pay to each of `positions`, in one pass and O(N) memory.
+
+    >>> import torch
+    >>> from keepmap.language_model import load_language_model
+    >>> layers = strongest_attention(load_language_model("tiny"), torch.arange(9), range(5, 9), range(4))
+    >>> len(layers), layers[0].weight.shape
+    (2, torch.Size([4, 4]))
+
+    Raises:
+        ModelError: the model's attention cannot be read.
+    """
+    check_forward(language_model, _attend_fully)
+    layers: dict[int, StrongestAttention] = {}
+
+    def attend_and_look(call: LayerCall) -> Tensor:
+        layer = _layer_of(call)
+        lengths = torch.linalg.vector_norm(call.hidden_states.to(layer.dtype), dim=-1)
+        weight = lengths.new_zeros(layer.n_heads, len(positions))
+
+        def look(block: WeightBlock) -> None:
+            first, last = max(positions.start, block.inside.start), min(positions.stop, block.inside.stop)
+            rows = (block.rows >= queries.start) & (block.rows < queries.stop)
+            if first < last and bool(rows.any()):
+                seen = block.weights()[:, rows, first - block.inside.start : last - block.inside.start]
+                most = (seen / lengths[block.rows[rows], None]).amax(dim=1)
+                held = weight[block.heads, first - positions.start : last - positions.start]
+                torch.maximum(held, most, out=held)
+
+        out = attend(layer, call.values, look=look)
+        here = slice(positions.start, positions.stop)
+        layers[call.layer] = StrongestAttention(
+            hidden_states=call.hidden_states[here], values=call.values[:, here], weight=weight
+        )
+        return out
+
+    run(language_model.model, language_model.body, tokens, attend_and_look)
+    return tuple(layers[index] for index in sorted(layers))
 
 
 class _Enough(Exception):

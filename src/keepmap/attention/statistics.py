@@ -3,6 +3,7 @@
 H query head · N positions · Q queries · R heads and B queries of a block · K positions · C chunks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -108,11 +109,18 @@ def layer_statistics(
     return LayerStatistics(**{field.name: getattr(measured, field.name).cpu() for field in fields(measured)}), out
 
 
-def attend(layer: AttentionLayer, values: Values, progress: Progress | None = None) -> Float[Tensor, "H N Dv"]:
-    """The layer's output, softmax(queries keys) values, without its statistics."""
+def attend(
+    layer: AttentionLayer,
+    values: Values,
+    progress: Progress | None = None,
+    look: Callable[[WeightBlock], None] | None = None,
+) -> Float[Tensor, "H N Dv"]:
+    """The layer's output, softmax(queries keys) values, without its statistics; `look` is shown each block."""
     out = values.new_zeros(layer.n_heads, layer.n, values.shape[2])
     for block in blocks(layer, progress=progress):
         out[block.heads, block.index] = _output(block, values)
+        if look is not None:
+            look(block)
     return out
 
 

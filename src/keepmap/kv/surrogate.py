@@ -1,6 +1,8 @@
 """KVzap surrogates: small networks that predict from a layer's input how much each cache entry will be needed."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from keepmap.core.files import in_one_order, make_folder, write_json, written_whole
 from keepmap.errors import ModelError
 
-__all__ = ["KVzapSurrogate", "SurrogateConfig", "load_surrogate"]
+__all__ = ["CONFIG", "WEIGHTS", "KVzapSurrogate", "SurrogateConfig", "find_surrogate", "load_surrogate", "norms_digest"]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -62,17 +65,26 @@ class KVzapSurrogate(nn.Module):
                 f"{own}, the model {of_model}; give the surrogate that was trained for this model"
             )
 
-    def save(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`, in the layout of `nvidia/KVzap-*`."""
-        from safetensors.torch import save_file
+    def save(self, folder: str | Path, trained_for: Any = None) -> None:
+        """Write `config.json` and `model.safetensors`, in the layout of `nvidia/KVzap-*`.
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        Args:
+            trained_for: the LanguageModel; its name and its `norms_digest` are written into `config.json`.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        from safetensors.torch import save
+
+        folder = make_folder(Path(folder))
         dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
         config = {"architectures": ["KVzapModel"], "dtype": dtype, "model_type": "kvzap", **asdict(self.config)}
-        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        if trained_for is not None:
+            config["trained_for"] = {"name": trained_for.name, "norms": norms_digest(trained_for.model)}
+        write_json(folder / CONFIG, dict(sorted(config.items())))
         tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+        with written_whole(folder / WEIGHTS) as temporary:
+            temporary.write_bytes(in_one_order(save(tensors, {"format": "pt"})))
 
 
 def load_surrogate(path_or_hub_id: str | Path, *, dtype: torch.dtype = torch.float32) -> KVzapSurrogate:
@@ -94,6 +106,34 @@ def load_surrogate(path_or_hub_id: str | Path, *, dtype: torch.dtype = torch.flo
             )
     surrogate.load_state_dict(tensors)
     return surrogate.to(dtype).eval().requires_grad_(False)
+
+
+def norms_digest(model: nn.Module) -> str | None:
+    """What a model has in common with its quantised forms: a hash of its vectors (norms, biases), None without any.
+
+    Quantisation leaves vectors as they are; they are compared in bfloat16, whatever the model was loaded as.
+
+    >>> from keepmap.language_model import load_language_model
+    >>> digests = {norms_digest(load_language_model("tiny", dtype=dtype).model) for dtype in ("float32", "bfloat16")}
+    >>> len(digests)
+    1
+    """
+    vectors = sorted((name, weight) for name, weight in model.named_parameters() if weight.ndim == 1)
+    digest = hashlib.sha256()
+    for name, vector in vectors:
+        digest.update(name.encode() + vector.detach().bfloat16().view(torch.int16).cpu().numpy().tobytes())
+    return digest.hexdigest() if vectors else None
+
+
+def find_surrogate(folders: Iterable[Path], model: nn.Module) -> Path | None:
+    """The first of these folders that holds a surrogate trained for this model, by its `norms_digest`."""
+    norms = norms_digest(model)
+    for folder in folders:
+        if norms is not None and (folder / CONFIG).is_file():
+            trained_for = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("trained_for", {})
+            if trained_for.get("norms") == norms:
+                return folder
+    return None
 
 
 def _network(config: SurrogateConfig) -> nn.Module:

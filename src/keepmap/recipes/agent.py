@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from shutil import copyfile
 
-import keepmap.embedded
 from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.checkpoints import FACTS, MODEL, find_checkpoint
 from keepmap.core.files import make_folder, written_whole
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> int:
             raise InputError(
                 f"expected the folder of one run, as runs/AD-darkroom-seed0, got {len(arguments)} arguments"
             )
-        export(arguments[0], Path(keepmap.embedded.__path__[0]) / "agent")
+        export(arguments[0], Path(__file__).parents[1] / "embedded" / "agent")
     except KeepmapError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

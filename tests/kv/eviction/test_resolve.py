@@ -50,8 +50,25 @@ def test_a_surrogate_of_ones_own_has_to_fit(llama, tmp_path):
         resolve_method("kvzap", load_language_model(build("llama_mqa")), kvzap_scorer_model=tmp_path)
 
 
+def test_a_surrogate_that_the_package_carries_is_known_by_the_weights(llama, tmp_path, monkeypatch):
+    monkeypatch.setattr("keepmap.kv.eviction.resolve.EMBEDDED", {"tiny": tmp_path / "tiny"})
+    torch.manual_seed(0)
+    surrogate = KVzapSurrogate(SurrogateConfig(input_dim=32, output_dim=2, n_modules=2))
+    surrogate.save(tmp_path / "some_model" / "kvzap-linear", llama)
+    method = resolve_method("kvzap", llama)
+    hidden = torch.randn(5, 32)
+    torch.testing.assert_close(method.surrogate(1, hidden), surrogate.score(1, hidden))
+    assert isinstance(resolve_method("kvzap", llama, kvzap_model_type="linear"), KVzap)
+    with pytest.raises(ModelError, match="no mlp KVzap surrogate is known"):
+        resolve_method("kvzap", llama, kvzap_model_type="mlp")
+    with pytest.raises(ModelError, match="no KVzap surrogate is known"):
+        resolve_method("kvzap", load_language_model(build("llama_mqa")))
+
+
 def test_what_no_surrogate_is_known_for_is_one_line(llama):
-    with pytest.raises(ModelError, match=r'"LlamaForCausalLM"; give one as `kvzap_scorer_model`'):
+    with pytest.raises(ModelError, match=r'no KVzap surrogate is known for model "LlamaForCausalLM"; make one by'):
         resolve_method("kvzap", llama)
+    with pytest.raises(ModelError, match=r"no mlp KVzap surrogate .*, give one as `kvzap_scorer_model`"):
+        resolve_method("kvzap", llama, kvzap_model_type="mlp")
     with pytest.raises(InputError, match='`kvzap_model_type` "mpl", did you mean "mlp"'):
         resolve_method("kvzap", llama, kvzap_model_type="mpl")

@@ -18,7 +18,8 @@ from keepmap.recipes.tiny.tokenizer import wrap_tokenizer
 def write(folder: Path, bpe: Tokenizer, card: str = "a card") -> torch.nn.Module:
     model = build_model(miniature())
     surrogates = {"linear": KVzapSurrogate(SurrogateConfig(64, 4, 2))}
-    export(folder, model, wrap_tokenizer(bpe, 99), surrogates, card)
+    save_surrogates = {kind: surrogate.save for kind, surrogate in surrogates.items()}
+    export(folder, model, wrap_tokenizer(bpe, 99), save_surrogates, card)
     return model
 
 

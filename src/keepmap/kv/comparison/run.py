@@ -130,7 +130,7 @@ def configuration(
     text_field: str | None = None,
     max_samples: int | None = None,
     kvzap_scorer_model: str | None = None,
-    kvzap_model_type: str = "mlp",
+    kvzap_model_type: str = "auto",
 ) -> dict[str, Any]:
     """What decides the results, as JSON values; how many processes made them does not, and stands in timings.json."""
     return {

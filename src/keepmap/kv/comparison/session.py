@@ -135,7 +135,7 @@ def make_session(
     chunk_size: int,
     seed: int,
     kvzap_scorer_model: str | None = None,
-    kvzap_model_type: str = "mlp",
+    kvzap_model_type: str = "auto",
 ) -> Session:
     """A session with a model that is loaded; it loads what the methods need beside.
 

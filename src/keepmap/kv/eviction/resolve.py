@@ -4,12 +4,12 @@ from pathlib import Path
 
 from keepmap.errors import InputError, ModelError, did_you_mean, kind_of
 from keepmap.kv.method import Method, Received, Scored, method_class
-from keepmap.kv.surrogate import load_surrogate
+from keepmap.kv.surrogate import find_surrogate, load_surrogate
 from keepmap.language_model import EMBEDDED, LanguageModel
 
 __all__ = ["as_method", "resolve_method"]
 
-_SURROGATES = ("mlp", "linear")
+_KINDS = ("mlp", "linear")
 
 
 def as_method(method: object, language_model: LanguageModel) -> Method:
@@ -33,14 +33,15 @@ def resolve_method(
     language_model: LanguageModel,
     *,
     kvzap_scorer_model: str | Path | None = None,
-    kvzap_model_type: str = "mlp",
+    kvzap_model_type: str = "auto",
 ) -> Method:
     """The method called `name`, with the surrogate it needs for this model.
 
     Args:
-        kvzap_scorer_model: a folder or hub id; by default the embedded one for "tiny", and for other models the one
-            that NVIDIA published under the model's name.
-        kvzap_model_type: "mlp" or "linear", which of the default ones.
+        kvzap_scorer_model: a folder or hub id; by default one that the package carries (for "tiny" and SmolLM2), and
+            for other models the one that NVIDIA published under the model's name.
+        kvzap_model_type: which of the default ones: "mlp", "linear", or "auto" for the MLP where the package carries
+            one or NVIDIA published it, else the linear one.
 
     Raises:
         InputError: an unknown method or surrogate type.
@@ -49,22 +50,28 @@ def resolve_method(
     cls = method_class(name)
     if not cls.needs_surrogate:
         return cls()
-    if kvzap_model_type not in _SURROGATES:
-        known = did_you_mean(str(kvzap_model_type), _SURROGATES)
+    if kvzap_model_type not in ("auto", *_KINDS):
+        known = did_you_mean(str(kvzap_model_type), ("auto", *_KINDS))
         raise InputError(f'unknown `kvzap_model_type` "{kvzap_model_type}", {known}')
-    source = kvzap_scorer_model or _default(language_model.name, kvzap_model_type)
+    source = kvzap_scorer_model or _default(language_model, kvzap_model_type)
     surrogate = load_surrogate(source)
     surrogate.require_fit(language_model.model.config.get_text_config())
     return cls(surrogate.to(language_model.device).score)  # type: ignore[call-arg]
 
 
-def _default(model: str, kind: str) -> str | Path:
+def _default(language_model: LanguageModel, kind: str) -> str | Path:
+    """The surrogate of this model that the package carries, else the name of the one that NVIDIA published for it."""
+    model, kinds = language_model.name, _KINDS if kind == "auto" else (kind,)
     if model in EMBEDDED:
-        return EMBEDDED[model] / f"kvzap-{kind}"
+        return EMBEDDED[model] / f"kvzap-{kinds[0]}"
+    carried = EMBEDDED["tiny"].parent
+    folders = [folder for each in kinds for folder in sorted(carried.glob(f"*/kvzap-{each}"))]
+    if (folder := find_surrogate(folders, language_model.model)) is not None:
+        return folder
     if Path(model).exists() or "/" not in model:
         raise ModelError(
-            f'no KVzap surrogate is known for model "{model}"; give one as `kvzap_scorer_model`, or leave kvzap out '
-            "of `methods`"
+            f'no {"" if kind == "auto" else f"{kind} "}KVzap surrogate is known for model "{model}"; make one by '
+            "`keepmap train-surrogate`, give one as `kvzap_scorer_model`, or leave kvzap out of `methods`"
         )
     base = model.rsplit("/", 1)[-1].replace("Meta-Llama-3.1", "Llama-3.1")
-    return f"nvidia/KVzap-{kind}-{base}"
+    return f"nvidia/KVzap-{kinds[0]}-{base}"

@@ -51,7 +51,7 @@ def make(out: Path, *, seed: int = 0, threads: int | None = None, miniature: boo
     import torch
 
     from keepmap.core.files import make_folder
-    from keepmap.kv.data.corpus import training_documents
+    from keepmap.kv.data.corpus import held_out_documents, training_documents
     from keepmap.recipes.tiny import evaluate, export, loop, progress, surrogates, tokenizer
     from keepmap.recipes.tiny import recipe as recipes
 
@@ -71,12 +71,16 @@ def make(out: Path, *, seed: int = 0, threads: int | None = None, miniature: boo
         print(f"  recall {name}: full cache {row.full:.1%}, StreamingLLM {row.streaming:.1%}")
     print(f"  held-out prose: {nats:.3f} nats per token, {bits:.3f} bits per byte", flush=True)
     print("surrogates", flush=True)
-    trained, explained = surrogates.train_surrogates(model, fast, documents, seed, miniature=miniature)
+    trained = surrogates.train_surrogates(model, fast, documents, held_out_documents(), seed, miniature=miniature)
+    explained = {
+        kind: (result.mean, float(result.explained.min()), float(result.explained.max()))
+        for kind, result in trained.items()
+    }
     for kind, (mean, least, most) in explained.items():
         print(f"  kvzap-{kind}: explains {mean:.2f} of the variance ({least:.2f} to {most:.2f})")
     figures = export.Figures(recall, nats, bits, explained)
     card = export.write_card(model, figures, seed=seed, seconds=seconds, python=platform.python_version())
-    export.export(out / "tiny", model, fast, trained, card)
+    export.export(out / "tiny", model, fast, {kind: result.surrogate.save for kind, result in trained.items()}, card)
     print(f"finished after {seconds / 60:.0f} minutes of training: {out / 'tiny'}")
     return out / "tiny"
 

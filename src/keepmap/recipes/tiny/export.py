@@ -1,11 +1,11 @@
 """Write the finished model, its surrogates and its card as one folder that Hugging Face's loaders read."""
 
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keepmap.kv.surrogate import KVzapSurrogate
 from keepmap.recipes.tiny.evaluate import SINKS, WINDOW, Recall
 
 __all__ = ["Figures", "export", "write_card"]
@@ -67,7 +67,7 @@ def export(
     folder: Path,
     model: Any,
     tokenizer: Any,
-    surrogates: dict[str, KVzapSurrogate],
+    save_surrogates: Mapping[str, Callable[[Path], None]],
     card: str,
 ) -> None:
     """Write the folder beside its place and move it there, so a finished folder is a whole one."""
@@ -75,8 +75,8 @@ def export(
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    for kind, surrogate in surrogates.items():
-        surrogate.save(partial / f"kvzap-{kind}")
+    for kind, save in save_surrogates.items():
+        save(partial / f"kvzap-{kind}")
     (partial / "README.md").write_text(card, encoding="utf-8")
     for path in partial.rglob("*.safetensors"):
         path.chmod(0o644)  # safetensors writes files for their owner alone; a package's are for everyone

@@ -4,10 +4,9 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from keepmap.kv.data.corpus import held_out_documents
 from keepmap.kv.data.facts import prose_probe
-from keepmap.kv.surrogate import KVzapSurrogate
-from keepmap.kv.surrogate_training import collect_positions, explained_variance, train_linear, train_mlp
+from keepmap.kv.surrogate_training import TrainedSurrogate, train_surrogate
+from keepmap.language_model import load_language_model
 
 __all__ = ["train_surrogates"]
 
@@ -16,9 +15,15 @@ HIDDEN = 64  # of the MLP: eight times fewer than the paper's, for a model that 
 
 
 def train_surrogates(
-    model: Any, tokenizer: Any, documents: Sequence[Sequence[str]], seed: int, *, miniature: bool = False
-) -> tuple[dict[str, KVzapSurrogate], dict[str, tuple[float, float, float]]]:
-    """Surrogates by kind, and the variance each explains on held-out texts: mean, least and most of the heads."""
+    model: Any,
+    tokenizer: Any,
+    documents: Sequence[Sequence[str]],
+    held_out: Sequence[Sequence[str]],
+    seed: int,
+    *,
+    miniature: bool = False,
+) -> dict[str, TrainedSurrogate]:
+    """Surrogates by kind, which learn from texts of `documents` and are judged on texts of `held_out`."""
     n_train, n_test = (2, 1) if miniature else (96, 12)
     rng = random.Random(f"surrogates:{seed}")
 
@@ -34,11 +39,9 @@ def train_surrogates(
             for _ in range(count)
         ]  # fmt: skip
 
-    train = collect_positions(model, tokenizer, texts(documents, n_train, False), seed=seed)
-    test = collect_positions(model, tokenizer, texts(held_out_documents(), n_test, True), seed=seed)
-    surrogates = {"linear": train_linear(train), "mlp": train_mlp(train, hidden_dim=HIDDEN, seed=seed)}
-    explained = {}
-    for kind, surrogate in surrogates.items():
-        shares = explained_variance(surrogate, test)
-        explained[kind] = (float(shares.mean()), float(shares.min()), float(shares.max()))
-    return surrogates, explained
+    language_model = load_language_model(model, tokenizer)
+    train, test = texts(documents, n_train, False), texts(held_out, n_test, True)
+    return {
+        kind: train_surrogate(language_model, train, kind=kind, held_out=test, hidden_dim=hidden_dim, seed=seed)
+        for kind, hidden_dim in (("linear", None), ("mlp", HIDDEN))
+    }

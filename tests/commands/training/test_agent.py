@@ -13,7 +13,7 @@ import keepmap
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.cli import main
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 SMALL = [
     "grid_size=4",
     "horizon=6",

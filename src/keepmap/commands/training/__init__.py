@@ -1,0 +1,1 @@
+"""Verbs that train: an agent, and a KVzap surrogate."""
