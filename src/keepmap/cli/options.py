@@ -111,7 +111,7 @@ class Compare(Plugins):
 
 @record
 class SampleData:
-    """Write a sample data file: prose that `tiny` was not trained on, with facts."""
+    """Write a sample data file: prose that `tiny` was not trained on, with facts; or documents for real models."""
 
     out: str
     """The file to write."""
@@ -119,6 +119,10 @@ class SampleData:
     """How many texts."""
     seed: int = 0
     """The same seed gives the same file."""
+    kind: Literal["facts", "prose"] = "facts"
+    """facts: prose with facts and questions. prose: Python's documentation, to be read from start to end."""
+    length: int | None = None
+    """Characters in each text, at least. Default: 4,000 of facts, 8,000 of prose."""
 
 
 @record

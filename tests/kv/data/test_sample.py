@@ -35,3 +35,14 @@ def test_texts_share_no_long_line() -> None:
 def test_the_held_out_prose_fills_so_many_samples_and_no_more(n_samples: int) -> None:
     with pytest.raises(InputError, match=rf"expected `n_samples` to be 1 to \d+, .*, got {n_samples}"):
         sample_texts(n_samples)
+
+
+def test_prose_of_any_length_and_wrong_kinds() -> None:
+    (short,), (long,) = sample_texts(1, kind="prose"), sample_texts(1, kind="prose", length=40_000)
+    assert 8000 <= len(short) < 16_000 and len(long) >= 40_000
+    assert len(sample_texts(1, length=8000)[0]) >= 8000 and "The code of " in sample_texts(1, length=8000)[0]
+    with pytest.raises(InputError, match='unknown `kind` "prosa", did you mean "prose"'):
+        sample_texts(1, kind="prosa")
+    with pytest.raises(InputError, match="expected `length` to be an integer of 1,?000 or more, got 10"):
+        sample_texts(1, length=10)
+    assert sample_texts(2) == sample_texts(2, kind="facts", length=4000)

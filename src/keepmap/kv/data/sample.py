@@ -1,40 +1,63 @@
-"""The sample data file: documentation that no embedded model was trained on, with facts and questions in it."""
+"""The sample data file: documentation with facts and questions in it, or documentation as it is."""
 
 import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from keepmap.core.arguments import as_integer
 from keepmap.core.files import written_whole
-from keepmap.errors import InputError
+from keepmap.errors import InputError, did_you_mean
 from keepmap.kv.data.corpus import held_out_documents
 from keepmap.kv.data.facts import weave_facts
+from keepmap.kv.data.prose import prose_documents
 
 __all__ = ["sample_texts", "write_sample_data"]
 
-CHARACTERS = 4000  # of prose in a sample; `tiny` reads about two characters per token
+LENGTHS = {"facts": 4000, "prose": 8000}
+"""Kind -> characters in a sample, at least; `tiny` reads about two characters per token, SmolLM2 about four."""
 FACTS = 12
+SHORTEST = 1000  # characters: all facts still fit in
 GAP = 400  # characters between a fact and its question, at least: more than the usual window
 
 
-def sample_texts(n_samples: int = 8, seed: int = 0) -> list[str]:
-    """Texts of 1,500 to 3,000 tokens of `tiny`, no line of prose in two of them; the same seed gives the same texts.
+def sample_texts(n_samples: int = 8, seed: int = 0, kind: str = "facts", length: int | None = None) -> list[str]:
+    """Texts, no long paragraph of prose in two of them; the same seed gives the same texts in the same Python.
+
+    Args:
+        kind: "facts" is prose that `tiny` was not trained on, with facts and questions woven in, by default of 1,500 to
+            3,000 of its tokens; "prose" is documentation to be read from start to end, of topics that `tiny` was
+            trained on, too, by default of about 2,000 tokens of a model with a large vocabulary.
+        length: characters of prose in each text, at least.
 
     Raises:
-        InputError: fewer than one sample, or more than the held-out prose can fill.
+        InputError: an unknown kind, a length below 1,000, fewer than one sample, or more than the prose can fill.
     """
+    if kind not in LENGTHS:
+        raise InputError(f'unknown `kind` "{kind}", {did_you_mean(str(kind), LENGTHS)}')
+    length = as_integer("length", LENGTHS[kind] if length is None else length, SHORTEST)
+    if kind == "prose":
+        documents = prose_documents(length, seed)
+        return documents[: _checked(n_samples, len(documents))]
     rng = random.Random(f"sample:{seed}")
-    documents = held_out_documents()
-    rng.shuffle(documents)
-    passages = list(_passages(documents))
-    if not 1 <= n_samples <= len(passages):
+    topics = held_out_documents()
+    rng.shuffle(topics)
+    passages = list(_passages(topics, length))
+    count = _checked(n_samples, len(passages))
+    return [weave_facts(rng, lines, FACTS, evaluation=True, dense=0.5, gap=GAP).text for lines in passages[:count]]
+
+
+def _checked(n_samples: int, most: int) -> int:
+    if not 1 <= n_samples <= most:
         raise InputError(
-            f"expected `n_samples` to be 1 to {len(passages)}, what this Python's documentation fills, got {n_samples}"
+            f"expected `n_samples` to be 1 to {most}, what this Python's documentation fills, got {n_samples}"
         )
-    return [weave_facts(rng, lines, FACTS, evaluation=True, dense=0.5, gap=GAP).text for lines in passages[:n_samples]]
+    return n_samples
 
 
-def write_sample_data(out: str | Path, n_samples: int = 8, seed: int = 0) -> Path:
+def write_sample_data(
+    out: str | Path, n_samples: int = 8, seed: int = 0, kind: str = "facts", length: int | None = None
+) -> Path:
     """Write the texts as JSON lines, each `{"text": ...}`, and return the path; the same seed gives the same bytes.
 
     Raises:
@@ -42,19 +65,21 @@ def write_sample_data(out: str | Path, n_samples: int = 8, seed: int = 0) -> Pat
         OutputError: the file cannot be written.
     """
     out = Path(out)
-    lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in sample_texts(n_samples, seed)]
+    lines = [
+        json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in sample_texts(n_samples, seed, kind, length)
+    ]
     with written_whole(out) as path:
         path.write_text("".join(lines), encoding="utf-8", newline="\n")
     return out
 
 
-def _passages(documents: list[list[str]]) -> Iterator[list[str]]:
-    """Whole paragraphs as lines, gathered until a passage has `CHARACTERS`; the rest at the end is left out."""
+def _passages(documents: list[list[str]], length: int) -> Iterator[list[str]]:
+    """Whole paragraphs as lines, gathered until a passage has `length` characters; the rest at the end is left out."""
     lines: list[str] = []
     size = 0
     for paragraph in (paragraph for document in documents for paragraph in document):
         lines += f"{paragraph}\n\n".splitlines(keepends=True)
         size += len(paragraph) + 2
-        if size >= CHARACTERS:
+        if size >= length:
             yield lines
             lines, size = [], 0
