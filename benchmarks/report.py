@@ -71,4 +71,4 @@ def write_part(report: Report, script: str, arguments: Sequence[str], path: Path
     place = next((index for index, part in enumerate(parts) if part.splitlines()[0] == f"# {report.title}"), len(parts))
     parts[place : place + 1] = [text.strip()]
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    print(f"\nwritten to benchmarks/{path.name}")
+    print(f"\nwritten to {path.parent.name}/{path.name}")
