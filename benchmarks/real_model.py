@@ -108,8 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.say(*machine())
     report.say(
         "",
-        f"{baseline.n_samples} texts, {baseline.total_tokens:,} predicted tokens; full cache: NLL {baseline.avg_nll:.4f}, "
-        f"perplexity {baseline.perplexity:.2f}. Every method protects the same sinks and window.",
+        f"{baseline.n_samples} texts, {baseline.total_tokens:,} predicted tokens; "
+        f"full cache: NLL {baseline.avg_nll:.4f}, perplexity {baseline.perplexity:.2f}. "
+        "Every method protects the same sinks and window.",
     )
     head = ["density", "method", "ΔNLL", f"95 % interval (n={baseline.n_samples})", "KL", "top-1", "kept", "footprint"]
     report.table("Every density", head, rows(comparisons))

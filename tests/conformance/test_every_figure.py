@@ -16,6 +16,7 @@ from keepmap.kv.eviction.eviction import Eviction
 from tests.drawing.maps import streaming
 from tests.drawing.profiles import profile_of, words_of
 from tests.drawing.test_compressor_study import study
+from tests.drawing.test_cost_by_footprint import comparison
 from tests.drawing.test_learning_curve import learner
 
 SAMPLES = [{"mean": 0.1, "std": 0.2, "entropy": nats, "recent_distant_ratio": 1.0} for nats in (1.2, 1.4)]
@@ -31,6 +32,7 @@ FIGURES: dict[str, Drawn] = {
     "attention_summary": lambda **words: keepmap.draw.attention_summary(SAMPLES, **words),
     "compression_heatmap": lambda **words: keepmap.draw.compression_heatmap(streaming(200), **words),
     "compressor_study": lambda **words: keepmap.draw.compressor_study(study(), **words),
+    "cost_by_footprint": lambda **words: keepmap.draw.cost_by_footprint(comparison(), **words),
     "keep_map_by_layer": lambda **words: keepmap.draw.keep_map_by_layer(streaming(200), **words),
     "keep_map_lifetimes": lambda **words: keepmap.draw.keep_map_lifetimes(streaming(200), **words),
     "kept_transitions": lambda **words: keepmap.draw.kept_transitions(KEPT, **TRANSITIONS, **words),
@@ -44,6 +46,7 @@ CAPTIONS = {
     "attention_summary": "2 samples",
     "compression_heatmap": "Overall density",
     "compressor_study": "95 % interval over",
+    "cost_by_footprint": "4 texts",
     "keep_map_by_layer": "2 layers x 2 KV heads",
     "keep_map_lifetimes": "footprint",
     "learning_curve": "95 % interval over",

@@ -1,6 +1,7 @@
 """The figure of cost against memory: the data that is drawn, what can be seen of it, and what cannot stand in it."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,14 @@ TEXTS = [f"The code of {name} is {code}. It is {name} that we mean. " * 6 for na
 DENSITIES = (0.8, 0.2, 0.5)
 
 
+@cache
+def comparison(density: float = 0.2) -> Comparison:
+    return keepmap.compare("tiny", TEXTS, "random h2o", density=density, window=16)
+
+
 @pytest.fixture(scope="module")
 def sweep() -> list[Comparison]:
-    return [
-        keepmap.compare("tiny", TEXTS, "random h2o", density=density, window=16, h2o_local_window_size=16)
-        for density in DENSITIES
-    ]
+    return [comparison(density) for density in DENSITIES]
 
 
 def drawn(ax: Axes) -> dict[str, ErrorbarContainer]:
@@ -66,27 +69,23 @@ def test_every_point_and_interval_is_inside_the_axes(sweep: list[Comparison]) ->
 
 
 def test_methods_differ_without_colour(sweep: list[Comparison]) -> None:
-    (ax,) = cost_by_footprint(
-        keepmap.compare("tiny", TEXTS[:1], "all", density=0.2, window=16, h2o_local_window_size=16)
-    )
+    (ax,) = cost_by_footprint(keepmap.compare("tiny", TEXTS[:1], "all", density=0.2, window=16))
     lines = [container[0] for container in drawn(ax).values()]
-    assert len({line.get_marker() for line in lines}) == len(lines) == 8
+    assert len({line.get_marker() for line in lines}) == len(lines) == 7
     assert "Random(threshold=1.0)" not in drawn(ax), "it is StreamingLLM"
 
 
 def test_few_texts_have_no_interval_and_none_is_spoken_of() -> None:
-    (ax,) = cost_by_footprint(
-        keepmap.compare("tiny", TEXTS[:1], "random", density=0.2, window=16, h2o_local_window_size=16)
-    )
+    (ax,) = cost_by_footprint(keepmap.compare("tiny", TEXTS[:1], "random", density=0.2, window=16))
     ((_, _, (bars,)),) = drawn(ax).values()
     assert all(np.ptp(segment[:, 1]) == 0 for segment in bars.get_segments())
     assert not any("interval" in text.get_text() for text in ax.texts)
 
 
 def test_what_is_not_alike_is_refused(sweep: list[Comparison]) -> None:
-    other = keepmap.compare("tiny", TEXTS[:3], "random", density=0.2, window=16, h2o_local_window_size=16)
+    other = keepmap.compare("tiny", TEXTS[:3], "random", density=0.2, window=16)
     model = replace(sweep[1], configuration={**sweep[1].configuration, "model_name": "another"})
-    bare = keepmap.compare("tiny", TEXTS[:1], "baseline", window=16, h2o_local_window_size=16)
+    bare = keepmap.compare("tiny", TEXTS[:1], "baseline", window=16)
     for comparisons, message in (
         ([sweep[0], other], "one model and the same texts, got the number of samples 3 and 4"),
         ([sweep[0], model], "one model and the same texts, got the model another and tiny"),
