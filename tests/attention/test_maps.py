@@ -38,3 +38,8 @@ def test_the_mass_of_what_is_kept_is_of_the_full_attention():
     expected = (weights(layer) * alive).sum(-1)
     torch.testing.assert_close(mass_kept(layer, evicting.expires, position), expected)
     assert float(expected.min()) < 0.9
+
+
+def test_a_cell_that_no_query_sees_is_hidden():
+    hidden = attention_map(random_layer(40, 1, 1), 8).hidden
+    assert torch.equal(torch.from_numpy(hidden), torch.ones(8, 8, dtype=torch.bool).triu(1))

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from keepmap.commands.progress import progress_bar
+from keepmap.commands.progress import progress_bar, share_of_work
 
 
 class Terminal(io.StringIO):
@@ -58,3 +58,22 @@ def test_the_bar_is_gone_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert "\x1b[?25h" in error.getvalue()  # the cursor is back
+
+
+def test_where_stderr_is_a_file_a_line_comes_every_half_a_minute() -> None:
+    error, now = io.StringIO(), iter([0.0, 10.0, 31.0, 45.0, 62.0])
+    with share_of_work("Deletions", Console(file=error, width=40), lambda: next(now)) as progress:
+        for share in (0.01, 0.25, 0.3, 0.5):
+            progress(share)
+    assert error.getvalue().splitlines() == [
+        "Deletions: 25 % after 0:00:31, about 0:01:33 left",
+        "Deletions: 50 % after 0:01:02, about 0:01:02 left",
+    ]
+
+
+def test_a_share_of_work_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    error = Terminal()
+    with share_of_work("Deletions", Console(file=error, width=80)) as progress:
+        progress(0.5)
+    assert "Deletions" in error.getvalue() and "after" not in error.getvalue()

@@ -153,3 +153,13 @@ def test_numbers_stand_out_from_their_cells() -> None:
     entropy = torch.stack([torch.full((1, 50), 0.1), torch.full((1, 50), 3.0)], dim=1)
     dark, light = attention_grid(dataclasses.replace(profile, entropy=entropy)).texts[:2]
     assert (dark.get_color(), light.get_color()) == ("1.0", "0.0")
+
+
+def test_one_layer_does_not_flatten_the_others() -> None:
+    profile = profile_of(layers=30, heads=9, n=20)
+    entropy = profile.entropy.clone()
+    entropy[0] *= 20
+    axes = attention_grid(dataclasses.replace(profile, entropy=entropy)).figure.axes
+    others = np.asarray(picture_of(axes[0]))[1:, :, :3].astype(int).sum(axis=2)
+    assert np.ptp(others) > 150, "the scale is of the other layers"
+    assert axes[1].get_ylim()[1] < float(entropy[0].nanmean())

@@ -146,3 +146,11 @@ def test_cells_of_long_lines_stand_at_their_middle() -> None:
     (line,) = [line for line in left.get_lines() if line.get_color() == "0.0"]
     assert line.get_xdata()[:4].tolist() == [1.5, 1.5, 5.5, 5.5]
     assert line.get_ydata()[:4].tolist() == [0.0, 3.0, 4.0, 7.0]
+
+
+def test_a_peak_at_the_first_position_stands_clear_of_the_axis() -> None:
+    logits = torch.zeros(400, 400)
+    logits[:, 0] = 9.0
+    for ax in attention_lines(profile_attention(Chosen(logits), None)):
+        first, left = ax.transData.transform([(0, 0), (ax.get_xlim()[0], 0)])[:, 0]
+        assert first - left >= 3 + ax.figure.dpi / 72, "three pixels beside the spine"

@@ -132,3 +132,23 @@ def test_what_cannot_be_drawn_says_so() -> None:
         keep_map_by_layer(KeepMap(torch.zeros(1, 1, 0, dtype=torch.int64), torch.zeros(1, 1, 0)))
     with pytest.raises(InputError, match="make the figure higher"):
         keep_map_by_layer(map_of(random_scores(32, 8, 20), Threshold(0.5)), ax=Figure(figsize=(3, 2)).add_subplot())
+
+
+def test_under_a_budget_ages_are_shown_where_all_densities_are_equal() -> None:
+    keep_map = budgeted(600)
+    _, _, bars = keep_map_by_layer(keep_map)
+    assert bars.get_xlabel() == "median age of\nwhat is kept"
+    kept = keep_map.kept().numpy()
+    kept[:, :, :4] = kept[:, :, -128:] = False
+    ages = [599 - float(np.median(np.flatnonzero(row))) for row in kept.reshape(-1, 600)]
+    words = [text.get_text() for text in bars.texts]
+    assert words[-1] == f"each row keeps {keep_map.density():.1%}"
+    assert words[:-1] == [f"{age:.0f}" for age in ages] and len(set(words)) > 4
+    widths = [patch.get_width() for patch in bars.patches[len(ages) :]]
+    np.testing.assert_allclose(widths, np.array(ages) / 600)
+
+
+def test_nothing_kept_beside_the_zones_has_no_age() -> None:
+    keep_map = map_of(torch.zeros(2, 2, 300), Threshold(0.5))
+    _, _, bars = keep_map_by_layer(keep_map)
+    assert [text.get_text() for text in bars.texts][:-1] == ["-"] * 4

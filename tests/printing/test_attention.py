@@ -1,12 +1,23 @@
 """The console's lines about attention: figures, the guide's insight, verdicts and the overall suggestion."""
 
 import math
+from dataclasses import replace
+
+import pytest
 
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.text_subject import TextSubject
-from keepmap.insight.verdicts import verdicts
-from keepmap.printing.attention import insight_lines, overall, sample_block, suggestion_lines, verdict_lines
+from keepmap.insight.verdicts import Verdict, verdicts
+from keepmap.printing.attention import (
+    insight_lines,
+    overall,
+    sample_block,
+    sink_lines,
+    suggestion_lines,
+    summary_lines,
+    verdict_lines,
+)
 from tests.drawing.profiles import profile_of
 
 FIGURES = {"mean": 0.1, "std": 0.05, "max_position": 3, "recent_distant_ratio": 4.0, "entropy": 1.25}
@@ -48,3 +59,52 @@ def test_the_overall_suggestion() -> None:
         'keepmap.evict(language_model, input_ids, "streaming_llm",',
         "    density=0.06, n_sink=4, window=3)",
     ]
+
+
+def test_a_layer_of_sinks_is_read_as_that_and_the_guides_rule_as_the_guides() -> None:
+    by_head = verdicts(profile_of(heads=2, layers=1))
+    sinks = [replace(verdict, numbers=replace(verdict.numbers, given=0.62)) for verdict in by_head]
+    insight = guide_insight([FIGURES | {"recent_distant_ratio": 0.3, "entropy": 2.93}])
+    assert "High attention entropy" in "\n".join(insight.lines)
+    lines = sink_lines(insight, [sinks, sinks], 4)
+    assert lines[1] == "💡 INSIGHT: Attention sink! The first 4 positions get 62 % of the attention."
+    assert "High attention entropy" not in "\n".join(lines)
+    assert lines[4:6] == [
+        "By the guide's rule, which knows no sinks: uniform",
+        "   (recent/distant ratio 0.30, entropy 2.93 nats)",
+    ]
+    assert lines[-2] == "from compression_strategies import UniformCompressor"
+    # What the guide promises stands as it does there.
+    recency = sink_lines(guide_insight([FIGURES]), [sinks], 4)
+    assert recency[5:7] == [
+        "💡 INSIGHT: Strong recency bias detected!",
+        "   Consider compressing or removing distant history.",
+    ]
+    assert all(len(line) <= 80 for line in [*lines, *recency])
+
+
+@pytest.mark.parametrize("heads", [9, 40])
+def test_the_summary_is_a_row_per_layer_with_a_letter_per_head(heads: int) -> None:
+    by_head = verdicts(profile_of(heads=heads, layers=30, n=30))
+    names = [("recency", False), ("sparse", True), ("uniform", False)]
+
+    def sample(shift: int) -> list[Verdict]:
+        return [
+            replace(verdict, rest=rest, pattern="sinks" if sinks else rest)
+            for verdict in by_head
+            for rest, sinks in [names[(verdict.head + (shift if verdict.layer == 7 else 0)) % 3]]
+        ]
+
+    guides = {layer: guide_insight([FIGURES]) for layer in range(30)}
+    lines = summary_lines([sample(0), sample(0), sample(1)], guides, 4)
+    rows = [line for line in lines if line.split()[:1] == ["7"]]
+    letters = "".join("rSu"[head % 3] for head in range(heads))
+    assert len(lines) < 60 if heads == 9 else len(lines) < 90
+    assert all(len(line) <= 80 for line in lines)
+    assert f"30 layers x {heads} heads, 3 samples" in lines[1]
+    if heads == 40:
+        assert [row.split()[-1] for row in rows] == [letters[:32], letters[32:]]
+    else:
+        assert rows[0].split()[-9:] == list(letters)
+        assert rows[0].split()[:1] + rows[0].split()[5:6] == ["7", "recency"]
+    assert any(line.startswith("  sinks + sparse: ") for line in lines)

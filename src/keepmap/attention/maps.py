@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.attention.blocks import blocks
@@ -25,11 +25,13 @@ class AttentionMap:
     Attributes:
         mean, maximum: float32 or float64 [cells, cells], over all pairs (query, position) of a cell; row 0 is the
             first queries. Pairs that a query does not see count as 0.
+        hidden: bool [cells, cells], of which no query sees any position, in the model as it is without eviction.
         edges: int64 [cells + 1], cell c holds the positions edges[c] .. edges[c + 1] - 1, of queries and keys alike.
     """
 
     mean: Float[np.ndarray, "cells cells"]
     maximum: Float[np.ndarray, "cells cells"]
+    hidden: Bool[np.ndarray, "cells cells"]
     edges: Int[np.ndarray, " cells_1"]
 
 
@@ -51,7 +53,7 @@ def attention_map(layer: AttentionLayer, size: int) -> AttentionMap:
         np.maximum.at(most[:, across], cell, np.maximum.reduceat(weights, starts, axis=1))
     sizes = np.diff(edges)
     kind = np.float64 if layer.dtype == torch.float64 else np.float32
-    return AttentionMap((total / np.outer(sizes, sizes)).astype(kind), most.astype(kind), edges)
+    return AttentionMap((total / np.outer(sizes, sizes)).astype(kind), most.astype(kind), _hidden(layer, edges), edges)
 
 
 def mass_in(
@@ -91,3 +93,24 @@ def mass_kept(layer: AttentionLayer, expires: Int[Tensor, "G N"], queries: Int[T
         weights = torch.where(seen, block.raw[..., : len(positions)], 0.0).sum(dim=-1, dtype=torch.float64)
         mass[block.heads, block.index] = (weights * block.scale).to(mass.dtype)
     return mass.cpu()
+
+
+def _hidden(layer: AttentionLayer, edges: Int[np.ndarray, " cells_1"]) -> Bool[np.ndarray, "cells cells"]:
+    """Cells of which no query sees any position, in the model as it is without eviction."""
+    cells, n = len(edges) - 1, layer.n
+    seen = np.zeros((cells, cells), dtype=bool)
+    if layer.bias is not None:  # a mask of its own, [N, N], which somebody held already
+        whole = replace(layer, expires=None)
+        columns = torch.arange(n, device=layer.keys.device)
+        for row, (start, stop) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+            visible = whole.visible(0, columns[start:stop], columns).cpu().numpy()
+            any_row = visible[0].any(axis=0)
+            seen[row] = np.logical_or.reduceat(any_row, edges[:-1])
+        return ~seen
+    starts, ends = (side.numpy() for side in layer.intervals)
+    some = ends > starts
+    rows = np.searchsorted(edges, np.arange(n)[some], side="right") - 1
+    change = np.zeros((cells, cells + 1), dtype=np.int64)
+    np.add.at(change, (rows, np.searchsorted(edges, starts[some], side="right") - 1), 1)
+    np.add.at(change, (rows, np.searchsorted(edges, ends[some] - 1, side="right")), -1)
+    return change[:, :-1].cumsum(axis=1) == 0

@@ -302,7 +302,12 @@ class Attention(Plugins):
     max_length: int | None = None
     """Cut each text to so many tokens. Default: 512."""
     verify: Flag = False
-    """Drop what the insight says can be dropped, and as many positions at random, and measure what that costs."""
+    """Drop what the insight says can be dropped, and as many positions at random, and measure what that costs. Of a
+    language model, in a sixth of the layers unless --layers names some."""
+    verbose: Flag = False
+    """Print the lines of every layer too, where there are more than four; they are in attention_layers.txt."""
+    quiet: Flag = False
+    """Print what is suggested overall, and where the results are; nothing else."""
     seed: int = 0
     """Seed of the histories, and of what is dropped at random."""
     cmap: str = "viridis"

@@ -15,17 +15,23 @@ from keepmap.drawing import (
     attention_grid,
     attention_heatmap,
     attention_lines,
+    attention_pages,
     attention_summary,
+    model_label,
     save_figure,
     save_joined_figures,
 )
 
 __all__ = ["Pictures"]
 
+LAYERS = 8
+"""Layers to a page."""
+
 GRIDS = ("entropy", "sink_mass", "effective_positions")
 OURS = re.compile(
     r"(layer_\d+/attention_(heatmap|lines)_(sample|timestep)\d+_layer\d+"
-    r"|layer_\d+/attention_summary_layer\d+|attention_grid_sample\d+_[a-z_]+)\.(png|svg|pdf)"
+    r"|layer_\d+/attention_summary_layer\d+|attention_grid_(sample|timestep)\d+_[a-z_]+"
+    r"|attention_heads_(sample|timestep)\d+_layers\d+-\d+)\.(png|svg|pdf)"
 )
 
 
@@ -35,17 +41,19 @@ class Pictures:
 
     Attributes:
         folder: where the figures go.
+        model: the name that stands in the titles, of which only the last part is shown.
         written: paths in it, with slashes.
     """
 
     folder: Path
     formats: Sequence[str]
     cmap: str
+    model: str
     written: list[str] = field(default_factory=list)
 
     def sample(self, stem: str, heading: str, profile: AttentionProfile, layer: int) -> None:
         """A layer in one sample: the heatmap of each head, and the lines."""
-        title = f"{heading}, layer {layer}"
+        title = f"{heading}, layer {layer} · {model_label(self.model)}"
         drawn = attention_heatmap(profile, layer=layer, cmap=self.cmap, title=f"Attention · {title}")
         self._save(drawn, f"layer_{layer}", f"attention_heatmap_{stem}_layer{layer}")
         drawn = attention_lines(profile, layer=layer, title=f"Attention patterns · {title}")
@@ -53,13 +61,22 @@ class Pictures:
 
     def summary(self, layer: int, statistics: Sequence[Mapping[str, float]]) -> None:
         """A layer over all samples: the four histograms."""
-        drawn = attention_summary(statistics, title=f"Attention statistics · layer {layer}")
+        drawn = attention_summary(statistics, title=f"Attention statistics · layer {layer} · {model_label(self.model)}")
         self._save(drawn, f"layer_{layer}", f"attention_summary_layer{layer}")
 
     def grids(self, stem: str, heading: str, profile: AttentionProfile) -> None:
         """All layers and heads of one sample, by what tells heads apart."""
         for what in GRIDS:
-            self._save(attention_grid(profile, what=what, title=heading), "", f"attention_grid_{stem}_{what}")
+            title = f"{heading} · {model_label(self.model)}"
+            self._save(attention_grid(profile, what=what, title=title), "", f"attention_grid_{stem}_{what}")
+
+    def pages(self, stem: str, heading: str, profile: AttentionProfile) -> None:
+        """All heads of all layers of one sample, some layers to a page."""
+        for first in range(0, len(profile.layers), LAYERS):
+            layers = profile.layers[first : first + LAYERS]
+            title = f"Attention · {heading}, layers {layers[0]} to {layers[-1]} · {model_label(self.model)}"
+            drawn = attention_pages(profile, layers=layers, cmap=self.cmap, title=title)
+            self._save(drawn, "", f"attention_heads_{stem}_layers{layers[0]}-{layers[-1]}")
 
     def joined(self, stem: str, profile: AttentionProfile) -> None:
         """A whole sample, as figures of plugins show it."""

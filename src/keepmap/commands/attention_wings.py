@@ -1,9 +1,13 @@
 """The two wings of `keepmap attention`: where model and samples come from, and what is done for one wing alone."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor
 
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run
@@ -15,7 +19,7 @@ from keepmap.errors import InputError, counted
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verification import Verification
 from keepmap.insight.verify_agent import verify_agent
-from keepmap.insight.verify_texts import SHORTEST_TEXT, verify_texts
+from keepmap.insight.verify_texts import SHORTEST_TEXT, ForgetfulText, n_passes, verify_texts
 from keepmap.language_model import LanguageModel, load_language_model
 
 __all__ = ["AgentWing", "TextWing", "Wing", "refuse_others_options"]
@@ -52,10 +56,12 @@ class Wing(ABC):
 
     Attributes:
         samples: what is looked at. lines: for the console, which model and samples these are.
+        quick: whether all layers are tested by deletion unless some are named.
     """
 
     samples: tuple[Sample, ...]
     lines: list[str]
+    quick: ClassVar[bool]
 
     @property
     @abstractmethod
@@ -76,6 +82,14 @@ class Wing(ABC):
         """The pictures of all layers together, where this wing has some."""
 
     @abstractmethod
+    def draw_many(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
+        """The pictures of many layers, some to a page."""
+
+    @abstractmethod
+    def verify_plan(self, layers: Sequence[int]) -> list[str]:
+        """What the test by deletion will do, and how long that takes."""
+
+    @abstractmethod
     def verify(
         self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
     ) -> tuple[Verification | None, list[str]]:
@@ -93,6 +107,8 @@ class AgentWing(Wing):
     agent: Agent
     samples: tuple[Sample, ...]
     lines: list[str]
+
+    quick: ClassVar[bool] = True
 
     @classmethod
     def load(
@@ -140,6 +156,16 @@ class AgentWing(Wing):
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
         """Nothing: an agent has few layers, and each has pictures of its own."""
 
+    def draw_many(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
+        """Some layers to a page, and all of them as a grid."""
+        pictures.pages(self.samples[0].stem, self.samples[0].heading, profiles[0])
+        for sample, profile in zip(self.samples, profiles, strict=True):
+            pictures.grids(sample.stem, sample.heading, profile)
+
+    def verify_plan(self, layers: Sequence[int]) -> list[str]:
+        """Nothing to say: an agent is quick."""
+        return []
+
     def verify(
         self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
     ) -> tuple[Verification | None, list[str]]:
@@ -157,6 +183,8 @@ class TextWing(Wing):
     lines: list[str]
     chat_template: bool
     skipped: tuple[str, ...]
+
+    quick: ClassVar[bool] = False
 
     @classmethod
     def load(
@@ -217,6 +245,29 @@ class TextWing(Wing):
         """How many layers the language model has."""
         return self.language_model.n_layers
 
+    def draw_many(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
+        """Some layers of the first text to a page."""
+        pictures.pages(self.samples[0].stem, self.samples[0].heading, profiles[0])
+
+    def verify_plan(self, layers: Sequence[int]) -> list[str]:
+        """How many passes over how long texts, and from the time of the first, how long they take."""
+        texts = self._long_texts
+        if not texts:
+            return []
+        start = time.perf_counter()
+        ForgetfulText(self.language_model, texts[0])
+        minutes = (time.perf_counter() - start) * n_passes(len(texts), len(layers)) / 60
+        return [
+            f"Deletions in {counted(len(layers), 'layer')} of {self.n_layers} ({', '.join(map(str, layers))}; "
+            f"`layers` names others): at most {n_passes(len(texts), len(layers))} passes, about "
+            + (f"{minutes:.0f} min" if minutes >= 1 else "a minute")
+        ]
+
+    @property
+    def _long_texts(self) -> list[Tensor]:
+        """Those that can be halved."""
+        return [sample.looked for sample in self.samples if len(sample.looked) >= SHORTEST_TEXT]
+
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
         """A grid of layers and heads for each sample."""
         for sample, profile in zip(self.samples, profiles, strict=True):
@@ -226,7 +277,7 @@ class TextWing(Wing):
         self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
     ) -> tuple[Verification | None, list[str]]:
         """The test by the texts that are long enough to be halved."""
-        texts = [sample.looked for sample in self.samples if len(sample.looked) >= SHORTEST_TEXT]
+        texts = self._long_texts
         if not texts:
             return None, [f"Nothing to verify: all texts have fewer than {SHORTEST_TEXT} tokens"]
         short = len(self.samples) - len(texts)

@@ -2,12 +2,17 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["progress_bar"]
+__all__ = ["progress_bar", "share_of_work"]
+
+EVERY = 30.0
+"""Seconds between two lines where stderr is no terminal."""
 
 
 @contextlib.contextmanager
@@ -31,3 +36,27 @@ def progress_bar(console: Console) -> Iterator[Progress]:
         redirect_stderr=False,
     ) as progress:
         yield progress
+
+
+@contextlib.contextmanager
+def share_of_work(
+    label: str, console: Console, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[float], None]]:
+    """A bar of one long piece of work, told its share; where stderr is no terminal, a line every half a minute."""
+    if console.is_terminal:
+        with progress_bar(console) as bar:
+            task = bar.add_task(label, total=1.0)
+            yield lambda share: bar.update(task, completed=share)
+        return
+    start = last = clock()
+
+    def progress(share: float) -> None:
+        nonlocal last
+        now = clock()
+        if now - last >= EVERY and share > 0:
+            last = now
+            times = (now - start, (now - start) * (1 - share) / share)
+            spent, left = (timedelta(seconds=round(seconds)) for seconds in times)
+            console.print(f"{label}: {100 * share:.0f} % after {spent}, about {left} left", soft_wrap=True)
+
+    yield progress

@@ -18,6 +18,7 @@ __all__ = [
     "plain",
     "remove_files",
     "write_json",
+    "write_text",
     "written_whole",
 ]
 
@@ -96,7 +97,15 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the path cannot be written.
     """
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as it is, whole or not at all.
+
+    Raises:
+        OutputError: the path cannot be written.
+    """
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 

@@ -8,6 +8,7 @@ from keepmap.drawing.attention_grid import attention_grid
 from keepmap.drawing.attention_heatmap import attention_heatmap
 from keepmap.drawing.attention_heatmap import check_colours as check_colours
 from keepmap.drawing.attention_lines import attention_lines
+from keepmap.drawing.attention_pages import attention_pages
 from keepmap.drawing.attention_summary import attention_summary
 from keepmap.drawing.compression_heatmap import compression_heatmap
 from keepmap.drawing.compressor_study import compressor_study
@@ -27,6 +28,7 @@ __all__ = [
     "attention_grid",
     "attention_heatmap",
     "attention_lines",
+    "attention_pages",
     "attention_summary",
     "compression_heatmap",
     "compressor_study",

@@ -23,6 +23,7 @@ from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import name_of
 from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.raster import Raster
+from keepmap.drawing.parts.scale import robust_top
 from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError, did_you_mean
 
@@ -65,7 +66,8 @@ def attention_grid(
 ) -> Axes:
     """Draw a statistic of every layer (row) and head (column).
 
-    Up to 16 x 16 of them have their number; a hatched cell has no value.
+    Up to 16 x 16 of them have their number; a hatched cell has no value. Where one layer of three or more has values
+    more than 1.5 times those of all others, these decide the colours, and the bar ends in an arrow.
 
     Args:
         profile: what `keepmap.profile_attention` gives.
@@ -142,8 +144,9 @@ def _heading(values: Float[np.ndarray, "L H"], measured: list[str], wording: Wor
 
 
 def _scale(values: Float[np.ndarray, "L H"]) -> ScalarMappable:
-    """viridis from 0 to the largest value."""
-    return ScalarMappable(Normalize(0.0, float(np.nanmax(values, initial=0.0)) or 1.0), matplotlib.colormaps["viridis"])
+    """viridis from 0 to the largest value; to the largest of the other layers where a layer stands alone."""
+    top, _ = robust_top(values)
+    return ScalarMappable(Normalize(0.0, top), matplotlib.colormaps["viridis"])
 
 
 def _draw(ax: Axes, profile: AttentionProfile, values: Float[np.ndarray, "L H"], heading: Heading) -> None:
@@ -181,7 +184,8 @@ def _short(value: float) -> str:
 
 
 def _colour_bar(ax: Axes, values: Float[np.ndarray, "L H"], label: str) -> None:
-    bar = ax.figure.colorbar(_scale(values), cax=ax)
+    beyond = robust_top(values)[1]
+    bar = ax.figure.colorbar(_scale(values), cax=ax, extend="max" if beyond else "neither")
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7.5, length=2)
     bar.outline.set_linewidth(0.5)

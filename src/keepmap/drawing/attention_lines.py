@@ -30,6 +30,9 @@ POINTS = 2000
 LONG = 256
 """Positions from which the axis of weights goes by their square root: few then have much more than the others."""
 
+MARGIN = 0.015
+"""Of the axis, beside the first and the last position."""
+
 NAMED_HEADS = 8
 RASTER = 4000
 """Points of all heads' lines from which these are a picture inside SVG and PDF."""
@@ -177,7 +180,7 @@ def _thin(number: int) -> dict[str, Any]:
 
 def _draw(ax: Axes, profile: AttentionProfile, shown: _Panel, marks: Marks, most: int) -> None:
     heads = len(shown.values)
-    bold = MEAN if shown.values.shape[1] <= POINTS else {**MEAN, "linewidth": 1.0}
+    bold = MEAN if shown.values.shape[1] <= POINTS else {**MEAN, "linewidth": 1.2}
     raster = heads * min(POINTS, shown.values.shape[1]) > RASTER
     if heads > 1:
         for number, row in enumerate(shown.values):
@@ -187,8 +190,11 @@ def _draw(ax: Axes, profile: AttentionProfile, shown: _Panel, marks: Marks, most
     if shown.uniform is not None:
         ax.plot(*_points(shown.uniform), **UNIFORM)
     positions_of(profile, most).across(ax)
+    n = profile.shape[2]
+    beside = max(0.5, MARGIN * n)  # a peak at the first position would lie under the axis
+    ax.set_xlim(-beside, n - 1 + beside)
     highest = np.nanmax(shown.values, initial=0.0)
-    long = profile.shape[2] > LONG
+    long = n > LONG
     if long:
         ax.set_yscale("function", functions=(_square_root, np.square))
     ax.set_ylim(0, 1.05 * (float(highest) or 1.0))

@@ -1,9 +1,10 @@
 """The map by layer: every layer and KV head a row, every position a column, kept or evicted after the last step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
@@ -26,6 +27,7 @@ from keepmap.errors import InputError
 
 __all__ = ["keep_map_by_layer"]
 
+AGE = "0.5"
 WIDTH_PX = 2048
 READABLE_PX = 22
 """The least height of a row that has a label of its own."""
@@ -81,9 +83,11 @@ def keep_map_by_layer(
 ) -> tuple[Axes, ...]:
     """Draw every entry of the cache after the last step: one row per (layer, KV head), one column per position.
 
-    Above the rows stand the protected zones, on their right the density of each row. Position j covers x from j to
-    j + 1, layer l covers y from l to l + 1. A text of more positions than columns is gathered into cells: the shade
-    between evicted and kept is the share kept, and a tick at the foot of a row says that at least one is.
+    Above the rows stand the protected zones, on their right the density of each row; where all rows keep the same
+    number, as under a budget, the median age of what they keep beside the zones, which tells them apart. Position j
+    covers x from j to j + 1, layer l covers y from l to l + 1. A text of more positions than columns is gathered into
+    cells: the shade between evicted and kept is the share kept, and a tick at the foot of a row says that at least one
+    is.
 
     Args:
         keep_map: what was kept, or the Eviction that says it.
@@ -96,7 +100,7 @@ def keep_map_by_layer(
             project's style whatever the user's rcParams are.
 
     Returns:
-        The Axes drawn into: the rows, and in a new Figure the zones and the densities too.
+        The Axes drawn into: the rows, and in a new Figure the zones and the densities (or ages) too.
 
     Raises:
         InputError: fewer than one column, an empty map or none, or Axes that are too low for the rows.
@@ -133,7 +137,7 @@ def keep_map_by_layer(
         densities = panel(figure, left + width + 0.25, top, 0.75, height)
         _draw(main, keep_map, kept, rows, max_columns, heading)
         _draw_zones(zones, keep_map)
-        _draw_densities(densities, kept, rows)
+        _draw_densities(densities, keep_map, kept, rows)
     return main, zones, densities
 
 
@@ -231,19 +235,63 @@ def _draw_zones(ax: Axes, keep_map: KeepMap) -> None:
         )
 
 
-def _draw_densities(ax: Axes, kept: Bool[np.ndarray, "L G N"], rows: _Rows) -> None:
+def _draw_densities(ax: Axes, keep_map: KeepMap, kept: Bool[np.ndarray, "L G N"], rows: _Rows) -> None:
     """A bar for each row, and a number for each row or, where they are too low, for each layer."""
+    counts = kept.sum(axis=2)
+    if counts.size > 1 and np.ptp(counts) <= 1 < kept.shape[2] - counts.max():
+        _draw_bars(ax, rows, *_ages(keep_map, kept), colour=AGE)
+        ax.annotate(
+            f"each row keeps {kept.mean():.1%}",
+            (0, 1),
+            (0, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=7.5,
+        )
+        ax.set_xlabel("median age of\nwhat is kept", fontsize=8)
+        ax.set_xticks([0, 1], ["0", str(kept.shape[2])])
+        return
     share = kept.mean(axis=2)
+    _draw_bars(ax, rows, share, [f"{value:.1%}" for value in share.ravel()], [f"{v:.1%}" for v in share.mean(axis=1)])
+    ax.set_xticks([0, 0.5, 1], ["0", "50", "100"])
+    ax.set(xlabel="kept (%)")
+
+
+def _ages(keep_map: KeepMap, kept: Bool[np.ndarray, "L G N"]) -> tuple[Float[np.ndarray, "L G"], list[str], list[str]]:
+    """Of each row the median age of what it keeps beside the zones, as a share of N, 0 where that is nothing; and the
+    ages in words, of each row and of each layer."""
+    n = kept.shape[2]
+    free = kept.copy()
+    free[:, :, : keep_map.n_sink] = free[:, :, max(0, n - keep_map.window) :] = False
+
+    def age(mask: Bool[np.ndarray, "G N"]) -> float:
+        places = np.nonzero(mask)[1]
+        return float(n - 1 - np.median(places)) if len(places) else float("nan")
+
+    def words(value: float) -> str:
+        return "-" if np.isnan(value) else f"{value:.0f}"
+
+    by_row = np.array([[age(row[None]) for row in layer] for layer in free])
+    of_layers = [words(age(layer)) for layer in free]
+    return np.nan_to_num(by_row) / n, [words(value) for value in by_row.ravel()], of_layers
+
+
+def _draw_bars(
+    ax: Axes,
+    rows: _Rows,
+    share: Float[np.ndarray, "L G"],
+    of_rows: Sequence[str],
+    of_layers: Sequence[str],
+    colour: str = KEPT,
+) -> None:
+    """A bar for each row, from 0 to 1, and the words of each row or, where these are too low, of each layer."""
     height = rows.height / rows.layer_px
     ax.spines[:].set_visible(False)
     gap = 0.15 if rows.height >= READABLE_PX else 0.0
     ax.barh(rows.middles, np.ones(share.size), height=height, color="0.93")
-    ax.barh(rows.middles, share.ravel(), height=height * (1 - gap), color=KEPT)
-    ax.set(xlim=(0, 1), ylim=(rows.bottom, 0), yticks=[], xlabel="kept (%)")
-    ax.set_xticks([0, 0.5, 1], ["0", "50", "100"])
-    if rows.height >= READABLE_PX:
-        places, values = rows.middles, share.ravel()
-    else:
-        places, values = rows.layer_middles[:: rows.every], share.mean(axis=1)[:: rows.every]
-    for y, value in zip(places, values, strict=True):
-        ax.annotate(f"{value:.1%}", (1, y), (4, 0), textcoords="offset points", fontsize=7.5, va="center")
+    ax.barh(rows.middles, share.ravel(), height=height * (1 - gap), color=colour)
+    ax.set(xlim=(0, 1), ylim=(rows.bottom, 0), yticks=[])
+    high = rows.height >= READABLE_PX
+    places = rows.middles if high else rows.layer_middles[:: rows.every]
+    for y, text in zip(places, of_rows if high else of_layers[:: rows.every], strict=True):
+        ax.annotate(text, (1, y), (4, 0), textcoords="offset points", fontsize=7.5, va="center")

@@ -35,7 +35,7 @@ from keepmap.kv.likelihood import measure_likelihood
 from keepmap.kv.method import Method
 from keepmap.language_model import LanguageModel
 
-__all__ = ["N_SINK", "SHORTEST_TEXT", "ForgetfulText", "verify_texts"]
+__all__ = ["N_SINK", "SHORTEST_TEXT", "ForgetfulText", "n_passes", "verify_texts"]
 
 N_SINK = 4
 SHORTEST_TEXT = 2 * (N_SINK + 3)
@@ -123,6 +123,15 @@ def verify_texts(
         n_draws=draws,
         seed=seed,
     )
+
+
+def n_passes(texts: int, layers: int, draws: int = DRAWS) -> int:
+    """How many passes over a text `verify_texts` takes at most: for each rule its own deletion and the random ones.
+
+    >>> n_passes(texts=5, layers=2, draws=8)
+    215
+    """
+    return texts * (1 + layers * len(RULES) * (1 + draws) + len(RULES) * 3)
 
 
 class ForgetfulText:

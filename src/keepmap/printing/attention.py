@@ -12,8 +12,22 @@ from keepmap.errors import counted
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import Verdict
+from keepmap.printing.tables import Column, panels, terminal_width
 
-__all__ = ["insight_lines", "layer_heading", "overall", "sample_block", "suggestion_lines", "verdict_lines"]
+__all__ = [
+    "insight_lines",
+    "layer_heading",
+    "overall",
+    "sample_block",
+    "sink_lines",
+    "suggestion_lines",
+    "summary_lines",
+    "verdict_lines",
+]
+
+LETTERS = {"recency": "r", "sparse": "s", "uniform": "u", "sinks": "-"}
+HEADS = 32
+"""Heads whose letters stand side by side."""
 
 
 def layer_heading(layer: int) -> list[str]:
@@ -66,6 +80,32 @@ def insight_lines(insight: GuideInsight) -> list[str]:
     return ["", *insight.lines, "", *insight.suggested.code]
 
 
+def sink_lines(insight: GuideInsight, by_sample: Sequence[Sequence[Verdict]], n_sink: int) -> list[str]:
+    """A layer whose maximum is at position 0: what the sinks get, what is beside them, and the guide's rule as its own.
+
+    The guide's rule knows no sinks, and takes what they leave for a uniform attention.
+
+    Args:
+        by_sample: the layer's verdicts in each sample, head by head.
+    """
+    of_layer = [verdict for sample in by_sample for verdict in sample]
+    rest = Counter(verdict.rest for verdict in of_layer)
+    beside = ", ".join(f"{pattern} {100 * count / len(of_layer):.0f} %" for pattern, count in rest.most_common())
+    lines = [
+        "",
+        f"💡 INSIGHT: Attention sink! The first {n_sink} positions get "
+        f"{100 * _mean([verdict.numbers.given for verdict in of_layer]):.0f} % of the attention.",
+        f"   They always stay. Beside them, by head: {beside}.",
+        "",
+        f"By the guide's rule, which knows no sinks: {insight.pattern}",
+    ]
+    if insight.pattern == "recency":
+        lines += insight.lines
+    else:
+        lines.append(f"   (recent/distant ratio {insight.ratio:.2f}, entropy {insight.entropy:.2f} nats)")
+    return [*lines, "", *insight.suggested.code]
+
+
 def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
     """The verdict on each head of a layer, whatever the length: the most frequent one over the samples.
 
@@ -73,10 +113,11 @@ def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
         by_sample: the layer's verdicts in each sample, head by head.
     """
     share = by_sample[0][0].numbers.share
-    lines = ["", f"By head, whatever the length: what holds {100 * share:.0f} % of the attention to the context"]
+    where = "beside the sinks" if by_sample[0][0].numbers.given else "to the context"
+    lines = ["", f"By head, whatever the length: what holds {100 * share:.0f} % of the attention {where}"]
     for of_head in zip(*by_sample, strict=True):
-        pattern, times = Counter(verdict.pattern for verdict in of_head).most_common(1)[0]
-        same = [verdict for verdict in of_head if verdict.pattern == pattern]
+        pattern, times = Counter(verdict.name for verdict in of_head).most_common(1)[0]
+        same = [verdict for verdict in of_head if verdict.name == pattern]
         agreeing = f" in {times} of {len(of_head)} samples" if len(of_head) > 1 else ""
         seen = [verdict.numbers for verdict in same]
         # The one of median length stands for all of them: the line of code says what the text says.
@@ -96,6 +137,53 @@ def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
     return lines
 
 
+def summary_lines(by_sample: Sequence[Sequence[Verdict]], guides: Mapping[int, GuideInsight], n_sink: int) -> list[str]:
+    """A model of many layers at a glance: a row per layer with a letter per head, the commonest verdict over samples.
+
+    Args:
+        by_sample: the verdicts of all layers and heads in each sample. guides: by layer.
+    """
+    heads: dict[int, list[tuple[Verdict, ...]]] = {layer: [] for layer in guides}
+    for of_head in zip(*by_sample, strict=True):
+        heads[of_head[0].layer].append(of_head)
+    every = [verdict for sample in by_sample for verdict in sample]
+    n_heads, sinks = len(next(iter(heads.values()))), any(verdict.numbers.given for verdict in every)
+    given = [[verdict.numbers.given for of_head in of_layer for verdict in of_head] for of_layer in heads.values()]
+    needs = [
+        [verdict.suggestion.keep / verdict.suggestion.of for of_head in of_layer for verdict in of_head]
+        for of_layer in heads.values()
+    ]
+    columns = [Column("sinks", tuple(f"{100 * _mean(shares):.0f} %" for shares in given))] if sinks else []
+    columns += [
+        Column("keep", tuple(f"{100 * _mean(shares):.0f} %" for shares in needs)),
+        Column("guide's rule", tuple(guide.pattern for guide in guides.values())),
+    ]
+    for first in range(0, n_heads, HEADS):
+        last = min(first + HEADS, n_heads) - 1
+        letters = (
+            " "[: n_heads <= HEADS // 2].join(_letter(of_head) for of_head in of_layer[first : last + 1])
+            for of_layer in heads.values()
+        )
+        columns.append(Column(f"heads {first}-{last}", tuple(letters)))
+    counts = Counter(verdict.name for verdict in every)
+    title = f"SUMMARY: {counted(len(heads), 'layer')} x {counted(n_heads, 'head')}, {counted(len(by_sample), 'sample')}"
+    lines = ["", title, "=" * len(title)]
+    share = f"{100 * every[0].numbers.share:.0f} % of a head's attention"
+    if sinks:
+        lines += [
+            f"sinks: what the first {n_sink} positions get; they always stay. keep: how many of the",
+            f"others hold {share} beside the sinks. By head: r recency,",
+            "s sparse, u uniform; R, S, U where the sinks get more than half.",
+        ]
+    else:
+        lines += [f"keep: how many positions hold {share}.", "By head: r recency, s sparse, u uniform."]
+    lines += ["", *panels(Column("layer", tuple(map(str, heads))), columns, terminal_width()), ""]
+    many = f"Of {len(every)} heads" + (f" ({n_heads * len(heads)} in each sample)" if len(by_sample) > 1 else "")
+    lines.append(f"{many}:")
+    lines += [f"  {name}: {count} ({100 * count / len(every):.0f} %)" for name, count in counts.most_common()]
+    return lines
+
+
 def suggestion_lines(suggestion: Suggestion) -> list[str]:
     """What all layers and heads together suggest."""
     percent = 100 * suggestion.keep / suggestion.of
@@ -106,6 +194,14 @@ def suggestion_lines(suggestion: Suggestion) -> list[str]:
         f"{suggestion.pattern}: keep {suggestion.keep} of {suggestion.of} positions ({percent:.0f} %)",
         *suggestion.code,
     ]
+
+
+def _letter(of_head: Sequence[Verdict]) -> str:
+    """Of the commonest verdict over samples."""
+    name = Counter(verdict.name for verdict in of_head).most_common(1)[0][0]
+    verdict = next(verdict for verdict in of_head if verdict.name == name)
+    letter = LETTERS[verdict.rest]
+    return letter.upper() if verdict.pattern == "sinks" else letter
 
 
 def _mean(values: Sequence[int | float]) -> float:
