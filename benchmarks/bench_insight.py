@@ -21,9 +21,7 @@ import keepmap
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, context_at
 from keepmap.agents.training.histories import configured_source
-from keepmap.insight.guide import guide_insight
-from keepmap.insight.subjects import subject_of
-from keepmap.insight.verdicts import suggest, telling_layers, verdicts
+from keepmap.insight.verdicts import layer_guide, suggest, telling_layers, verdicts
 from keepmap.insight.verification import COSTS, DRAWS, RULES, Rate, Verification, rate_of
 from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import verify_texts
@@ -68,10 +66,8 @@ def of_documentation(name: str, texts: int, length: int, draws: int, seed: int) 
     layers = telling_layers(by_sample)
     names = Counter(verdict.name for sample in by_sample for verdict in sample)
     given = [verdict.numbers.given for sample in by_sample for verdict in sample]
-    subject = subject_of(profiles[0])
-    last = [profile.guide_statistics(profile.layers[-1]) for profile in profiles]
     suggested = {
-        "guide": guide_insight(last, subject=subject, of=subject.positions(profiles)).suggested,
+        "guide": layer_guide(profiles, profiles[0].layers[-1]).suggested,
         "ours": suggest(profiles),
     }
     lines = [

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from keepmap.drawing import attention_grid, save_figure
 from keepmap.drawing.parts.raster import Raster
+from keepmap.drawing.parts.scale import robust_top
 from keepmap.errors import InputError
 from tests.drawing.profiles import marked, on_the_figure, profile_of, words_of
 
@@ -46,7 +47,7 @@ def test_cells_are_means_over_queries_that_see_two_positions(what: str) -> None:
     values = getattr(profile, what).double().numpy()[..., 1:]
     expected = np.nanmean(values, axis=-1)
     np.testing.assert_allclose(numbers(ax), expected, rtol=6e-3)
-    colours = matplotlib.colormaps["viridis"](expected / expected.max())
+    colours = matplotlib.colormaps["viridis"](np.clip(expected / robust_top(expected)[0], 0, 1))
     np.testing.assert_allclose(picture_of(ax) / 255, colours, atol=0.03)
     words = words_of(ax)
     assert "mean over queries that see two positions or more" in words and "all 50 queries" in words

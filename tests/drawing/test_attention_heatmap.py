@@ -99,12 +99,13 @@ def test_a_lone_bright_token_survives(size: int) -> None:
     logits[1001, 333] = 12.0
     ax = attention_heatmap(profile_attention(Chosen(logits), None), size=size)
     picture = picture_of(ax)
-    assert picture.shape[:2] == (size, size)
+    cells = min(size, 512 // 3)  # of three pixels at least
+    assert picture.shape[:2] == (cells, cells)
     assert "each as bright as its largest weight" in words_of(ax)
     bright = panel_of(ax)[..., 1] > 180
     bright[:40, :40] = False  # the first queries see few positions, and the hatched half is light
     rows, columns = np.nonzero(bright & np.tri(*bright.shape, -12, dtype=bool))
-    assert len(rows)
+    assert np.ptp(rows) >= 2 and np.ptp(columns) >= 2
     np.testing.assert_allclose(
         [rows.mean() / bright.shape[0], columns.mean() / bright.shape[1]], [1001 / 1300, 333 / 1300], atol=1.5 / 64
     )

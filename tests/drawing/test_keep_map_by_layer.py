@@ -74,8 +74,10 @@ def test_lines_labels_and_densities() -> None:
     assert [label.get_text() for label in main.get_yticklabels(minor=True)] == ["0", "1", "2"] * 2
     assert main.get_xlabel() == "token position"
     assert {text.get_text() for text in zones.texts} == {"sinks: first 4", "window: last 128"}
-    bars = [bar.get_width() for bar in densities.patches][6:]
-    np.testing.assert_allclose(bars, keep_map.kept().double().mean(2).ravel().numpy())
+    assert densities.get_xlabel() == "median age of\nwhat is kept"
+    uneven = map_of(random_scores(2, 3, 600), Threshold(0.8))
+    bars = [bar.get_width() for bar in keep_map_by_layer(uneven)[2].patches][6:]
+    np.testing.assert_allclose(bars, uneven.kept().double().mean(2).ravel().numpy())
     assert main.get_title(loc="left") == "KeyNorm · density 0.2"
     assert any(f"entries kept: {keep_map.density():.2%}" in text.get_text() for text in main.texts)
 

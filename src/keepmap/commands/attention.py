@@ -19,10 +19,9 @@ from keepmap.core.progress import part_of
 from keepmap.drawing import check_colours, picture_formats
 from keepmap.errors import InputError
 from keepmap.insight.document import as_document
-from keepmap.insight.guide import GuideInsight, guide_insight
-from keepmap.insight.subjects import subject_of
+from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verdicts import suggest, telling_layers, verdicts
+from keepmap.insight.verdicts import layer_guide, suggest, telling_layers, verdicts
 from keepmap.printing.attention import (
     insight_lines,
     layer_heading,
@@ -201,8 +200,7 @@ class _Report:
                 self._pictures.sample(sample.stem, sample.heading, profile, layer)
         if len(self._profiles[0].layers) <= FEW:
             self._pictures.summary(layer, figures)
-        subject = subject_of(self._profiles[0])
-        insight = guide_insight(figures, subject=subject, of=subject.positions(self._profiles))
+        insight = layer_guide(self._profiles, layer)
         of_layer = [[verdict for verdict in sample if verdict.layer == layer] for sample in self.by_sample]
         first = sum(sample["max_position"] == 0 for sample in figures)
         sinks = 2 * first > len(figures) and any(verdict.numbers.given for verdict in of_layer[0])

@@ -13,10 +13,11 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE, Coverage, coverage, pattern_of
+from keepmap.insight.guide import GuideInsight, guide_insight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.suggestion import Suggestion
 
-__all__ = ["Verdict", "suggest", "telling_layers", "verdicts"]
+__all__ = ["Verdict", "layer_guide", "suggest", "telling_layers", "verdicts"]
 
 EVERY, FEWEST = 6, 4
 """One layer of so many is tested by deletion unless others are named, and so many at least."""
@@ -100,6 +101,13 @@ def verdicts(profile: AttentionProfile, query: int | None = None, *, share: floa
                 )
             )
     return tuple(by_head)
+
+
+def layer_guide(profiles: Sequence[AttentionProfile], layer: int) -> GuideInsight:
+    """The guide's recommendation for a layer of a model, over profiles of all its heads."""
+    subject = subject_of(profiles[0])
+    statistics = [profile.guide_statistics(layer) for profile in profiles]
+    return guide_insight(statistics, subject=subject, of=subject.positions(profiles))
 
 
 def telling_layers(by_sample: Sequence[Sequence[Verdict]]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ N = 500
 def drawn(weights: np.ndarray, pixels: int) -> np.ndarray:
     head = HeadWeights("head 0", weights, np.zeros(weights.shape, dtype=bool))
     ax = Figure(figsize=(4, 4), dpi=100).add_axes((0.1, 0.1, pixels / 400, pixels / 400))
-    draw_weights(ax, head, weight_scale([head], colormaps["viridis"]), Marks.of(profile_of(), 100, "0.5"), N)
+    draw_weights(ax, head, weight_scale([head], colormaps["viridis"]), Marks.of(profile_of(), 100.0, "0.5"), N)
     ax.set(xlim=(-0.5, N - 0.5), ylim=(N - 0.5, -0.5), xticks=[], yticks=[])
     return panel_of(ax)
 
