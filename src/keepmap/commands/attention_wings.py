@@ -259,7 +259,7 @@ class TextWing(Wing):
         minutes = (time.perf_counter() - start) * n_passes(len(texts), len(layers)) / 60
         return [
             f"Deletions in {counted(len(layers), 'layer')} of {self.n_layers} ({', '.join(map(str, layers))}; "
-            f"`layers` names others): at most {n_passes(len(texts), len(layers))} passes, about "
+            f"--layers names others): at most {n_passes(len(texts), len(layers))} passes, about "
             + (f"{minutes:.0f} min" if minutes >= 1 else "a minute")
         ]
 
