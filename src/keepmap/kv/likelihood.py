@@ -1,19 +1,19 @@
 """How well a text is predicted from last hidden states, in blocks of rows: never all logits of a long text at once."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.core.metrics import divergence, negative_log_likelihood, top1_agreement
+from keepmap.core.metrics import Predicted
 from keepmap.errors import ImpossibleResultError
 
-__all__ = ["Likelihood", "measure_likelihood"]
+__all__ = ["Likelihood", "measure_likelihood", "measure_likelihoods"]
 
-LOGITS_AT_ONCE = 1 << 22
+LOGITS_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,47 @@ class Likelihood:
 
 
 @torch.inference_mode()
+def measure_likelihoods(
+    head: Callable[[Tensor], Tensor],
+    vocab_size: int,
+    input_ids: Int[Tensor, " N"],
+    hidden_states: Mapping[str, Float[Tensor, "N d"]],
+    reference: Float[Tensor, "N d"],
+) -> dict[str, Likelihood]:
+    """Predict each next token from several passes, and compare with the predictions from `reference`, made once.
+
+    A pass is computed as it would be alone: what it is measured with changes no bit. Sums are exact to the last bit
+    whatever the block size: each token's value is rounded once, then added by `math.fsum`.
+
+    Args:
+        head: hidden states [R, d] -> logits [R, V]. vocab_size: V.
+        hidden_states: the method and sample, as error messages name them -> last hidden states.
+        reference: last hidden states with the full cache; may be among them.
+
+    Raises:
+        ImpossibleResultError: a value that is not finite.
+    """
+    targets = input_ids.to(reference.device)[1:]
+    nll: dict[str, list[float]] = {what: [] for what in hidden_states}
+    kl: dict[str, list[float]] = {what: [] for what in hidden_states}
+    agreed = dict.fromkeys(hidden_states, 0)
+    for rows in blocks(len(targets), vocab_size):
+        predicted = Predicted.of(head(reference[rows]))
+        for what, states in hidden_states.items():
+            logits = predicted.logits if states is reference else head(states[rows])
+            of_tokens = predicted.against(logits, targets[rows])
+            nll[what] += of_tokens[0].tolist()
+            kl[what] += of_tokens[1].tolist()
+            agreed[what] += int(of_tokens[2].sum())
+    for what in hidden_states:
+        _check(nll[what], "negative log-likelihood", what)
+        _check(kl[what], "KL divergence", what)
+    return {
+        what: Likelihood(len(targets), math.fsum(nll[what]), math.fsum(kl[what]), agreed[what])
+        for what in hidden_states
+    }
+
+
 def measure_likelihood(
     head: Callable[[Tensor], Tensor],
     vocab_size: int,
@@ -35,36 +76,21 @@ def measure_likelihood(
     reference: Float[Tensor, "N d"],
     what: str,
 ) -> Likelihood:
-    """Predict each next token from `hidden_states`, and compare with the predictions from `reference`.
-
-    Sums are exact to the last bit whatever the block size: each token's value is rounded once, then added by
-    `math.fsum`.
-
-    Args:
-        head: hidden states [R, d] -> logits [R, V]. vocab_size: V.
-        reference: last hidden states with the full cache.
-        what: the method and sample, for the error message.
+    """The same of a single pass, which errors call `what`.
 
     Raises:
         ImpossibleResultError: a value that is not finite.
     """
-    targets = input_ids.to(hidden_states.device)[1:]
-    nll: list[float] = []
-    kl: list[float] = []
-    agreed = 0
-    for rows in blocks(len(targets), vocab_size):
-        logits, full = head(hidden_states[rows]), head(reference[rows])
-        nll += negative_log_likelihood(logits, targets[rows]).tolist()
-        kl += divergence(full, logits).tolist()
-        agreed += int(top1_agreement(full, logits).sum())
-    for name, values in (("negative log-likelihood", nll), ("KL divergence", kl)):
-        bad = next((token for token, value in enumerate(values, start=1) if not math.isfinite(value)), None)
-        if bad is not None:
-            raise ImpossibleResultError(
-                f"the {name} of {what} is {values[bad - 1]} at token {bad}: "
-                "the model's weights are damaged, or its numbers overflow (try dtype=float32)"
-            )
-    return Likelihood(len(targets), math.fsum(nll), math.fsum(kl), agreed)
+    return measure_likelihoods(head, vocab_size, input_ids, {what: hidden_states}, reference)[what]
+
+
+def _check(values: list[float], name: str, what: str) -> None:
+    bad = next((token for token, value in enumerate(values, start=1) if not math.isfinite(value)), None)
+    if bad is not None:
+        raise ImpossibleResultError(
+            f"the {name} of {what} is {values[bad - 1]} at token {bad}: "
+            "the model's weights are damaged, or its numbers overflow (try dtype=float32)"
+        )
 
 
 def blocks(n: int, vocab_size: int) -> Iterator[slice]:
