@@ -23,7 +23,7 @@ from keepmap.kv.comparison.files import sample_folder
 from keepmap.kv.comparison.plan import MethodPlan, check_chunk_size, plan_methods
 from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.run import Run, n_results
-from keepmap.kv.comparison.session import Job
+from keepmap.kv.comparison.session import Job, Passed
 from keepmap.kv.comparison.workers import Died, Ready, choose_devices, death_place
 from keepmap.kv.data.texts import read_texts
 from keepmap.language_model import MODEL_NAMES
@@ -205,8 +205,9 @@ def _do(run: Run, quiet: bool) -> None:
                     console.print(
                         f"a worker died {death_place(sample)} (exit code {exit_code}); another one does it again"
                     )
+                case Passed():
+                    progress.update(task, completed=len(run.passed))
                 case finished:
-                    progress.update(task, completed=len(run.results))
                     # What a worker that died had done comes a second time.
                     is_new, n_known = len(run.results) > n_known, len(run.results)
                     if is_new and not quiet and not console.is_terminal and run.is_complete(finished.result.sample):

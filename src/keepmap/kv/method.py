@@ -102,9 +102,21 @@ class Scored(Method):
 
 
 class Received(Method):
-    """A method that scores a position by the attention it has received so far in the evicting model."""
+    """A method that scores a position by the attention it has received so far in the evicting model.
+
+    Class variables:
+        averages: what compiled code may take `score` to be: the total (False) or total / queries (True). None, which
+            is also what a subclass with a `score` of its own has unless it says otherwise: `score` is called at every
+            step.
+    """
 
     needs: ClassVar[str] = "received"
+    averages: ClassVar[bool | None] = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "score" in vars(cls) and "averages" not in vars(cls):
+            cls.averages = None
 
     @abstractmethod
     def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:

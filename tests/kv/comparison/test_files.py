@@ -23,7 +23,7 @@ from keepmap.kv.comparison.session import Finished, Session, evaluate_sample
 def evaluated(session: Session, index: int, folder: Path) -> list[Finished]:
     """The results of a sample, written."""
     sample_folder(folder).mkdir(parents=True, exist_ok=True)
-    finished = list(evaluate_sample(session, index))
+    finished = [event for event in evaluate_sample(session, index) if isinstance(event, Finished)]
     for done in finished:
         write_finished(folder, done, session.facts.plans)
     return finished

@@ -8,13 +8,17 @@ import torch
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, ModelError
 from keepmap.kv.comparison import session as compare
-from keepmap.kv.comparison.session import NO_CHUNKING, evaluate_sample, open_session
+from keepmap.kv.comparison.session import NO_CHUNKING, Finished, Passed, evaluate_sample, open_session
 from keepmap.kv.eviction.evict import evict
 from tests.kv.comparison.jobs import job
 
 
+def finished(session, index):
+    return [event for event in evaluate_sample(session, index) if isinstance(event, Finished)]
+
+
 def test_sums_are_those_of_all_logits(session, tmp_path):
-    results = {done.result.method: done.result for done in evaluate_sample(session, 1)}
+    results = {done.result.method: done.result for done in finished(session, 1)}
     ids = torch.tensor(session.samples[1].ids)
     with torch.no_grad():
         full = session.language_model.model(ids[None]).logits[0, :-1].double().log_softmax(1)
@@ -31,11 +35,23 @@ def test_sums_are_those_of_all_logits(session, tmp_path):
 
 
 def test_a_result_comes_with_its_keep_map_and_nothing_is_written(session, tmp_path):
-    finished = list(evaluate_sample(session, 0))
-    assert [done.keep_map is None for done in finished] == [True, True, False, False, False]
+    results = finished(session, 0)
+    assert [done.keep_map is None for done in results] == [True, True, False, False, False]
     ids = torch.tensor(session.samples[0].ids)
-    assert finished[2].keep_map == evict(session.language_model, ids, "streaming_llm", window=16).keep_map
+    assert results[2].keep_map == evict(session.language_model, ids, "streaming_llm", window=16).keep_map
     assert not (tmp_path / "out").exists()
+
+
+def test_a_method_is_measured_as_it_would_be_alone_whatever_waits_with_it(session, monkeypatch):
+    events = list(evaluate_sample(session, 1))
+    order = [NO_CHUNKING, "baseline", "streaming_llm", "random_validation", "h2o"]
+    assert events[:5] == [Passed(1, method) for method in order]
+    assert [event.result.method for event in events[5:]] == order
+    # Nothing may wait: each is measured after its own pass.
+    monkeypatch.setattr(compare, "HELD_BYTES", 1)
+    one_by_one = list(evaluate_sample(session, 1))
+    assert [type(event) for event in one_by_one] == [Passed, Finished] * 5
+    assert [event.result for event in one_by_one[1::2]] == [event.result for event in events[5:]]
 
 
 @pytest.mark.parametrize("felt", [True, False])
@@ -46,7 +62,7 @@ def test_an_eviction_that_changes_nothing_is_an_error_where_it_must_be_felt(sess
 
     monkeypatch.setattr(compare, "evict", evicts_nothing)
     if not felt:
-        assert len(list(evaluate_sample(session, 2))) == 5
+        assert len(finished(session, 2)) == 5
         return
     with pytest.raises(ImpossibleResultError, match="StreamingLLM evicted entries of sample 2 .* nothing was evicted"):
         list(evaluate_sample(session, 2))
@@ -55,7 +71,7 @@ def test_an_eviction_that_changes_nothing_is_an_error_where_it_must_be_felt(sess
 def test_a_text_of_equal_tokens_is_evicted_without_a_trace(model_folder, data_file, tmp_path):
     data_file.write_text('{"text": "' + "a" * 90 + '"}')
     session = open_session(job(model_folder, data_file, tmp_path / "out"), "cpu")
-    results = {done.result.method: done.result for done in evaluate_sample(session, 0)}
+    results = {done.result.method: done.result for done in finished(session, 0)}
     assert results["streaming_llm"].entries.n_kept == 2 * 2 * 20
     assert results["streaming_llm"].nll == pytest.approx(results["baseline"].nll)
 

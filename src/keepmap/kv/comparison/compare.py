@@ -12,7 +12,7 @@ from keepmap.kv.comparison.plan import check_chunk_size, plan_methods
 from keepmap.kv.comparison.results import Comparison, SampleResult
 from keepmap.kv.comparison.rows import ResultKey, build_comparison
 from keepmap.kv.comparison.run import configuration, n_results
-from keepmap.kv.comparison.session import evaluate_sample, make_session
+from keepmap.kv.comparison.session import Finished, evaluate_sample, make_session
 from keepmap.kv.data.sequences import texts_of
 from keepmap.kv.data.texts import tokenize_texts
 from keepmap.kv.method import Method
@@ -94,14 +94,17 @@ def compare(
     session = make_session(language_model, samples, plan, chunk_size=chunk_size, seed=seed)
     results: dict[ResultKey, SampleResult] = {}
     keep_maps: dict[str, KeepMap] = {}
+    n_steps, n_done = 2 * n_results(session.facts), 0
     for index in range(len(session.samples)):
-        for finished in evaluate_sample(session, index):
-            results[index, finished.result.method] = finished.result
-            # A KeepMap is as large as its text: those of one text are kept.
-            if index == 0 and finished.keep_map is not None:
-                keep_maps[finished.result.method] = finished.keep_map
+        for step in evaluate_sample(session, index):
+            if isinstance(step, Finished):
+                results[index, step.result.method] = step.result
+                # A KeepMap is as large as its text: those of one text are kept.
+                if index == 0 and step.keep_map is not None:
+                    keep_maps[step.result.method] = step.keep_map
+            n_done += 1
             if progress is not None:
-                progress(len(results) / n_results(session.facts))
+                progress(n_done / n_steps)
     decided_by = configuration(
         session.facts, model_name=language_model.name, chunk_size=chunk_size, seed=seed, max_length=max_length
     )

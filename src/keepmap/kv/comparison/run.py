@@ -12,7 +12,7 @@ from keepmap.core.versions import versions
 from keepmap.kv.comparison.files import PACKAGES, SavedKeepMaps, clear_results, write_comparison
 from keepmap.kv.comparison.results import Comparison, SampleResult
 from keepmap.kv.comparison.rows import ResultKey, build_comparison, complete_samples
-from keepmap.kv.comparison.session import Facts, Finished, Job
+from keepmap.kv.comparison.session import Facts, Finished, Job, Passed
 from keepmap.kv.comparison.workers import Event, Ready, run_job
 
 __all__ = ["Run", "configuration", "n_results"]
@@ -24,6 +24,7 @@ class Run:
     Attributes:
         facts: what loading has shown; None before that.
         results, seconds: by (sample, method), in the order in which they came in.
+        passed: those whose pass is done, the result with it or to come: how far the run is.
     """
 
     def __init__(self, job: Job, devices: Sequence[str]) -> None:
@@ -31,6 +32,7 @@ class Run:
         self.facts: Facts | None = None
         self.results: dict[ResultKey, SampleResult] = {}
         self.seconds: dict[ResultKey, float] = {}
+        self.passed: set[ResultKey] = set()
         self._ready_at = 0.0
         self._counts: Counter[int] = Counter()
 
@@ -46,6 +48,8 @@ class Run:
                     case Ready(facts):
                         clear_results(self.job.output_dir)
                         self.facts, self._ready_at = facts, time.monotonic()
+                    case Passed(sample, method):
+                        self.passed.add((sample, method))
                     case Finished(result, seconds):
                         self._counts[result.sample] += (result.sample, result.method) not in self.results
                         self.results[result.sample, result.method] = result
@@ -71,10 +75,10 @@ class Run:
         return self._counts[sample] == n_results(self.facts) // self.facts.n_samples
 
     def seconds_left(self) -> float:
-        """How long the rest takes where it goes on as before; needs a result."""
+        """How long the rest takes where it goes on as before; needs a pass that is done."""
         assert self.facts is not None
         passed = time.monotonic() - self._ready_at
-        return passed / len(self.results) * (n_results(self.facts) - len(self.results))
+        return passed / len(self.passed) * (n_results(self.facts) - len(self.passed))
 
     def seconds_by_method(self) -> dict[str, float]:
         """The time that each method took, over all samples."""

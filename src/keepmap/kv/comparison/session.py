@@ -1,7 +1,8 @@
 """Every method on every sample: what a process that has the model does, sample by sample; it writes nothing."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from keepmap.kv.data.texts import Samples, Skipped, TextSample, read_texts, toke
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.resolve import resolve_method
-from keepmap.kv.likelihood import measure_likelihood
+from keepmap.kv.likelihood import measure_likelihoods
 from keepmap.kv.method import Method
 from keepmap.language_model import LanguageModel, load_language_model
 
@@ -27,6 +28,7 @@ __all__ = [
     "Facts",
     "Finished",
     "Job",
+    "Passed",
     "Session",
     "evaluate_sample",
     "make_session",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 NO_CHUNKING = "baseline_no_chunking"
+HELD_BYTES = 1 << 29
+"""Hidden states that may wait for their measurement: all of a text's, unless text and model are large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,14 @@ class Session:
     methods: Mapping[str, Method]
     chunk_size: int
     seed: int
+
+
+@dataclass(frozen=True)
+class Passed:
+    """One method has read one sample: most of its work. Its result comes later, with those of other methods."""
+
+    sample: int
+    method: str
 
 
 @dataclass(frozen=True)
@@ -181,8 +193,10 @@ def make_session(
     )
 
 
-def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
+def evaluate_sample(session: Session, index: int) -> Iterator[Passed | Finished]:
     """The dense forward pass, the evicting attention without eviction, then each method; in this order.
+
+    Hidden states wait, and are then measured side by side, against a reference whose logits are computed once.
 
     Raises:
         ImpossibleResultError: a value that is not finite, an eviction that changed nothing, or StreamingLLM and
@@ -191,23 +205,46 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
     """
     language_model, sample = session.language_model, session.samples[index]
     ids = torch.tensor(sample.ids, device=language_model.device)
-    running = "the dense model"
+    full: Tensor | None = None
+    waiting: list[_Pass] = []
     validation: dict[str, tuple[SampleResult, KeepMap]] = {}
-    try:
-        started = time.perf_counter()
+    n_left = len(session.facts.plans) + 2
+    for finished_pass in _passes(session, sample, ids):
+        full = finished_pass.hidden_states if full is None else full
+        waiting.append(finished_pass)
+        n_left -= 1
+        yield Passed(index, finished_pass.method)
+        if n_left and sum(entry.hidden_states.nbytes for entry in waiting) < HELD_BYTES:
+            continue
+        for done in _measured(session, sample, ids, waiting, full):
+            key = done.result.method
+            if key in (STREAMING, VALIDATION) and validates(session.facts.plans):
+                assert done.keep_map is not None
+                validation[key] = (done.result, done.keep_map)
+                _validate(validation, sample)
+            yield done
+        waiting = []
+
+
+def _passes(session: Session, sample: TextSample, ids: Int[Tensor, " N"]) -> "Iterator[_Pass]":
+    """Every pass over a sample, the dense one first."""
+    language_model = session.language_model
+    n_entries = language_model.n_layers * language_model.n_kv_heads
+    everything = _everything(n_entries, len(ids))
+    started = time.perf_counter()
+    with _in_memory(session, sample, "the dense model"):
         full = dense(language_model, ids)
-        n_entries = language_model.n_layers * language_model.n_kv_heads
-        yield _finished(session, sample, NO_CHUNKING, _everything(n_entries, len(ids)), ids, full, full, started)
+    yield _Pass(NO_CHUNKING, everything, full, time.perf_counter() - started)
 
-        running = BASELINE
-        started = time.perf_counter()
+    started = time.perf_counter()
+    with _in_memory(session, sample, BASELINE):
         kept_all = evict(language_model, ids, BASELINE, chunk_size=session.chunk_size, seed=session.seed)
-        baseline = kept_all.hidden_states
-        yield _finished(session, sample, BASELINE, _everything(n_entries, len(ids)), ids, baseline, full, started)
+    baseline = kept_all.hidden_states
+    yield _Pass(BASELINE, everything, baseline, time.perf_counter() - started)
 
-        for plan in session.facts.plans:
-            running = plan.key
-            started = time.perf_counter()
+    for plan in session.facts.plans:
+        started = time.perf_counter()
+        with _in_memory(session, sample, plan.key):
             eviction = evict(
                 language_model,
                 ids,
@@ -219,21 +256,24 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Finished]:
                 chunk_size=session.chunk_size,
                 seed=session.seed,
             )
-            keep_map, hidden_states = eviction.keep_map, eviction.hidden_states
-            if eviction.felt and torch.equal(hidden_states, baseline):
-                raise ImpossibleResultError(
-                    f"{plan.label} evicted entries of sample {index} ({sample.where}) whose loss the last query "
-                    "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
-                )
-            done = _finished(session, sample, plan.key, _counted(keep_map), ids, hidden_states, full, started, keep_map)
-            if plan.key in (STREAMING, VALIDATION) and validates(session.facts.plans):
-                validation[plan.key] = (done.result, keep_map)
-                _validate(validation, sample)
-            yield done
+        keep_map, hidden_states = eviction.keep_map, eviction.hidden_states
+        if eviction.felt and torch.equal(hidden_states, baseline):
+            raise ImpossibleResultError(
+                f"{plan.label} evicted entries of sample {sample.index} ({sample.where}) whose loss the last query "
+                "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
+            )
+        yield _Pass(plan.key, _counted(keep_map), hidden_states, time.perf_counter() - started, keep_map)
+
+
+@contextmanager
+def _in_memory(session: Session, sample: TextSample, running: str) -> Iterator[None]:
+    """Says what was too large for the device."""
+    try:
+        yield
     except torch.OutOfMemoryError:
         raise ModelError(
-            f"sample {index} ({sample.where}, {len(ids)} tokens) with {running} does not fit into the memory of "
-            f"{language_model.device}; a smaller `max_length` cuts the texts"
+            f"sample {sample.index} ({sample.where}, {len(sample.ids)} tokens) with {running} does not fit into the "
+            f"memory of {session.language_model.device}; a smaller `max_length` cuts the texts"
         ) from None
 
 
@@ -254,34 +294,48 @@ def _counted(keep_map: KeepMap) -> _Kept:
     return _Kept(entry_statistics(keep_map, n), token_statistics(keep_map, n).counts, keep_map.footprint())
 
 
-def _finished(
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """A pass whose predictions are still to be measured."""
+
+    method: str
+    kept: _Kept
+    hidden_states: Float[Tensor, "N d"]
+    seconds: float
+    keep_map: KeepMap | None = None
+
+
+def _measured(
     session: Session,
     sample: TextSample,
-    method: str,
-    kept: _Kept,
     ids: Int[Tensor, " N"],
-    hidden_states: Float[Tensor, "N d"],
+    passes: Sequence[_Pass],
     full: Float[Tensor, "N d"],
-    started: float,
-    keep_map: KeepMap | None = None,
-) -> Finished:
-    what = f"{method} on sample {sample.index} ({sample.where})"
+) -> Iterator[Finished]:
+    """The results of passes, in their order."""
+    started = time.perf_counter()
     language_model = session.language_model
-    likelihood = measure_likelihood(language_model.head, language_model.vocab_size, ids, hidden_states, full, what)
-    result = SampleResult(
-        method=method,
-        sample=sample.index,
-        line=sample.line,
-        n_tokens=len(ids),
-        n_predicted=likelihood.n_predicted,
-        nll=likelihood.nll,
-        kl=likelihood.kl,
-        n_agreed=likelihood.n_agreed,
-        entries=kept.entries,
-        tokens=kept.tokens,
-        footprint=kept.footprint,
-    )
-    return Finished(result, time.perf_counter() - started, keep_map)
+    names = {entry.method: f"{entry.method} on sample {sample.index} ({sample.where})" for entry in passes}
+    states = {names[entry.method]: entry.hidden_states for entry in passes}
+    with _in_memory(session, sample, "the language model's head"):
+        likelihoods = measure_likelihoods(language_model.head, language_model.vocab_size, ids, states, full)
+    each = (time.perf_counter() - started) / len(passes)
+    for entry in passes:
+        likelihood = likelihoods[names[entry.method]]
+        result = SampleResult(
+            method=entry.method,
+            sample=sample.index,
+            line=sample.line,
+            n_tokens=len(ids),
+            n_predicted=likelihood.n_predicted,
+            nll=likelihood.nll,
+            kl=likelihood.kl,
+            n_agreed=likelihood.n_agreed,
+            entries=entry.kept.entries,
+            tokens=entry.kept.tokens,
+            footprint=entry.kept.footprint,
+        )
+        yield Finished(result, entry.seconds + each, entry.keep_map)
 
 
 def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]], sample: TextSample) -> None:

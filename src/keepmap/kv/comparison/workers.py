@@ -10,7 +10,7 @@ from keepmap.core.files import make_folder
 from keepmap.core.processes import Crew, JobMessage, WorkerDied, WorkerReady, run_crew
 from keepmap.errors import InputError
 from keepmap.kv.comparison.files import sample_folder, write_finished
-from keepmap.kv.comparison.session import Facts, Finished, Job, Session, evaluate_sample, open_session
+from keepmap.kv.comparison.session import Facts, Finished, Job, Passed, Session, evaluate_sample, open_session
 
 __all__ = ["Died", "Event", "Ready", "choose_devices", "death_place", "run_job"]
 
@@ -30,7 +30,7 @@ class Died:
     exit_code: int | None
 
 
-Event = Ready | Finished | Died
+Event = Ready | Passed | Finished | Died
 """`Finished` says that the result is on disk."""
 
 
@@ -79,9 +79,10 @@ def run_job(job: Job, devices: Sequence[str]) -> Generator[Event, None, None]:
         make_folder(sample_folder(job.output_dir))
         yield Ready(session.facts)
         for index in range(len(session.samples)):
-            for finished in evaluate_sample(session, index):
-                write_finished(job.output_dir, finished, session.facts.plans)
-                yield finished
+            for step in evaluate_sample(session, index):
+                if isinstance(step, Finished):
+                    write_finished(job.output_dir, step, session.facts.plans)
+                yield step
         return
     crew = Crew(
         set_up=_open,
@@ -100,8 +101,8 @@ def run_job(job: Job, devices: Sequence[str]) -> Generator[Event, None, None]:
                     ready = True
                     make_folder(sample_folder(job.output_dir))
                     yield Ready(facts)
-                case JobMessage(_, finished):
-                    yield finished
+                case JobMessage(_, sent):
+                    yield sent
                 case WorkerDied(sample, exit_code):
                     yield Died(sample, exit_code)
 
@@ -120,9 +121,11 @@ def _open(argument: tuple[Job, str]) -> tuple[tuple[Job, Session], Facts]:
     return (job, session), session.facts
 
 
-def _evaluate(tools: tuple[Job, Session], index: int, send: Callable[[Finished], None]) -> None:
+def _evaluate(tools: tuple[Job, Session], index: int, send: Callable[[Passed | Finished], None]) -> None:
     job, session = tools
-    for finished in evaluate_sample(session, index):
-        write_finished(job.output_dir, finished, session.facts.plans)
-        # A KeepMap is as large as the text, and the first sample's is on disk.
-        send(Finished(finished.result, finished.seconds))
+    for step in evaluate_sample(session, index):
+        if isinstance(step, Finished):
+            write_finished(job.output_dir, step, session.facts.plans)
+            # A KeepMap is as large as the text, and the first sample's is on disk.
+            step = Finished(step.result, step.seconds)
+        send(step)

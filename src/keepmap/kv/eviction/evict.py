@@ -92,22 +92,25 @@ def evict(
     decisions: dict[int, _Decision] = {}
 
     def attend(call: LayerCall) -> Tensor:
+        output: Tensor | None = None
         if isinstance(method, Received):
-            choice, scores = scan(call, method, rule, protection, chunk_size)
+            scanned = scan(call, method, rule, protection, chunk_size)
+            choice, scores, output = scanned.choice, scanned.scores, scanned.output
         else:
             assert isinstance(method, Scored)  # as_method takes no third kind
             scores = _scores(method, _layer_input(call, language_model, method, protection, chunk_size, seed))
             choice = choose(scores, rule, protection, chunk_size)
-        output = evicting_attention(
-            call.queries,
-            call.keys,
-            call.values,
-            choice.expires,
-            call.sees_from,
-            scaling=call.scaling,
-            softcap=call.softcap,
-            sinks=call.sinks,
-        )
+        if output is None:
+            output = evicting_attention(
+                call.queries,
+                call.keys,
+                call.values,
+                choice.expires,
+                call.sees_from,
+                scaling=call.scaling,
+                softcap=call.softcap,
+                sinks=call.sinks,
+            )
         felt = last_query_felt(call, choice.expires, output)
         decisions[call.layer] = _Decision(choice.expires.cpu(), choice.held.cpu(), scores.cpu().float(), felt)
         return output

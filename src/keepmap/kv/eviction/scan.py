@@ -2,13 +2,15 @@
 
 Whether a position goes depends on the attention it received from earlier queries, and that on what had gone by then:
 within a layer there is no way around the order. Products of queries and keys are computed block by block where the
-model is; the steps are O(K) sums on the CPU.
+model is; the steps are O(K) sums on the CPU, compiled. Where the layer's attention is computed in the same precision on
+the CPU too, it falls off on the way: the weights are there.
 
 H query head · G KV head · R = H / G · N positions · S queries in a block · K columns: the keys alive when the block
 starts, then its own.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,30 +22,42 @@ from keepmap.errors import ImpossibleResultError
 from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
 from keepmap.kv.method import Received
 
-__all__ = ["scan"]
+__all__ = ["Scan", "scan"]
 
 _BLOCK_BYTES = 1 << 27
 _LONGEST_BLOCK = 128
-_VANISHED = 1e-20
-"""A softmax's sum below this has lost its digits to keys that are gone: the row is computed anew."""
 
 
-def scan(
-    call: LayerCall, method: Received, rule: Rule, protection: Protection, chunk_size: int
-) -> tuple[Expiries, Float[Tensor, "G N"]]:
-    """What `method` and `rule` decide in one layer, and the scores that decided it.
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What a method and a rule decide in one layer.
+
+    Attributes:
+        choice: what was decided. scores: [G, N], what decided it.
+        output: [H, N, Dv], the layer's attention under it; None where it is computed elsewhere (half precision, CUDA).
+    """
+
+    choice: Expiries
+    scores: Float[Tensor, "G N"]
+    output: Float[Tensor, "H N Dv"] | None
+
+
+def scan(call: LayerCall, method: Received, rule: Rule, protection: Protection, chunk_size: int) -> Scan:
+    """What `method` and `rule` decide in one layer.
 
     Raises:
         ImpossibleResultError: a NaN score.
     """
     heads, n = call.keys.shape[:2]
+    is_plain = call.keys.device.type == "cpu" and call.keys.element_size() >= 4
     layer = _Layer(
         call=call,
         method=method,
         rule=rule,
         protection=protection,
         chunk_size=chunk_size,
-        state=_State(heads, n),
+        state=_State(heads, n, protection.n_sink),
+        output=call.values.new_empty(call.queries.shape[0], n, call.values.shape[2]) if is_plain else None,
     )
     start = 0
     while start < n:
@@ -62,21 +76,19 @@ def scan(
     device = call.keys.device
     expires = torch.from_numpy(np.minimum(state.expires, n))
     choice = Expiries(expires.to(device), torch.from_numpy(state.held()).to(device))
-    return choice, scores.to(device)
+    return Scan(choice, scores.to(device), layer.output)
 
 
 class _State:
     """Per KV head and position [G, N]: attention received, what was decided and by which score."""
 
-    def __init__(self, heads: int, n: int) -> None:
+    def __init__(self, heads: int, n: int, n_sink: int) -> None:
         self.total = np.zeros((heads, n))
         self.scores = np.zeros((heads, n))
         self.expires = np.full((heads, n), n + 1)
         """N + 1 for what is held; N for what goes after the last query."""
-        self.left = 0
-        """Positions before this one have left the window."""
-        self.dropped = 0
-        """Positions that the budget rule dropped so far, the same number from each head."""
+        self.left = n_sink
+        """Positions before this one have left the window, or are sinks."""
 
     def held(self) -> np.ndarray:
         return self.expires > self.expires.shape[1]
@@ -93,123 +105,152 @@ class _Layer:
     protection: Protection
     chunk_size: int
     state: _State
+    output: Float[Tensor, "H N Dv"] | None
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The keys of a block: those alive at its start, flush right, then its own.
+@lru_cache(maxsize=8)
+def _schedule(n: int, rule: Rule, protection: Protection, chunk_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """After each query: the positions before which all have left the window, 0 where nothing is decided; and how many
+    each head drops by the budget rule, -1 under a threshold. The same for every layer: capacities know no scores."""
+    leaves, drops = np.zeros(n, dtype=np.int64), np.full(n, -1)
+    dropped = 0
+    for end in [*range(chunk_size, n, chunk_size), n]:
+        leaving = end - protection.window
+        if leaving <= protection.n_sink:
+            continue
+        leaves[end - 1] = leaving
+        if not isinstance(rule, Threshold):
+            m = protection.compressible_left(end)
+            drops[end - 1] = max(0, m - dropped - rule.capacity(m))
+            dropped += int(drops[end - 1])
+    return leaves, drops
 
-    Whatever has not been decided is alive in every head, so that position p >= left is column p + shift in all of them.
+
+def _columns(state: _State, start: int, stop: int) -> np.ndarray:
+    """[G, K]: the keys of a block, those alive at its start, flush right (-1 is padding), then its own.
+
+    Whatever has not been decided is alive in every head, so that such a position is the same column in all of them.
     """
-
-    positions: np.ndarray
-    """[G, K]; -1 is padding, on the left."""
-    shift: int
-    seen: np.ndarray
-    """[G, 1, 1, K]: 1.0 for what is seen, 0.0 for what is gone and for padding."""
-    not_up: np.ndarray
-    """[G, K]: 0.0 for what the budget rule may drop, inf for the rest."""
-    heads: np.ndarray
-    """[G]: 0, 1, ..."""
-
-    @classmethod
-    def of(cls, state: _State, protection: Protection, start: int, stop: int) -> "_Columns":
-        alive = state.held()[:, :start]
-        width = state.alive_before(start)
-        heads = alive.shape[0]
-        positions = np.full((heads, width + stop - start), -1)
-        for head in range(heads):
-            held = np.flatnonzero(alive[head])
-            positions[head, width - held.size : width] = held
-        positions[:, width:] = np.arange(start, stop)
-        up = (positions >= protection.n_sink) & (positions < state.left)
-        seen = (positions >= 0).astype(np.float64)[:, None, None]
-        return cls(positions, width - start, seen, np.where(up, 0.0, np.inf), np.arange(heads))
+    alive = state.held()[:, :start]
+    width = state.alive_before(start)
+    positions = np.full((alive.shape[0], width + stop - start), -1)
+    for head, row in enumerate(alive):
+        held = np.flatnonzero(row)
+        positions[head, width - held.size : width] = held
+    positions[:, width:] = np.arange(start, stop)
+    return positions
 
 
 def _block(layer: _Layer, start: int, stop: int) -> None:
     """The queries start..stop-1: their attention, and the decisions that fall after them."""
-    state, protection, chunk = layer.state, layer.protection, layer.chunk_size
-    n = state.total.shape[1]
-    columns = _Columns.of(state, protection, start, stop)
-    head = columns.heads[:, None]
-    logits = _logits(layer.call, columns.positions, start, stop)
+    from keepmap.kv.eviction.steps import take_steps  # compiles at its first call
+
+    state, method = layer.state, layer.method
+    heads, n = state.total.shape
+    positions = _columns(state, start, stop)
+    logits = _logits(layer.call, positions, start, stop)
     sinks = _sinks(layer.call, logits)
     most = logits.amax(dim=-1, keepdim=True)
     most = most if sinks is None else torch.maximum(most, sinks)
-    weights = (logits - most).exp_().double().cpu().numpy()
-    sink = 0.0 if sinks is None else (sinks - most)[..., 0].exp().double().cpu().numpy()
-    total = np.where(columns.positions >= 0, state.total[head, columns.positions], 0.0)
-    first = start
-    while first < stop:
-        end = min(stop, first + chunk - first % chunk)
-        rows = slice(first - start, end - start)
-        total += _received(layer, weights[:, :, rows], sink, columns.seen, logits, rows)
-        if (end % chunk == 0 or end == n) and end - protection.window > protection.n_sink:
-            _decide(layer, columns, total, end)
-        first = end
-    real = columns.positions >= 0
-    state.total[np.nonzero(real)[0], columns.positions[real]] = total[real]
+    weights = (logits - most).exp_().cpu().numpy()
+    sink = np.zeros(weights.shape[:3]) if sinks is None else (sinks - most)[..., 0].exp().double().cpu().numpy()
+    inverse = np.empty(weights.shape[:3])
+    real = positions >= 0
+    head = np.arange(heads)[:, None]
+    total = np.where(real, state.total[head, positions], 0.0)
+    barred = np.where(positions >= layer.protection.n_sink, 0.0, np.inf)
+    leaves, drops = _schedule(n, layer.rule, layer.protection, layer.chunk_size)
+    compiled = method.averages is not None
+    row, length = 0, stop - start
+    while row < length:
+        # What compiled code cannot score is decided here, after each chunk.
+        upto = length if compiled else min(length, row + layer.chunk_size - (start + row) % layer.chunk_size)
+        done, state.left = take_steps(
+            weights,
+            sink,
+            inverse,
+            total,
+            positions,
+            barred,
+            state.expires,
+            state.scores,
+            leaves if compiled else np.zeros_like(leaves),
+            drops,
+            layer.rule.threshold if isinstance(layer.rule, Threshold) else -np.inf,
+            bool(method.averages),
+            start,
+            row,
+            upto,
+            state.left,
+        )
+        if done < upto:
+            _anew(layer, weights, sink, logits, positions, done)
+        elif not compiled and leaves[start + upto - 1]:
+            _decide(layer, weights, total, positions, barred, start, upto)
+        row = done
+    state.total[np.nonzero(real)[0], positions[real]] = total[real]
+    if layer.output is not None:
+        _attend(layer, torch.from_numpy(weights), torch.from_numpy(inverse), positions, start, stop)
 
 
-def _received(
-    layer: _Layer, weights: np.ndarray, sink: np.ndarray | float, seen: np.ndarray, logits: Tensor, rows: slice
-) -> np.ndarray:
-    """[G, K]: what each key receives from some queries: summed over them, the mean over the group's heads."""
-    weights = weights * seen
-    sums = weights.sum(axis=-1)
-    if not isinstance(sink, float):
-        sums += sink[:, :, rows]
-    if sums.min() < _VANISHED:
-        gone = torch.from_numpy(seen == 0.0).to(logits.device)
-        anew = logits[:, :, rows].double().masked_fill(gone, float("-inf"))
-        sinks = _sinks(layer.call, anew)
-        most = anew.amax(dim=-1, keepdim=True)
-        most = most if sinks is None else torch.maximum(most, sinks)
-        weights = (anew - most).exp().cpu().numpy()
-        sums = weights.sum(axis=-1) + (0.0 if sinks is None else (sinks - most)[..., 0].exp().cpu().numpy())
-    group, length = weights.shape[1:3]
-    if group == length == 1:
-        return weights[:, 0, 0] / sums[:, 0]
-    return np.einsum("grsk,grs->gk", weights, 1.0 / (group * sums))
+def _attend(layer: _Layer, weights: Tensor, inverse: Tensor, positions: np.ndarray, start: int, stop: int) -> None:
+    """The block's part of the layer's output."""
+    assert layer.output is not None
+    heads, group, length, width = weights.shape
+    values = _gathered(layer.call.values, positions).to(weights.dtype)
+    result = torch.bmm(weights.view(heads, group * length, width), values).view(heads, group, length, -1)
+    layer.output.view(heads, group, *layer.output.shape[1:])[:, :, start:stop] = result * inverse[..., None].to(
+        weights.dtype
+    )
 
 
-def _decide(layer: _Layer, columns: _Columns, total: np.ndarray, end: int) -> None:
-    """What goes after the chunk that ends at `end`."""
-    state, protection, rule = layer.state, layer.protection, layer.rule
-    leaving = end - protection.window
-    entered = slice(max(state.left, protection.n_sink) + columns.shift, leaving + columns.shift)
-    state.left = leaving
+def _anew(
+    layer: _Layer, weights: np.ndarray, sink: np.ndarray, logits: Tensor, positions: np.ndarray, row: int
+) -> None:
+    """The weights of a row relative to the largest of what is still seen."""
+    state = layer.state
+    gone = (positions < 0) | ~np.take_along_axis(state.held(), positions, axis=1)
+    anew = logits[:, :, row].double().masked_fill(torch.from_numpy(gone).to(logits.device)[:, None], float("-inf"))
+    sinks = _sinks(layer.call, anew[:, :, None])
+    most = anew.amax(dim=-1, keepdim=True)
+    if sinks is not None:
+        most = torch.maximum(most, sinks[..., 0])
+        sink[:, :, row] = (sinks[..., 0] - most)[..., 0].exp().cpu().numpy()
+    weights[:, :, row] = (anew - most).exp().cpu().numpy()
+
+
+def _decide(
+    layer: _Layer,
+    weights: np.ndarray,
+    total: np.ndarray,
+    positions: np.ndarray,
+    barred: np.ndarray,
+    start: int,
+    upto: int,
+) -> None:
+    """What goes after the row before `upto`, by whatever a method's `score` says."""
+    state, rule = layer.state, layer.rule
+    end, heads = start + upto, positions.shape[0]
+    leaves, drops = _schedule(state.total.shape[1], rule, layer.protection, layer.chunk_size)
+    shift = positions.shape[1] - weights.shape[2] - start
+    leaving = int(leaves[end - 1])
     if isinstance(rule, Threshold):
-        positions = columns.positions[:, entered]
-        scores = _scores(layer.method, total[:, entered], end - positions)
-        state.scores[columns.heads[:, None], positions] = scores
-        heads, at = np.nonzero(scores < rule.threshold)
-        _drop(state, columns, heads, at + entered.start, end)
+        entered = slice(state.left + shift, leaving + shift)
+        scores = _scores(layer.method, total[:, entered], end - positions[:, entered])
+        state.scores[np.arange(heads)[:, None], positions[:, entered]] = scores
+        at_head, at = np.nonzero(scores < rule.threshold)
+        at = at + entered.start
     else:
-        # Whatever is still in the window comes after these columns.
-        upto = entered.stop
-        columns.not_up[:, entered] = 0.0
-        m = protection.compressible_left(end)
-        surplus = m - state.dropped - rule.capacity(m)
-        if surplus > 0:
-            scores = _scores(layer.method, total[:, :upto], end - columns.positions[:, :upto])
-            scores = scores + columns.not_up[:, :upto]
-            if surplus == 1:
-                at = scores.argmin(axis=1)
-                heads = columns.heads
-            else:
-                at = np.argsort(scores, axis=1, kind="stable")[:, :surplus].ravel()
-                heads = np.repeat(columns.heads, surplus)
-            state.scores[heads, columns.positions[heads, at]] = scores[heads, at]
-            _drop(state, columns, heads, at, end)
-            state.dropped += surplus
-
-
-def _drop(state: _State, columns: _Columns, heads: np.ndarray, at: np.ndarray, end: int) -> None:
-    state.expires[heads, columns.positions[heads, at]] = end
-    columns.seen[heads, 0, 0, at] = 0.0
-    columns.not_up[heads, at] = np.inf
+        upper = leaving + shift
+        scores = _scores(layer.method, total[:, :upper], end - positions[:, :upper]) + barred[:, :upper]
+        count = int(drops[end - 1])
+        at = np.argsort(scores, axis=1, kind="stable")[:, :count].ravel()
+        at_head = np.repeat(np.arange(heads), count)
+        state.scores[at_head, positions[at_head, at]] = scores[at_head, at]
+    state.expires[at_head, positions[at_head, at]] = end
+    barred[at_head, at] = np.inf
+    weights[at_head, :, upto:, at] = 0.0
+    state.left = leaving
 
 
 def _scores(method: Received, total: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -226,7 +267,7 @@ def _logits(call: LayerCall, positions: np.ndarray, start: int, stop: int) -> Fl
     heads, _, dim = call.keys.shape
     at = torch.from_numpy(positions).to(call.keys.device)
     wide = torch.promote_types(call.keys.dtype, torch.float32)
-    keys = torch.stack([call.keys[head].index_select(0, at[head].clamp(min=0)) for head in range(heads)]).to(wide)
+    keys = _gathered(call.keys, positions).to(wide)
     rows = (call.queries[:, start:stop].to(wide) * call.scaling).reshape(heads, -1, dim)
     logits = torch.bmm(rows, keys.transpose(1, 2))
     if call.softcap is not None:
@@ -241,3 +282,9 @@ def _logits(call: LayerCall, positions: np.ndarray, start: int, stop: int) -> Fl
     elif bool((at[:, 0] < 0).any()):
         logits.masked_fill_((at < 0)[:, None, None], float("-inf"))
     return logits
+
+
+def _gathered(rows: Float[Tensor, "G N D"], positions: np.ndarray) -> Float[Tensor, "G K D"]:
+    """Each head's rows at its own positions; at padding, some row."""
+    at = torch.from_numpy(positions).to(rows.device).clamp(min=0)
+    return torch.stack([rows[head].index_select(0, at[head]) for head in range(rows.shape[0])])

@@ -28,6 +28,7 @@ class H2O(Received):
     window: ClassVar[int] = 512
     density: ClassVar[float | None] = 0.15
     window_option: ClassVar[str | None] = "h2o_local_window_size"
+    averages: ClassVar[bool | None] = False
 
     def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
         """The sum."""

@@ -27,6 +27,7 @@ class ObservedAttention(Received):
     label: ClassVar[str] = "ObservedAttention"
     n_sink: ClassVar[int] = 0
     density: ClassVar[float | None] = 0.15
+    averages: ClassVar[bool | None] = True
 
     def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
         """The mean."""
