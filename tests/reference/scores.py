@@ -72,8 +72,13 @@ def streaming_llm(seen: Seen, head: int, j: int) -> float:
 
 def key_norm(seen: Seen, head: int, j: int) -> float:
     """Minus the length of the key, to 13 binary digits."""
-    mantissa, exponent = math.frexp(math.sqrt(sum(float(x) ** 2 for x in seen.keys[head, j])))
-    return -math.ldexp(round(mantissa * 8192) / 8192, exponent)
+    return -_to_digits(math.sqrt(sum(float(x) ** 2 for x in seen.keys[head, j])))
+
+
+def _to_digits(score: float) -> float:
+    """To 13 binary digits: equal keys tie."""
+    mantissa, exponent = math.frexp(score)
+    return math.ldexp(round(mantissa * 8192) / 8192, exponent)
 
 
 def kvzap(surrogate: Callable[[int, Tensor], Tensor]) -> Score:
@@ -109,7 +114,7 @@ def expected_attention(seen: Seen, head: int, j: int) -> float:
         ratios.append(math.exp(min(expected - normaliser, 60.0)))
     lengths = [float(seen.values[head, i].double().norm()) for i in known]
     mean_length = sum(lengths) / len(lengths)
-    return sum(ratios) / len(ratios) * float(seen.values[head, j].double().norm()) / mean_length
+    return _to_digits(sum(ratios) / len(ratios) * float(seen.values[head, j].double().norm()) / mean_length)
 
 
 def _last_refresh(step: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -23,7 +24,10 @@ __all__ = [
     "method_class",
     "method_names",
     "methods",
+    "to_digits",
 ]
+
+_LEVELS = 2.0**13
 
 NEEDS = ("nothing", "position", "prefix", "received")
 """What a score can look at, from the least to the most."""
@@ -122,6 +126,12 @@ class Received(Method):
     def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
         """Scores from `total`, the summed attention (mean over the group's query heads), and the number of `queries`
         that could see each position."""
+
+
+def to_digits(scores: Float[Tensor, "G N"]) -> Float[Tensor, "G N"]:
+    """Scores rounded to 13 binary digits: what is equal but for rounding ties, rather than being put into an order."""
+    mantissa, exponent = torch.frexp(scores)
+    return torch.ldexp((mantissa * _LEVELS).round() / _LEVELS, exponent)
 
 
 SurrogateScorer = Callable[[int, Tensor], Tensor]

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from keepmap.kv.method import LayerInput, Rotation, Scored
+from keepmap.kv.method import LayerInput, Rotation, Scored, to_digits
 from keepmap.kv.rotary import mean_future, turned, unrotated
 
 __all__ = ["ExpectedAttention"]
 
 _LARGEST_EXPONENT = 60.0
+_KEYS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,21 @@ class ExpectedAttention(Scored):
     threshold means the same at every length.
 
     The statistics (and both means) are of the positions from the sinks' end to the last refresh before t: at 0, 1, 2,
-    4, 8, ... and then at every multiple of `refresh`.
+    4, 8, ... and then at every multiple of `refresh`. Scores are rounded to 13 binary digits, so that tokens that are
+    equal to the method tie.
+
+    A score is frozen when its position leaves the window: later queries do not change it. Where a text of 1,025 tokens
+    is compressed once and the next 127 are predicted (SmolLM2, 6 texts), that costs 0.06, 0.11 and 0.15 nats per token
+    more than kvpress's scores, all made at the end of the text, at 0.5, 0.25 and 0.1 kept.
 
     Attributes:
         n_future: future positions over which the rotation is averaged.
         refresh: steps between two refreshes of the statistics.
 
     Reference: Devoto, Jeblick and Jegou 2025, arXiv:2510.00636, equations 5 to 9.
-    Differs from the paper: causal (statistics of the prefix only, refreshed as decoding goes on), and normalised.
+    Differs from the paper: causal (statistics of the prefix only, refreshed as decoding goes on), and normalised; the
+        norm is ||v||, as in kvpress, where the paper derives ||W_o v||. kvpress's `epsilon`, added to the expected
+        attention before the norm, is 0 here, its default there.
     """
 
     n_future: int = 512
@@ -56,15 +64,16 @@ class ExpectedAttention(Scored):
         if layer.rotation is not None:
             queries = unrotated(queries, layer.rotation)
         queries = queries.view(heads, group, n, -1)
-        norms = layer.values.to(wide).norm(dim=-1)
-        scores = torch.zeros(heads, n, dtype=wide, device=keys.device)
+        norms = layer.values.to(wide).norm(dim=-1).double()
+        scores = torch.zeros(heads, n, dtype=torch.float64, device=keys.device)
 
         decided_after = layer.decided_at - 1
-        rotation, turned_back = layer.rotation, keys
+        # A key's own part is in float64: what one refresh decides differs by no more than the keys do.
+        rotation, turned_back = layer.rotation, keys.double()
         if rotation is not None:
             future = mean_future(rotation, torch.arange(n, device=keys.device), self.n_future)
             # Each decided key has a step of its own: turn it back, which is the same as turning the queries ahead.
-            turned_back = turned(keys, future[decided_after].conj(), rotation)
+            turned_back = turned(turned_back, future[decided_after].conj(), rotation)
         refreshed = self._refreshed(decided_after)
         statistics = _Prefix(queries)
         for at in refreshed.unique().tolist():
@@ -75,13 +84,13 @@ class ExpectedAttention(Scored):
             here = mean, covariance
             if rotation is not None:
                 here = _turned_ahead(mean, covariance, rotation, future[at : at + 1])
-            level = _log_expected(keys[:, prefix], *here, layer.scaling).logsumexp(dim=-1, keepdim=True)
+            level = _log_expected(keys[:, prefix], *here, layer.scaling).double().logsumexp(dim=-1, keepdim=True)
             level = level - math.log(at + 1 - start)
-            expected = _log_expected(turned_back[:, members], mean, covariance, layer.scaling) - level
-            share = expected.clamp(max=_LARGEST_EXPONENT).exp().mean(dim=1)
+            expected = _log_expected(turned_back[:, members], mean.double(), covariance.double(), layer.scaling)
+            share = (expected - level).clamp(max=_LARGEST_EXPONENT).exp().mean(dim=1)
             typical = norms[:, prefix].mean(dim=1, keepdim=True).clamp(min=torch.finfo(wide).tiny)
             scores[:, members] = share * norms[:, members] / typical
-        return scores
+        return to_digits(scores).to(wide)
 
     def _refreshed(self, after: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
         """The step of the last refresh, for decisions after each of these steps."""
@@ -124,6 +133,13 @@ class _Prefix:
 def _log_expected(
     keys: Float[Tensor, "G K D"], mean: Float[Tensor, "G R D"], covariance: Float[Tensor, "G R D D"], scaling: float
 ) -> Float[Tensor, "G R K"]:
-    """log E[exp(scaling * q.k)] for Gaussian queries."""
-    quadratic = ((keys[:, None] @ covariance) * keys[:, None]).sum(dim=-1)
-    return scaling * (mean @ keys.transpose(1, 2)) + 0.5 * scaling**2 * quadratic
+    """log E[exp(scaling * q.k)] for Gaussian queries, a cacheful of keys at a time."""
+    heads, group, dim = mean.shape
+    # k.(scaling * m + scaling^2 / 2 * Ck): one product for all query heads of a group.
+    matrix = (0.5 * scaling**2 * covariance).permute(0, 2, 1, 3).reshape(heads, dim, group * dim)
+    offset = (scaling * mean).reshape(heads, 1, group * dim)
+    parts = [
+        torch.baddbmm(offset, part, matrix).view(heads, -1, group, dim).mul_(part[:, :, None]).sum(dim=-1)
+        for part in keys.split(_KEYS_AT_ONCE, dim=1)
+    ]
+    return torch.cat(parts, dim=1).transpose(1, 2)

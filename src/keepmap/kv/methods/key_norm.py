@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.kv.method import LayerInput, Scored
+from keepmap.kv.method import LayerInput, Scored, to_digits
 
 __all__ = ["KeyNorm"]
-
-_LEVELS = 2.0**13
 
 
 @dataclass(frozen=True)
@@ -35,5 +32,4 @@ class KeyNorm(Scored):
         """-||k||, in float32 at least: rounding to bfloat16 would make most scores of a head tie."""
         keys = layer.keys
         norms = (keys if keys.element_size() >= 4 else keys.float()).norm(dim=-1)
-        mantissa, exponent = torch.frexp(norms)
-        return -torch.ldexp((mantissa * _LEVELS).round() / _LEVELS, exponent)
+        return -to_digits(norms)
