@@ -22,7 +22,7 @@ def test_equal_queries_have_no_spread_and_pay_exp_of_their_product():
     paid = (0.5 * (layer.keys @ query[0, 0])).exp()
     norms = layer.values.norm(dim=-1)
     # Decided after query 19, the last refresh is at 19.
-    torch.testing.assert_close(scores, paid / paid.mean() * norms / norms.mean())
+    torch.testing.assert_close(scores, paid / paid.mean() * norms / norms.mean(), rtol=2.0**-13, atol=0)
 
 
 def test_a_query_that_varies_is_expected_to_pay_more():
@@ -59,3 +59,20 @@ def test_sinks_are_left_out_of_the_statistics():
     assert torch.equal(scores[:, 3:], other[:, 3:]) and not torch.equal(
         ExpectedAttention().score(replace(layer, n_sink=0))[:, 3:], scores[:, 3:]
     )
+
+
+def test_keys_that_are_equal_but_for_rounding_tie():
+    layer = layer_input(1500, decided_at=torch.full((1500,), 1500))
+    key = layer.keys[:, :1].float()
+    noise = 1e-7 * torch.randn(2, 1500, 8, generator=torch.Generator().manual_seed(1))
+    alike = replace(
+        layer,
+        queries=layer.queries.float(),
+        keys=key * (1 + noise),
+        values=layer.values[:, :1].expand(2, 1500, 8).float(),
+    )
+    scores = ExpectedAttention().score(alike)
+    # The logits differ in their seventh digit; the scores take the step that lies nearest, or two where it is between.
+    assert all(len(row.unique()) <= 2 for row in scores)
+    apart = replace(alike, keys=key * (1 + 1e4 * noise))
+    assert all(len(row.unique()) > 10 for row in ExpectedAttention().score(apart))
