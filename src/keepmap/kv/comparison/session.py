@@ -12,7 +12,7 @@ from torch import Tensor
 
 from keepmap.core.densities import KeptCounts, entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
-from keepmap.errors import ImpossibleResultError, ModelError
+from keepmap.errors import ImpossibleResultError, KeepmapError, ModelError
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
 from keepmap.kv.comparison.results import SampleResult
 from keepmap.kv.data.texts import Samples, Skipped, TextSample, read_texts, tokenize_texts
@@ -208,11 +208,17 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Passed | Finished]
     full: Tensor | None = None
     waiting: list[_Pass] = []
     validation: dict[str, tuple[SampleResult, KeepMap]] = {}
-    n_left = len(session.facts.plans) + 2
-    for finished_pass in _passes(session, sample, ids):
+    passes = _passes(session, sample, ids)
+    for n_left in reversed(range(len(session.facts.plans) + 2)):
+        try:
+            finished_pass = next(passes)
+        except KeepmapError:
+            # What was finished before is a result all the same.
+            if full is not None:
+                yield from _measured(session, sample, ids, waiting, full)
+            raise
         full = finished_pass.hidden_states if full is None else full
         waiting.append(finished_pass)
-        n_left -= 1
         yield Passed(index, finished_pass.method)
         if n_left and sum(entry.hidden_states.nbytes for entry in waiting) < HELD_BYTES:
             continue
@@ -313,6 +319,8 @@ def _measured(
     full: Float[Tensor, "N d"],
 ) -> Iterator[Finished]:
     """The results of passes, in their order."""
+    if not passes:
+        return
     started = time.perf_counter()
     language_model = session.language_model
     names = {entry.method: f"{entry.method} on sample {sample.index} ({sample.where})" for entry in passes}
