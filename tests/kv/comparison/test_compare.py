@@ -67,7 +67,7 @@ def test_the_figures_are_those_of_a_run_and_nothing_is_printed_or_written(
         expected.baseline,
     )
     assert dict(comparison.keep_maps) == dict(expected.keep_maps) and set(comparison.keep_maps) == {"random", "h2o"}
-    assert shares == sorted(shares) and (len(shares), shares[-1]) == (4 * 4, 1.0)
+    assert shares == sorted(shares) and (len(shares), shares[-1]) == (2 * 4 * 4, 1.0)
 
 
 def test_methods_of_ones_own_and_names_are_mixed(language_model):
