@@ -31,7 +31,7 @@ demo: $(VENV)/.keepmap-run  ## compare every method at density 0.2 on the embedd
 
 demo-real: $(VENV)/.keepmap-smollm2  ## the same on SmolLM2-135M and documents; pictures in demo_real_results/
 	@mkdir -p demo_real_results
-	@$(BIN)/keepmap sample-data --kind prose --n-samples 6 --length 6000 --out demo_real_results/data.jsonl
+	@$(BIN)/keepmap sample-data --kind prose --n-samples 5 --length 6000 --out demo_real_results/data.jsonl
 	@$(BIN)/keepmap compare --model-name smollm2 --data-path demo_real_results/data.jsonl --density 0.2 \
 		--h2o-local-window-size 128 --output-dir demo_real_results
 	@echo

@@ -30,6 +30,7 @@ THRESHOLDS = {  # about the median of what is decided
     "h2o": 0.6,
     "observed_attention": 0.01,
     "expected_attention": 1.0,
+    "kvzap": -4.0,
 }
 COMPARED = ("streaming_llm", "random", "key_norm", "h2o", "observed_attention")
 """Whose decisions the reference makes itself; of the others it replays them."""
