@@ -67,10 +67,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("densty", ["density", "seed"])
     'did you mean "density"?'
+    >>> did_you_mean("H2O", ["h2o", "random"])
+    'did you mean "h2o"?'
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(known)}"
+    by_small = {key.lower(): key for key in known}
+    close = difflib.get_close_matches(name.lower(), by_small, n=1)
+    return f'did you mean "{by_small[close[0]]}"?' if close else f"known: {', '.join(known)}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -181,14 +181,14 @@ def test_a_length_for_each(name: str) -> None:
     for length in (1, 2, 32):
         compressor = cls.of_length(length)
         assert compressor.max_length == length == getattr(compressor, cls.length_option)
-    with pytest.raises(InputError, match=f"expected `{cls.length_option}` to be a whole number of 1 or more, got 0"):
+    with pytest.raises(InputError, match=f"expected `{cls.length_option}` to be an integer of 1 or more, got 0"):
         cls.of_length(0)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RecencyCompressor(0), "expected `keep_recent` to be a whole number of 1 or more, got 0"),
+        (lambda: RecencyCompressor(0), "expected `keep_recent` to be an integer of 1 or more, got 0"),
         (
             lambda: AttentionBasedCompressor(10, 0.0, True),
             "expected `temperature` to be a finite number above 0, got 0.0",
@@ -197,7 +197,7 @@ def test_a_length_for_each(name: str) -> None:
         (lambda: ThresholdCompressor(1.5), "expected `threshold` to be a share of attention in .*, got 1.5"),
         (lambda: ThresholdCompressor(math.nan), "expected `threshold` to be a share of attention in .*, got nan"),
         (lambda: ThresholdCompressor(0.1, 5, 4), "min_keep 5 is above max_keep 4"),
-        (lambda: ThresholdCompressor(0.1, -1), "expected `min_keep` to be a whole number of 0 or more, got -1"),
+        (lambda: ThresholdCompressor(0.1, -1), "expected `min_keep` to be an integer of 0 or more, got -1"),
         (lambda: ExponentialDecayCompressor(10, 0.0), "expected `decay_rate` to be a finite number above 0, got 0.0"),
         (
             lambda: ExponentialDecayCompressor(10, math.inf),
@@ -231,7 +231,7 @@ for call in (lambda: RecencyCompressor(2.5), lambda: RecencyCompressor().compres
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "expected `keep_recent` to be a whole number of 1 or more, got 2.5",
+        "expected `keep_recent` to be an integer of 1 or more, got 2.5",
         "states are a list; give torch tensors or numpy arrays",
     ]
 

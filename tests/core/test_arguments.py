@@ -1,11 +1,22 @@
-"""Numbers that callers pass."""
+"""What callers pass: numbers, strings, paths, functions and arrays."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from keepmap.core.arguments import as_integer, as_number, shown
+from keepmap.core.arguments import (
+    as_array,
+    as_function,
+    as_integer,
+    as_integers,
+    as_number,
+    as_path,
+    as_string,
+    shown,
+)
 from keepmap.errors import InputError
 
 
@@ -36,3 +47,35 @@ def test_what_is_no_number_or_outside_is_one_line(value):
 def test_what_was_given_is_shown_short_and_on_one_line():
     assert [shown(value) for value in ("a\nb", 3, None, [1, 2])] == ["'a\\nb'", "3", "None", "a list"]
     assert len(shown("x" * 500)) == 60
+
+
+def test_integers_have_a_largest_one() -> None:
+    assert as_integer("n", 2**63 - 1) == 2**63 - 1 and as_integer("n", -3, None) == -3
+    with pytest.raises(InputError, match="^expected `n` to be an integer of 9223372036854775807 or less, got 1000"):
+        as_integer("n", 10**30)
+    with pytest.raises(InputError, match="^expected `n` to be an integer, got True$"):
+        as_integer("n", True, None)
+
+
+def test_one_integer_or_several() -> None:
+    assert as_integers("n", 3) == [3] and as_integers("n", np.array([1, 2])) == [1, 2]
+    for wrong in ("12", 1.5, [1, "a"], None, torch.tensor(1.0), True):
+        with pytest.raises(InputError, match="^expected `n` to be an integer or several, got "):
+            as_integers("n", wrong)
+
+
+def test_strings_paths_functions_and_arrays() -> None:
+    assert as_string("s", "ä") == "ä" and as_path("p", "a") == Path("a") and as_function("f", None) is None
+    assert as_array("a", [1.5, 2]).tolist() == [1.5, 2.0]
+    assert as_path("p", "\udcff") == Path("\udcff"), "a byte of a name that is not UTF-8"
+    for wrong in ("\ud800", 5):
+        with pytest.raises(InputError, match="^expected `s` to be "):
+            as_string("s", wrong)
+    for wrong in ("", "a\0b", "\ud800", 5, None):
+        with pytest.raises(InputError, match="^expected `p` to be a path, got "):
+            as_path("p", wrong)
+    with pytest.raises(InputError, match="^expected `f` to be a function or None, got 5$"):
+        as_function("f", 5)
+    for wrong in ([[1], [1, 2]], ["a"], None):
+        with pytest.raises(InputError, match="^expected `a` to be an array of numbers, got "):
+            as_array("a", wrong)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from keepmap.agents.arrays import Array, Compressed, as_history, taken
 from keepmap.agents.history import History, Selection
+from keepmap.core.arguments import as_integer, shown
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, kind_of
 
@@ -131,11 +132,10 @@ def at_least(least: int, **options: object) -> None:
     """Check options that count transitions.
 
     Raises:
-        InputError: one is below `least`, or no whole number.
+        InputError: one is below `least`, or no integer.
     """
     for name, value in options.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"expected `{name}` to be a whole number of {least} or more, got {value!r}")
+        as_integer(name, value, least)
 
 
 def yes_or_no(**options: bool) -> None:
@@ -146,7 +146,7 @@ def yes_or_no(**options: bool) -> None:
     """
     for name, value in options.items():
         if not isinstance(value, bool):
-            raise InputError(f"expected `{name}` to be True or False, got {value!r}")
+            raise InputError(f"expected `{name}` to be True or False, got {shown(value)}")
 
 
 def positive(**options: float) -> None:

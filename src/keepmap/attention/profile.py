@@ -16,6 +16,7 @@ from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
 from keepmap.attention.maps import AttentionMap, attention_map, mass_in, mass_kept
 from keepmap.attention.profile_file import read, write
+from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.html import card, number, strip
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError
@@ -116,8 +117,7 @@ class AttentionProfile:
         Raises:
             InputError: a layer or head that was not profiled, a size below 1, or a loaded profile.
         """
-        if size < 1:
-            raise InputError(f"expected `size` to be 1 or more, got {size}")
+        size = as_integer("size", size, 1)
         index, at = self._index("layer", layer, self.layers), self._index("head", head, self.heads)
         return attention_map(self._captured("map")[index].with_heads(torch.tensor([at])), size)
 
@@ -125,13 +125,13 @@ class AttentionProfile:
         """The share of each measured query's attention that goes to a set of positions, or to what a method keeps.
 
         Args:
-            where: positions (a tensor, or any iterable of integers), or a KeepMap of the same context: of this
-                profile's attention, what goes to entries that the map still holds at that query.
+            where: positions (a tensor, or any iterable of integers), or a KeepMap of the same context, or the Eviction
+                that made it: of this profile's attention, what goes to entries that the map still holds at that query.
 
         Raises:
             InputError: a position out of range, a KeepMap of another shape, or a loaded profile.
         """
-        captured = self._captured("mass")
+        captured, where = self._captured("mass"), getattr(where, "keep_map", where)
         if isinstance(where, KeepMap):
             return torch.stack([self._kept(at, layer, where) for at, layer in enumerate(captured)])
         positions = self._positions(where)
@@ -177,7 +177,7 @@ class AttentionProfile:
         Raises:
             OutputError: the path cannot be written.
         """
-        write({part.name: getattr(self, part.name) for part in fields(self)}, Path(path))
+        write({part.name: getattr(self, part.name) for part in fields(self)}, as_path("path", path))
 
     @classmethod
     def load(cls, path: str | Path) -> "AttentionProfile":
@@ -187,7 +187,7 @@ class AttentionProfile:
             InputError: no such file, or not a profile.
         """
         try:
-            return cls(**read(Path(path)))
+            return cls(**read(as_path("path", path)))
         except TypeError:  # parts that are missing, or that no profile has
             raise InputError(f"{path} is not an AttentionProfile of this version, or is damaged") from None
 
@@ -227,7 +227,7 @@ class AttentionProfile:
         return card(f"{self!r}; below, means over heads", head, rows, pictures)
 
     def _index(self, what: str, index: int, known: tuple[int, ...]) -> int:
-        if index not in known:
+        if as_integer(what, index, None) not in known:
             has = ", ".join(map(str, known)) if len(known) < 9 else f"{known[0]}..{known[-1]}"
             raise InputError(f"expected `{what}` to be one that was profiled, {has}, got {index}")
         return known.index(index)
@@ -242,7 +242,10 @@ class AttentionProfile:
 
     def _positions(self, where: "Tensor | Iterable[object]") -> Int[Tensor, " S"]:
         n = self.shape[2]
-        positions = torch.as_tensor(where if isinstance(where, Tensor) else list(where)).flatten().cpu()
+        try:
+            positions = torch.as_tensor(where if isinstance(where, Tensor) else list(where)).flatten().cpu()
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise InputError(f"expected `where` to be positions or a KeepMap, got {shown(where)}") from None
         if positions.dtype == torch.bool and len(positions) == n:
             return positions.nonzero()[:, 0]
         if len(positions) and (positions.is_floating_point() or positions.dtype == torch.bool):

@@ -21,7 +21,7 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.request import Indices, Queries, Rows, indices, require_some_context, rows
 from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics
 from keepmap.attention.text import as_tokens
-from keepmap.core.arguments import as_integer
+from keepmap.core.arguments import as_function, as_integer
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress, part_of
 from keepmap.errors import InputError, ModelError, kind_of
@@ -92,7 +92,7 @@ def profile_attention(
         ModelError: the model has no attention that can be read, or it is NaN.
     """
     n_sink, window = as_integer("n_sink", n_sink), as_integer("window", window, at_least=1)
-    seed = as_integer("seed", seed)
+    seed, progress = as_integer("seed", seed), as_function("progress", progress)
     transformers = sys.modules.get("transformers")
     if isinstance(model, str | Path) or (transformers is not None and isinstance(model, transformers.PreTrainedModel)):
         model = as_language_model(model)

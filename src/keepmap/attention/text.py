@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from keepmap.errors import InputError, kind_of
+from keepmap.core.arguments import as_string
+from keepmap.errors import InputError, counted, kind_of
 from keepmap.language_model import LanguageModel
 
 __all__ = ["as_tokens", "one_text"]
@@ -25,6 +26,7 @@ def as_tokens(language_model: LanguageModel, inputs: Any) -> Int[Tensor, " N"]:
         InputError: not one text, an empty one, a string for a model without tokenizer, or padding inside the text.
     """
     if isinstance(inputs, str):
+        inputs = as_string("inputs", inputs)
         if language_model.tokenizer is None:
             raise InputError(
                 f'model "{language_model.name}" has no tokenizer for a string; give token ids, or load the model with '
@@ -65,7 +67,9 @@ def one_text(input_ids: Any, language_model: LanguageModel) -> Int[Tensor, " N"]
     tokens = _tensor(input_ids)
     if tokens.ndim == 2 and tokens.shape[0] == 1:
         tokens = tokens[0]
-    if tokens.ndim != 1 or tokens.shape[0] == 0:
+    if tokens.numel() == 0:
+        raise InputError("expected `inputs` to be a text of one token or more, got none")
+    if tokens.ndim != 1:
         raise InputError(f"expected `inputs` to be the tokens of one text, [N] or [1, N], got {tuple(tokens.shape)}")
     if tokens.dtype == torch.bool or tokens.is_floating_point() or tokens.is_complex():
         dtype = str(tokens.dtype).removeprefix("torch.")
@@ -86,6 +90,11 @@ def one_text(input_ids: Any, language_model: LanguageModel) -> Int[Tensor, " N"]
 
 
 def _tensor(numbers: Any) -> Tensor:
+    if isinstance(numbers, list | tuple) and numbers and all(isinstance(part, str) for part in numbers):
+        raise InputError(
+            f"expected `inputs` to be one text, got {kind_of(numbers)} of {counted(len(numbers), 'string')}; give "
+            "one of them"
+        )
     try:
         # Arrays are copied: torch warns of read-only ones, and takes no reversed ones.
         return torch.from_numpy(np.array(numbers)) if isinstance(numbers, np.ndarray) else torch.as_tensor(numbers)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from keepmap.commands.compare_pictures import clear_pictures, draw_comparison, draw_method
 from keepmap.commands.progress import progress_bar
-from keepmap.core.arguments import shown
+from keepmap.core.arguments import as_path, shown
 from keepmap.core.files import remove_files, written_whole
 from keepmap.core.joining.plugins import plugin_faults
 from keepmap.drawing import picture_formats
@@ -130,9 +130,10 @@ def compare_compression_methods(
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet`, got both; leave one of them out")
     formats = picture_formats(format)
-    folder = Path(output_dir)
+    folder = as_path("output_dir", output_dir)
     _check_folder(folder)
     devices = choose_devices(device, num_gpus, workers)
+    data_path = as_path("data_path", data_path)
     # The texts are read again where the model is; here their faults are found before anything is loaded.
     read_texts(data_path, text_field, max_samples, strict=strict)
     job = Job(

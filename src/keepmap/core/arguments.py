@@ -1,27 +1,70 @@
-"""Numbers that callers pass: each is checked in one place, and what is no such number is one line."""
+"""What callers pass: each kind is checked in one place, and what is not of that kind is one line."""
 
 import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from keepmap.errors import InputError, kind_of
 
-__all__ = ["as_integer", "as_number", "as_path", "shown"]
+__all__ = [
+    "LARGEST",
+    "as_array",
+    "as_function",
+    "as_integer",
+    "as_integers",
+    "as_number",
+    "as_path",
+    "as_string",
+    "shown",
+]
+
+LARGEST = 2**63 - 1
+"""The largest integer that tensors, arrays and files hold."""
 
 
-def as_integer(name: str, value: object, at_least: int = 0) -> int:
+def as_integer(name: str, value: object, at_least: int | None = 0, at_most: int = LARGEST) -> int:
     """The integer that the parameter `name` was given.
 
     >>> as_integer("window", 128)
     128
 
+    Args:
+        at_least: None where negative ones are taken too.
+
     Raises:
-        InputError: it is no integer, or a smaller one.
+        InputError: it is no integer, a smaller or a larger one.
     """
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= at_least:
-        return int(value)
-    raise InputError(f"expected `{name}` to be an integer of {at_least} or more, got {shown(value)}")
+    lowest = -LARGEST if at_least is None else at_least
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if is_integer and lowest <= value <= at_most:  # type: ignore[operator]
+        return int(value)  # type: ignore[call-overload]
+    bounds = "" if at_least is None else f" of {at_least} or more"
+    if is_integer and value > at_most:  # type: ignore[operator]
+        bounds = f" of {at_most} or less"
+    raise InputError(f"expected `{name}` to be an integer{bounds}, got {shown(value)}")
+
+
+def as_integers(name: str, value: object) -> list[int]:
+    """The integers that the parameter `name` was given: one, or several.
+
+    >>> as_integers("heads", 2), as_integers("heads", (0, 1))
+    ([2], [0, 1])
+
+    Raises:
+        InputError: it is neither; nothing is said of how many there are.
+    """
+    try:
+        values = [*value] if isinstance(value, Iterable) else [value]
+    except TypeError:  # a tensor without dimensions says that it can be iterated over
+        values = [None]
+    if all(isinstance(part, int | np.integer) and not isinstance(part, bool) for part in values):
+        return [int(part) for part in values]  # type: ignore[arg-type]
+    raise InputError(f"expected `{name}` to be an integer or several, got {shown(value)}")
 
 
 def as_number(name: str, value: object, lowest: float = -math.inf, highest: float = math.inf) -> float:
@@ -40,15 +83,59 @@ def as_number(name: str, value: object, lowest: float = -math.inf, highest: floa
     raise InputError(f"expected `{name}` to be a number{bounded}, got {shown(value)}")
 
 
+def as_array(name: str, value: object) -> Shaped[np.ndarray, "..."]:
+    """The numbers that the parameter `name` was given, in whatever list, array or tensor.
+
+    Raises:
+        InputError: they are no numbers, or not of one shape.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"expected `{name}` to be an array of numbers, got {shown(value)}")
+    return array
+
+
+def as_string(name: str, value: object) -> str:
+    """The text that the parameter `name` was given.
+
+    Raises:
+        InputError: it is no string, or one with half of a surrogate pair, which is no text.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"expected `{name}` to be a string, got {shown(value)}")
+    if re.search("[\ud800-\udfff]", value):
+        raise InputError(f"expected `{name}` to be text, got half of a surrogate pair in {shown(value)}")
+    return value
+
+
 def as_path(name: str, value: object) -> Path:
     """The path that the parameter `name` was given.
 
     Raises:
-        InputError: it is neither a string nor a Path.
+        InputError: it is neither a string nor a Path, or a name that no file can have.
     """
-    if isinstance(value, str | Path):
+    # To Python, bytes of a name that are not UTF-8 are U+DC80 to U+DCFF; no name has other halves of surrogate pairs.
+    possible = not re.search("[\0\ud800-\udc7f]", str(value))
+    if isinstance(value, str | Path) and str(value) and possible:
         return Path(value)
     raise InputError(f"expected `{name}` to be a path, got {shown(value)}")
+
+
+def as_function(name: str, value: Any) -> Any:
+    """The function that the parameter `name` was given, or None.
+
+    >>> as_function("progress", print) is print
+    True
+
+    Raises:
+        InputError: it is something else.
+    """
+    if value is None or callable(value):
+        return value
+    raise InputError(f"expected `{name}` to be a function or None, got {shown(value)}")
 
 
 def shown(value: object) -> str:

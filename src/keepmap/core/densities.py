@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from keepmap.core.arguments import as_integer
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, InputError
 
@@ -147,7 +148,7 @@ def entry_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> KeptCou
 
 
 def _shown(keep_map: KeepMap, n_tokens: int) -> int:
-    n = min(n_tokens, keep_map.shape[2])
+    n = min(as_integer("n_tokens", n_tokens, None), keep_map.shape[2])
     if n < 1:
         raise InputError(
             f"expected statistics of one token or more, got `n_tokens` of {n_tokens} and a map of {keep_map.shape[2]}"

@@ -59,6 +59,10 @@ class KeepMap:
             raise InputError(
                 f"expected `expires` and `scores` to be tensors, got {kind_of(self.expires)} and {kind_of(self.scores)}"
             )
+        if self.held is not None and not isinstance(self.held, Tensor):
+            raise InputError(f"expected `held` to be a tensor, got {kind_of(self.held)}")
+        if not isinstance(self.info, Mapping):
+            raise InputError(f"expected `info` to be a mapping, got {kind_of(self.info)}")
         expires = self.expires.detach().to("cpu", torch.int64)
         scores = self.scores.detach().to("cpu", torch.float32)
         if expires.ndim != 3 or scores.shape != expires.shape:
@@ -235,7 +239,7 @@ class KeepMap:
             "held": self.held.to(torch.uint8).contiguous(),
         }
         metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True, allow_nan=True)}
-        with written_whole(Path(path)) as temporary:
+        with written_whole(as_path("path", path)) as temporary:
             temporary.write_bytes(in_one_order(save(tensors, metadata=metadata)))
 
     @classmethod

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keepmap.core.arguments import as_path
 from keepmap.core.files import written_whole
 from keepmap.errors import InputError
 
@@ -69,13 +70,14 @@ class ResultTable:
         if self.rows:
             writer.writerow(self.rows[0])
             writer.writerows([row.values() for row in self.rows])
-        if path is not None:
-            with written_whole(Path(path)) as temporary:
-                temporary.write_text(text.getvalue(), encoding="utf-8", newline="\n")
-        return text.getvalue()
+        return _written(text.getvalue(), path)
 
-    def to_latex(self) -> str:
-        """The shown columns as a LaTeX tabular (booktabs), numbers to four significant digits."""
+    def to_latex(self, path: str | Path | None = None) -> str:
+        """The shown columns as a LaTeX tabular (booktabs), to four significant digits; written whole to a `path`.
+
+        Raises:
+            OutputError: the path cannot be written.
+        """
         shown = list(self.columns)
         numeric = {name for name in shown if all(isinstance(row[name], int | float | None) for row in self.rows)}
         lines = [
@@ -87,7 +89,7 @@ class ResultTable:
             "\\bottomrule",
             "\\end{tabular}",
         ]
-        return "\n".join(lines) + "\n"
+        return _written("\n".join(lines) + "\n", path)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
@@ -97,6 +99,14 @@ class ResultTable:
         )
         caption = f"<caption>{escape(self.caption)}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _written(text: str, path: object) -> str:
+    """The text, written whole where there is a path."""
+    if path is not None:
+        with written_whole(as_path("path", path)) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    return text
 
 
 def _short(value: object) -> str:

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.arguments import as_integer, as_string
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
@@ -92,7 +93,7 @@ def attention_grid(
     ['Mass in the first 4 positions ·', 'tiny']
     """
     check_kind("profile", profile, AttentionProfile, "an AttentionProfile")
-    if what not in STATISTICS:
+    if as_string("what", what) not in STATISTICS:
         raise InputError(f'what="{what}" is not a statistic of a profile: {did_you_mean(what, STATISTICS)}')
     name, unit, read = STATISTICS[what]
     name = name.format(n_sink=profile.n_sink, window=profile.window)
@@ -125,7 +126,7 @@ def _values(
     """The grid's numbers, NaN where there is none, and of which queries they are."""
     measured = profile.measured
     if query is not None:
-        if query not in measured.tolist():
+        if as_integer("query", query, None) not in measured.tolist():
             raise InputError(
                 f"query={query} was not measured ({profile.scope}); the last that was is {int(measured[-1])}"
             )

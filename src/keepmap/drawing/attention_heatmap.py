@@ -11,6 +11,7 @@ from matplotlib.colors import Colormap
 from matplotlib.patches import Patch
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.arguments import as_integers
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
@@ -94,7 +95,7 @@ def attention_heatmap(
     """
     check_kind("profile", profile, AttentionProfile, "an AttentionProfile")
     at = layer_index(profile, layer)
-    chosen = [heads] if isinstance(heads, int) else list(profile.heads if heads is None else heads)
+    chosen = list(profile.heads) if heads is None else as_integers("heads", heads)
     if not chosen:
         raise InputError("`heads` is empty; name one or more, or leave it out for all")
     colours = colour_map(cmap)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from keepmap.core.arguments import as_integer
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing.parts.arguments import AxesLike, HasKeepMap, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
@@ -114,8 +115,7 @@ def keep_map_by_layer(
     """
     keep_map = keep_map_of(keep_map)
     layers, heads, n = keep_map.shape
-    if max_columns < 1:
-        raise InputError(f"expected `max_columns` to be 1 or more, got {max_columns}")
+    max_columns = as_integer("max_columns", max_columns, 1)
     if min(layers, heads, n) < 1:
         raise InputError(f"`keep_map` has no entries: its shape is {keep_map.shape}")
     wording = Wording(describe(keep_map), title, legend, caption)

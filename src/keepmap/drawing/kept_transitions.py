@@ -1,6 +1,6 @@
 """What history compressors keep: one row per compressor, one column per transition."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from keepmap.core.arguments import as_array
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import blank_figure, panel, swatch, width_in_points
@@ -25,11 +26,11 @@ ROW, GAP = 0.26, 0.12  # inches
 
 
 def kept_transitions(
-    kept: Mapping[str, Bool[np.ndarray, "..."]],
+    kept: Mapping[str, Sequence[bool] | Bool[np.ndarray, "..."]],
     *,
-    rewards: Float[np.ndarray, "..."],
-    episodes: Integer[np.ndarray, "..."],
-    attention: Float[np.ndarray, "..."] | None = None,
+    rewards: Sequence[float] | Float[np.ndarray, "..."],
+    episodes: Sequence[int] | Integer[np.ndarray, "..."],
+    attention: Sequence[float] | Float[np.ndarray, "..."] | None = None,
     title: str | None = None,
     legend: bool = True,
     caption: bool | str = True,
@@ -63,14 +64,17 @@ def kept_transitions(
     if not kept or np.ndim(rewards) != 1 or not len(rewards):
         empty = "`kept` has no compressor" if not kept else f"`rewards` has the shape {list(np.shape(rewards))}"
         raise InputError(f"{empty}; give one or more, and a reward for each of one or more transitions")
+    rewards, episodes = as_array("rewards", rewards).astype(np.float64), as_array("episodes", episodes)
+    attention = None if attention is None else as_array("attention", attention).astype(np.float64)
+    rows = {label: as_array("kept", mask).astype(np.bool_) for label, mask in kept.items()}
     n = len(rewards)
-    masks = {f'`kept` of "{label}"': mask for label, mask in kept.items()}
+    masks = {f'`kept` of "{label}"': mask for label, mask in rows.items()}
     for name, values in {**masks, "`episodes`": episodes, "`attention`": attention}.items():
         if values is not None and np.shape(values) != (n,):
             raise InputError(
                 f"expected {name} to be {n} values, one for each of `rewards`, got {list(np.shape(values))}"
             )
-    labels = [*kept, *(() if attention is None else (PAID,))]
+    labels = [*rows, *(() if attention is None else (PAID,))]
     entries = [
         Line2D([], [], color=KEPT, linewidth=0, marker="s", markersize=5, label="kept"),
         swatch(REWARDED, "rewarded"),
@@ -80,7 +84,7 @@ def kept_transitions(
     if ax is not None:
         (ax,) = given_axes(ax, 1)
         heading = wording.heading((), entries, width_in_points(ax), 16.0)
-        _draw(ax, kept, rewards, episodes, attention, heading)
+        _draw(ax, rows, rewards, episodes, attention, heading)
         return (ax,)
     width, height = 7.0, ROW * len(labels)
     with figure_style():
@@ -89,7 +93,7 @@ def kept_transitions(
         top = heading.height + GAP
         figure = blank_figure(left + width + 0.2, top + height + 0.6, heading.title or wording.default)
         ax = panel(figure, left, top, width, height)
-        _draw(ax, kept, rewards, episodes, attention, heading)
+        _draw(ax, rows, rewards, episodes, attention, heading)
     return (ax,)
 
 

@@ -12,7 +12,7 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.acting.context import Context
 from keepmap.attention.request import Indices
 from keepmap.attention.text import as_tokens
-from keepmap.core.arguments import as_integer, shown
+from keepmap.core.arguments import as_function, as_integer, shown
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 from keepmap.insight.verification import DRAWS, Verification
@@ -58,6 +58,7 @@ def verify(
         ModelError: the model cannot be loaded or is not supported.
     """
     draws, seed = as_integer("draws", draws, 1), as_integer("seed", seed)
+    progress = as_function("progress", progress)
     given = _listed(contexts)
     if isinstance(model, Agent) or (given and isinstance(given[0], Context)):
         agent_contexts = [context for context in given if isinstance(context, Context)]

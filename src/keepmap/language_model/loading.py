@@ -63,6 +63,10 @@ def load_language_model(
         InputError: not a model at all, or an unknown device or dtype.
     """
     place, number_format = _device(device), _dtype(dtype)
+    if tokenizer is not None and not isinstance(tokenizer, str | Path) and not hasattr(tokenizer, "encode"):
+        raise InputError(f"expected `tokenizer` to be a folder, a hub id or a loaded tokenizer, got {shown(tokenizer)}")
+    if isinstance(model, str) and not model.strip():
+        raise InputError(f"expected `model` to be {_TAKEN}, got {shown(model)}")
     if isinstance(model, LanguageModel):
         if tokenizer is None and device == "auto" and number_format is None:
             return model
@@ -130,7 +134,7 @@ def _device(device: "str | torch.device") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, ValueError):
         raise InputError(f'expected `device` to be "auto", "cpu", "cuda" or "cuda:N", got {shown(device)}') from None
     if place.type not in ("cpu", "cuda"):
         raise InputError(f'device "{device}" is not supported; use "cpu" or "cuda"')
@@ -143,6 +147,8 @@ def _device(device: "str | torch.device") -> torch.device:
 def _dtype(dtype: "str | torch.dtype") -> torch.dtype | None:
     if dtype == "auto":
         return None
+    if not isinstance(dtype, str | torch.dtype):
+        raise InputError(f"expected `dtype` to be a torch dtype or the name of one, got {shown(dtype)}")
     name = str(dtype).removeprefix("torch.")
     if name not in _DTYPES:
         raise InputError(f'dtype "{name}" is not supported, {did_you_mean(name, ["auto", *_DTYPES])}')

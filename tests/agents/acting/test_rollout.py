@@ -194,7 +194,7 @@ def test_other_spaces_are_refused(model: DecisionTransformer) -> None:
 
     with pytest.raises(InputError, match="Box"):
         play(model, SyncVectorEnv([Other]), 1, size=4, slide=1)
-    with pytest.raises(InputError, match="expected `episodes` to be a whole number of 1 or more, got 0"):
+    with pytest.raises(InputError, match="expected `episodes` to be an integer of 1 or more, got 0"):
         play(model, RoomVectorEnv(ROOM, 2), 0, size=4, slide=1)
 
 
@@ -244,8 +244,8 @@ def test_what_cannot_be_played_is_one_line() -> None:
     starts = (
         f"{vectors} OrderEnforcing",
         f"{vectors} NoneType",
-        "expected `episodes` to be a whole number of 1 or more, got 1.5",
-        "expected `seed` to be a whole number of 0 or more, got -1",
+        "expected `episodes` to be an integer of 1 or more, got 1.5",
+        "expected `seed` to be an integer of 0 or more, got -1",
         *["expected `compressor` to be a compressor or the name of one"] * 2,
     )
     for line, start in zip(lines, starts, strict=True):

@@ -15,6 +15,7 @@ from keepmap.agents.acting.spaces import action_writer, check_spaces, read_obser
 from keepmap.agents.compressor import Compressor, as_compressor
 from keepmap.agents.history import History, narrowed, shorten
 from keepmap.agents.transformer import DecisionTransformer
+from keepmap.core.arguments import as_function, as_integer
 from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
 
@@ -85,6 +86,9 @@ class Player:
             self._cache.forget()
 
 
+MOST_EPISODES = 10_000_000
+
+
 def play(
     model: DecisionTransformer,
     envs: "VectorEnv[Any, Any, Any]",
@@ -110,9 +114,8 @@ def play(
         ImpossibleResultError: logits or rewards that are not finite.
     """
     check_spaces(model.shape, envs)
-    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"expected `{name}` to be a whole number of {least} or more, got {value!r}")
+    episodes, seed = as_integer("episodes", episodes, 1, MOST_EPISODES), as_integer("seed", seed)
+    progress = as_function("progress", progress)
     compressor = as_compressor(compressor)
     n = envs.num_envs
     draws = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from keepmap.agents.collection.source import Source, make_source
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Split, split_named
 from keepmap.agents.environments.room import Room
-from keepmap.core.arguments import as_integer
+from keepmap.core.arguments import as_function, as_integer, as_path, shown
 from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
@@ -107,6 +107,7 @@ def collect(
         InputError: no such room, source, split or option, or nothing to collect.
         OutputError: the file cannot be written.
     """
+    progress = as_function("progress", progress)
     collection = planned_collection(
         environment,
         source,
@@ -150,7 +151,7 @@ def planned_collection(
     episodes = algorithm.usual_episodes if episodes is None else episodes
     check_sizes(parts, learners, episodes, seed)
     algorithm.check()
-    path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else Path(out)
+    path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else as_path("out", out)
     if path.is_dir():
         raise InputError(f"expected `out` to be the name of a file, got the folder {path}")
     make_folder(path.parent)
@@ -163,8 +164,7 @@ def _source(source: object, options: Mapping[str, str | int | float | bool] | No
     if isinstance(source, str):
         return make_source(source, options)
     if not isinstance(source, Source):
-        shown = f"the class {source.__name__}" if isinstance(source, type) else repr(source)
-        raise InputError(f"expected `source` to be a source or the name of one, got {shown:.100}")
+        raise InputError(f"expected `source` to be a source or the name of one, got {shown(source)}")
     if options:
         raise InputError(f"expected `options` to be empty beside a source that has its own, got {', '.join(options)}")
     return source

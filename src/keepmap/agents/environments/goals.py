@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keepmap.core.arguments import as_integer, as_string
 from keepmap.errors import InputError
 
 __all__ = ["GUIDE", "OLD_NAMES", "Goal", "Split", "all_goals", "fold_split", "guide_split", "parse_cell", "split_named"]
@@ -86,6 +87,7 @@ def split_named(name: str, goals: Sequence[Goal], seed: int = 0) -> Split:
     Raises:
         InputError: it is none of these, or the folds cannot be made.
     """
+    name, seed = as_string("split", name), as_integer("split_seed", seed, None)
     if OLD_NAMES.get(name, name) == GUIDE:
         return guide_split(goals, seed)
     if name == "all":

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from keepmap.agents.environments.goals import Goal
+from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError
 
 __all__ = ["MOVES", "N_ACTIONS", "Room"]
@@ -17,6 +18,7 @@ MOVES: Integer[np.ndarray, "5 2"] = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), 
 MOVES.flags.writeable = False
 N_ACTIONS = len(MOVES)
 LARGEST = 255  # coordinates are stored in one byte
+MOST_STEPS = 1_000_000  # of an episode
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Room(ABC):
     """Whether the goal changes what the actions do."""
 
     def __post_init__(self) -> None:
+        as_integer("size", self.size, None)
+        as_integer("horizon", self.horizon, None, MOST_STEPS)
         if not 2 <= self.size <= LARGEST:
             raise InputError(f"expected `size` to be 2 to {LARGEST} cells, got {self.size}")
         if self.horizon < 1:

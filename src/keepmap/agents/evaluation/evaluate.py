@@ -14,6 +14,7 @@ from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.evaluation.protocol import Agents, Goals, Protocol, protocol_of
 from keepmap.agents.evaluation.returns import Evaluation
+from keepmap.core.arguments import as_function
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError
@@ -60,7 +61,7 @@ def evaluate(
         ImpossibleResultError: a return that is not finite, negative, or more than the room can give.
     """
     protocol = protocol_of(agent, goals, episodes=episodes, copies=copies, seed=seed, compressor=compressor)
-    return play_protocol(protocol, progress)
+    return play_protocol(protocol, as_function("progress", progress))
 
 
 def play_protocol(protocol: Protocol, progress: Progress | None = None) -> Evaluation:

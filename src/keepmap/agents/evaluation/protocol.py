@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.acting.rollout import MOST_EPISODES
 from keepmap.agents.compressor import Compressor, as_compressor
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
+from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError, counted, kind_of
 
 __all__ = ["WHOLE_WINDOW", "Agents", "Goals", "Protocol", "protocol_of", "resolve_agents"]
@@ -21,6 +23,7 @@ Agents = Agent | str | Path | Sequence[Agent | str | Path]
 """An agent, "tiny" or a folder; several are the folds of a room."""
 Goals = str | Iterable[Any]
 """"held_out", "train", "all", or cells: (4, 2), [(4, 2), (5, 6)], "4,2 5,6" or ["4,2", "5,6"]."""
+MOST_COPIES = 1_000_000
 WHOLE_WINDOW = "none"
 """In place of a compressor: the window as it is, whatever the agent was trained with."""
 
@@ -73,18 +76,17 @@ def protocol_of(
             f"expected `goals` to be held_out, of each of {len(agents)} agents, got {named_or_cells}; leave `goals` out"
         )
     compressors = tuple(_acting(agent, compressor) for agent in agents)
-    for name, value, least in (("episodes", episodes, 1), ("copies", copies, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise InputError(f"expected `{name}` to be a whole number of {least} or more, got {value!r}")
+    episodes, copies = as_integer("episodes", episodes, 1, MOST_EPISODES), as_integer("copies", copies, 1, MOST_COPIES)
+    seed = as_integer("seed", seed)
     if len(agents) == 1:
         _check_goals(agents[0].room, sides[0])
     return Protocol(
         agents=agents,
         goals=sides,
         compressors=compressors,
-        episodes=int(episodes),
-        copies=int(copies),
-        seed=int(seed),
+        episodes=episodes,
+        copies=copies,
+        seed=seed,
     )
 
 
@@ -135,6 +137,8 @@ def _joined_words(goals: Goals) -> str | list[Any]:
     """Words as one text, "held_out" or "4,2 5,6"; cells that are no text as a list."""
     if isinstance(goals, str):
         return " ".join(goals.split())
+    if hasattr(goals, "tolist"):
+        goals = goals.tolist()
     if not isinstance(goals, Iterable):
         raise _not_goals(goals)
     cells = list(goals)

@@ -26,7 +26,7 @@ from keepmap.agents.training.loss import Loss, every_step, shortened
 from keepmap.agents.training.state import alone_in, prepared, save
 from keepmap.agents.training.windows import WindowBatch, Windows, load_windows
 from keepmap.agents.transformer import DecisionTransformer
-from keepmap.core.arguments import shown
+from keepmap.core.arguments import as_function, shown
 from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
@@ -110,6 +110,8 @@ def train(
         OutputError: the run's folder cannot be written, or the disk is full; the last checkpoint stays.
     """
     config = _configured(config, settings)
+    progress, watch = as_function("progress", progress), as_function("watch", watch)
+    make_board = as_function("make_board", make_board)
     split, compressor = config.goal_split(), config.make_compressor()
     if histories_missing(config):
         collect_configured(config)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from keepmap.core.arguments import as_path, as_string, shown
 from keepmap.core.files import make_folder, written_whole
 from keepmap.drawing.parts.arguments import AxesLike, flat_axes
 from keepmap.drawing.parts.style import figure_style
@@ -48,7 +49,7 @@ def save_figure(
     """
     figure = whole_figure(figure)
     names = picture_formats(formats)
-    folder = make_folder(Path(folder))
+    folder, stem = make_folder(as_path("folder", folder)), as_string("stem", stem)
     paths = []
     for name in names:
         path = folder / f"{stem}.{name}"
@@ -64,8 +65,11 @@ def picture_formats(formats: str | Sequence[str]) -> list[str]:
     Raises:
         InputError: an unknown format, or none.
     """
-    listed = formats.replace(",", " ").split() if isinstance(formats, str) else formats
-    names = [name.strip().lower().lstrip(".") for name in listed]
+    if isinstance(formats, str):
+        formats = formats.replace(",", " ").split()
+    if not isinstance(formats, Sequence) or not all(isinstance(name, str) for name in formats):
+        raise InputError(f"expected `formats` to be names such as {', '.join(FORMATS)}, got {shown(formats)}")
+    names = [name.strip().lower().lstrip(".") for name in formats]
     if not names:
         raise InputError(f"`formats` is empty; name one or more of {', '.join(FORMATS)}")
     for name in names:

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError
 
 __all__ = ["Marks", "Positions", "layer_index", "name_of", "positions_of", "shown"]
@@ -38,7 +39,7 @@ def layer_index(profile: AttentionProfile, layer: int | None) -> int:
     """
     if layer is None:
         return len(profile.layers) - 1
-    if layer not in profile.layers:
+    if as_integer("layer", layer, None) not in profile.layers:
         known = ", ".join(map(str, profile.layers))
         raise InputError(f"layer={layer} is not in the profile, which has layers {known}; use one of those")
     return profile.layers.index(layer)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, PowerNorm
 
+from keepmap.core.arguments import as_string
 from keepmap.drawing.parts.marks import Marks
 from keepmap.drawing.parts.raster import Raster
 from keepmap.errors import InputError, did_you_mean
@@ -55,7 +56,7 @@ def colour_map(name: str) -> Colormap:
     Raises:
         InputError: it has none.
     """
-    if name not in matplotlib.colormaps:
+    if as_string("cmap", name) not in matplotlib.colormaps:
         known = did_you_mean(name, matplotlib.colormaps)
         hint = (
             known if known.startswith("did") else "use a name that matplotlib knows, such as viridis, cividis or Reds"

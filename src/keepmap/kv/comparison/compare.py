@@ -6,6 +6,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keepmap.core.arguments import as_function, as_integer
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
 from keepmap.kv.comparison.plan import check_chunk_size, plan_methods
@@ -82,6 +83,7 @@ def compare(
         h2o_local_window_size=h2o_local_window_size,
     )
     check_chunk_size(chunk_size)
+    seed, progress = as_integer("seed", seed), as_function("progress", progress)
     language_model = as_language_model(model)
     samples = tokenize_texts(
         texts_of(language_model, texts),

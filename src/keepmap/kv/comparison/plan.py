@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from keepmap.core.arguments import as_integer
+from keepmap.core.arguments import as_integer, shown
 from keepmap.errors import InputError, did_you_mean, kind_of
 from keepmap.kv.choosing import Budget, Protection
 from keepmap.kv.method import Method, method_class, method_names
@@ -211,13 +211,15 @@ def _free_key(name: str, taken: Collection[str]) -> str:
 def _thresholds(thresholds: str | Mapping[str, float | Real] | None, chosen: Collection[str]) -> dict[str, float]:
     if thresholds is None:
         return {}
+    is_json = isinstance(thresholds, str)
     if isinstance(thresholds, str):
         try:
             thresholds = json.loads(thresholds)
         except (ValueError, RecursionError) as error:
             raise InputError(f"`thresholds` is not JSON ({error}); write it as {EXAMPLE}") from None
     if not isinstance(thresholds, Mapping):
-        raise InputError(f"`thresholds` must name methods; write it as {EXAMPLE}")
+        like = f"write it as {EXAMPLE}" if is_json else 'give a mapping, {"kvzap": -7}'
+        raise InputError(f"expected `thresholds` to be of methods by name, got {shown(thresholds)}; {like}")
     known = [*method_names(), *(key for key in chosen if key not in method_names())]
     for name in thresholds:
         if name not in known:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from keepmap.core.arguments import as_integer, as_string
 from keepmap.core.files import make_folder
 from keepmap.core.processes import Crew, JobMessage, WorkerDied, WorkerReady, run_crew
 from keepmap.errors import InputError
@@ -45,7 +46,10 @@ def choose_devices(device: str, num_gpus: int | None, workers: int | None) -> tu
     Raises:
         InputError: more GPUs than there are, no worker at all, or options that disagree.
     """
-    if workers is not None and workers < 1:
+    device = as_string("device", device)
+    if num_gpus is not None:
+        num_gpus = as_integer("num_gpus", num_gpus, None)
+    if workers is not None and as_integer("workers", workers, None) < 1:
         raise InputError(f"expected `workers` to be 1 or more, got {workers}")
     if num_gpus is None:
         gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0

@@ -10,6 +10,7 @@ import numpy
 from torch import Tensor
 
 from keepmap.attention.text import as_tokens
+from keepmap.core.arguments import as_string
 from keepmap.errors import InputError, kind_of
 from keepmap.kv.data.texts import Text
 from keepmap.language_model import LanguageModel
@@ -29,7 +30,7 @@ def texts_of(language_model: LanguageModel, texts: Any) -> tuple[Text, ...]:
     for index, text in enumerate(each_text(texts)):
         place = f"texts[{index}]"
         if isinstance(text, str):
-            result.append(Text(index + 1, text, place))
+            result.append(Text(index + 1, as_string("texts", text), place))
             continue
         try:
             ids = as_tokens(any_length, text)

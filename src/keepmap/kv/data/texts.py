@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keepmap.core.arguments import as_integer
+from keepmap.core.arguments import as_integer, as_string
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["Samples", "Skipped", "Text", "TextSample", "read_texts", "tokenize_texts"]
@@ -80,7 +80,8 @@ def read_texts(
     Raises:
         InputError: nothing there, or no text in it; where `strict`, anything that is no text.
     """
-    if max_samples is not None and max_samples < 1:
+    field = as_string("text_field", field)
+    if max_samples is not None and as_integer("max_samples", max_samples, None) < 1:
         raise InputError(f"expected `max_samples` to be 1 or more, got {max_samples}")
     path = Path(path)
     is_folder = path.is_dir()

@@ -10,6 +10,8 @@ from keepmap.language_model import EMBEDDED, LanguageModel
 __all__ = ["as_method", "resolve_method"]
 
 _KINDS = ("mlp", "linear")
+_BY_OPTION = "give one as `kvzap_scorer_model`, or leave kvzap out of `methods`"
+_BY_INSTANCE = "give one as an instance, keepmap.kv.methods.kvzap.KVzap(surrogate.score)"
 
 
 def as_method(method: object, language_model: LanguageModel) -> Method:
@@ -22,7 +24,7 @@ def as_method(method: object, language_model: LanguageModel) -> Method:
     if isinstance(method, Scored | Received):
         return method
     if isinstance(method, str):
-        return resolve_method(method, language_model)
+        return resolve_method(method, language_model, hint=_BY_INSTANCE)
     hint = f"; write {method.__name__}()" if isinstance(method, type) and issubclass(method, Method) else ""
     hint = "; derive its class from Scored or Received" if isinstance(method, Method) else hint
     raise InputError(f"expected `method` to be a method's name or an instance, got {kind_of(method)}{hint}")
@@ -34,6 +36,7 @@ def resolve_method(
     *,
     kvzap_scorer_model: str | Path | None = None,
     kvzap_model_type: str = "auto",
+    hint: str = _BY_OPTION,
 ) -> Method:
     """The method called `name`, with the surrogate it needs for this model.
 
@@ -42,6 +45,7 @@ def resolve_method(
             for other models the one that NVIDIA published under the model's name.
         kvzap_model_type: which of the default ones: "mlp", "linear", or "auto" for the MLP where the package carries
             one or NVIDIA published it, else the linear one.
+        hint: how to give one where none is known.
 
     Raises:
         InputError: an unknown method or surrogate type.
@@ -53,13 +57,13 @@ def resolve_method(
     if kvzap_model_type not in ("auto", *_KINDS):
         known = did_you_mean(str(kvzap_model_type), ("auto", *_KINDS))
         raise InputError(f'unknown `kvzap_model_type` "{kvzap_model_type}", {known}')
-    source = kvzap_scorer_model or _default(language_model, kvzap_model_type)
+    source = kvzap_scorer_model or _default(language_model, kvzap_model_type, hint)
     surrogate = load_surrogate(source)
     surrogate.require_fit(language_model.model.config.get_text_config())
     return cls(surrogate.to(language_model.device).score)  # type: ignore[call-arg]
 
 
-def _default(language_model: LanguageModel, kind: str) -> str | Path:
+def _default(language_model: LanguageModel, kind: str, hint: str) -> str | Path:
     """The surrogate of this model that the package carries, else the name of the one that NVIDIA published for it."""
     model, kinds = language_model.name, _KINDS if kind == "auto" else (kind,)
     if model in EMBEDDED:
@@ -71,7 +75,7 @@ def _default(language_model: LanguageModel, kind: str) -> str | Path:
     if Path(model).exists() or "/" not in model:
         raise ModelError(
             f'no {"" if kind == "auto" else f"{kind} "}KVzap surrogate is known for model "{model}"; make one by '
-            "`keepmap train-surrogate`, give one as `kvzap_scorer_model`, or leave kvzap out of `methods`"
+            f"`keepmap train-surrogate`, {hint}"
         )
     base = model.rsplit("/", 1)[-1].replace("Meta-Llama-3.1", "Llama-3.1")
     return f"nvidia/KVzap-{kinds[0]}-{base}"
