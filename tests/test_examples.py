@@ -9,6 +9,11 @@ import pytest
 
 import keepmap
 
+VALUES = (
+    *("Agent", "AttentionProfile", "Comparison", "Compressor", "Context", "Evaluation", "Eviction", "Histories"),
+    *("History", "KeepMap", "LanguageModel", "Source"),
+)
+
 
 def public_functions() -> list[str]:
     """The functions of the front door, and the figures."""
@@ -33,6 +38,11 @@ def test_a_public_function_has_an_example(name: str) -> None:
     for part in name.split("."):
         function = getattr(function, part)
     assert ">>> " in (inspect.getdoc(function) or ""), f"keepmap.{name} shows no example"
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_type_has_an_example(name: str) -> None:
+    assert ">>> " in (inspect.getdoc(getattr(keepmap, name)) or ""), f"keepmap.{name} shows no example"
 
 
 @pytest.mark.parametrize("name", modules_with_examples())

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import keepmap
+from tests.insight.walks import walks
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = [
@@ -320,9 +321,13 @@ def test_nothing_shown_is_longer_than_four_lines() -> None:
     evaluation = keepmap.evaluate(agent, [(7, 2)], episodes=2)
     comparison = keepmap.compare("tiny", [IDS], ["streaming_llm"], window=8)
     language_model = keepmap.load_language_model("tiny")
-    for value in (eviction, eviction.keep_map, agent, evaluation, comparison, language_model):
+    context = keepmap.Context(walks(1, n=4)[0].history, torch.tensor([[1, 1]]), torch.tensor([4]))
+    values = [eviction, eviction.keep_map, eviction.damage(), keepmap.profile_attention("tiny", IDS), agent, evaluation]
+    values += [comparison, language_model, context, context.history, keepmap.suggest(values[3])]
+    for value in values:
         assert len(repr(value).splitlines()) <= 4, repr(value)
-        assert "<" in value._repr_html_()
+        assert value._repr_html_().startswith("<")
+    assert "<td" in context._repr_html_() and context._repr_html_().count("<tr>") == 1 + 4 + 1
     for table in (evaluation, comparison):
         assert len(table.to_pandas()) == len(table.rows)
         assert table.to_csv().splitlines()[0].split(",")[0] in table.rows[0]

@@ -31,9 +31,12 @@ def language_model() -> LanguageModel:
 
 def test_an_agent_or_its_folder_and_contexts(agent: Agent, folder: str) -> None:
     contexts = walks(2, n=6)
-    expected = verify_agent(agent, contexts, draws=2, seed=3)
+    expected = verify_agent(agent, contexts, draws=2, episodes=0, seed=3)
     assert expected.trials
     assert verify(agent, contexts, draws=2, seed=3) == verify(folder, contexts, draws=2, seed=3) == expected
+    assert verify(agent, contexts, draws=2, episodes=1, seed=3) == verify_agent(
+        agent, contexts, draws=2, episodes=1, seed=3
+    )
     (alone,) = {verify(agent, contexts[0], draws=1).n_samples, verify(agent, contexts[:1], draws=1).n_samples}
     assert alone == 1
 

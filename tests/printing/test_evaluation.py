@@ -19,7 +19,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
     return load_agent(write_agent(tmp_path_factory.mktemp("run")))
 
 
-def protocol(agent: Agent, goals: object = "1,0 2,2", compressor: object = None) -> Protocol:
+def protocol(agent: Agent, goals: object = "1,0 2,2", compressor: object = "as_trained") -> Protocol:
     return protocol_of(agent, goals, episodes=1500, copies=2, seed=3, compressor=compressor)  # type: ignore[arg-type]
 
 

@@ -18,10 +18,13 @@ from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, kind_of
 
 __all__ = [
+    "AS_TRAINED",
+    "WHOLE_WINDOW",
     "Compressed",
     "Compressor",
     "History",
     "Selection",
+    "acting_compressor",
     "as_compressor",
     "at_least",
     "compressor_class",
@@ -30,6 +33,11 @@ __all__ = [
     "positive",
     "yes_or_no",
 ]
+
+AS_TRAINED = "as_trained"
+"""In place of a compressor: the one that the agent was trained with, if any."""
+WHOLE_WINDOW = "none"
+"""In place of a compressor: the window as it is, whatever the agent was trained with. None says the same."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,10 @@ class Compressor(ABC):
         length_option: the option that says how many it keeps.
         needs_attention: whether `History.attention` decides.
         keeps_newest: whether the most recent transition is always kept.
+
+    >>> import keepmap
+    >>> keepmap.RecencyCompressor(keep_recent=3).max_length, keepmap.compressors()["uniform"].of_length(4)
+    (3, UniformCompressor(target_length=4))
     """
 
     name: ClassVar[str]
@@ -222,3 +234,22 @@ def as_compressor(value: object, parameter: str = "compressor") -> Compressor | 
             f"expected `{parameter}` to be a compressor or the name of one{hint}, got the class {value.__name__}"
         )
     raise InputError(f"expected `{parameter}` to be a compressor or the name of one, got {reprlib.repr(value)}")
+
+
+def acting_compressor(value: object, trained_with: Compressor | None) -> Compressor | None:
+    """What shortens the history of an agent that acts: None for nothing, the whole window.
+
+    >>> from keepmap.agents.compressors.recency import RecencyCompressor
+    >>> acting_compressor("as_trained", RecencyCompressor(3)), acting_compressor("none", RecencyCompressor(3))
+    (RecencyCompressor(keep_recent=3), None)
+
+    Args:
+        value: `AS_TRAINED`, `WHOLE_WINDOW` or None, or what `as_compressor` takes.
+        trained_with: the compressor of the agent's training.
+
+    Raises:
+        InputError: it is none of these, or there is no compressor of this name.
+    """
+    if isinstance(value, str) and value in (AS_TRAINED, WHOLE_WINDOW):
+        return trained_with if value == AS_TRAINED else None
+    return as_compressor(value)

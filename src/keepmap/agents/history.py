@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from keepmap.core.html import card
 from keepmap.errors import InputError
 
 __all__ = ["History", "Selection", "narrowed", "nothing", "shorten"]
@@ -27,6 +28,17 @@ class History:
 
     Raises:
         InputError: shapes that disagree.
+
+    >>> history = History(
+    ...     states=torch.zeros(1, 2, 2, dtype=torch.int64),
+    ...     actions=torch.tensor([[0, 2]]),
+    ...     rewards=torch.tensor([[0.0, 1.0]]),
+    ...     next_states=torch.tensor([[[1, 0], [1, 1]]]),
+    ...     times=torch.tensor([[0, 1]]),
+    ...     valid=torch.ones(1, 2, dtype=torch.bool),
+    ... )
+    >>> history.table()
+    [('0', '(0, 0)', '0', '0', '(1, 0)'), ('1', '(0, 0)', '2', '1', '(1, 1)')]
     """
 
     states: Shaped[Tensor, "..."]
@@ -60,6 +72,17 @@ class History:
             f"times {_span(self.times[self.valid].tolist())}, states of {self.states.shape[2]} numbers"
             + (f", with {' and '.join(extras)})" if extras else ")")
         )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: `repr`, and a row for each of the first and last transitions of the first row."""
+        return card(repr(self), ("time", "state", "action", "reward", "next state"), self.table())
+
+    def table(self) -> list[tuple[str, ...]]:
+        """The valid transitions of the first row, as text: time, state, action, reward, next state."""
+        parts = (self.times, self.states, self.actions, self.rewards, self.next_states)
+        real = self.valid[:1]
+        rows = zip(*(part[:1][real].tolist() for part in parts), strict=True)
+        return [tuple(map(_cell, row)) for row in rows]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "History":
         """The history whose parts are what `change` makes of these: some rows, some transitions, copies."""
@@ -124,6 +147,12 @@ def narrowed(selection: Selection) -> Selection:
     """
     most = int(selection.mask.sum(1).max())
     return Selection(selection.indices[:, :most], selection.mask[:, :most])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return f"({', '.join(map(_cell, value))})"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _size(value: Tensor | None) -> tuple[int, ...]:

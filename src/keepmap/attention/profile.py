@@ -58,6 +58,11 @@ class AttentionProfile:
         labels: [N], a text per position, or None.
         landmarks: an agent's episodes, steps and rewards; None for other models.
         captured: the queries and keys that `map` and `mass` compute from; None in a loaded profile.
+
+    >>> import keepmap
+    >>> profile = keepmap.profile_attention("tiny", "The code of river is 4821. " * 9)
+    >>> profile.shape[:2], profile.mass(range(4)).shape == profile.entropy.shape
+    ((2, 4), True)
     """
 
     received: Float[Tensor, "L H N"]

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run, run_of
-from keepmap.agents.compressor import Compressor, make_compressor
+from keepmap.agents.compressor import AS_TRAINED, WHOLE_WINDOW, Compressor, make_compressor
 from keepmap.agents.evaluation.evaluate import play_protocol
-from keepmap.agents.evaluation.protocol import WHOLE_WINDOW, protocol_of, resolve_agents
+from keepmap.agents.evaluation.protocol import protocol_of, resolve_agents
 from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder, remove_files, write_json
@@ -77,12 +77,12 @@ def _agents(checkpoint: str | Path | Sequence[str | Path]) -> tuple[Sequence[Age
     return agents, [f"Checkpoint: {agents[0].name}"]
 
 
-def _compressor(name: str | None, settings: Sequence[str]) -> Compressor | str | None:
+def _compressor(name: str | None, settings: Sequence[str]) -> Compressor | str:
     options = read_options(settings)
-    if name is None or name == WHOLE_WINDOW:
+    if name is None or name in (AS_TRAINED, WHOLE_WINDOW):
         if options:
             raise InputError(f"{' '.join(settings)} in `settings` needs a compressor; name it with `compressor`")
-        return name
+        return AS_TRAINED if name is None else name
     return make_compressor(name, options)
 
 

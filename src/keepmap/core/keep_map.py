@@ -43,6 +43,11 @@ class KeepMap:
     Raises:
         InputError: shapes that do not agree.
         ImpossibleResultError: a NaN score, an expiry outside j+1..N, or a position that expired and is held.
+
+    >>> expires = torch.tensor([[[4, 2, 4, 4]]])  # one layer, one head; the second position is gone before query 2
+    >>> keep_map = KeepMap(expires, torch.zeros(1, 1, 4), n_sink=1, window=2)
+    >>> keep_map.density(), keep_map.compressible_density(), keep_map.kept()[0, 0].tolist()
+    (0.75, 0.0, [True, False, True, True])
     """
 
     expires: Int[Tensor, "L G N"]

@@ -32,6 +32,7 @@ def verify(
     *,
     layers: Indices = None,
     draws: int = DRAWS,
+    episodes: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Verification:
@@ -50,6 +51,8 @@ def verify(
             a language model, texts: strings, token ids, or what a tokenizer gives. One alone is taken too.
         layers: whose insights are tested, all by default.
         draws: random choices for each trial, 1 or more; their mean cost is compared.
+        episodes: of each held-out goal, which an agent plays four times over under each rule's suggestion and against
+            random choices; 0, the default, plays none. 20 are `keepmap attention --verify`'s, and take minutes.
         seed: of the draws, and of the episodes that an agent plays.
         progress: called with the share of the work that is done.
 
@@ -58,7 +61,7 @@ def verify(
         ModelError: the model cannot be loaded or is not supported.
     """
     draws, seed = as_integer("draws", draws, 1), as_integer("seed", seed)
-    progress = as_function("progress", progress)
+    episodes, progress = as_integer("episodes", episodes), as_function("progress", progress)
     given = _listed(contexts)
     if isinstance(model, Agent) or (given and isinstance(given[0], Context)):
         agent_contexts = [context for context in given if isinstance(context, Context)]
@@ -68,7 +71,11 @@ def verify(
                 f"expected `contexts` of an agent to be Contexts, got {shown(other)}; take them by context_at"
             )
         agent = load_agent(_agent_or_path(model))
-        return verify_agent(agent, agent_contexts, layers=layers, draws=draws, seed=seed, progress=progress)
+        return verify_agent(
+            agent, agent_contexts, layers=layers, draws=draws, episodes=episodes, seed=seed, progress=progress
+        )
+    if episodes:
+        raise InputError(f"expected `episodes` to be 0, as a language model plays none, got {episodes}")
     language_model = as_language_model(model)
     texts = [_tokens(language_model, text, number) for number, text in enumerate(given)]
     return verify_texts(language_model, texts, layers=layers, draws=draws, seed=seed, progress=progress)

@@ -24,6 +24,11 @@ class LanguageModel:
         name: what it was loaded as.
         n_layers, n_heads, n_kv_heads, vocab_size: its sizes.
         max_positions: the longest text it takes, None if its config does not say.
+
+    >>> import keepmap
+    >>> language_model = keepmap.load_language_model("tiny")
+    >>> language_model.n_layers, language_model.n_kv_heads, language_model.tokenizer is None
+    (2, 4, False)
     """
 
     model: "PreTrainedModel"

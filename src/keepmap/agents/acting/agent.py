@@ -14,7 +14,7 @@ from torch import Tensor
 from keepmap.agents.acting.context import as_context, landmarks_of, layers_of
 from keepmap.agents.acting.rollout import attended, play
 from keepmap.agents.checkpoints import EMBEDDED, Checkpoint, find_checkpoint, load_tensors, read_checkpoint
-from keepmap.agents.compressor import Compressor
+from keepmap.agents.compressor import AS_TRAINED, Compressor, acting_compressor
 from keepmap.agents.config import Config
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
@@ -39,6 +39,11 @@ class Agent:
         config: of its training.
         step: updates that it was trained for.
         train, held_out: the goals of either side; nothing of a held-out goal was in its training.
+
+    >>> import keepmap
+    >>> agent = keepmap.load_agent("tiny")
+    >>> agent.room, agent.config.n_transit, agent.held_out[:2]
+    (DarkRoom(size=9, horizon=20), 120, ((4, 2), (5, 6)))
     """
 
     name: str
@@ -86,7 +91,7 @@ class Agent:
         episodes: int,
         *,
         seed: int = 0,
-        compressor: Compressor | str | None = None,
+        compressor: Compressor | str | None = AS_TRAINED,
         progress: Progress | None = None,
     ) -> Float[np.ndarray, "n_envs episodes"]:
         """The return of each episode, from an empty history on in every environment; actions are sampled.
@@ -101,7 +106,8 @@ class Agent:
                 MultiDiscrete([9, 9]) and Box(0, 8, (2,), int32) are the same.
             seed: of the environments and of the actions; the same seed gives the same returns.
             compressor: what shortens the history before each action: one, or a name ("recency"), which has its usual
-                options. None for the whole window, also where the agent was trained with one (`agent.compressor`).
+                options. By default "as_trained", what the agent was trained with (`agent.compressor`); None or "none"
+                for the whole window.
             progress: called after every step with the share of the episodes that are over.
 
         Raises:
@@ -115,7 +121,7 @@ class Agent:
             size=self.config.n_transit,
             slide=self.config.slide(),
             seed=seed,
-            compressor=compressor,
+            compressor=acting_compressor(compressor, self.compressor),
             progress=progress,
         )
 

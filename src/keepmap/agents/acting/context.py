@@ -14,6 +14,7 @@ from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer, causal
+from keepmap.core.html import card
 from keepmap.errors import InputError
 
 __all__ = ["Context", "as_context", "context_at", "landmarks_of", "layers_of"]
@@ -30,6 +31,17 @@ class Context:
         goal, learner, step: whose life the one row is taken from, and how many steps of it lie behind; None where that
             is not known.
         action: what the learner did next; None where that is not known.
+
+    >>> history = History(
+    ...     states=torch.zeros(1, 2, 2, dtype=torch.int64),
+    ...     actions=torch.tensor([[0, 2]]),
+    ...     rewards=torch.zeros(1, 2),
+    ...     next_states=torch.tensor([[[1, 0], [1, 1]]]),
+    ...     times=torch.tensor([[0, 1]]),
+    ...     valid=torch.ones(1, 2, dtype=torch.bool),
+    ... )
+    >>> Context(history, query_states=torch.tensor([[1, 1]]), now=torch.tensor([2]), goal=(7, 2))
+    Context(History(1 rows x 2 transitions, 2 of a row valid, times 0..1, states of 2 numbers), goal=(7, 2))
     """
 
     history: History
@@ -45,6 +57,12 @@ class Context:
         names = ("goal", "learner", "step", "action")
         facts = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) is not None]
         return f"Context({', '.join([repr(self.history), *facts])})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: `repr`, and the history and the query of the first row."""
+        state = ", ".join(map(str, self.query_states[0].tolist()))
+        rows = [*self.history.table(), (str(int(self.now[0])), f"({state})", "?", "", "")]
+        return card(repr(self), ("time", "state", "action", "reward", "next state"), rows)
 
 
 def as_context(inputs: object, horizon: int) -> Context:

@@ -133,6 +133,13 @@ class Histories:
         n_steps: T, of every goal.
         n_learners: of each goal.
         source, seed, options, split, split_seed: how it was made; None or empty where the file does not say.
+
+    >>> import keepmap, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     histories = keepmap.collect("darkroom", size=3, learners=2, episodes=4, out=f"{folder}/small.hdf5")
+    ...     streams = histories[0]
+    >>> len(histories), streams.actions.shape  # steps of two learners of the first goal
+    (8, (80, 2))
     """
 
     path: Path

@@ -20,6 +20,10 @@ class Source(ABC):
     """A learning algorithm with its options, which are the fields of the dataclass.
 
     A file of its own in this folder with a subclass that has a `name` is all that a new one needs.
+
+    >>> import keepmap
+    >>> keepmap.sources()["optimistic"]()
+    Optimistic(know_moves=False, epsilon=0.0)
     """
 
     name: ClassVar[str]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from keepmap.agents.acting.agent import Agent
-from keepmap.agents.compressor import Compressor
+from keepmap.agents.compressor import AS_TRAINED, Compressor
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.vector import RoomVectorEnv
@@ -32,7 +32,7 @@ def evaluate(
     episodes: int = 500,
     copies: int = 1,
     seed: int = 0,
-    compressor: Compressor | str | None = None,
+    compressor: Compressor | str | None = AS_TRAINED,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Let an agent learn goals in its context, each from an empty history on; nothing is printed or written.
@@ -50,8 +50,8 @@ def evaluate(
         episodes: of each goal, one after the other in one context.
         copies: how often each goal is learned, independently.
         seed: of the actions and the starting cells.
-        compressor: what shortens the history before each action: one, or a name. By default what the agent was trained
-            with; "none" for the whole window.
+        compressor: what shortens the history before each action: one, or a name. By default "as_trained", what the
+            agent was trained with; None or "none" for the whole window.
         progress: called after every step with the share of the episodes that are over.
 
     Raises:

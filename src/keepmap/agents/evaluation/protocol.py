@@ -11,21 +11,19 @@ import numpy as np
 
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.acting.rollout import MOST_EPISODES
-from keepmap.agents.compressor import Compressor, as_compressor
+from keepmap.agents.compressor import AS_TRAINED, Compressor, acting_compressor
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
 from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError, counted, kind_of
 
-__all__ = ["WHOLE_WINDOW", "Agents", "Goals", "Protocol", "protocol_of", "resolve_agents"]
+__all__ = ["Agents", "Goals", "Protocol", "protocol_of", "resolve_agents"]
 
 Agents = Agent | str | Path | Sequence[Agent | str | Path]
 """An agent, "tiny" or a folder; several are the folds of a room."""
 Goals = str | Iterable[Any]
 """"held_out", "train", "all", or cells: (4, 2), [(4, 2), (5, 6)], "4,2 5,6" or ["4,2", "5,6"]."""
 MOST_COPIES = 1_000_000
-WHOLE_WINDOW = "none"
-"""In place of a compressor: the window as it is, whatever the agent was trained with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ class Protocol:
 
 
 def protocol_of(
-    agent: Agents, goals: Goals = "held_out", *, episodes: int, copies: int, seed: int, compressor: object = None
+    agent: Agents, goals: Goals = "held_out", *, episodes: int, copies: int, seed: int, compressor: object = AS_TRAINED
 ) -> Protocol:
     """The protocol that the arguments of `evaluate` ask for, and whether it can be played.
 
@@ -75,7 +73,7 @@ def protocol_of(
         raise InputError(
             f"expected `goals` to be held_out, of each of {len(agents)} agents, got {named_or_cells}; leave `goals` out"
         )
-    compressors = tuple(_acting(agent, compressor) for agent in agents)
+    compressors = tuple(acting_compressor(compressor, agent.compressor) for agent in agents)
     episodes, copies = as_integer("episodes", episodes, 1, MOST_EPISODES), as_integer("copies", copies, 1, MOST_COPIES)
     seed = as_integer("seed", seed)
     if len(agents) == 1:
@@ -189,12 +187,6 @@ def _check_goals(room: Room, goals: Sequence[Goal]) -> None:
     if len(set(goals)) < len(goals):
         twice = next(goal for goal in goals if list(goals).count(goal) > 1)
         raise InputError(f"the goal {twice} was named twice; use `copies` to learn each goal several times")
-
-
-def _acting(agent: Agent, compressor: object) -> Compressor | None:
-    if compressor is None:
-        return agent.compressor
-    return None if compressor == WHOLE_WINDOW else as_compressor(compressor)
 
 
 def _described(room: Room) -> str:

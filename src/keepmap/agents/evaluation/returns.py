@@ -58,6 +58,11 @@ class Evaluation(ResultTable):
 
     Raises:
         ImpossibleResultError: a return that is negative or not finite.
+
+    >>> import keepmap
+    >>> evaluation = keepmap.evaluate("tiny", [(7, 2)], episodes=3)
+    >>> evaluation.goals, evaluation.all_returns.shape
+    (((7, 2),), (1, 1, 3))
     """
 
     goals: tuple[tuple[int, ...], ...]

@@ -28,6 +28,7 @@ from keepmap.agents.training.windows import WindowBatch, Windows, load_windows
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.arguments import as_function, shown
 from keepmap.core.files import make_folder
+from keepmap.core.html import card
 from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
 
@@ -53,6 +54,15 @@ class Trained:
     steps: int
     began_at: int
     seconds: float
+
+    def _repr_html_(self) -> str:
+        """For notebooks: where the checkpoint is, and what it took."""
+        rows = [
+            ("updates", f"{self.steps:,}"),
+            ("went on from", f"{self.began_at:,}"),
+            ("seconds", f"{self.seconds:.1f}"),
+        ]
+        return card(f"Trained: {self.checkpoint}", ("", "value"), rows)
 
     @property
     def run(self) -> Path:

@@ -137,6 +137,11 @@ class Comparison(ResultTable, Mapping[str, Any]):
         validated: on how many samples StreamingLLM was checked to equal Random(threshold=1.0); None if not both ran.
         keep_maps: what each method kept of the first sample, by its key, to be drawn; no part of the document. Those of
             a comparison that was written are read from its folder when they are looked up.
+
+    >>> import keepmap
+    >>> comparison = keepmap.compare("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+    >>> list(comparison.rows[-1])[:3], comparison.keep_maps["streaming_llm"].shape[:2]
+    (['method', 'method_key', 'perplexity'], (2, 4))
     """
 
     configuration: Mapping[str, Any]

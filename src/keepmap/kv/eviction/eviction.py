@@ -68,6 +68,11 @@ class Eviction:
         input_ids: [N], the text.
         felt: whether, in some layer, what the last query no longer saw would have changed its attention by more than
             rounding. Equal tokens have equal values, and dropping some of them changes nothing.
+
+    >>> import keepmap
+    >>> eviction = keepmap.evict("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+    >>> len(eviction.nll()) == len(eviction.input_ids) - 1, eviction.damage().n == len(eviction.nll())
+    (True, True)
     """
 
     hidden_states: Float[Tensor, "N hidden"]
