@@ -92,7 +92,16 @@ def study_compressors(
             if job not in left:
                 stored_action_times(job)
         processes = workers or os.cpu_count() or 1
-        print("\n".join(header(agents, jobs, len(left), processes, from_scratch)), flush=True)
+        lines = header(
+            [agent.name for agent in agents],
+            agents[0].config,
+            jobs,
+            held_out=len(agents[0].held_out),
+            left=len(left),
+            workers=processes,
+            from_scratch=from_scratch,
+        )
+        print("\n".join(lines), flush=True)
         # By where they go, so that each is collected once.
         for training in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
             collect_missing(training)

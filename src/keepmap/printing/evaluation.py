@@ -2,7 +2,6 @@
 
 import textwrap
 
-from keepmap.agents.acting.agent import Agent
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.evaluation.protocol import Protocol
@@ -18,7 +17,8 @@ def header(protocol: Protocol) -> list[str]:
     """What is going to be played."""
     room, episodes, copies = protocol.room, protocol.episodes, protocol.copies
     goals = [goal for side in protocol.goals for goal in side]
-    contexts = dict.fromkeys(_context(protocol.agents[0], compressor) for compressor in protocol.compressors)
+    config, trained = protocol.agents[0].config, protocol.agents[0].compressor
+    contexts = dict.fromkeys(_context(config.n_transit, trained, acting) for acting in protocol.compressors)
     shown = " ".join(_short(goal) for goal in goals[:MOST_ROWS])
     more = f" and {len(goals) - MOST_ROWS:,} more" if len(goals) > MOST_ROWS else ""
     return [
@@ -30,10 +30,9 @@ def header(protocol: Protocol) -> list[str]:
     ]
 
 
-def _context(agent: Agent, compressor: Compressor | None) -> str:
+def _context(n_transit: int, trained: Compressor | None, compressor: Compressor | None) -> str:
     """What the agent has before it when it acts, and what it was trained with where that differs."""
-    whole = f"the last {agent.config.n_transit} transitions"
-    trained = agent.compressor
+    whole = f"the last {n_transit} transitions"
     note = "" if compressor == trained else " (trained with " + ("whole windows)" if trained is None else f"{trained})")
     return (whole if compressor is None else f"{compressor} of {whole}") + note
 

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
-from keepmap.agents.acting.agent import Agent
+from keepmap.agents.config import Config
 from keepmap.agents.evaluation.returns import EARLY, Estimate
 from keepmap.agents.study.job import StudyJob
 from keepmap.agents.study.promises import near_budget
@@ -18,17 +18,30 @@ Timings = Mapping[str, Mapping[str, float]]
 """`StudyRow.label` -> training_seconds, and the seconds of an action at 1 and at 64 environments."""
 
 
-def header(agents: Sequence[Agent], jobs: Sequence[StudyJob], left: int, workers: int, from_scratch: bool) -> list[str]:
-    """What is going to be run."""
-    agent, trained = agents[0], [job for job in jobs if job.config is not None]
-    room, updates = agent.room, trained[0].config.train_timesteps if trained[0].config else 0
-    names = ", ".join(agent.name for agent in agents)
+def header(
+    baselines: Sequence[str],
+    config: Config,
+    jobs: Sequence[StudyJob],
+    *,
+    held_out: int,
+    left: int,
+    workers: int,
+    from_scratch: bool,
+) -> list[str]:
+    """What is going to be run.
+
+    Args:
+        baselines: the names of the agents that are compared with; `config` is that of their training.
+        held_out, left: how many goals no training saw, and how many jobs are not done yet.
+    """
+    trained = [job for job in jobs if job.config is not None]
+    room, updates = config.room(), trained[0].config.train_timesteps if trained[0].config else 0
     text = [
-        f"Baseline: {names}; {room.name} {room.size}x{room.size}, {len(agent.held_out)} held-out goals, window of "
-        f"{agent.config.n_transit} transitions",
+        f"Baseline: {', '.join(baselines)}; {room.name} {room.size}x{room.size}, {held_out} held-out goals, window of "
+        f"{config.n_transit} transitions",
         f"{len(trained)} trainings of {updates:,} updates and {len(jobs) - len(trained)} runs without, {left} of them "
         f"left to do, in {workers} process{'es' * (workers > 1)}",
-        *notes(len(agents), updates, from_scratch, max(job.planned.seed for job in jobs) + 1),
+        *notes(len(baselines), updates, from_scratch, max(job.planned.seed for job in jobs) + 1),
     ]
     return [line for sentence in text for line in textwrap.wrap(sentence, WIDTH, subsequent_indent="  ")]
 
