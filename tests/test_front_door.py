@@ -238,6 +238,19 @@ WRONG = {
     'evict("tiny", IDS, "H2O")': 'did you mean "h2o"',
     'compare("tiny", [IDS], thresholds=[3])': "give a mapping",
     "RecencyCompressor(EVICTION)": "keep_recent",
+    "History(**HISTORY | {'states': 3})": "states",
+    "History(**HISTORY | {'valid': None})": "valid",
+    "load_agent().attention(3, None)": "history",
+    "load_agent().attention(keepmap.History(**HISTORY), None)": "query_states",
+    "KEEP_MAP.density('x')": "step",
+    "KEEP_MAP.overlap(KEEP_MAP, 10**30)": "step",
+    "KEEP_MAP.overlap(KEEP_MAP, compressible=torch.ones(2))": "compressible",
+    "EVALUATION.estimate('x')": "first",
+    "EVALUATION.estimate(1, 1.5)": "last",
+    "sources()['ppo'](learning_rate='x')": "learning_rate",
+    "sources()['ppo']('x')": "n_steps",
+    "collect(options=3)": "options",
+    "profile_attention('tiny', IDS, queries=EVICTION)": "queries",
     'collect(size="x")': "size",
     "collect(horizon=1.5)": "horizon",
     "collect(horizon=10**30)": "horizon",
@@ -258,6 +271,10 @@ VALUES_OF_CALLS = {
     "PROFILE": 'keepmap.profile_attention("tiny", IDS)',
     "EVALUATION": 'keepmap.evaluate("tiny", [(7, 2)], episodes=1)',
     "ENVS": '__import__("gymnasium").make_vec("keepmap/DarkRoom-9x9-v0", num_envs=1)',
+    "HISTORY": (
+        "dict(states=torch.zeros(1, 2, 2).long(), next_states=torch.zeros(1, 2, 2).long(), rewards=torch.zeros(1, 2), "
+        "actions=torch.zeros(1, 2).long(), times=torch.tensor([[0, 1]]), valid=torch.ones(1, 2).bool())"
+    ),
     "AXES": "keepmap.draw.keep_map_by_layer(KEEP_MAP)",
 }
 

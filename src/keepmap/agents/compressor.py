@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keepmap.agents.arrays import Array, Compressed, as_history, taken
 from keepmap.agents.history import History, Selection
-from keepmap.core.arguments import as_integer, shown
+from keepmap.core.arguments import as_flag, as_integer
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, kind_of
 
@@ -157,8 +157,7 @@ def yes_or_no(**options: bool) -> None:
         InputError: one is neither.
     """
     for name, value in options.items():
-        if not isinstance(value, bool):
-            raise InputError(f"expected `{name}` to be True or False, got {shown(value)}")
+        as_flag(name, value)
 
 
 def positive(**options: float) -> None:

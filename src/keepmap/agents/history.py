@@ -1,14 +1,14 @@
 """What travels through a history compressor: a history, the choice of what it keeps, and the history that is left."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from keepmap.core.html import card
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 
 __all__ = ["History", "Selection", "narrowed", "nothing", "shorten"]
 
@@ -51,6 +51,10 @@ class History:
     dones: Bool[Tensor, "..."] | None = None
 
     def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if not isinstance(value, Tensor) and not (value is None and part.default is None):
+                raise InputError(f"expected `{part.name}` to be a tensor, got {kind_of(value)}")
         shape = self.valid.shape
         flat: dict[str, Tensor | None] = {"actions": self.actions, "rewards": self.rewards, "times": self.times}
         flat |= {"attention": self.attention, "dones": self.dones}

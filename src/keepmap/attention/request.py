@@ -78,7 +78,7 @@ def rows(queries: Queries, n: int, seed: int) -> Rows:
     except (TypeError, ValueError, RuntimeError):
         chosen = torch.empty(0)
     if not len(chosen) or chosen.is_floating_point() or chosen.dtype == torch.bool:
-        raise InputError(f'expected `queries` to be "all", "last", a number of rows or positions, got {queries!r:.80}')
+        raise InputError(f'expected `queries` to be "all", "last", a number of rows or positions, got {shown(queries)}')
     chosen = chosen.long().unique()
     if int(chosen[0]) < 0 or int(chosen[-1]) >= n:
         raise InputError(f"expected `queries` to be in 0..{n - 1}, got {chosen.tolist()!r:.60}")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from keepmap.commands.compare_pictures import clear_pictures, draw_comparison, draw_method
 from keepmap.commands.progress import progress_bar
-from keepmap.core.arguments import as_path, shown
+from keepmap.core.arguments import as_path, as_string, shown
 from keepmap.core.files import remove_files, written_whole
 from keepmap.core.joining.plugins import plugin_faults
 from keepmap.drawing import picture_formats
@@ -129,6 +129,9 @@ def compare_compression_methods(
     check_chunk_size(chunk_size)
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet`, got both; leave one of them out")
+    kvzap_model_type = as_string("kvzap_model_type", kvzap_model_type)
+    if kvzap_scorer_model is not None:
+        as_path("kvzap_scorer_model", kvzap_scorer_model)
     formats = picture_formats(format)
     folder = as_path("output_dir", output_dir)
     _check_folder(folder)

@@ -14,6 +14,7 @@ from keepmap.errors import InputError, kind_of
 __all__ = [
     "LARGEST",
     "as_array",
+    "as_flag",
     "as_function",
     "as_integer",
     "as_integers",
@@ -122,6 +123,17 @@ def as_path(name: str, value: object) -> Path:
     if isinstance(value, str | Path) and str(value) and possible:
         return Path(value)
     raise InputError(f"expected `{name}` to be a path, got {shown(value)}")
+
+
+def as_flag(name: str, value: object) -> bool:
+    """The truth that the parameter `name` was given.
+
+    Raises:
+        InputError: it is neither True nor False.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise InputError(f"expected `{name}` to be True or False, got {shown(value)}")
 
 
 def as_function(name: str, value: Any) -> Any:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from keepmap.core.arguments import as_path
+from keepmap.core.arguments import as_flag, as_integer, as_path
 from keepmap.core.files import in_one_order, written_whole
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
 from keepmap.errors import ImpossibleResultError, InputError, kind_of
@@ -122,18 +122,17 @@ class KeepMap:
 
     def _check(self, step: int | None) -> None:
         last = self.shape[2] - 1
-        if not isinstance(step, int | None):
-            raise InputError(f"expected `step` to be an integer, got {kind_of(step)}")
-        if step is not None and not 0 <= step <= last:
+        if step is not None and not 0 <= as_integer("step", step, None) <= last:
             raise InputError(f"expected `step` to be in 0..{last}, the queries of the map, got {step}")
 
     def density(self, step: int | None = None) -> float:
         """kept / all, over (layer, KV head, position), after query `step` (the last one by default)."""
-        end = self.shape[2] if step is None else step + 1
-        return _fraction(self.kept(step)[:, :, :end])
+        kept = self.kept(step)
+        return _fraction(kept if step is None else kept[:, :, : step + 1])
 
     def compressible_density(self, step: int | None = None) -> float:
         """kept and not protected / not protected; 1.0 where nothing is compressible."""
+        self._check(step)
         end = self.shape[2] if step is None else step + 1
         compressible = ~self.protected(step)[:end]
         return _fraction(self.kept(step)[:, :, :end][:, :, compressible])
@@ -191,9 +190,10 @@ class KeepMap:
             raise InputError(f"expected `other` to be a KeepMap, got {kind_of(other)}")
         if self.shape != other.shape:
             raise InputError(f"expected `other` to be of the shape {self.shape}, got {other.shape}")
+        self._check(step)
         end = self.shape[2] if step is None else step + 1
         counted = torch.arange(self.shape[2]) < end
-        if compressible:
+        if as_flag("compressible", compressible):
             counted &= ~(self.protected(step) | other.protected(step))
         return self.kept(step)[:, :, counted], other.kept(step)[:, :, counted]
 

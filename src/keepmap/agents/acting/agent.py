@@ -158,6 +158,10 @@ class Agent:
 
     def _check(self, history: History, query_states: Int[Tensor, "B S"]) -> None:
         sizes = self.model.shape.observation_sizes
+        if not isinstance(history, History):
+            raise InputError(f"expected `history` to be a History, got {kind_of(history)}")
+        if not isinstance(query_states, Tensor):
+            raise InputError(f"expected `query_states` to be a tensor, got {kind_of(query_states)}")
         if history.states.shape[-1] != len(sizes):
             raise InputError(
                 f"expected `history` to have states of {len(sizes)} coordinates, as the agent's, got "

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from keepmap.agents.choosing import shares, top
 from keepmap.agents.compressor import Compressor, History, at_least
+from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 
 __all__ = ["ThresholdCompressor"]
@@ -46,7 +47,7 @@ class ThresholdCompressor(Compressor):
 
     def __post_init__(self) -> None:
         if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
-            raise InputError(f"expected `threshold` to be a share of attention in [0, 1], got {self.threshold!r}")
+            raise InputError(f"expected `threshold` to be a share of attention in [0, 1], got {shown(self.threshold)}")
         at_least(0, min_keep=self.min_keep)
         at_least(1, max_keep=self.max_keep)
         if self.min_keep > self.max_keep:

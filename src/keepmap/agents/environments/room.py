@@ -2,6 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from keepmap.agents.environments.goals import Goal
-from keepmap.core.arguments import as_integer
+from keepmap.core.arguments import as_integer, shown
 from keepmap.errors import InputError
 
 __all__ = ["MOVES", "N_ACTIONS", "Room"]
@@ -78,6 +79,8 @@ class Room(ABC):
         Raises:
             InputError: the room has no such goal.
         """
+        if not isinstance(goal, Iterable):
+            raise InputError(f"expected `goal` to be a cell such as (4, 2), got {shown(goal)}")
         number = self._goal_index.get(tuple(goal))
         if number is None:
             span = f"{self.goals[0]} to {self.goals[-1]}"

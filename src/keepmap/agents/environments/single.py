@@ -31,7 +31,7 @@ class RoomEnv(gymnasium.Env[Integer[np.ndarray, "2"], np.int64]):
         self.room = room
         self.observation_space = MultiDiscrete([room.size, room.size])
         self.action_space = Discrete(N_ACTIONS)
-        self._given = None if goal is None else room.goals[room.index(tuple(goal))]
+        self._given = None if goal is None else room.goals[room.index(goal)]
         self._goal = self._given
         self._cell: Integer[np.ndarray, "1 2"] | None = None
         self._progress = np.zeros(1, dtype=np.int64)

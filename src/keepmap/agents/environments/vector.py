@@ -1,6 +1,6 @@
 """Thousands of copies of a room, stepped together on arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Integer
 
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
+from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 
 __all__ = ["RoomVectorEnv"]
@@ -38,6 +39,8 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
     def __init__(self, room: Room, num_envs: int, goals: Sequence[Goal] | None = None) -> None:
         if num_envs < 1:
             raise InputError(f"expected `num_envs` to be 1 copy of a room or more, got {num_envs}")
+        if goals is not None and not isinstance(goals, Sized):
+            raise InputError(f"expected `goals` to be one for each of {num_envs} copies of a room, got {shown(goals)}")
         if goals is not None and len(goals) != num_envs:
             raise InputError(f"expected `goals` to be one for each of {num_envs} copies of a room, got {len(goals)}")
         self.room = room
@@ -49,7 +52,7 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
         self._given = goals is not None
         self._goals: Integer[np.ndarray, "N g"] | None = None
         if goals is not None:
-            self._goals = np.array([room.goals[room.index(tuple(goal))] for goal in goals])
+            self._goals = np.array([room.goals[room.index(goal)] for goal in goals])
         self._generators: list[np.random.Generator] | None = None
         self._cells: Integer[np.ndarray, "N 2"] | None = None
         self._progress = np.zeros(num_envs, dtype=np.int64)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from keepmap.core.arguments import as_path
+from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import written_whole
 from keepmap.core.intervals import mean_interval, mean_intervals
 from keepmap.core.result_table import ResultTable
@@ -168,7 +168,10 @@ class Evaluation(ResultTable):
         Raises:
             InputError: there are no such episodes.
         """
-        last = self.episodes if last is None else last
+        first, last = (
+            as_integer("first", first, None),
+            as_integer("last", self.episodes if last is None else last, None),
+        )
         if not 1 <= first <= last <= self.episodes:
             raise InputError(f"expected `first` and `last` to be in 1..{self.episodes}, got {first} to {last}")
         means = self.returns[:, first - 1 : last].mean(axis=1)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from keepmap.core.arguments import shown
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["one_line", "read_options", "split_setting", "typed_options"]
@@ -19,6 +20,8 @@ def typed_options(cls: type, options: Mapping[str, object] | None, owner: str) -
         InputError: an unknown option, or a value that is not of its type; no float is cut to a whole number.
     """
     known = {option.name: option.default for option in fields(cls)} if is_dataclass(cls) else {}
+    if not isinstance(options, Mapping | None):
+        raise InputError(f"expected `options` of {owner} to be a mapping, got {shown(options)}")
     values = {}
     for option, value in (options or {}).items():
         if option not in known:
