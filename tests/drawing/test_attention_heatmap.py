@@ -251,7 +251,7 @@ def test_mistakes() -> None:
         attention_heatmap(profile, heads=4)
     with pytest.raises(InputError, match="`heads` is empty"):
         attention_heatmap(profile, heads=[])
-    with pytest.raises(InputError, match="expected `size` to be 1 or more, got 0"):
+    with pytest.raises(InputError, match="expected `size` to be an integer of 1 or more, got 0"):
         attention_heatmap(profile, size=0)
 
 

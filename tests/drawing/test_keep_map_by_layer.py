@@ -128,7 +128,7 @@ def test_a_lone_entry_survives_small_axes() -> None:
 
 
 def test_what_cannot_be_drawn_says_so() -> None:
-    with pytest.raises(InputError, match="expected `max_columns` to be 1 or more, got 0"):
+    with pytest.raises(InputError, match="expected `max_columns` to be an integer of 1 or more, got 0"):
         keep_map_by_layer(budgeted(), max_columns=0)
     with pytest.raises(InputError, match="`keep_map` has no entries"):
         keep_map_by_layer(KeepMap(torch.zeros(1, 1, 0, dtype=torch.int64), torch.zeros(1, 1, 0)))

@@ -101,3 +101,13 @@ def test_histories_that_it_cannot_read(agent: Agent, change: dict[str, torch.Ten
 
 def test_the_embedded_agent_is_the_default() -> None:
     assert keepmap.load_agent().name == keepmap.load_agent("tiny").name == "tiny"
+
+
+def test_an_agent_plays_as_it_was_trained_unless_something_else_is_said(agent: Agent) -> None:
+    trained = replace(agent, config=replace(agent.config, compressor={"name": "recency", "keep_recent": 2}))
+    envs = RoomVectorEnv(agent.room, 2, agent.held_out[:2])
+    as_trained, whole = trained.play(envs, 12), agent.play(envs, 12)
+    assert np.array_equal(as_trained, agent.play(envs, 12, compressor=RecencyCompressor(2)))
+    assert np.array_equal(trained.play(envs, 12, compressor=None), whole)
+    assert np.array_equal(trained.play(envs, 12, compressor="none"), whole)
+    assert not np.array_equal(as_trained, whole)

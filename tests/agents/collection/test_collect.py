@@ -64,7 +64,7 @@ def test_progress_is_the_share_of_the_steps(source: str) -> None:
         ({"learners": 0}, "expected `learners` to be an integer of 1 or more, got 0"),
         ({"episodes": 0}, "expected `episodes` to be an integer of 1 or more, got 0"),
         ({"seed": -1}, "expected `seed` to be an integer of 0 or more, got -1"),
-        ({"split_seed": 2**63}, "expected `split_seed` to be a number below 2 ** 63, got"),
+        ({"split_seed": 2**63}, "expected `split_seed` to be an integer of 9223372036854775807 or less, got"),
         ({"out": "."}, "expected `out` to be the name of a file, got the folder ."),
     ],
 )

@@ -81,12 +81,14 @@ def test_folds_play_their_own_goals(folds: list[Agent]) -> None:
 def test_the_compressor_is_that_of_the_training_unless_one_is_given(agent: Agent) -> None:
     trained = replace(agent, config=replace(agent.config, compressor={"name": "recency", "keep_recent": 3}))
     for compressor, expected in (
-        (None, RecencyCompressor(3)),
+        ("as_trained", RecencyCompressor(3)),
         ("none", None),
+        (None, None),
         ("recency", RecencyCompressor()),
         (RecencyCompressor(2), RecencyCompressor(2)),
     ):
         assert protocol(trained, compressor=compressor).compressors == (expected,)
+    assert protocol(trained).compressors == (RecencyCompressor(3),)
     assert protocol(agent).compressors == (None,)
 
 

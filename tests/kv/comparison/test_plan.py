@@ -109,7 +109,7 @@ def test_under_one_density_only_what_the_user_asks_for_is_an_exception():
         ({"thresholds": '{"kvzap": 1' + "0" * 400 + "}"}, "the threshold of kvzap is a number too large"),
         ({"thresholds": {"kvzap": np.float32("nan")}}, "the threshold of kvzap is NaN"),
         ({"thresholds": "kvzap=-7"}, "`thresholds` is not JSON"),
-        ({"thresholds": "[1]"}, "`thresholds` must name methods"),
+        ({"thresholds": "[1]"}, "expected `thresholds` to be of methods by name, got a list"),
         ({"thresholds": '{"baseline": 1}'}, "the baseline keeps everything and has no threshold; leave it out"),
         ({"density": 1.5}, r"expected `density` to be a number in \[0, 1\], got 1.5"),
         ({"density": -0.1}, r"expected `density` to be a number in \[0, 1\], got -0.1"),

@@ -180,9 +180,7 @@ def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:
         raise InputError(f'the split "{split.name}" has no goals for training; hold out fewer')
     for name, value, least in (("learners", learners, 1), ("episodes", episodes, 1), ("seed", seed, 0)):
         as_integer(name, value, at_least=least)
-    for name, value in (("seed", seed), ("split_seed", split.seed)):
-        if abs(value) >= 2**63:
-            raise InputError(f"expected `{name}` to be a number below 2 ** 63, got {value}")
+    as_integer("split_seed", split.seed, None)
 
 
 def collect_histories(
