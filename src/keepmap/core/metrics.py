@@ -72,13 +72,13 @@ def top1_agreement(full: Float[Tensor, "R V"], evicted: Float[Tensor, "R V"]) ->
 
 def _log_sum(logits: Float[Tensor, "R V"], p: Float[Tensor, "R V"] | None = None) -> Float[Tensor, " R"]:
     """The log-sum-exp of each row; its softmax is written into `p`."""
-    found = torch.empty(logits.shape[0], dtype=torch.float64, device=logits.device)
+    normalisers = torch.empty(logits.shape[0], dtype=torch.float64, device=logits.device)
     for rows in _slices(logits):
         wide = logits[rows].to(torch.float64, copy=True)
-        found[rows], total = _exponentials(wide)
+        normalisers[rows], total = _exponentials(wide)
         if p is not None:
             torch.div(wide, total[:, None], out=p[rows])
-    return found
+    return normalisers
 
 
 def _exponentials(wide: Float[Tensor, "R V"]) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:

@@ -73,16 +73,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(model, tmp_path, saves_at_once, 
     expected = train_surrogate(model, TEXTS, out=whole, **OPTIONS[kind])
     starts = []
     for after in (1, 2, 2, 4, 3):
-        told = []
+        shares = []
 
-        def kill(share, told=told, after=after):
-            told.append(share)
-            if len(told) == after:
+        def kill(share, shares=shares, after=after):
+            shares.append(share)
+            if len(shares) == after:
                 raise Killed
 
         with pytest.raises(Killed):
             train_surrogate(model, TEXTS, out=killed, progress=kill, **OPTIONS[kind])
-        starts.append(told[0])
+        starts.append(shares[0])
     assert starts == sorted(starts)
     shares = []
     trained = train_surrogate(model, TEXTS, out=killed, progress=shares.append, **OPTIONS[kind])
