@@ -98,6 +98,14 @@ class TrainedSurrogate:
 def read_surrogate(folder: str | Path) -> TrainedSurrogate:
     """Read a surrogate that was trained into `folder`, with what is known of it.
 
+    >>> import keepmap, tempfile
+    >>> texts = ["The code of river is 4821. " * 9, "Lists may be nested. " * 9]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     trained = keepmap.train_surrogate("tiny", texts, out=folder)
+    ...     surrogate = keepmap.read_surrogate(folder)
+    >>> surrogate.kind, surrogate.mean == trained.mean
+    ('linear', True)
+
     Raises:
         InputError: there is none, it is not finished, or its results are damaged.
         ModelError: its weights are missing or damaged.
