@@ -13,6 +13,7 @@ import torch
 
 import keepmap
 from tests.insight.walks import walks
+from tests.wrong_calls import VALUES_OF_CALLS, WRONG
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = [
@@ -140,143 +141,19 @@ def test_a_text_is_the_same_text_however_it_is_given(model_folder: Path, inputs:
     assert keepmap.evict(model, inputs, "key_norm", window=4).keep_map == expected.keep_map
 
 
+def test_what_the_tokenizers_library_gives_is_a_text() -> None:
+    model, text = keepmap.load_language_model("tiny"), "Hello world, " * 4
+    encoding = model.tokenizer.backend_tokenizer.encode(text)
+    evicted, expected = (keepmap.evict(model, inputs, "random", window=4) for inputs in (encoding, text))
+    assert evicted.keep_map == expected.keep_map
+    alone, listed = (keepmap.compare(model, inputs, "random", window=4) for inputs in (encoding, [encoding]))
+    assert alone.rows[0]["avg_nll"] == listed.rows[0]["avg_nll"]
+    assert keepmap.verify(model, encoding, draws=1, layers=0) == keepmap.verify(model, text, draws=1, layers=0)
+
+
 def test_float_ids_are_refused_for_their_dtype() -> None:
     with pytest.raises(keepmap.InputError, match="float32"):
         keepmap.evict("tiny", torch.tensor([1.0, 2.0]), "random")
-
-
-WRONG = {
-    'evict("tiny", IDS, type(keepmap.methods()["random"]))': "method",
-    'evict("tiny", IDS, keepmap.methods()["random"])': "method",
-    'evict("tiny", IDS, "random", density="0.2")': "density",
-    'evict("tiny", IDS, "random", density=[0.2])': "density",
-    'evict("tiny", IDS, "random", budget=torch.tensor(3))': "budget",
-    'evict("tiny", IDS, "random", window=1.5)': "window",
-    'evict(3, IDS, "random")': "model",
-    'evict("tiny", {1: 2}, "random")': "inputs",
-    'evict("tiny", [[1, 2], [3]], "random")': "inputs",
-    "profile_attention(None, IDS)": "model",
-    'compare("tiny", "text", methods=[3])': "methods",
-    'compare("tiny", "text", methods=[keepmap.methods()["random"]])': "methods",
-    'compare(3, "text")': "model",
-    "compare('tiny', 7)": "texts",
-    "load_agent(3)": "path",
-    "load_language_model(3)": "model",
-    "open_histories(3)": "path",
-    "read_comparison(3)": "path",
-    "read_evaluation(3)": "path",
-    "read_study(3)": "path",
-    "draw.compression_heatmap(3)": "keep_map",
-    "draw.learning_curve(3)": "evaluation",
-    "draw.cost_by_footprint(3)": "comparisons",
-    "draw.cost_by_footprint([3])": "comparisons",
-    'evaluate("tiny", episodes="3")': "episodes",
-    "evaluate(3)": "agent",
-    'evaluate("tiny", compressor=keepmap.RecencyCompressor)': "compressor",
-    'evaluate("tiny", [(7, 2)], episodes=1, compressor="recncy")': "compressor",
-    "suggest(3)": "profiles",
-    "collect(3)": "environment",
-    'collect(learners="x")': "learners",
-    "train(3)": "config",
-    "train(settings=3)": "settings",
-    "KeepMap(3, 4)": "expires",
-    "KeepMap.load(3)": "path",
-    "RecencyCompressor(keep_recent=3).select(3)": "history",
-    "draw.keep_map_by_layer(KEEP_MAP, title=3)": "title",
-    'draw.keep_map_by_layer(KEEP_MAP, legend="no")': "legend",
-    'KEEP_MAP.kept("x")': "step",
-    "compare_compression_methods('tiny', IDS)": "data_path",
-    "compare_compression_methods(IDS, IDS)": "data_path",
-    'verify("tiny", 3)': "contexts",
-    'profile_attention("tiny", IDS, progress=5)': "progress",
-    'compare("tiny", [IDS], "random", progress=5)': "progress",
-    'evaluate("tiny", progress=5)': "progress",
-    'verify("tiny", [IDS], progress=5)': "progress",
-    "collect(progress=5)": "progress",
-    "load_agent().play(ENVS, 1, progress=5)": "progress",
-    "load_agent().play(ENVS, True)": "episodes",
-    "load_agent().play(ENVS, 10**30)": "episodes",
-    'evaluate("tiny", episodes=10**30)': "episodes",
-    'evaluate("tiny", copies=10**30)': "copies",
-    'evaluate("tiny", torch.ones(2))': "goals",
-    "draw.attention_grid(PROFILE, what=5)": "what",
-    "draw.attention_grid(PROFILE, query=True)": "query",
-    "draw.attention_heatmap(PROFILE, cmap=5)": "cmap",
-    'draw.attention_heatmap(PROFILE, size="x")': "size",
-    "draw.attention_heatmap(PROFILE, size=1.5)": "size",
-    "draw.attention_heatmap(PROFILE, heads=1.5)": "heads",
-    "draw.attention_lines(PROFILE, layer=torch.ones(2))": "layer",
-    'draw.compression_heatmap(KEEP_MAP, n_tokens="x")': "n_tokens",
-    'draw.keep_map_by_layer(KEEP_MAP, max_columns="x")': "max_columns",
-    'draw.save_figure(AXES, "out", "x", formats=5)': "formats",
-    'draw.save_figure(AXES, 5, "x")': "folder",
-    'draw.kept_transitions({"a": ["x", "y"]}, rewards=[1.0, 2.0], episodes=[1, 1])': "kept",
-    'draw.kept_transitions({"a": [True, False]}, rewards=["x", "y"], episodes=[1, 1])': "rewards",
-    "PROFILE.mass(None)": "where",
-    'PROFILE.mass("x")': "where",
-    "PROFILE.save(5)": "path",
-    "PROFILE.guide_statistics(EVICTION)": "layer",
-    "EVALUATION.to_csv(5)": "path",
-    "EVALUATION.to_latex(5)": "path",
-    "EVALUATION.to_csv('')": "path",
-    "KEEP_MAP.save(5)": "path",
-    "KEEP_MAP.save('\\ud800')": "path",
-    "KeepMap(torch.full((1, 1, 4), 4), torch.zeros(1, 1, 4), held=3)": "held",
-    "KeepMap(torch.full((1, 1, 4), 4), torch.zeros(1, 1, 4), info=3)": "info",
-    'evict("tiny", IDS, "random", window=10**30)': "window",
-    'evict("tiny", IDS, "random", n_sink=10**30)': "n_sink",
-    'compare("tiny", [IDS], "random", window=10**30)': "window",
-    'load_language_model("tiny", tokenizer=3)': "tokenizer",
-    'load_language_model("tiny", device=10**30)': "device",
-    'load_language_model("tiny", dtype=EVICTION)': "dtype",
-    'load_language_model("")': "model",
-    'evict("tiny", "\\ud800", "random")': "inputs",
-    'evict("tiny", "", "random")': "inputs",
-    'evict("tiny", [], "random")': "inputs",
-    'evict("tiny", ["a", "b"], "random")': "one of them",
-    'compare("tiny", ["\\ud800"], "random")': "texts",
-    'evict("tiny", IDS, "H2O")': 'did you mean "h2o"',
-    'compare("tiny", [IDS], thresholds=[3])': "give a mapping",
-    "RecencyCompressor(EVICTION)": "keep_recent",
-    "History(**HISTORY | {'states': 3})": "states",
-    "History(**HISTORY | {'valid': None})": "valid",
-    "load_agent().attention(3, None)": "history",
-    "load_agent().attention(keepmap.History(**HISTORY), None)": "query_states",
-    "KEEP_MAP.density('x')": "step",
-    "KEEP_MAP.overlap(KEEP_MAP, 10**30)": "step",
-    "KEEP_MAP.overlap(KEEP_MAP, compressible=torch.ones(2))": "compressible",
-    "EVALUATION.estimate('x')": "first",
-    "EVALUATION.estimate(1, 1.5)": "last",
-    "sources()['ppo'](learning_rate='x')": "learning_rate",
-    "sources()['ppo']('x')": "n_steps",
-    "collect(options=3)": "options",
-    "profile_attention('tiny', IDS, queries=EVICTION)": "queries",
-    'collect(size="x")': "size",
-    "collect(horizon=1.5)": "horizon",
-    "collect(horizon=10**30)": "horizon",
-    "collect(split=3)": "split",
-    'collect(split_seed="x")': "split_seed",
-    "collect(learners=1, out=3)": "out",
-    "collect(source=EVICTION)": "source",
-    "compare_compression_methods('no.jsonl', text_field=[])": "text_field",
-    "compare_compression_methods('no.jsonl', max_samples='x')": "max_samples",
-    "compare_compression_methods('no.jsonl', workers='x')": "workers",
-    "compare_compression_methods('no.jsonl', num_gpus='x')": "num_gpus",
-    "compare_compression_methods('no.jsonl', device=3)": "device",
-    "compare_compression_methods('no.jsonl', output_dir=None)": "output_dir",
-}
-"""Calls, and the parameter that the message names."""
-VALUES_OF_CALLS = {
-    "EVICTION": 'keepmap.evict("tiny", IDS, "streaming_llm", window=4)',
-    "PROFILE": 'keepmap.profile_attention("tiny", IDS)',
-    "EVALUATION": 'keepmap.evaluate("tiny", [(7, 2)], episodes=1)',
-    "ENVS": '__import__("gymnasium").make_vec("keepmap/DarkRoom-9x9-v0", num_envs=1)',
-    "HISTORY": (
-        "dict(states=torch.zeros(1, 2, 2).long(), next_states=torch.zeros(1, 2, 2).long(), rewards=torch.zeros(1, 2), "
-        "actions=torch.zeros(1, 2).long(), times=torch.tensor([[0, 1]]), valid=torch.ones(1, 2).bool())"
-    ),
-    "AXES": "keepmap.draw.keep_map_by_layer(KEEP_MAP)",
-}
 
 
 @pytest.fixture(scope="module")

@@ -56,8 +56,8 @@ def test_a_language_model_and_texts_of_any_kind(language_model: LanguageModel) -
     [
         ([], "expected `contexts` to be one or more texts, got none"),
         (3, "expected `contexts` to be agents' Contexts or texts, got 3"),
-        ([[1, 2], object()], "`contexts`, text 1: expected `inputs` to be one text"),
-        ([1.5] * 20, "`contexts`, text 0: "),
+        ([[1, 2], object()], "text 1: expected `contexts` to be one text"),
+        ([1.5] * 20, "text 0: expected `contexts` to be "),
         ([1] * 9, "expected `contexts` to have 14 tokens or more"),
     ],
 )

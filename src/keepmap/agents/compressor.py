@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keepmap.agents.arrays import Array, Compressed, as_history, taken
 from keepmap.agents.history import History, Selection
-from keepmap.core.arguments import as_flag, as_integer
+from keepmap.core.arguments import as_flag, as_integer, check_options
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, kind_of
 
@@ -62,6 +62,9 @@ class Compressor(ABC):
     needs_attention: ClassVar[bool] = False
     keeps_newest: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        check_options(self)
+
     @classmethod
     def of_length(cls, length: int) -> "Compressor":
         """One that keeps `length` transitions at most, and is as usual otherwise.
@@ -93,7 +96,14 @@ class Compressor(ABC):
             raise InputError(f"expected `history` to be a History, got {kind_of(history)}; `compress` takes arrays")
         if self.needs_attention:
             self._check(history)
-        kept = self._kept(history) & history.valid
+        kept = self._kept(history)
+        shape = history.valid.shape
+        if not isinstance(kept, Tensor) or kept.dtype != torch.bool or kept.shape != shape:
+            kind = f"{kept.dtype} of {tuple(kept.shape)}" if isinstance(kept, Tensor) else kind_of(kept)
+            raise InputError(
+                f"expected `_kept` of {type(self).__name__} to give a bool tensor of {tuple(shape)}, got {kind}"
+            )
+        kept = kept & history.valid
         places = min(self.max_length, kept.shape[1])
         first = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :places]
         mask = kept.gather(1, first)
@@ -223,6 +233,8 @@ def as_compressor(value: object, parameter: str = "compressor") -> Compressor | 
     >>> as_compressor("recency")
     RecencyCompressor(keep_recent=10)
     """
+    if isinstance(value, Compressor):
+        _COMPRESSORS.check_value(value, parameter)
     if value is None or isinstance(value, Compressor):
         return value
     if isinstance(value, str):

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "as_number",
     "as_path",
     "as_string",
+    "check_options",
     "shown",
 ]
 
@@ -150,8 +152,34 @@ def as_function(name: str, value: Any) -> Any:
     raise InputError(f"expected `{name}` to be a function or None, got {shown(value)}")
 
 
+def check_options(options: Any) -> None:
+    """Check each field of a dataclass's value that is a plain one: what its annotation says is what it holds.
+
+    Fields that are annotated with anything but bool, int, float, str or a Callable are left to the class, and so are
+    the ranges of numbers.
+
+    Raises:
+        InputError: one is of another kind; names it.
+    """
+    for option in fields(options):
+        kind, value = getattr(option.type, "__name__", option.type), getattr(options, option.name)
+        if kind == "Callable" and not callable(value):
+            raise InputError(f"expected `{option.name}` to be a function, got {shown(value)}")
+        if kind in _PLAIN and not (kind == "float" and isinstance(value, float)):
+            _PLAIN[kind](option.name, value)
+
+
 def shown(value: object) -> str:
     """What was given instead, on one line: a plain value as it is written, anything else by its kind."""
     if value is None or isinstance(value, bool | str | int | float | np.integer | np.floating):
         return f"{value!r:.60}"
     return kind_of(value)
+
+
+_PLAIN: dict[str, Callable[[str, object], object]] = {
+    "bool": as_flag,
+    "int": lambda name, value: as_integer(name, value, None),
+    "float": as_number,
+    "str": as_string,
+}
+"""What checks a field of each annotation."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.acting.context import Context
 from keepmap.attention.request import Indices
-from keepmap.attention.text import as_tokens
+from keepmap.attention.text import as_tokens, is_encoding
 from keepmap.core.arguments import as_function, as_integer, shown
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
@@ -91,7 +91,7 @@ def _agent_or_path(model: object) -> Agent | str | Path:
 
 def _listed(contexts: object) -> list[object]:
     """The contexts or texts; one alone as a list of one."""
-    if isinstance(contexts, str | Mapping | Context):
+    if isinstance(contexts, str | Mapping | Context) or is_encoding(contexts):
         return [contexts]
     if isinstance(contexts, Tensor):
         return [contexts] if contexts.ndim < 2 else list(contexts)
@@ -103,6 +103,6 @@ def _listed(contexts: object) -> list[object]:
 
 def _tokens(language_model: LanguageModel, text: object, number: int) -> Int[Tensor, " N"]:
     try:
-        return as_tokens(language_model, torch.tensor(text) if isinstance(text, tuple) else text)
+        return as_tokens(language_model, torch.tensor(text) if isinstance(text, tuple) else text, "contexts")
     except InputError as error:
-        raise InputError(f"`contexts`, text {number}: {error}") from None
+        raise InputError(f"text {number}: {error}") from None

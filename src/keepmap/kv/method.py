@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from keepmap.core.arguments import check_options
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
@@ -21,6 +22,7 @@ __all__ = [
     "Received",
     "Rotation",
     "Scored",
+    "check_method",
     "method_class",
     "method_names",
     "methods",
@@ -95,6 +97,9 @@ class Method(ABC):
     window_option: ClassVar[str | None] = None
     needs_rotation: ClassVar[bool] = False
     needs_surrogate: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 class Scored(Method):
@@ -177,3 +182,12 @@ def method_class(name: str) -> type[Method]:
         InputError: there is none; names the closest.
     """
     return _METHODS.named(name)
+
+
+def check_method(method: Method, parameter: str) -> None:
+    """Check that a method, maybe of a user's own class, declares what every one does.
+
+    Raises:
+        InputError: it does not.
+    """
+    _METHODS.check_value(method, parameter)

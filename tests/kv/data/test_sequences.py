@@ -60,10 +60,10 @@ def test_what_a_tokenizer_gives_is_one_text_or_several(language_model):
         (b"abc", "got a bytes"),
         (["abc", [0.5, 1.5]], r"texts\[1\]: "),
         (["abc", 3], r"texts\[1\]: "),
-        ([[5, 999]], r"texts\[0\]: expected `inputs` to be token ids in 0\.\.256, which the model has, got 5\.\.999"),
+        ([[5, 999]], r"texts\[0\]: expected `texts` to be token ids in 0\.\.256, which the model has, got 5\.\.999"),
         (
             {"attention_mask": [1]},
-            r"texts\[0\]: expected `inputs` to hold input_ids, got a mapping with attention_mask",
+            r"texts\[0\]: expected `texts` to hold input_ids, got a mapping with attention_mask",
         ),
     ],
 )

@@ -15,7 +15,7 @@ from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer, causal
 from keepmap.core.html import card
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 
 __all__ = ["Context", "as_context", "context_at", "landmarks_of", "layers_of"]
 
@@ -52,6 +52,17 @@ class Context:
     learner: int | None = None
     step: int | None = None
     action: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.history, History):
+            raise InputError(f"expected `history` to be a History, got {kind_of(self.history)}")
+        rows = len(self.history.valid)
+        for name, dimensions in (("query_states", 2), ("now", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, Tensor) or value.dim() != dimensions or len(value) != rows:
+                kind = f"one of {tuple(value.shape)}" if isinstance(value, Tensor) else kind_of(value)
+                size = f"[{rows}, S]" if dimensions == 2 else f"[{rows}]"
+                raise InputError(f"expected `{name}` to be a tensor {size}, as the history has rows, got {kind}")
 
     def __repr__(self) -> str:
         names = ("goal", "learner", "step", "action")

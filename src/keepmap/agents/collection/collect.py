@@ -9,11 +9,11 @@ import numpy as np
 
 from keepmap.agents.collection.dataset import Histories, Streams, open_histories, writing_histories
 from keepmap.agents.collection.naming import default_histories
-from keepmap.agents.collection.source import Source, make_source
+from keepmap.agents.collection.source import Source, as_source
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Split, split_named
 from keepmap.agents.environments.room import Room
-from keepmap.core.arguments import as_function, as_integer, as_path, shown
+from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
@@ -146,7 +146,7 @@ def planned_collection(
         OutputError: the file's folder cannot be written into.
     """
     room = room_named(environment, size, horizon)
-    algorithm = _source(source, options)
+    algorithm = as_source(source, options)
     parts = split_named(split, room.goals, split_seed)
     episodes = algorithm.usual_episodes if episodes is None else episodes
     check_sizes(parts, learners, episodes, seed)
@@ -158,16 +158,6 @@ def planned_collection(
     return Collection(
         room=room, source=algorithm, split=parts, path=path, learners=learners, episodes=episodes, seed=seed
     )
-
-
-def _source(source: object, options: Mapping[str, str | int | float | bool] | None) -> Source:
-    if isinstance(source, str):
-        return make_source(source, options)
-    if not isinstance(source, Source):
-        raise InputError(f"expected `source` to be a source or the name of one, got {shown(source)}")
-    if options:
-        raise InputError(f"expected `options` to be empty beside a source that has its own, got {', '.join(options)}")
-    return source
 
 
 def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:

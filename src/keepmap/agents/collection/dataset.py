@@ -14,6 +14,7 @@ from jaxtyping import Bool, UInt8
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import OLD_NAMES, Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
+from keepmap.core.arguments import as_integer, shown
 from keepmap.core.files import written_whole
 from keepmap.core.html import card
 from keepmap.errors import InputError, KeepmapError, kind_of
@@ -186,9 +187,13 @@ class Histories:
 
         Raises:
             IndexError: there is no goal at that position.
-            InputError: the file has changed or is damaged.
+            InputError: a position that is no integer, steps or learners that are no slice forwards, or the file has
+                changed or is damaged.
         """
-        group = str(self.room.index(self.goals[position]))
+        goal = self.goals[as_integer("position", position, None)]
+        for name, part, size in (("steps", steps, self.n_steps), ("learners", learners, self.n_learners)):
+            _check_slice(name, part, size)
+        group = str(self.room.index(goal))
         with _readable(self.path) as file:
             parts = {name: file[group][name][steps, learners] for name in NAMES}
         return Streams(**{name: self._small(name, group, values) for name, values in parts.items()})
@@ -205,6 +210,15 @@ class Histories:
         if not np.array_equal(small := values.astype(np.uint8), values):
             raise InputError(f"{self.path}: {name} of group {group} are not whole numbers; collect the file again")
         return small
+
+
+def _check_slice(name: str, part: object, size: int) -> None:
+    try:
+        forwards = isinstance(part, slice) and part.indices(size)[2] > 0
+    except (TypeError, ValueError):  # a slice of no integers, or with a step of 0
+        forwards = False
+    if not forwards:
+        raise InputError(f"expected `{name}` to be a slice forwards, such as slice(0, 10), got {shown(part)}")
 
 
 def open_histories(path: str | Path | Histories, environment: str | None = None) -> Histories:

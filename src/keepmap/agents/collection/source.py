@@ -8,11 +8,12 @@ from typing import ClassVar
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.core.arguments import check_options, shown
 from keepmap.core.joining.registry import Registry
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["Source", "make_source", "source_class", "sources"]
+__all__ = ["Source", "as_source", "make_source", "source_class", "sources"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Source(ABC):
     """After which the learners have come near their optimum."""
     config_keys: ClassVar[Mapping[str, str | None]] = {}
     """Key of a configuration that this source understands -> the option that it is; None: a fact, to be checked."""
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     def check(self) -> None:
         """Whether the source can run here; called before any work.
@@ -104,3 +108,19 @@ def make_source(name: str, options: Mapping[str, str | int | float | bool] | Non
         InputError: no such source or option, or a value that the option cannot take.
     """
     return _SOURCES.make(name, options)
+
+
+def as_source(source: object, options: Mapping[str, str | int | float | bool] | None = None) -> Source:
+    """A source however it is given: a name, with these options, or one that has its own.
+
+    Raises:
+        InputError: it is neither, or as `make_source`; options beside a source.
+    """
+    if isinstance(source, str):
+        return make_source(source, options)
+    if not isinstance(source, Source):
+        raise InputError(f"expected `source` to be a source or the name of one, got {shown(source)}")
+    _SOURCES.check_value(source, "source")
+    if options:
+        raise InputError(f"expected `options` to be empty beside a source that has its own, got {', '.join(options)}")
+    return source

@@ -87,7 +87,7 @@ MakeBoard = Callable[[Path, int], Board]
 
 
 def train(
-    config: Config | str | Path | Sequence[str | Path] = DEFAULT,
+    config: Config | str | Path | Sequence[str | Path] | None = None,
     *,
     settings: Sequence[str] = (),
     progress: Progress | None = None,
@@ -107,7 +107,8 @@ def train(
     2 run
 
     Args:
-        config: a configuration, or YAML files of which later ones win, as `load_config` takes them.
+        config: a configuration, or YAML files of which later ones win, as `load_config` takes them; by default
+            the guide's dark room, optimistic learners.
         settings: keys of the configuration as `name=value`; they win over the files.
         progress: called with the share of the updates that are done.
         watch: called after each update, with its number and what the log holds of it.
@@ -138,15 +139,21 @@ def train(
         return _train(config, see, split, compressor, windows, validation, run, make_board)
 
 
-def _configured(config: Config | str | Path | Sequence[str | Path], settings: Sequence[str]) -> Config:
+def _configured(config: Config | str | Path | Sequence[str | Path] | None, settings: Sequence[str]) -> Config:
     if isinstance(settings, str):
         settings = (settings,)
     if not isinstance(settings, Sequence):
         raise InputError(f"expected `settings` to be name=value strings, got {shown(settings)}")
+    config = DEFAULT if config is None else config
     if not isinstance(config, Config | str | Path | Sequence):
         raise InputError(f"expected `config` to be a Config or YAML files, got {shown(config)}")
     if not isinstance(config, Config):
-        return load_config([config] if isinstance(config, str | Path) else tuple(config) or DEFAULT, settings)
+        paths = (config,) if isinstance(config, str | Path) else tuple(config)
+        if not paths:
+            raise InputError(
+                "expected `config` to be a Config or one YAML file or more, got none; leave it out for the default"
+            )
+        return load_config(paths, settings)
     if settings:
         raise InputError(
             f"expected `settings` to be empty beside a Config, got {', '.join(settings)}; change it by "

@@ -135,8 +135,7 @@ class Registry(Generic[Base]):
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InputError(f" has the name {name!r}; expected letters, digits and _ alone")
-        if missing := [variable for variable in self.declares if not hasattr(cls, variable)]:
-            raise InputError(f" has no class variable `{missing[0]}`; every {self.kind} declares it")
+        self._check_declared(cls, self.declares)
         if abstract := sorted(getattr(cls, "__abstractmethods__", ())):
             raise InputError(f" does not define `{abstract[0]}`, which every {self.kind} has")
         for option in fields(cls) if is_dataclass(cls) else ():
@@ -146,6 +145,22 @@ class Registry(Generic[Base]):
             self._check(cls)
         except InputError as error:
             raise InputError(f": {error}") from error
+
+    def check_value(self, value: Any, parameter: str) -> None:
+        """Check that a value can stand where those of the package's own classes do; its class may be of any origin.
+
+        Raises:
+            InputError: its class lacks what every one declares.
+        """
+        cls = type(value)
+        try:
+            self._check_declared(cls, ("name", *self.declares))
+        except InputError as error:
+            raise InputError(f"expected `{parameter}` to be a {self.kind}, but {cls.__name__}{error}") from error
+
+    def _check_declared(self, cls: Any, variables: Sequence[str]) -> None:
+        if missing := [variable for variable in variables if not hasattr(cls, variable)]:
+            raise InputError(f" has no class variable `{missing[0]}`; every {self.kind} declares it")
 
 
 def registries() -> tuple[Registry[Any], ...]:

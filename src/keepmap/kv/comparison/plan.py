@@ -10,7 +10,7 @@ from typing import Any
 from keepmap.core.arguments import as_integer, shown
 from keepmap.errors import InputError, did_you_mean, kind_of
 from keepmap.kv.choosing import Budget, Protection
-from keepmap.kv.method import Method, method_class, method_names
+from keepmap.kv.method import Method, check_method, method_class, method_names
 
 __all__ = ["BASELINE", "MethodPlan", "Plan", "check_chunk_size", "plan_methods", "validates"]
 
@@ -194,9 +194,7 @@ def _check_method(method: object) -> None:
             f"expected `methods` to be names and instances, got {kind_of(method)}; a method of your own derives "
             "from Scored or Received"
         )
-    for attribute in ("name", "label"):
-        if not isinstance(getattr(method, attribute, None), str):
-            raise InputError(f"{type(method).__name__} has no `{attribute}`; a method declares its `name` and `label`")
+    check_method(method, "methods")
 
 
 def _free_key(name: str, taken: Collection[str]) -> str:

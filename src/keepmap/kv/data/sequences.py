@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 from torch import Tensor
 
-from keepmap.attention.text import as_tokens
+from keepmap.attention.text import as_tokens, is_encoding
 from keepmap.core.arguments import as_string
 from keepmap.errors import InputError, kind_of
 from keepmap.kv.data.texts import Text
@@ -33,7 +33,7 @@ def texts_of(language_model: LanguageModel, texts: Any) -> tuple[Text, ...]:
             result.append(Text(index + 1, as_string("texts", text), place))
             continue
         try:
-            ids = as_tokens(any_length, text)
+            ids = as_tokens(any_length, text, "texts")
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
         result.append(Text(index + 1, tuple(ids.tolist()), place))
@@ -56,6 +56,8 @@ def each_text(texts: Any) -> list[Any]:
             return _rows_of(texts)
         case Tensor() | numpy.ndarray():
             return list(texts) if texts.ndim == 2 and texts.shape[0] != 1 else [texts]
+        case _ if is_encoding(texts):
+            return [texts]
         case Path() | bytes():
             pass
         case Iterable():

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from keepmap.attention.forward import LayerCall, run
 from keepmap.attention.text import as_tokens
-from keepmap.core.arguments import as_integer, as_number
+from keepmap.core.arguments import as_function, as_integer, as_number
 from keepmap.core.keep_map import KeepMap
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError, kind_of
 from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
 from keepmap.kv.eviction.attention import evicting_attention
@@ -54,6 +55,7 @@ def evict(
     window: int | None = None,
     chunk_size: int = 1,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Eviction:
     """Process a text as token-by-token decoding with eviction would, in one pass over the layers.
 
@@ -72,6 +74,7 @@ def evict(
         n_sink, window: how many first and last positions are protected; by default the method's own.
         chunk_size: queries processed together; decisions fall at a chunk's end. 1 is exact decoding.
         seed: for methods that draw.
+        progress: called after each layer with the share of the layers that are done.
 
     Raises:
         InputError: an option out of range, more than one rule, an unknown method, no text or one that is too long.
@@ -87,7 +90,7 @@ def evict(
         method.window if window is None else as_integer("window", window),
     )
     chunk_size = as_integer("chunk_size", chunk_size, at_least=1)
-    seed = as_integer("seed", seed)
+    seed, progress = as_integer("seed", seed), as_function("progress", progress)
     check_supported(language_model)
     decisions: dict[int, _Decision] = {}
 
@@ -113,6 +116,8 @@ def evict(
             )
         felt = last_query_felt(call, choice.expires, output)
         decisions[call.layer] = _Decision(choice.expires.cpu(), choice.held.cpu(), scores.cpu().float(), felt)
+        if progress is not None:
+            progress(len(decisions) / language_model.n_layers)
         return output
 
     hidden_states = run(language_model.model, language_model.body, tokens, attend)
@@ -174,6 +179,11 @@ def rule_for(
         return Budget(density, budget)
     if method.threshold is not None:
         return Threshold(method.threshold)
+    if method.density is None:
+        raise InputError(
+            f"expected one of `threshold`, `density` and `budget`, as the method {method.name} declares neither a "
+            "threshold nor a density, got none"
+        )
     return Budget(method.density)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keepmap.errors import InputError, ModelError, did_you_mean, kind_of
-from keepmap.kv.method import Method, Received, Scored, method_class
+from keepmap.kv.method import Method, Received, Scored, check_method, method_class
 from keepmap.kv.surrogate import find_surrogate, load_surrogate
 from keepmap.language_model import EMBEDDED, LanguageModel
 
@@ -22,6 +22,7 @@ def as_method(method: object, language_model: LanguageModel) -> Method:
         ModelError: no surrogate for this model.
     """
     if isinstance(method, Scored | Received):
+        check_method(method, "method")
         return method
     if isinstance(method, str):
         return resolve_method(method, language_model, hint=_BY_INSTANCE)

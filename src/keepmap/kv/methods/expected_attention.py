@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from keepmap.core.arguments import as_integer
 from keepmap.kv.method import LayerInput, Rotation, Scored, to_digits
 from keepmap.kv.rotary import mean_future, turned, unrotated
 
@@ -53,6 +54,10 @@ class ExpectedAttention(Scored):
     needs: ClassVar[str] = "prefix"
     threshold: ClassVar[float | None] = 2.0
     needs_rotation: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        as_integer("n_future", self.n_future, 1)
+        as_integer("refresh", self.refresh, 1)
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
         """Expected attention times value norm over the prefix's averages."""

@@ -43,6 +43,7 @@ class Optimistic(Source):
     usual_episodes: ClassVar[int] = 16
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.epsilon <= 1:
             raise InputError(f"expected `epsilon` of optimistic to be a probability in [0, 1], got {self.epsilon:g}")
 

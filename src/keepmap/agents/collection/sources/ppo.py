@@ -12,7 +12,6 @@ from keepmap.agents.collection.source import Source
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.single import RoomEnv
-from keepmap.core.arguments import as_integer, as_number
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
@@ -52,11 +51,10 @@ class PPO(Source):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for option, least in (("n_steps", 2), ("batch_size", 2), ("n_epochs", 1)):
-            if as_integer(option, getattr(self, option), None) < least:
+            if getattr(self, option) < least:
                 raise InputError(f"expected `{option}` of ppo to be {least} or more, got {getattr(self, option)}")
-        for option in ("learning_rate", "discount"):
-            as_number(option, getattr(self, option))
         if not (0 < self.learning_rate < float("inf") and 0 <= self.discount <= 1):
             raise InputError(
                 "expected a finite learning_rate above 0 and a discount in [0, 1], got "

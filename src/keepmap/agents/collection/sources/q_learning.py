@@ -48,6 +48,7 @@ class QLearning(Source):
     config_keys: ClassVar[Mapping[str, str | None]] = {"source_lr": "learning_rate"}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for option in ("learning_rate", "discount", "epsilon", "epsilon_end"):
             if not 0 <= getattr(self, option) <= 1:
                 raise InputError(
