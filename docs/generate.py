@@ -44,12 +44,14 @@ def sections(method: type[Method] | type[Compressor]) -> dict[str, str]:
     parts = {"claim": claim.strip(), "body": ""}
     current = "body"
     for line in rest.strip().splitlines():
+        if line.startswith(">>> "):
+            current = "Example"
         head, colon, tail = line.partition(":")
         if colon and head in BLOCKS:
             current = head
             parts[current] = tail.strip()
         else:
-            parts[current] = f"{parts[current]}\n{line}" if parts[current] else line
+            parts[current] = f"{parts[current]}\n{line}" if parts.get(current) else line
     return {name: text.strip("\n") for name, text in parts.items()}
 
 
@@ -103,6 +105,7 @@ def compressor_page(compressor: type[Compressor]) -> str:
         ),
         parts["body"],
         *_blocks(parts),
+        *(("## Example", f"```python\n{parts['Example']}\n```") if "Example" in parts else ()),
     ]
     return "\n\n".join(part for part in text if part) + "\n"
 

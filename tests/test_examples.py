@@ -10,8 +10,16 @@ import pytest
 import keepmap
 
 VALUES = (
-    *("Agent", "AttentionProfile", "Comparison", "Compressor", "Context", "Evaluation", "Eviction", "Histories"),
-    *("History", "KeepMap", "LanguageModel", "Source"),
+    *("Agent", "AttentionProfile", "Comparison", "Compressor", "Context", "Damage", "Evaluation", "Eviction"),
+    *("Histories", "History", "KeepMap", "LanguageModel", "LayerInput", "Received", "Scored", "Source", "Study"),
+    *("Suggestion", "Verification"),
+    *(f"{name}Compressor" for name in ("Adaptive", "AttentionBased", "ExponentialDecay", "Random", "Recency")),
+    *(f"{name}Compressor" for name in ("RewardAware", "Threshold", "Uniform")),
+)
+METHODS = (
+    *("AttentionProfile.load", "AttentionProfile.map", "AttentionProfile.mass", "AttentionProfile.save"),
+    *("Agent.play", "Eviction.damage", "Eviction.nll", "KeepMap.chance_overlap", "KeepMap.compressible_density"),
+    *("KeepMap.density", "KeepMap.footprint", "KeepMap.kept", "KeepMap.load", "KeepMap.overlap", "KeepMap.save"),
 )
 
 
@@ -38,6 +46,12 @@ def test_a_public_function_has_an_example(name: str) -> None:
     for part in name.split("."):
         function = getattr(function, part)
     assert ">>> " in (inspect.getdoc(function) or ""), f"keepmap.{name} shows no example"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_of_a_value_has_an_example(name: str) -> None:
+    owner, method = name.split(".")
+    assert ">>> " in (inspect.getdoc(getattr(getattr(keepmap, owner), method)) or ""), f"{name} shows no example"
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -203,7 +203,7 @@ def test_a_length_for_each(name: str) -> None:
             lambda: ExponentialDecayCompressor(10, math.inf),
             "expected `decay_rate` to be a finite number above 0, got inf",
         ),
-        (lambda: make_compressor("recensy"), 'unknown compressor "recensy", did you mean "recency"'),
+        (lambda: make_compressor("recensy"), 'unknown compressor "recensy" as `compressor`, did you mean "recency"'),
         (lambda: make_compressor("recency", {"target_length": 3}), 'unknown option "target_length".*known: keep_rec'),
         (
             lambda: make_compressor("recency", {"keep_recent": "3.5"}),
@@ -285,7 +285,7 @@ def test_a_compressor_is_given_by_name_or_as_it_is():
         (int, "expected `keep` to be a compressor or the name of one, got the class int"),
         (3, "expected `keep` to be a compressor or the name of one, got 3"),
         ({"name": "recency"}, "expected `keep` to be a compressor or the name of one, got {'name': 'recency'}"),
-        ("recencey", 'unknown compressor "recencey", did you mean "recency"?'),
+        ("recencey", 'unknown compressor "recencey" as `keep`, did you mean "recency"?'),
     ],
 )
 def test_what_is_no_compressor(value, message):

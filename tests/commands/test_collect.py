@@ -88,7 +88,7 @@ def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
     ("arguments", "message"),
     [
         ("--environment dark_rom", 'unknown environment "dark_rom", did you mean'),
-        ("--source dqn", 'unknown source "dqn", known: optimistic, ppo, q_learning'),
+        ("--source dqn", 'unknown source "dqn" as --source, known: optimistic, ppo, q_learning'),
         ("--source q_learning --set epsilom=1", 'did you mean "epsilon"?'),
         ("--set know_moves", 'expected name=value, got the setting "know_moves"'),
         ("--split 9/9", "expected `fold` to be 0 to 8, got fold 9 of 9"),

@@ -210,7 +210,7 @@ def test_results_go_to_the_run_of_a_checkpoint(place: Path) -> None:
         ("--copies 0", "expected --copies to be an integer of 1 or more, got 0"),
         ("--goals", "expected --goals to be one or more, got none"),
         ("--seed -1", "expected --seed to be an integer of 0 or more, got -1"),
-        ("--compressor recent", 'unknown compressor "recent", did you mean "recency"?'),
+        ("--compressor recent", 'unknown compressor "recent" as --compressor, did you mean "recency"?'),
         ("--compressor recency --set keep=3", 'unknown option "keep" of the compressor recency'),
         ("--compressor recency --set keep_recent=0", "expected `keep_recent` to be an integer of 1 or more, got 0"),
         ("--compressor recency --set keep_recent", 'expected name=value, got the setting "keep_recent"'),

@@ -152,7 +152,7 @@ def test_seeds_have_their_own_baselines_and_from_scratch_has_its_own_training(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--compressors recensy", 'unknown compressor "recensy", did you mean "recency"?'),
+        ("--compressors recensy", 'unknown compressor "recensy" as --compressors, did you mean "recency"?'),
         ("--budgets 150", "expected --budgets to be per cent in 0 to 100, got 150"),
         ("--budgets much", "--budgets"),
         ("--checkpoint nowhere", "no agent at nowhere: no such folder; train one with keepmap train"),

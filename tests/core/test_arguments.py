@@ -57,6 +57,11 @@ def test_integers_have_a_largest_one() -> None:
         as_integer("n", True, None)
 
 
+def test_no_bound_is_named_that_every_integer_keeps() -> None:
+    with pytest.raises(InputError, match="^expected `n` to be an integer, got 'x'$"):
+        as_integer("n", "x", at_least=-(2**63))
+
+
 def test_one_integer_or_several() -> None:
     assert as_integers("n", 3) == [3] and as_integers("n", np.array([1, 2])) == [1, 2]
     for wrong in ("12", 1.5, [1, "a"], None, torch.tensor(1.0), True):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from keepmap.core.html import EVICTED_TO_KEPT, card, number, shares, strip
 from keepmap.core.keep_map import KeepMap
+from keepmap.core.labels import model_label
 from keepmap.drawing.parts.style import EVICTED, KEPT
 from keepmap.kv.choosing import Budget, Protection, Threshold
 from tests.drawing.maps import budgeted, lone_tokens, map_of, random_scores, rgb
@@ -108,7 +109,7 @@ def test_names_are_text() -> None:
     keep_map = dataclasses.replace(budgeted(), info={"method": HOSTILE})
     for page in (profile._repr_html_(), keep_map._repr_html_(), strip(np.ones((1, 1)), HOSTILE, ends=(HOSTILE, "1"))):
         seen = Checked(page)
-        assert "script" not in seen.tags and HOSTILE in seen.text
+        assert "script" not in seen.tags and model_label(HOSTILE) in seen.text
     assert len(profile_of(name="x" * 10_000)._repr_html_()) < 6000
 
 

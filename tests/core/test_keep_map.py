@@ -4,6 +4,7 @@
 """
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -62,6 +63,14 @@ def test_chance_at_a_step_counts_what_there_was():
     both = 2 * 1 / 3
     assert mine.chance_overlap(other, 2) == pytest.approx(both / (3 - both))
     assert mine.overlap(other, 2) == 0.0
+
+
+def test_what_holds_a_map_is_compared_by_it():
+    eviction = SimpleNamespace(keep_map=THEIRS)
+    assert MINE.overlap(eviction) == MINE.overlap(THEIRS)
+    assert MINE.chance_overlap(eviction, 2) == MINE.chance_overlap(THEIRS, 2)
+    with pytest.raises(InputError, match="expected `other` to be a KeepMap or an Eviction, got a list"):
+        MINE.overlap([THEIRS])
 
 
 def test_only_maps_of_one_shape_are_compared():

@@ -21,6 +21,13 @@ class Fruits(ResultTable):
     caption = "Fruits & more"
 
 
+class NoFruits(ResultTable):
+    """No rows, of which it is known what each would hold."""
+
+    rows = ()
+    columns = ("name", "mass", "count")
+
+
 class Nothing(ResultTable):
     """No rows."""
 
@@ -33,7 +40,7 @@ def test_csv_holds_every_column_and_can_be_read_back(tmp_path):
     read = list(csv.DictReader(io.StringIO(text)))
     assert list(read[0]) == ["name", "mass", "count", "ripe"]
     assert (read[0]["mass"], read[1]["name"], read[1]["mass"]) == ("1.23456789", 'a "b", c\n', "")
-    assert Nothing().to_csv() == ""
+    assert Nothing().to_csv() == "" and NoFruits().to_csv() == "name,mass,count\n"
     with pytest.raises(OutputError):
         Fruits().to_csv(tmp_path / "missing" / "fruits.csv")
 
@@ -41,6 +48,7 @@ def test_csv_holds_every_column_and_can_be_read_back(tmp_path):
 def test_a_data_frame_has_the_rows():
     frame = Fruits().to_pandas()
     assert list(frame.columns) == ["name", "mass", "count", "ripe"] and frame["count"].tolist() == [3, 12345678]
+    assert list(NoFruits().to_pandas().columns) == ["name", "mass", "count"]
 
 
 def test_without_pandas_the_extra_is_named(monkeypatch):

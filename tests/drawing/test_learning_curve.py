@@ -13,6 +13,7 @@ from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
 
 from keepmap.agents.evaluation.returns import Evaluation
+from keepmap.core.result_table import ResultTable
 from keepmap.drawing import learning_curve, save_figure
 from keepmap.drawing.learning_curve import points
 from keepmap.drawing.parts.style import curve_style
@@ -154,6 +155,17 @@ def test_no_label_is_cut_off(tmp_path) -> None:
     again = ax.get_figure(root=True)
     assert again is not None
     assert [path.read_bytes() for path in save_figure(again, tmp_path / "b", "x", "png,svg,pdf")] == first
+
+
+class Mapped(ResultTable, dict):
+    """A result that is a mapping, as a Comparison is."""
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("value", "kind"), [(3, "int"), (Mapped(complete=True), "Mapped")])
+def test_what_is_no_evaluation_is_one_line(value: object, kind: str) -> None:
+    with pytest.raises(InputError, match=f"^expected `evaluations` to be a mapping from labels .*, got {kind}$"):
+        learning_curve(value)
 
 
 @pytest.mark.parametrize("evaluations", [{}, {"a": []}])

@@ -132,7 +132,7 @@ def test_a_table_of_insights_and_an_answer_first(verification: Verification) -> 
         (0, RULES[1], "held"),
         (1, RULES[0], "refuted: random is better"),
     ]
-    assert {*verification.columns} <= {*verification.rows[0]}
+    assert [*verification.rows[0]] == [*verification.columns, "groups"] == [*verification.header]
     lines = repr(verification).splitlines()
     assert len(lines) <= 4 and lines[0].startswith("Verification: 1 of 3 insights held; agent, 20 samples, 8 random")
     assert lines[2] == "  ours: 1 of 1 insights held; cheaper than random in 20 of 20 trials"

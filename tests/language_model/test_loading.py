@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaModel
+from transformers.utils import logging as transformers_logging
 
 from keepmap.errors import InputError, ModelError
 from keepmap.language_model import as_language_model, load_language_model
@@ -17,6 +18,13 @@ def test_tiny_has_its_sizes_and_its_tokenizer():
     config = tiny.model.config
     assert (tiny.name, tiny.n_layers, tiny.n_kv_heads) == ("tiny", config.num_hidden_layers, config.num_key_value_heads)
     assert tiny.tokenizer.decode(tiny.tokenizer.encode("hello there")) == "hello there"
+
+
+def test_loading_is_silent(capfd):
+    transformers_logging.enable_progress_bar()
+    load_language_model("tiny", device="cpu")
+    as_language_model("tiny")
+    assert capfd.readouterr() == ("", "") and transformers_logging.is_progress_bar_enabled()
 
 
 def test_a_folder_and_the_same_model_in_memory(model_folder):
@@ -54,6 +62,8 @@ def test_damaged_and_incomplete_folders_are_one_line(tmp_path, model_folder):
     [
         (3, {}, InputError, "expected `model` to be a loaded Hugging Face model.*got 3"),
         ("./nothing/here", {}, ModelError, "no such folder or hub id"),
+        (__file__, {}, ModelError, "is a file that is no GGUF file; give"),
+        ("tiny", {"tokenizer": "/nope"}, ModelError, '^tokenizer "/nope": no such folder or hub id; give a folder'),
         ("tiny", {"dtype": "float23"}, InputError, 'dtype "float23" is not supported, did you mean "float32"'),
         ("tiny", {"device": "tpu9000"}, InputError, '`device` to be "auto", "cpu", "cuda" or "cuda:N"'),
         ("tiny", {"device": "meta"}, InputError, 'device "meta" is not supported'),

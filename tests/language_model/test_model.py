@@ -17,6 +17,12 @@ def test_the_head_gives_the_models_own_logits(family):
     assert not language_model.head(hidden).requires_grad
 
 
+def test_where_it_is_kept_is_not_shown(model_folder):
+    language_model = load_language_model(model_folder)
+    assert language_model.label == model_folder.name and language_model.name == str(model_folder)
+    assert str(model_folder.parent) not in repr(language_model) + language_model._repr_html_()
+
+
 def test_it_says_what_it_is():
     language_model = load_language_model(build("llama"))
     assert language_model.dtype == torch.float64 and language_model.device.type == "cpu"

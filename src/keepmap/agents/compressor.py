@@ -203,22 +203,24 @@ def compressors() -> dict[str, type[Compressor]]:
     return _COMPRESSORS.classes()
 
 
-def compressor_class(name: str) -> type[Compressor]:
-    """The compressor called `name`.
+def compressor_class(name: str, parameter: str = "compressor") -> type[Compressor]:
+    """The compressor called `name`, which was given as `parameter`.
 
     Raises:
         InputError: there is none; names the closest.
     """
-    return _COMPRESSORS.named(name)
+    return _COMPRESSORS.named(name, parameter)
 
 
-def make_compressor(name: str, options: Mapping[str, object] | None = None) -> Compressor:
+def make_compressor(
+    name: str, options: Mapping[str, object] | None = None, parameter: str = "compressor"
+) -> Compressor:
     """The compressor called `name` with these options; values may be text, as they come from a command line.
 
     Raises:
         InputError: no such compressor or option, or a value that the option cannot take.
     """
-    return _COMPRESSORS.make(name, options)
+    return _COMPRESSORS.make(name, options, parameter)
 
 
 def as_compressor(value: object, parameter: str = "compressor") -> Compressor | None:
@@ -238,7 +240,7 @@ def as_compressor(value: object, parameter: str = "compressor") -> Compressor | 
     if value is None or isinstance(value, Compressor):
         return value
     if isinstance(value, str):
-        return make_compressor(value)
+        return make_compressor(value, parameter=parameter)
     if isinstance(value, type):
         hint = f", as {value.__name__}()" if issubclass(value, Compressor) else ""
         raise InputError(

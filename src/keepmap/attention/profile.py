@@ -19,6 +19,7 @@ from keepmap.attention.profile_file import read, write
 from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.html import card, number, strip
 from keepmap.core.keep_map import KeepMap
+from keepmap.core.labels import model_label
 from keepmap.errors import InputError
 
 __all__ = ["AttentionProfile"]
@@ -119,6 +120,11 @@ class AttentionProfile:
 
         Computed when asked for, at the cost of this head's attention; whatever queries were measured.
 
+        >>> import keepmap
+        >>> profile = keepmap.profile_attention("tiny", "The code of river is 4821. " * 9)
+        >>> profile.map(layer=0, head=1, size=16).mean.shape
+        (16, 16)
+
         Raises:
             InputError: a layer or head that was not profiled, a size below 1, or a loaded profile.
         """
@@ -128,6 +134,11 @@ class AttentionProfile:
 
     def mass(self, where: "KeepMap | Tensor | Iterable[object]") -> Float[Tensor, "L H N"]:
         """The share of each measured query's attention that goes to a set of positions, or to what a method keeps.
+
+        >>> import keepmap
+        >>> profile = keepmap.profile_attention("tiny", "The code of river is 4821. " * 9)
+        >>> bool((profile.mass(range(4)) <= 1.0001).all())
+        True
 
         Args:
             where: positions (a tensor, or any iterable of integers), or a KeepMap of the same context, or the Eviction
@@ -179,6 +190,12 @@ class AttentionProfile:
     def save(self, path: str | Path) -> None:
         """Write the profile as one safetensors file, whole or not at all; without the captured queries and keys.
 
+        >>> import keepmap
+        >>> profile = keepmap.profile_attention("tiny", "The code of river is 4821. " * 9)
+        >>> profile.save("profile.safetensors")
+        >>> keepmap.AttentionProfile.load("profile.safetensors").shape == profile.shape
+        True
+
         Raises:
             OutputError: the path cannot be written.
         """
@@ -187,6 +204,10 @@ class AttentionProfile:
     @classmethod
     def load(cls, path: str | Path) -> "AttentionProfile":
         """Read a profile that `save` wrote; it has everything but `map` and `mass`.
+
+        >>> AttentionProfile.load("profile_that_is_not_there.safetensors")
+        Traceback (most recent call last):
+        keepmap.errors.InputError: ...
 
         Raises:
             InputError: no such file, or not a profile.
@@ -200,7 +221,7 @@ class AttentionProfile:
         layers, heads, n = self.shape
         last = self.measured[-1]
         return (
-            f"AttentionProfile({self.info.get('model', 'unnamed')}: {layers} layers x {heads} heads x {n} positions, "
+            f"AttentionProfile({model_label(self.info.get('model'))}: {layers} layers x {heads} heads x {n} positions, "
             f"{self.scope}; at query {int(last)}: entropy {float(self.entropy[..., last].mean()):.3g} nats "
             f"({float(self.normalised_entropy[..., last].mean()):.2f} of ln n), "
             f"effective positions {float(self.effective_positions[..., last].mean()):.3g}, "

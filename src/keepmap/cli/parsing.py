@@ -26,6 +26,8 @@ DESCRIPTION = (
 )
 HELP = ("-h", "--help")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+VALUE = re.compile(r"""Error parsing --(?P<name>\w+): .*?\[?(?P<quote>['"])(?P<value>.*)(?P=quote)\]?""")
+QUOTES = re.compile(r"""['"], ['"]""")
 FRAME = re.compile(r"^[\s\u2500-\u257f]+|[\s\u2500-\u257f]+$")
 
 
@@ -35,6 +37,7 @@ def parse(arguments: Sequence[str]) -> tuple[Verb, object] | None:
     Raises:
         InputError: an unknown verb or option, a missing or unusable value.
     """
+    arguments = _gathered(arguments)
     _check(arguments)
     helps = _wants_help(arguments)
     # Faults are taken out of the box that the parser explains them in: a wide one breaks no line, and a frame of the
@@ -48,7 +51,9 @@ def parse(arguments: Sequence[str]) -> tuple[Verb, object] | None:
             )
     except SystemExit as stop:
         if stop.code:
-            raise InputError(f"{_fault(complaint.getvalue())} (keepmap {arguments[0]} --help)") from None
+            raise InputError(
+                f"{_worded(_fault(complaint.getvalue()), VERBS[arguments[0]].record)} (keepmap {arguments[0]} --help)"
+            ) from None
         print(_fit(out.getvalue(), out.encoding), end="")
         return None
     return VERBS[arguments[0]], line.verb
@@ -90,6 +95,25 @@ def _line() -> Any:
     """
     verbs: list[Any] = [Annotated[verb.record, tyro.conf.subcommand(name=name)] for name, verb in VERBS.items()]
     return make_dataclass("Line", [("verb", Annotated[reduce(or_, verbs), tyro.conf.arg(name="")])])
+
+
+def _gathered(arguments: Sequence[str]) -> list[str]:
+    """The words with the files of every --plugin behind the first one: they can be named together or one by one."""
+    words, files, places, is_file = list[str](), list[str](), list[int](), False
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if name == "--plugin":
+            places.append(len(words))
+            files += [value] if equals else []
+            is_file = not equals
+        elif is_file and not word.startswith("-"):
+            files.append(word)
+        else:
+            words.append(word)
+            is_file = False
+    if len(places) < 2:
+        return list(arguments)
+    return [*words[: places[0]], "--plugin", *files, *words[places[0] :]]
 
 
 def _check(arguments: Sequence[str]) -> None:
@@ -141,6 +165,17 @@ def _fault(box: str) -> str:
         elif sentence:
             break
     return " ".join(" ".join(sentence).split()).rstrip(".") or "the arguments cannot be read"
+
+
+def _worded(fault: str, record: type) -> str:
+    """A fault of the parser's that is of a number, as "expected --option to be X, got Y"; others as they are."""
+    match = VALUE.fullmatch(fault)
+    kind = {field.name: str(field.type) for field in fields(record)}.get(match["name"], "") if match else ""
+    noun = "number" if "float" in kind else "integer" if "int" in kind else ""
+    if match is None or not noun:
+        return fault
+    noun = f"{noun}s" if "tuple" in kind else f"a {noun}" if noun == "number" else f"an {noun}"
+    return f'expected --{match["name"]} to be {noun}, got "{QUOTES.sub(" ", match["value"])}"'
 
 
 @contextmanager

@@ -218,7 +218,7 @@ class _Report:
 
     @property
     def summary(self) -> list[str]:
-        """All layers at a glance."""
+        """The lines of the summary: a row for each layer, over all samples."""
         return summary_lines(self.by_sample, self.guides, self._profiles[0].n_sink)
 
     @property
@@ -228,7 +228,7 @@ class _Report:
 
     @property
     def document(self) -> dict[str, object]:
-        """As JSON values."""
+        """What the run gave, as JSON values."""
         document: dict[str, object] = as_document(
             {
                 "format": FORMAT,

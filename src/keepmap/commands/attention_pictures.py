@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.files import remove_files
 from keepmap.core.joining.plugins import joined
+from keepmap.core.labels import model_label
 from keepmap.drawing import (
     attention_grid,
     attention_heatmap,
     attention_lines,
     attention_pages,
     attention_summary,
-    model_label,
     save_figure,
     save_joined_figures,
 )

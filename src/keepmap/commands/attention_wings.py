@@ -265,7 +265,7 @@ class TextWing(Wing):
 
     @property
     def _long_texts(self) -> list[Tensor]:
-        """Those that can be halved."""
+        """The samples that are long enough to be halved."""
         return [sample.looked for sample in self.samples if len(sample.looked) >= SHORTEST_TEXT]
 
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:

@@ -16,7 +16,8 @@ from keepmap.commands.progress import progress_bar
 from keepmap.core.files import make_folder, remove_files, write_json
 from keepmap.core.joining.options import read_options
 from keepmap.core.joining.plugins import joined
-from keepmap.drawing import FORMATS, learning_curve, model_label, picture_formats, save_figure, save_joined_figures
+from keepmap.core.labels import model_label
+from keepmap.drawing import FORMATS, learning_curve, picture_formats, save_figure, save_joined_figures
 from keepmap.errors import InputError
 from keepmap.printing.evaluation import header, summary, table
 

@@ -46,7 +46,7 @@ def as_integer(name: str, value: object, at_least: int | None = 0, at_most: int 
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if is_integer and lowest <= value <= at_most:  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload]
-    bounds = "" if at_least is None else f" of {at_least} or more"
+    bounds = "" if at_least is None or at_least < -LARGEST else f" of {at_least} or more"
     if is_integer and value > at_most:  # type: ignore[operator]
         bounds = f" of {at_most} or less"
     raise InputError(f"expected `{name}` to be an integer{bounds}, got {shown(value)}")

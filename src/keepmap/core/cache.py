@@ -71,7 +71,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _fingerprint(path: Path) -> list[int]:
-    """Size in bytes, and CRC-32."""
+    """What tells one content of a file from another: its size in bytes and its CRC-32."""
     if not (size := path.stat().st_size):
         return [0, 0]
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, UInt8
 __all__ = ["DARK_TO_LIGHT", "EVICTED_TO_KEPT", "card", "number", "shares", "strip"]
 
 EVICTED_TO_KEPT = ("#C23B0A", "#4BD5A7")
-"""As in the figures."""
+"""The colours of what was evicted and of what was kept, as the figures have them."""
 
 DARK_TO_LIGHT = ("#440154", "#FDE725")
 """As viridis ends: for what is neither good nor bad."""

@@ -36,7 +36,7 @@ def mean_interval(values: Float[np.ndarray, " n"]) -> Ends:
 
     >>> low, high = mean_interval(np.array([0.9, 1.0, 1.3]))
     >>> print(f"{low:.2f} {high:.2f}")
-    0.55 1.96
+    0.55 2.54
     """
     low, high = mean_intervals(values[None, :, None])
     return (None, None) if low is None or high is None else (float(low[0]), float(high[0]))
@@ -76,7 +76,7 @@ def ratio_interval(values: Float[np.ndarray, "S G"], bases: Float[np.ndarray, "S
 
     >>> low, high = ratio_interval(np.array([[1.0, 4.0, 3.0, 5.0]]), np.array([[10.0, 20.0, 30.0, 40.0]]))
     >>> print(f"{low:.3f} {high:.3f}")
-    0.082 0.190
+    0.069 0.335
     """
     total, rest = float(bases.sum()), bases.sum() - bases
     if total <= 0 or (rest <= 0).any():
@@ -135,7 +135,7 @@ def _reach(
 
 
 def _third_cumulant(means: Float[np.ndarray, "n E"]) -> Float[np.ndarray, " E"]:
-    """Unbiased."""
+    """An unbiased estimate of the third cumulant of each of E columns, over n rows, 3 at least."""
     n = len(means)
     moment: Float[np.ndarray, " E"] = ((means - means.mean(axis=0)) ** 3).mean(axis=0)
     return n**2 / ((n - 1) * (n - 2)) * moment

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,9 +17,18 @@ from keepmap.core.files import in_one_order, written_whole
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
 from keepmap.errors import ImpossibleResultError, InputError, kind_of
 
-__all__ = ["KeepMap"]
+__all__ = ["HasKeepMap", "KeepMap"]
 
 FORMAT = "keepmap/1"
+
+
+@runtime_checkable
+class HasKeepMap(Protocol):
+    """What was made with a KeepMap and holds it, as an Eviction does."""
+
+    @property
+    def keep_map(self) -> "KeepMap":
+        """Which entries were kept, and until when."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +107,9 @@ class KeepMap:
     def kept(self, step: int | None = None) -> Bool[Tensor, "L G N"]:
         """What the cache holds after query `step` has been processed and decided on (the last one by default).
 
+        >>> KeepMap(torch.tensor([[[4, 2, 4, 4]]]), torch.zeros(1, 1, 4)).kept(step=1)[0, 0].tolist()
+        [True, False, False, False]
+
         Raises:
             InputError: a step that is not one of the N queries.
         """
@@ -126,19 +139,32 @@ class KeepMap:
             raise InputError(f"expected `step` to be in 0..{last}, the queries of the map, got {step}")
 
     def density(self, step: int | None = None) -> float:
-        """kept / all, over (layer, KV head, position), after query `step` (the last one by default)."""
+        """kept / all, over (layer, KV head, position), after query `step` (the last one by default).
+
+        >>> keep_map = KeepMap(torch.tensor([[[4, 2, 4, 4]]]), torch.zeros(1, 1, 4))
+        >>> keep_map.density(), keep_map.density(step=1)
+        (0.75, 0.5)
+        """
         kept = self.kept(step)
         return _fraction(kept if step is None else kept[:, :, : step + 1])
 
     def compressible_density(self, step: int | None = None) -> float:
-        """kept and not protected / not protected; 1.0 where nothing is compressible."""
+        """kept and not protected / not protected; 1.0 where nothing is compressible.
+
+        >>> KeepMap(torch.tensor([[[4, 2, 4, 4]]]), torch.zeros(1, 1, 4), n_sink=1, window=1).compressible_density()
+        0.5
+        """
         self._check(step)
         end = self.shape[2] if step is None else step + 1
         compressible = ~self.protected(step)[:end]
         return _fraction(self.kept(step)[:, :, :end][:, :, compressible])
 
     def footprint(self) -> float:
-        """Mean over queries i of the cache entries after i / the same without eviction: the memory held over time."""
+        """Mean over queries i of the cache entries after i / the same without eviction: the memory held over time.
+
+        >>> KeepMap(torch.tensor([[[4, 2, 4, 4]]]), torch.zeros(1, 1, 4)).footprint()  # 7 entries of 10
+        0.7
+        """
         layers, heads, n = self.shape
         if n == 0:
             return 1.0
@@ -147,7 +173,7 @@ class KeepMap:
         after = (self.expires.clamp(max=n) - 1 - torch.arange(n)).sum() + (self.held & (self.expires >= n)).sum()
         return _checked(int(after) / (layers * heads * n * (n + 1) / 2))
 
-    def overlap(self, other: "KeepMap", step: int | None = None, *, compressible: bool = False) -> float:
+    def overlap(self, other: "KeepMap | HasKeepMap", step: int | None = None, *, compressible: bool = False) -> float:
         """|kept by both| / |kept by either| after query `step` (the last one by default): 1.0 for equal choices.
 
         >>> expires, scores = torch.tensor([[[4, 4, 4, 4]]]), torch.zeros(1, 1, 4)
@@ -157,6 +183,7 @@ class KeepMap:
         0.333
 
         Args:
+            other: another map of the same context, or the Eviction that made it.
             compressible: count only positions that neither map protects; what all methods keep says nothing of them.
 
         Raises:
@@ -166,11 +193,17 @@ class KeepMap:
         either = int((kept | kept_by_other).sum())
         return _checked(int((kept & kept_by_other).sum()) / either) if either else 1.0
 
-    def chance_overlap(self, other: "KeepMap", step: int | None = None, *, compressible: bool = False) -> float:
+    def chance_overlap(
+        self, other: "KeepMap | HasKeepMap", step: int | None = None, *, compressible: bool = False
+    ) -> float:
         """The overlap that two choices of the same numbers per layer and head would have by chance.
 
         Of n positions, a and b of them kept independently and uniformly: a * b / n are expected to be kept by both.
         The expectation is taken of what both keep, over all heads, and the ratio of that.
+
+        >>> half = KeepMap(torch.tensor([[[2, 3, 4, 4]]]), torch.zeros(1, 1, 4))
+        >>> round(half.chance_overlap(half), 3)  # one of the two by chance, of three that either keeps
+        0.333
 
         Raises:
             InputError: maps of different shapes.
@@ -183,11 +216,12 @@ class KeepMap:
         return _checked(both / either) if either else 1.0
 
     def _both(
-        self, other: "KeepMap", step: int | None, compressible: bool
+        self, other: "KeepMap | HasKeepMap", step: int | None, compressible: bool
     ) -> tuple[Bool[Tensor, "L G n"], Bool[Tensor, "L G n"]]:
         """What each of two maps keeps of the positions that there are after a step."""
+        given, other = other, getattr(other, "keep_map", other)
         if not isinstance(other, KeepMap):
-            raise InputError(f"expected `other` to be a KeepMap, got {kind_of(other)}")
+            raise InputError(f"expected `other` to be a KeepMap or an Eviction, got {kind_of(given)}")
         if self.shape != other.shape:
             raise InputError(f"expected `other` to be of the shape {self.shape}, got {other.shape}")
         self._check(step)
@@ -233,6 +267,11 @@ class KeepMap:
     def save(self, path: str | Path) -> None:
         """Write the map as one safetensors file, whole or not at all.
 
+        >>> keep_map = KeepMap(torch.tensor([[[4, 2, 4, 4]]]), torch.zeros(1, 1, 4))
+        >>> keep_map.save("keep_map.safetensors")
+        >>> KeepMap.load("keep_map.safetensors") == keep_map
+        True
+
         Raises:
             OutputError: the path cannot be written.
         """
@@ -250,6 +289,10 @@ class KeepMap:
     @classmethod
     def load(cls, path: str | Path) -> "KeepMap":
         """Read a map that `save` wrote.
+
+        >>> KeepMap.load("keep_map_that_is_not_there.safetensors")
+        Traceback (most recent call last):
+        keepmap.errors.InputError: no KeepMap at keep_map_that_is_not_there.safetensors: no such file
 
         Raises:
             InputError: no such file, or not a KeepMap.

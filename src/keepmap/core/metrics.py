@@ -31,7 +31,7 @@ class Predicted:
 
     @classmethod
     def of(cls, logits: Float[Tensor, "R V"]) -> "Predicted":
-        """From its logits."""
+        """What is known of a prediction before another is compared with it, computed once from its logits."""
         p = torch.empty(logits.shape, dtype=torch.float64, device=logits.device)
         log_sum = _log_sum(logits, p)
         return cls(logits, p, log_sum, _inner(p, logits), logits.argmax(1))

@@ -43,6 +43,11 @@ class ResultTable:
         return tuple(self.rows[0]) if self.rows else ()
 
     @property
+    def header(self) -> Sequence[str]:
+        """The keys of every row, in their order."""
+        return tuple(self.rows[0]) if self.rows else self.columns
+
+    @property
     def caption(self) -> str:
         """What the table shows, in one line."""
         return type(self).__name__
@@ -57,19 +62,19 @@ class ResultTable:
             import pandas
         except ImportError:
             raise InputError("to_pandas needs pandas, which is not installed: pip install 'keepmap[pandas]'") from None
-        return pandas.DataFrame([dict(row) for row in self.rows])
+        return pandas.DataFrame([dict(row) for row in self.rows], columns=list(self.header))
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """The rows as CSV with a header; written whole to `path` where one is given.
+        """The rows as CSV, after a header that is there without rows, too; written whole to `path` where one is given.
 
         Raises:
             OutputError: the path cannot be written.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        if self.rows:
-            writer.writerow(self.rows[0])
-            writer.writerows([row.values() for row in self.rows])
+        if self.header:
+            writer.writerow(self.header)
+        writer.writerows([row.values() for row in self.rows])
         return _written(text.getvalue(), path)
 
     def to_latex(self, path: str | Path | None = None) -> str:

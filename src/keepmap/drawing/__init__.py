@@ -17,7 +17,6 @@ from keepmap.drawing.keep_map_by_layer import keep_map_by_layer
 from keepmap.drawing.keep_map_lifetimes import keep_map_lifetimes
 from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.learning_curve import learning_curve
-from keepmap.drawing.parts.caption import model_label as model_label
 from keepmap.drawing.parts.figure import joined_figures as joined_figures
 from keepmap.drawing.parts.figure import save_joined_figures as save_joined_figures
 from keepmap.drawing.parts.files import FORMATS as FORMATS

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.arguments import as_integer, as_string
+from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
-from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import name_of

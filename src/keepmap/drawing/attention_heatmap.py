@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.arguments import as_integers
+from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
-from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import COLOUR_BAR, colour_bar_axes, fit_into_figure
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import Marks, layer_index, positions_of

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
-from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.fitting import fit_into_figure
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import Marks, layer_index, name_of, positions_of

@@ -8,8 +8,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Patch
 
 from keepmap.attention.profile import AttentionProfile
+from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
-from keepmap.drawing.parts.caption import model_label
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.marks import Marks, layer_index
 from keepmap.drawing.parts.page import blank_figure, panel, width_in_points

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 
 from keepmap.core.densities import KeptCounts, TokenStatistics, entry_statistics, token_statistics
-from keepmap.core.keep_map import KeepMap
-from keepmap.drawing.parts.arguments import AxesLike, HasKeepMap, given_axes, keep_map_of
+from keepmap.core.keep_map import HasKeepMap, KeepMap
+from keepmap.drawing.parts.arguments import AxesLike, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.cells import gather, paint
 from keepmap.drawing.parts.heading import Heading, Wording
@@ -108,7 +108,7 @@ class _Panel:
     high: str = KEPT
 
     def draw(self, ax: Axes) -> None:
-        """Over the whole height."""
+        """Draw the row into `ax`, which it fills from bottom to top."""
 
         def paint_strip(width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
             cells = gather(self.shares[None], min(width, WIDTH_PX))

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from keepmap.core.arguments import as_integer
-from keepmap.core.keep_map import KeepMap
-from keepmap.drawing.parts.arguments import AxesLike, HasKeepMap, given_axes, keep_map_of
+from keepmap.core.keep_map import HasKeepMap, KeepMap
+from keepmap.drawing.parts.arguments import AxesLike, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.cells import gather, paint
 from keepmap.drawing.parts.heading import Heading, Wording

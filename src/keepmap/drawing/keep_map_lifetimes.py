@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
-from keepmap.core.keep_map import KeepMap
-from keepmap.drawing.parts.arguments import AxesLike, HasKeepMap, given_axes, keep_map_of
+from keepmap.core.keep_map import HasKeepMap, KeepMap
+from keepmap.drawing.parts.arguments import AxesLike, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import Boundary, blank_figure, panel, width_in_points
@@ -123,5 +123,5 @@ def _window_line(window: int, oldest: int) -> list[Boundary]:
 
 
 def _colour(layer: int, layers: int) -> str:
-    """From dark to light with depth."""
+    """A colour for each layer, from dark to light with its depth."""
     return to_hex(matplotlib.colormaps["viridis"](0.9 * layer / max(1, layers - 1)))

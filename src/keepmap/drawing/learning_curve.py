@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from keepmap.agents.evaluation.returns import Evaluation, curve
+from keepmap.core.result_table import ResultTable
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
@@ -114,7 +115,9 @@ def learning_curve(
     """
     if isinstance(evaluations, (Evaluation, Sequence)):
         evaluations = {"agent": evaluations}
-    check_kind("evaluations", evaluations, Mapping, "a mapping from labels to Evaluations, or an Evaluation")
+    # A result that is a mapping itself is none of labels.
+    if isinstance(evaluations, ResultTable) or not isinstance(evaluations, Mapping):
+        check_kind("evaluations", evaluations, Evaluation, "a mapping from labels to Evaluations, or an Evaluation")
     if not evaluations:
         raise InputError("`evaluations` is empty; give a label and an evaluation")
     curves = {label: points(labelled) for label, labelled in evaluations.items()}

@@ -8,7 +8,7 @@ from keepmap.insight.text_subject import TextSubject
 __all__ = ["SUBJECTS", "subject_of"]
 
 SUBJECTS: dict[str, type[Subject]] = {subject.host: subject for subject in (AgentSubject, TextSubject)}
-"""By `host`."""
+"""The wing's class, by the `host` that results name."""
 
 
 def subject_of(profile: AttentionProfile) -> Subject:

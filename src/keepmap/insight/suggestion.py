@@ -16,6 +16,11 @@ class Suggestion(ABC):
     Attributes:
         pattern: "recency", "uniform", "sparse", "sinks" or "mixed".
         keep, of: how many positions, of how many. A language model's sinks are not counted; they always stay.
+
+    >>> import keepmap
+    >>> suggestion = keepmap.suggest(keepmap.profile_attention("tiny", "The code of river is 4821. " * 9))
+    >>> 0 < suggestion.keep <= suggestion.of, suggestion.name in keepmap.methods()
+    (True, True)
     """
 
     pattern: str

@@ -165,6 +165,11 @@ class Verification(ResultTable):
         trials: where something was dropped. skipped: in words, where nothing was.
         suggestion: the overall one. compared: it, and the guide's, against random.
         n_samples, n_draws: contexts or texts, and random draws for each trial. seed: of the draws.
+
+    >>> import keepmap
+    >>> verification = keepmap.verify("tiny", "The code of river is 4821. " * 9, layers=1, draws=1)
+    >>> verification.columns[:3], verification.rate("guide").n <= verification.n_samples
+    (('layer', 'rule', 'pattern'), True)
     """
 
     host: str
@@ -191,7 +196,13 @@ class Verification(ResultTable):
     @property
     def rows(self) -> list[dict[str, object]]:
         """One dictionary per layer and rule, costs in nats by the first of `costs`; `verdict` is one of WORDS."""
-        return [asdict(insight) | {"verdict": insight.word} for insight in self.insights]
+        rows = (asdict(insight) | {"verdict": insight.word} for insight in self.insights)
+        return [{name: row[name] for name in self.header} for row in rows]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The shown columns, and over how many groups the interval is."""
+        return (*COLUMNS, "groups")
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -60,6 +60,21 @@ class LayerInput:
         scaling: the factor on query-key products.
         n_sink: how many first positions are protected.
         seed: for methods that draw.
+
+    >>> layer = LayerInput(
+    ...     layer=0,
+    ...     hidden_states=torch.zeros(3, 8),
+    ...     queries=torch.zeros(2, 3, 4),
+    ...     keys=torch.ones(1, 3, 4),
+    ...     values=torch.ones(1, 3, 4),
+    ...     rotation=None,
+    ...     decided_at=torch.tensor([1, 2, 3]),
+    ...     scaling=0.5,
+    ...     n_sink=0,
+    ...     seed=0,
+    ... )
+    >>> layer.values.norm(dim=-1)  # a score per KV head and position
+    tensor([[2., 2., 2.]])
     """
 
     layer: int
@@ -103,7 +118,16 @@ class Method(ABC):
 
 
 class Scored(Method):
-    """A method whose scores are known before the layer's attention runs."""
+    """A method whose scores are known before the layer's attention runs.
+
+    >>> import keepmap
+    >>> class ValueNorm(Scored):
+    ...     name, label, needs, density = "value_norm", "ValueNorm", "position", 0.2
+    ...     def score(self, layer):
+    ...         return layer.values.norm(dim=-1)
+    >>> keepmap.evict("tiny", "The code of river is 4821. " * 9, ValueNorm(), window=16).keep_map.shape[:2]
+    (2, 4)
+    """
 
     @abstractmethod
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
@@ -117,6 +141,14 @@ class Received(Method):
         averages: what compiled code may take `score` to be: the total (False) or total / queries (True). None, which
             is also what a subclass with a `score` of its own has unless it says otherwise: `score` is called at every
             step.
+
+    >>> import keepmap
+    >>> class Total(Received):
+    ...     name, label, density = "total", "Total", 0.2
+    ...     def score(self, total, queries):
+    ...         return total
+    >>> keepmap.evict("tiny", "The code of river is 4821. " * 9, Total(), window=16).keep_map.shape[:2]
+    (2, 4)
     """
 
     needs: ClassVar[str] = "received"

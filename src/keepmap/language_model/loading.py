@@ -37,6 +37,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model"
 _TAKEN = 'a loaded Hugging Face model, a folder, a hub id, a GGUF file, "tiny" or "smollm2"'
 
 
+@without_bars()
 def load_language_model(
     model: "str | Path | PreTrainedModel | LanguageModel" = "tiny",
     tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
@@ -106,8 +107,7 @@ def as_language_model(model: "LanguageModel | str | Path | PreTrainedModel") -> 
     """
     if isinstance(model, LanguageModel):
         return model
-    with without_bars():
-        return load_language_model(model)
+    return load_language_model(model)
 
 
 def _checked_kind(model: object) -> "PreTrainedModel":
@@ -176,6 +176,8 @@ def _source(model: str | Path) -> str | Path:
         if not path.is_file():
             raise ModelError(f'model "{model}": no such file; give a GGUF file that is there')
         return path
+    if path.exists():
+        raise ModelError(f'model "{model}" is a file that is no GGUF file; give {_TAKEN}')
     if not _may_be_hub_id(model):
         raise ModelError(f'model "{model}": no such folder or hub id; give {_TAKEN}')
     return str(model)
@@ -227,6 +229,10 @@ def _load_tokenizer(source: str | Path) -> "PreTrainedTokenizerBase":
 
     if is_gguf(source):
         return read_tokenizer(Path(source), str(source))
+    if not Path(source).is_dir() and not _may_be_hub_id(source):
+        raise ModelError(
+            f'tokenizer "{source}": no such folder or hub id; give a folder, a hub id or a loaded tokenizer'
+        )
     if isinstance(source, Path) and not _has_tokenizer(source):
         raise ModelError(f"the folder {source} has no tokenizer (tokenizer.json); save the model's tokenizer there too")
     return explained(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False), str(source), "tokenizer")

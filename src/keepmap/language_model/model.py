@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.core.html import card
+from keepmap.core.labels import model_label
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -65,11 +66,16 @@ class LanguageModel:
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
+    @property
+    def label(self) -> str:
+        """The name under which it is shown: of a folder, a file or a hub id, the last part."""
+        return model_label(self.name)
+
     def __repr__(self) -> str:
-        return f"LanguageModel({self.name}: {', '.join(f'{what} {value}' for what, value in self._facts().items())})"
+        return f"LanguageModel({self.label}: {', '.join(f'{what} {value}' for what, value in self._facts().items())})"
 
     def _repr_html_(self) -> str:
-        return card(f"LanguageModel({self.name})", tuple(self._facts()), [tuple(self._facts().values())])
+        return card(f"LanguageModel({self.label})", tuple(self._facts()), [tuple(self._facts().values())])
 
     def _facts(self) -> dict[str, str]:
         return {

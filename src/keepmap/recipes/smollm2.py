@@ -35,7 +35,7 @@ SOURCES = {
 CHARACTERS = 5000
 """Of a text, about: some 1,200 tokens, of which the training reads 512."""
 TEXTS = 32
-"""Of each source, at most."""
+"""How many texts are taken of each source, at most."""
 
 
 def pieces(text: str) -> Iterator[str]:

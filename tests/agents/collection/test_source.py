@@ -20,7 +20,7 @@ def test_the_registry_finds_every_file():
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("optimstic", [], 'unknown source "optimstic", did you mean "optimistic"?'),
+        ("optimstic", [], 'unknown source "optimstic" as `source`, did you mean "optimistic"?'),
         ("q_learning", ["epsilom=1"], 'unknown option "epsilom" of the source q_learning, did you mean "epsilon"?'),
         ("q_learning", ["epsilon"], 'expected name=value, got the setting "epsilon"'),
         ("q_learning", ["epsilon=x"], 'expected epsilon of the source q_learning to be of type float, got "x"'),

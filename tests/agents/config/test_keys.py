@@ -234,11 +234,14 @@ def test_a_source_cannot_take_a_key_of_every_configuration(tmp_path, key, of):
         ({"compress_labels": 4}, "which nothing uses without a compressor"),
         ({"compressor": "recency"}, "it must be a mapping such as {name: recency, keep_recent: 10}, or null"),
         ({"compressor": {"keep_recent": 3}}, "compressor has no name"),
-        ({"compressor": {"name": "recencey"}}, 'unknown compressor "recencey", did you mean "recency"?'),
+        (
+            {"compressor": {"name": "recencey"}},
+            'unknown compressor "recencey" as `compressor`, did you mean "recency"?',
+        ),
         ({"compressor": {"name": "recency", "keep": 3}}, 'unknown option "keep"'),
         (
             {"compressor": {"name": "recency", "keep_recent": 0}},
-            "expected `keep_recent` to be a whole number of 1 or more, got 0",
+            "expected `keep_recent` to be an integer of 1 or more, got 0",
         ),
     ],
 )

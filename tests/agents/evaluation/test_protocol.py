@@ -127,7 +127,7 @@ def test_folds_of_other_rooms_do_not_go_together(folds: list[Agent], tmp_path: P
         ([(0, 1)], {"copies": -1}, "expected `copies` to be an integer of 1 or more, got -1"),
         ([(0, 1)], {"seed": -1}, "expected `seed` to be an integer of 0 or more, got -1"),
         ([(0, 1)], {"compressor": RecencyCompressor}, "expected `compressor` to be a compressor .* got the class"),
-        ([(0, 1)], {"compressor": "recensy"}, 'unknown compressor "recensy", did you mean "recency"'),
+        ([(0, 1)], {"compressor": "recensy"}, 'unknown compressor "recensy" as `compressor`, did you mean "recency"'),
     ],
 )
 def test_bad_input(agent: Agent, goals: object, options: dict[str, Any], message: str) -> None:

@@ -50,7 +50,7 @@ def test_a_plan_can_be_narrower_or_wider() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("recensy", (50.0,), None, 12, 1), 'unknown compressor "recensy", did you mean "recency"?'),
+        (("recensy", (50.0,), None, 12, 1), 'unknown compressor "recensy" as `compressors`, did you mean "recency"?'),
         (("all", (120.0,), None, 12, 1), "expected `budgets` to be per cent in 0 to 100, got 120"),
         (("all", (-1.0,), None, 12, 1), "expected `budgets` to be per cent in 0 to 100, got -1"),
         (("all", (float("nan"),), None, 12, 1), "expected `budgets` to be per cent in 0 to 100, got nan"),

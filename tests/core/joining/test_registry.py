@@ -45,7 +45,7 @@ def test_a_registry_finds_what_the_package_defines_and_sorts_it(tmp_path, monkey
     assert sorted(cls.name for cls in heard) == ["early_name", "zz"]
     assert things.named("zz") is b.Early
     assert type(things.make("zz")) is b.Early
-    with pytest.raises(InputError, match='^unknown thing "zzz", did you mean "zz"[?]$'):
+    with pytest.raises(InputError, match='^unknown thing "zzz" as `thing`, did you mean "zz"[?]$'):
         things.named("zzz")
     with pytest.raises(InputError, match='^unknown option "a" of the thing zz, it has none$'):
         things.make("zz", {"a": 1})

@@ -1,34 +1,15 @@
-"""The words above a figure of a KeepMap, and the names of models in them."""
+"""The words above a figure of a KeepMap."""
 
 import pytest
 import torch
 
 from keepmap.core.keep_map import KeepMap
-from keepmap.drawing.parts.caption import describe, model_label, rule_of
+from keepmap.drawing.parts.caption import describe, rule_of
 
 
 def keep_map(threshold: float | None = None, evicted: bool = True, **info: object) -> KeepMap:
     expires = torch.tensor([[[2, 4, 4, 4] if evicted else [4, 4, 4, 4]]])
     return KeepMap(expires, torch.zeros(1, 1, 4), threshold=threshold, info=info)
-
-
-@pytest.mark.parametrize(
-    ("name", "label"),
-    [
-        ("tiny", "tiny"),
-        ("/home/me/models/mine", "mine"),
-        ("/home/me/models/mine/", "mine"),
-        ("models/mine.gguf", "mine.gguf"),
-        ("C:\\models\\mine", "mine"),
-        ("HuggingFaceTB/SmolLM2-135M", "SmolLM2-135M"),
-        ("LlamaForCausalLM", "LlamaForCausalLM"),
-        (".", "."),
-        ("", "unnamed"),
-        (None, "unnamed"),
-    ],
-)
-def test_a_model_is_named_by_its_label_and_never_by_a_path(name: str | None, label: str) -> None:
-    assert model_label(name) == label
 
 
 @pytest.mark.parametrize(

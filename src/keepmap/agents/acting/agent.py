@@ -23,6 +23,7 @@ from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
 from keepmap.core.html import card
+from keepmap.core.labels import model_label
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError, ModelError, kind_of
 
@@ -57,10 +58,10 @@ class Agent:
         shape = self.model.shape
         weights = sum(weight.numel() for weight in self.model.parameters())
         return (
-            f"Agent({self.name}: {self.config.model} for {self.room.name} {self.room.size}x{self.room.size}, "
-            f"{self.step:,} updates, {len(self.train)} goals trained on and {len(self.held_out)} held out;\n"
-            f"  {shape.n_layer} layers x {shape.n_head} heads, {weights:,} weights, a context of "
-            f"{self.config.n_transit} transitions, compressor {self.compressor})"
+            f"Agent({model_label(self.name)}: {self.config.model} for {self.room.name} "
+            f"{self.room.size}x{self.room.size}, {self.step:,} updates, {len(self.train)} goals trained on and "
+            f"{len(self.held_out)} held out;\n  {shape.n_layer} layers x {shape.n_head} heads, "
+            f"{weights:,} weights, a context of {self.config.n_transit} transitions, compressor {self.compressor})"
         )
 
     def _repr_html_(self) -> str:
@@ -73,7 +74,7 @@ class Agent:
             "transformer": f"{shape.n_layer} layers x {shape.n_head} heads, width {shape.n_embd}",
             "context": f"{self.config.n_transit} transitions, compressor {self.compressor}",
         }
-        return card(f"Agent {self.name}", ("", "value"), list(facts.items()))
+        return card(f"Agent {model_label(self.name)}", ("", "value"), list(facts.items()))
 
     @property
     def room(self) -> Room:

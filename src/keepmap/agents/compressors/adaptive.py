@@ -36,6 +36,15 @@ class AdaptiveCompressor(Compressor):
     Differs from the guide: the statistics are those of each history by itself and of all of it, where the guide's were
     a batch's mean and left out the newest transition; the ratio's limit is the document's 2.0, where the code had
     2.5; the mixed case has a rule of its own; attention is required, where the guide silently took the most recent.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> attention = torch.tensor([[0.1, 0.1, 0.4, 0.1, 0.2, 0.1]])
+    >>> compressor = keepmap.AdaptiveCompressor(target_length=2)
+    >>> kept = compressor.compress(states, actions, rewards, states + 1, attention=attention)
+    >>> kept.indices.tolist()
+    [[2, 5]]
     """
 
     target_length: int = 10

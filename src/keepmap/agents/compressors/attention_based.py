@@ -34,6 +34,15 @@ class AttentionBasedCompressor(Compressor):
 
     Differs from the guide: the weights are those of this very history, where the guide used those of an earlier batch;
     they are required, where the guide silently sampled evenly; the temperature acts, where the guide ignored it.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> attention = torch.tensor([[0.1, 0.1, 0.4, 0.1, 0.2, 0.1]])
+    >>> compressor = keepmap.AttentionBasedCompressor(target_length=2)
+    >>> kept = compressor.compress(states, actions, rewards, states + 1, attention=attention)
+    >>> kept.indices.tolist()
+    [[2, 4]]
     """
 
     target_length: int = 10

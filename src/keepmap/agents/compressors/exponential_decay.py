@@ -39,6 +39,13 @@ class ExponentialDecayCompressor(Compressor):
     Differs from the guide: the guide always drew, without a seed of its own, the same positions for a whole batch, by
     exp(-decay_rate * age): 99.3 % of that mass lies in the last ten transitions whatever the length, and more than 206
     could not be drawn at all. Its docstring had the rate's direction the wrong way round.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> kept = keepmap.ExponentialDecayCompressor(target_length=3).compress(states, actions, rewards, states + 1)
+    >>> kept.indices.tolist()
+    [[0, 4, 5]]
     """
 
     target_length: int = 10

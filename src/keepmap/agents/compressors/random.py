@@ -27,6 +27,13 @@ class RandomCompressor(Compressor):
     Reference: the draw is SplitMix64 (Steele, Lea and Flood 2014, OOPSLA, figure 16).
 
     Differs from the guide: the guide has no controls.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> kept = keepmap.RandomCompressor(target_length=3, seed=1).compress(states, actions, rewards, states + 1)
+    >>> kept.indices.tolist()
+    [[0, 4, 5]]
     """
 
     target_length: int = 10

@@ -22,6 +22,13 @@ class RecencyCompressor(Compressor):
         keep_recent: how many, 1 or more.
 
     Reference: none; the sliding window.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> kept = keepmap.RecencyCompressor(keep_recent=2).compress(states, actions, rewards, states + 1)
+    >>> kept.indices.tolist()
+    [[4, 5]]
     """
 
     keep_recent: int = 10

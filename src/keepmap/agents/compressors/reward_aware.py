@@ -28,6 +28,13 @@ class RewardAwareCompressor(Compressor):
     Reference: none.
 
     Differs from the guide: the guide has no controls.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> kept = keepmap.RewardAwareCompressor(target_length=2).compress(states, actions, rewards, states + 1)
+    >>> kept.indices.tolist()
+    [[1, 5]]
     """
 
     target_length: int = 10

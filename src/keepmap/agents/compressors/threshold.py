@@ -35,6 +35,15 @@ class ThresholdCompressor(Compressor):
     query gives to itself; rows that keep fewer have a mask, where the guide filled them with zeros that look like data;
     the weights are those of this very history and required, where the guide used an earlier batch's, or silently kept
     the most recent.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> attention = torch.tensor([[0.1, 0.1, 0.4, 0.1, 0.2, 0.1]])
+    >>> compressor = keepmap.ThresholdCompressor(threshold=0.2, min_keep=1)
+    >>> kept = compressor.compress(states, actions, rewards, states + 1, attention=attention)
+    >>> kept.indices.tolist()
+    [[2, 4]]
     """
 
     threshold: float = 0.1

@@ -25,6 +25,13 @@ class UniformCompressor(Compressor):
     Reference: none.
 
     Differs from the guide: a length of 1 keeps the newest transition, where the guide's kept the oldest.
+
+    >>> import keepmap, torch
+    >>> states = torch.arange(12).reshape(1, 6, 2)
+    >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
+    >>> kept = keepmap.UniformCompressor(target_length=3).compress(states, actions, rewards, states + 1)
+    >>> kept.indices.tolist()
+    [[0, 2, 5]]
     """
 
     target_length: int = 10

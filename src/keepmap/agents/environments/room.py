@@ -38,7 +38,7 @@ class Room(ABC):
     horizon: int
 
     name: ClassVar[str]
-    """For options and file names."""
+    """What options and file names call the room."""
     gymnasium_id: ClassVar[str]
     every_step: ClassVar[bool]
     """Whether the (only) target rewards every step on it; otherwise each target rewards once, in order."""

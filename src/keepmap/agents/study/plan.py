@@ -60,7 +60,7 @@ def plan_study(
             "`compressors` (or all) and `budgets`, as 50 80 95"
         )
     for name in chosen:
-        compressor_class(name)
+        compressor_class(name, "compressors")
     for percent in budgets:
         if not 0 <= percent <= 100:
             raise InputError(f"expected `budgets` to be per cent in 0 to 100, got {percent:g}")

@@ -4,7 +4,7 @@ import json
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -149,6 +149,10 @@ class Study(ResultTable):
             `keepmap.agents.study.promises`).
         pattern: the baseline's attention: `nats`, `recent_distant`, and `matched`, the guide's compressor for it.
         options, versions: what decided the numbers, as JSON values.
+
+    >>> study = Study(results=(), promises=(), pattern={}, options={}, versions={})
+    >>> study.rows, study.to_csv().split(",")[:3]
+    ([], ['compressor', 'percent', 'length'])
     """
 
     results: tuple[StudyRow, ...]
@@ -173,6 +177,11 @@ class Study(ResultTable):
     def rows(self) -> list[dict[str, object]]:
         """One dictionary per result, as in study.csv; an estimate is four columns: its mean, _low, _high and _n."""
         return [_flat(row) for row in self.results]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The keys of every row, as in study.csv."""
+        return tuple(name for field in fields(StudyRow) for name in _columns_of(field))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -216,12 +225,17 @@ def _flat(row: StudyRow) -> dict[str, object]:
     flat: dict[str, object] = {}
     for field in fields(StudyRow):
         value = getattr(row, field.name)
-        if field.type in (Estimate, Estimate | None):
-            parts = (None,) * 4 if value is None else (value.mean, value.low, value.high, value.n)
-            flat |= zip([field.name, *(f"{field.name}_{part}" for part in ("low", "high", "n"))], parts, strict=True)
+        if isinstance(value, Estimate):
+            flat |= zip(_columns_of(field), (value.mean, value.low, value.high, value.n), strict=True)
         else:
-            flat[field.name] = value
+            flat |= dict.fromkeys(_columns_of(field), value)
     return flat
+
+
+def _columns_of(field: Field[Any]) -> list[str]:
+    """The columns of a field: an estimate has four."""
+    parts = ("low", "high", "n") if field.type in (Estimate, Estimate | None) else ()
+    return [field.name, *(f"{field.name}_{part}" for part in parts)]
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -84,24 +84,24 @@ class Registry(Generic[Base]):
                     self.join(name, cls)
         return dict(sorted(self._members.items(), key=lambda item: (self._order(item[1]), item[0])))
 
-    def named(self, name: str) -> type[Base]:
-        """The class called `name`.
+    def named(self, name: str, parameter: str | None = None) -> type[Base]:
+        """The class called `name`, the value of a parameter that by default has the name of the kind.
 
         Raises:
             InputError: there is none; names the closest.
         """
         known = self.classes()
         if name not in known:
-            raise InputError(f'unknown {self.kind} "{name}", {did_you_mean(name, known)}')
+            raise InputError(f'unknown {self.kind} "{name}" as `{parameter or self.kind}`, {did_you_mean(name, known)}')
         return known[name]
 
-    def make(self, name: str, options: Mapping[str, object] | None = None) -> Base:
+    def make(self, name: str, options: Mapping[str, object] | None = None, parameter: str | None = None) -> Base:
         """The class called `name` with these options; values may be text, as they come from a command line.
 
         Raises:
             InputError: no such class or option, or a value that the option cannot take.
         """
-        cls = self.named(name)
+        cls = self.named(name, parameter)
         return cls(**typed_options(cls, options, f"the {self.kind} {name}"))
 
     def defined_in(self, module: ModuleType) -> list[tuple[str, type[Base]]]:

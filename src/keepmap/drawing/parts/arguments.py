@@ -1,27 +1,17 @@
 """What callers hand to the figures, checked: one line that names the parameter, not an AttributeError deep inside."""
 
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from keepmap.core.keep_map import KeepMap
+from keepmap.core.keep_map import HasKeepMap, KeepMap
 from keepmap.errors import InputError
 
-__all__ = ["AxesLike", "HasKeepMap", "check_kind", "flat_axes", "given_axes", "keep_map_of"]
+__all__ = ["AxesLike", "check_kind", "flat_axes", "given_axes", "keep_map_of"]
 
 AxesLike = Axes | Iterable[Axes] | np.ndarray
 """Axes, several of them, or the array that `Figure.subplots` gives."""
-
-
-@runtime_checkable
-class HasKeepMap(Protocol):
-    """What was made with a KeepMap and holds it, as an Eviction does."""
-
-    @property
-    def keep_map(self) -> KeepMap:
-        """Which entries were kept, and until when."""
 
 
 def keep_map_of(source: KeepMap | HasKeepMap) -> KeepMap:

@@ -1,22 +1,9 @@
 """The words above a figure: what was drawn, and by which rule it was chosen."""
 
-from pathlib import PureWindowsPath
-
 from keepmap.core.keep_map import KeepMap
+from keepmap.core.labels import model_label
 
-__all__ = ["describe", "model_label", "rule_of"]
-
-
-def model_label(name: object) -> str:
-    """The name under which pictures show a model or an agent; `unnamed` where it has none.
-
-    Of a folder, a file or a hub id it is the last part: where somebody keeps a model is in no title.
-
-    >>> model_label("/home/me/runs/distilled/"), model_label("tiny"), model_label(None)
-    ('distilled', 'tiny', 'unnamed')
-    """
-    text = str(name or "unnamed")
-    return PureWindowsPath(text).name or text  # which reads both slashes
+__all__ = ["describe", "rule_of"]
 
 
 def rule_of(keep_map: KeepMap) -> str:

@@ -161,6 +161,10 @@ def _plan(
 
 def _chosen(methods: Any) -> tuple[dict[str, Method | type[Method]], bool]:
     """Key -> method without the baseline, which always runs, each name once; and whether `all` are among them."""
+    if isinstance(methods, Mapping):
+        raise InputError(
+            "expected `methods` to be names and instances, got a mapping; give a list, and thresholds by `thresholds`"
+        )
     if isinstance(methods, str | Method | type) or not isinstance(methods, Iterable):
         methods = [methods]
     parts = [part for item in methods for part in (item.replace(",", " ").split() if isinstance(item, str) else [item])]
@@ -183,7 +187,9 @@ def _chosen(methods: Any) -> tuple[dict[str, Method | type[Method]], bool]:
 def _check_method(method: object) -> None:
     if isinstance(method, str):
         if method not in (*method_names(), "all"):
-            raise InputError(f'unknown method "{method}", {did_you_mean(method, (*method_names(), "all"))}')
+            raise InputError(
+                f'unknown method "{method}" in `methods`, {did_you_mean(method, (*method_names(), "all"))}'
+            )
         return
     if isinstance(method, type) and issubclass(method, Method):
         raise InputError(
@@ -235,11 +241,14 @@ def _number(name: str, value: object) -> float:
         number = None if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     except OverflowError:
         raise InputError(
-            f"the threshold of {name} is a number too large for any score; give a smaller one, or Infinity"
+            f"the threshold of {name} in `thresholds` is a number too large for any score; "
+            "give a smaller one, or Infinity"
         ) from None
     if number is None or math.isnan(number):
         shown = "NaN" if number is not None else json.dumps(value, default=str)
-        raise InputError(f"the threshold of {name} is {shown}; give a number (-Infinity keeps everything)")
+        raise InputError(
+            f"the threshold of {name} in `thresholds` is {shown}; give a number (-Infinity keeps everything)"
+        )
     return number
 
 

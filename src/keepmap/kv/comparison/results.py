@@ -10,6 +10,7 @@ from typing import Any
 from keepmap.core.densities import KeptCounts
 from keepmap.core.files import write_json
 from keepmap.core.keep_map import KeepMap
+from keepmap.core.labels import model_label
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError
 
@@ -171,7 +172,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
     @property
     def caption(self) -> str:
         """The model, the samples, and what the costs are against."""
-        n, name = self.baseline.n_samples, str(self.configuration.get("model_name", "the model"))
+        n, name = self.baseline.n_samples, model_label(self.configuration.get("model_name", "the model"))
         return (
             f"{name if name.isprintable() else ascii(name)}: {n} sample{'s' * (n > 1)}, "
             f"{self.baseline.total_tokens:,} predicted tokens; costs against {self.baseline.method}"

@@ -15,7 +15,7 @@ from keepmap.kv.comparison.session import NO_CHUNKING, Facts
 __all__ = ["ResultKey", "build_comparison", "complete_samples", "summarise"]
 
 ResultKey = tuple[int, str]
-"""(sample, method)."""
+"""Which result: the number of the sample, and the key of the method."""
 
 LABELS = {NO_CHUNKING: "Baseline (No Chunking)", BASELINE: "Baseline (Chunked)"}
 

@@ -27,6 +27,12 @@ class Damage(ResultTable):
         kl: mean divergence of the reference's predictions to these, nats per token.
         top1_agreement: share of the tokens for which both predict the same next token.
         n: predicted tokens, N - 1.
+
+    >>> damage = Damage(nll=2.5, reference_nll=2.25, kl=0.125, top1_agreement=0.75, n=8)
+    >>> damage
+    Damage(+0.2500 nats per token: NLL 2.5000 against 2.2500, KL 0.1250, top-1 agreement 75.0%, n=8)
+    >>> damage.to_csv().split()
+    ['delta,nll,reference_nll,kl,top1_agreement,n', '0.25,2.5,2.25,0.125,0.75,8']
     """
 
     nll: float
@@ -36,9 +42,9 @@ class Damage(ResultTable):
     n: int
 
     @property
-    def rows(self) -> tuple[dict[str, object], ...]:
+    def rows(self) -> list[dict[str, object]]:
         """One row: the cost, what it is made of, and of how many tokens."""
-        return ({"delta": self.delta, **asdict(self)},)
+        return [{"delta": self.delta, **asdict(self)}]
 
     @property
     def caption(self) -> str:
@@ -91,6 +97,11 @@ class Eviction:
         """The negative log-likelihood of each token but the first, N - 1 of them, in nats, float64 on the CPU.
 
         Computed in blocks of tokens: the logits of a long text are never held at once.
+
+        >>> import keepmap
+        >>> eviction = keepmap.evict("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+        >>> eviction.nll().dtype, len(eviction.nll()) == len(eviction.input_ids) - 1
+        (torch.float64, True)
         """
         targets = self.input_ids.to(self.hidden_states.device)[1:]
         parts = [
@@ -101,6 +112,11 @@ class Eviction:
 
     def damage(self, reference: "Eviction | None" = None) -> Damage:
         """What the eviction cost: NLL, KL and agreement against a reference.
+
+        >>> import keepmap
+        >>> eviction = keepmap.evict("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+        >>> eviction.damage().kl > 0, eviction.damage(reference=eviction).delta
+        (True, 0.0)
 
         Args:
             reference: another eviction of the same text; by default the model without eviction (one more pass).
@@ -147,7 +163,7 @@ class Eviction:
     def __repr__(self) -> str:
         label = self.keep_map.info.get("label", "unnamed")
         return (
-            f"Eviction({label} on {self.language_model.name}, {len(self.input_ids)} tokens: "
+            f"Eviction({label} on {self.language_model.label}, {len(self.input_ids)} tokens: "
             f"{self.keep_map.density():.2%} of the cache is kept)\n{self.keep_map!r}"
         )
 

@@ -25,5 +25,5 @@ class Baseline(Scored):
     threshold: ClassVar[float | None] = float("-inf")
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
-        """0 everywhere."""
+        """No position is better than another: 0 for all of them."""
         return torch.zeros(layer.keys.shape[:2], device=layer.keys.device)

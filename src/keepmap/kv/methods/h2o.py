@@ -31,5 +31,5 @@ class H2O(Received):
     averages: ClassVar[bool | None] = False
 
     def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
-        """The sum."""
+        """The attention that each position has received so far, summed over the queries."""
         return total

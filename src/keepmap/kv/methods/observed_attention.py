@@ -30,5 +30,5 @@ class ObservedAttention(Received):
     averages: ClassVar[bool | None] = True
 
     def score(self, total: Float[Tensor, "G K"], queries: Int[Tensor, "#G K"]) -> Float[Tensor, "G K"]:
-        """The mean."""
+        """The attention that each position has received so far, per query that could see it."""
         return total / queries

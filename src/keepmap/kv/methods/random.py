@@ -28,7 +28,7 @@ class Random(Scored):
     threshold: ClassVar[float | None] = 0.85
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
-        """Uniform draws."""
+        """A uniform draw in [0, 1) for each layer, KV head and position, whatever the text."""
         heads, n = layer.keys.shape[:2]
         device = layer.keys.device
         state = stir(seeded(layer.seed, device) + layer.layer)

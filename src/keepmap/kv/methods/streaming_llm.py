@@ -29,5 +29,5 @@ class StreamingLLM(Scored):
     threshold: ClassVar[float | None] = 1.0
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
-        """0 everywhere."""
+        """No position is better than another: 0 for all of them."""
         return torch.zeros(layer.keys.shape[:2], device=layer.keys.device)

@@ -37,7 +37,7 @@ class Sums:
         }
 
     def add(self, positions: ScoredPositions) -> None:
-        """Count these rows in."""
+        """Add these positions to the sums that the regression is solved from."""
         sums = self.tensors
         sums["n"] += len(positions.inputs)
         for layer in range(len(sums["x"])):

@@ -18,7 +18,7 @@ from keepmap.kv.surrogate_training.targets import ScoredPositions
 __all__ = ["EPOCHS", "HIDDEN", "MlpTraining", "Rows"]
 
 HIDDEN, EPOCHS, RATE, BATCH, CLIP = 512, 15, 5e-3, 512, 1.0
-"""The paper's settings."""
+"""How the MLP is trained: the settings of the KVzap paper."""
 
 
 class Rows:
@@ -49,7 +49,7 @@ class Rows:
         return _file(folder, text, "scores").is_file()
 
     def mean(self) -> Float[np.ndarray, "L G"]:
-        """Of all scores."""
+        """The mean score of each layer and KV head, over all positions of all texts."""
         return sum(scores.sum(axis=0, dtype=np.float64) for scores in self._scores) / len(self)
 
     def batch(self, rows: Integer[np.ndarray, " B"]) -> ScoredPositions:

@@ -38,12 +38,12 @@ class HeldOutText:
     yy: list[list[float]]
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The quality as JSON values, by name."""
         return asdict(self)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "HeldOutText":
-        """From JSON values."""
+        """The quality that `document` gave as JSON values."""
         return cls(**{name: document[name] for name in ("n", "error", "y", "yy")})
 
 

@@ -49,7 +49,7 @@ class TrainedSurrogate:
 
     @property
     def kind(self) -> str:
-        """linear or mlp."""
+        """What the surrogate is, "linear" or "mlp"."""
         return self.surrogate.config.kind
 
     @property

@@ -146,7 +146,7 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def texts_digest(repetitions: Sequence[Repetition]) -> str:
-    """Of the tokens that are read."""
+    """A SHA-256 of the token ids of all texts: whether a run goes on with the texts that it began with."""
     digest = hashlib.sha256()
     for repetition in repetitions:
         digest.update(f"{len(repetition.ids)} ".encode() + repetition.ids.numpy().tobytes())

@@ -59,7 +59,7 @@ def train_surrogate(
     >>> import keepmap
     >>> trained = keepmap.train_surrogate("tiny", ["The code of river is 4821. " * 9, "Lists may be nested. " * 9])
     >>> trained.kind, trained.explained.shape, trained.n_held_out_texts
-    ('linear', (2, 2), 1)
+    ('linear', (2, 4), 1)
 
     Args:
         model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, a GGUF file, or a name that
@@ -320,11 +320,11 @@ class _Share:
         self._units, self._progress, self._done = units, progress, 0.0
 
     def done(self, units: float) -> None:
-        """So much is done in all."""
+        """Note how many units of work are done since the beginning, and report the share."""
         self._done = units
         if self._progress is not None:
             self._progress(min(1.0, self._done / self._units))
 
     def add(self, units: float) -> None:
-        """So much more is done."""
+        """Note that so many more units of work are done, and report the share."""
         self.done(self._done + units)
