@@ -30,6 +30,7 @@ FUNCTIONS = [
     "open_histories",
     "methods",
     "compressors",
+    "context_at",
     "sources",
     "environments",
     "read_comparison",

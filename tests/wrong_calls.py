@@ -152,6 +152,14 @@ WRONG = {
     "Context(keepmap.History(**HISTORY), 2, 3)": "query_states",
     "Context(keepmap.History(**HISTORY), torch.zeros(1, 2), torch.zeros(2))": "now",
     "train([])": "config",
+    'profile_attention(torch.nn.Linear(2, 2), "a text")': "inputs",
+    'profile_attention(torch.nn.TransformerEncoderLayer(4, 1), "abc")': "inputs",
+    "context_at(3, 0, 1, 1, (0, 0))": "streams",
+    "context_at(HISTORIES, 'a', 1, 1, HISTORIES.goals[0])": "learner",
+    "context_at(HISTORIES, 0, 1, 0, HISTORIES.goals[0])": "most",
+    "context_at(HISTORIES, 0, 1, 1, 'a')": "goal",
+    "collect(dict)": "environment",
+    'collect(type("Mine", (type(HISTORIES.room),), {}))': "environment",
 }
 """Calls, and the parameter that the message names."""
 VALUES_OF_CALLS = {

@@ -26,7 +26,7 @@ from keepmap.core.versions import __version__
 if TYPE_CHECKING:
     from keepmap import draw
     from keepmap.agents.acting.agent import Agent, load_agent
-    from keepmap.agents.acting.context import Context
+    from keepmap.agents.acting.context import Context, context_at
     from keepmap.agents.collection.collect import collect
     from keepmap.agents.collection.dataset import Histories, open_histories
     from keepmap.agents.collection.source import Source, sources
@@ -106,6 +106,7 @@ __all__ = [
     "compare",
     "compare_compression_methods",
     "compressors",
+    "context_at",
     "draw",
     "environments",
     "evaluate",
@@ -130,7 +131,7 @@ __all__ = [
 
 _HOMES = {
     "keepmap.agents.acting.agent": "Agent load_agent",
-    "keepmap.agents.acting.context": "Context",
+    "keepmap.agents.acting.context": "Context context_at",
     "keepmap.agents.collection.collect": "collect",
     "keepmap.agents.collection.dataset": "Histories open_histories",
     "keepmap.agents.collection.source": "Source sources",

@@ -1,6 +1,8 @@
 """What callers pass: numbers, strings, paths, functions and arrays."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from keepmap.core.arguments import (
     as_number,
     as_path,
     as_string,
+    check_options,
     shown,
 )
 from keepmap.errors import InputError
@@ -84,3 +87,26 @@ def test_strings_paths_functions_and_arrays() -> None:
     for wrong in ([[1], [1, 2]], ["a"], None):
         with pytest.raises(InputError, match="^expected `a` to be an array of numbers, got "):
             as_array("a", wrong)
+
+
+@dataclass(frozen=True)
+class Options:
+    """One of each kind that is checked, and one that is not."""
+
+    count: int = 1
+    share: float = 0.5
+    sample: bool = False
+    kind: str = "a"
+    scorer: Callable[[int], int] = abs
+    named: "int" = 1
+    free: int | None = None
+
+
+def test_options_are_what_their_annotations_say():
+    check_options(Options(count=np.int64(-2), share=math.inf, sample=np.bool_(True)))
+    check_options(Options(share=3, free="anything"))
+    wrong = {"count": (1.5, True, "a"), "share": ("a", None, True), "sample": (1, "a"), "kind": (1,), "scorer": (3,)}
+    for name, values in {**wrong, "named": ("a",)}.items():
+        for value in values:
+            with pytest.raises(InputError, match=f"^expected `{name}` to be "):
+                check_options(Options(**{name: value}))

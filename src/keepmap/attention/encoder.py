@@ -14,6 +14,7 @@ from torch.backends import mha
 
 from keepmap.attention.forward import in_eval_mode
 from keepmap.attention.layer import AttentionLayer, causal
+from keepmap.core.arguments import shown
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["encoder_layers"]
@@ -27,7 +28,7 @@ def encoder_layers(model: nn.Module, inputs: Any) -> list[AttentionLayer]:
             An nn.MultiheadAttention itself may be given its one sequence alone.
 
     Raises:
-        InputError: more than one sequence at a time.
+        InputError: more than one sequence at a time, or none.
         ModelError: no attention was called, or one that is not supported; says which.
     """
     names = {module: name or "the model" for name, module in model.named_modules()}
@@ -63,8 +64,13 @@ def _call(model: nn.Module, inputs: Any) -> None:
         model(**inputs)
     elif isinstance(inputs, tuple):
         model(*inputs)
-    else:
+    elif isinstance(inputs, Tensor):
         model(inputs)
+    else:
+        raise InputError(
+            f"expected `inputs` of {type(model).__name__} to be a tensor, or a tuple or mapping of what it is called "
+            f"with, got {shown(inputs)}"
+        )
 
 
 @contextmanager

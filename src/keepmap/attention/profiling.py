@@ -51,6 +51,15 @@ class KnowsLandmarks(Protocol):
         ...
 
 
+@runtime_checkable
+class OfAnAgent(Protocol):
+    """Inputs that are an agent's: beside them, a name is that of an agent."""
+
+    def agent_named(self, path: str | Path) -> AttentionSource:
+        """The agent of that name or folder."""
+        ...
+
+
 def profile_attention(
     model: "LanguageModel | PreTrainedModel | AttentionSource | nn.Module | str | Path",
     inputs: Any,
@@ -75,7 +84,8 @@ def profile_attention(
 
     Args:
         model: a language model (ours, any Hugging Face causal one, a folder, a hub id, a GGUF file, "tiny"), an agent,
-            or a module whose attention is nn.MultiheadAttention. It is left as it was found.
+            or a module whose attention is nn.MultiheadAttention. It is left as it was found. Beside a Context, a folder
+            or name is that of an agent.
         inputs: for a language model a string, the tokens of one text, or what its tokenizer gives; for an agent its
             history of one row, or (history, query_states [1, S]); for a module what it is called with, one sequence at
             a time. Padding is left out.
@@ -94,6 +104,8 @@ def profile_attention(
     n_sink, window = as_integer("n_sink", n_sink), as_integer("window", window, at_least=1)
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
     transformers = sys.modules.get("transformers")
+    if isinstance(model, str | Path) and isinstance(inputs, OfAnAgent):
+        model = inputs.agent_named(model)
     if isinstance(model, str | Path) or (transformers is not None and isinstance(model, transformers.PreTrainedModel)):
         model = as_language_model(model)
     request = _Request(layers, heads, queries, n_sink, window, seed, hold, progress)

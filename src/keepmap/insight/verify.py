@@ -47,8 +47,8 @@ def verify(
     Args:
         model: an agent; or a language model: a loaded one, ours or of transformers, its folder, hub id or name. Where
             `contexts` are agents' contexts, a folder or name is that of an agent.
-        contexts: of an agent, its Contexts, each with its goal and the learner's action, as `context_at` gives them; of
-            a language model, texts: strings, token ids, or what a tokenizer gives. One alone is taken too.
+        contexts: of an agent, its Contexts, each with its goal and the learner's action, as `keepmap.context_at` gives
+            them; of a language model, texts: strings, token ids, or what a tokenizer gives. One alone is taken too.
         layers: whose insights are tested, all by default.
         draws: random choices for each trial, 1 or more; their mean cost is compared.
         episodes: of each held-out goal, which an agent plays four times over under each rule's suggestion and against
@@ -68,7 +68,7 @@ def verify(
         if len(agent_contexts) < len(given):
             other = next(context for context in given if not isinstance(context, Context))
             raise InputError(
-                f"expected `contexts` of an agent to be Contexts, got {shown(other)}; take them by context_at"
+                f"expected `contexts` of an agent to be Contexts, got {shown(other)}; take them by keepmap.context_at"
             )
         agent = load_agent(_agent_or_path(model))
         return verify_agent(

@@ -72,7 +72,8 @@ def verify_agent(
         raise InputError("expected `contexts` to be one or more, got none")
     if any(context.goal is None or context.action is None for context in contexts):
         raise InputError(
-            "expected `contexts` to have their goal and the learner's action, got one without; take them by context_at"
+            "expected `contexts` to have their goal and the learner's action, got one without; take them by "
+            "keepmap.context_at"
         )
     profiles = [profile_attention(agent, context, layers=layers, queries="last", hold=False) for context in contexts]
     guides = [guide_insight([profile.guide_statistics(layer) for profile in profiles]) for layer in profiles[0].layers]

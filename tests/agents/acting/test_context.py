@@ -253,3 +253,21 @@ def test_a_query_comes_one_step_after_its_history() -> None:
     query = torch.tensor([[1, 1]])
     result = landmarks_of(as_context((history([False, True]), query), 2), 2)
     assert (result.episodes, result.steps) == ((1, 1, 2), (1, 2, 1))
+
+
+def test_beside_a_context_a_name_is_an_agent_s() -> None:
+    context = Context(history_of(5), torch.tensor([[2, 1]]), torch.tensor([5]))
+    named, loaded = (keepmap.profile_attention(agent, context) for agent in ("tiny", keepmap.load_agent("tiny")))
+    assert torch.equal(named.received, loaded.received) and named.shape == loaded.shape
+
+
+def test_a_context_is_taken_from_a_file_of_histories(tmp_path) -> None:
+    histories = keepmap.collect("darkroom", size=3, learners=2, episodes=2, out=tmp_path / "small.hdf5")
+    for position, goal in enumerate(histories.goals):
+        from_file, from_streams = (
+            context_at(source, learner=1, step=30, most=20, goal=goal) for source in (histories, histories[position])
+        )
+        assert repr(from_file) == repr(from_streams)
+        assert torch.equal(from_file.history.states, from_streams.history.states)
+    with pytest.raises(InputError, match="expected `goal` to be one of the histories', got \\(9, 9\\)"):
+        context_at(histories, learner=1, step=30, most=20, goal=(9, 9))

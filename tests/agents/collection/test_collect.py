@@ -8,7 +8,7 @@ from keepmap.agents.collection.collect import collect, planned_collection
 from keepmap.agents.collection.dataset import Histories, open_histories
 from keepmap.agents.collection.sources.optimistic import Optimistic
 from keepmap.agents.collection.sources.q_learning import QLearning
-from keepmap.agents.environments import room_named
+from keepmap.agents.environments import environments, room_named
 from keepmap.cli import main
 from keepmap.errors import InputError, OutputError
 
@@ -108,3 +108,12 @@ def test_what_is_planned_is_what_is_collected() -> None:
     assert (plan.room, plan.episodes, plan.learners) == (room_named("darkroom", 3), 16, 2)
     assert plan.path == Path("datasets/history_darkroom-3x3_optimistic_alg-seed0.hdf5")
     assert not plan.path.exists()
+
+
+def test_a_room_is_taken_as_its_name_is(tmp_path):
+    written = []
+    for number, room in enumerate(("darkroom", environments()["darkroom"], environments()["darkroom"](size=5))):
+        path = tmp_path / f"{number}.hdf5"
+        collect(room, size=3, learners=1, episodes=1, out=path)
+        written.append(path.read_bytes())
+    assert written[0] == written[1] == written[2]

@@ -88,3 +88,9 @@ def test_a_method_of_ones_own_is_told_what_is_wrong_with_its_scores(scores: obje
     with pytest.raises(InputError, match="expected the score of method mine to be a float tensor") as raised:
         evict("tiny", list(range(40)), Mine())
     assert shown in str(raised.value)
+
+
+def test_progress_is_told_after_each_layer():
+    shares: list[float] = []
+    evict("tiny", "The code of river is 4821. " * 4, "random", progress=shares.append)
+    assert shares == [0.5, 1.0]

@@ -1,6 +1,7 @@
 """What an agent has before it when it decides: its history, the state that it is in, and the time."""
 
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,12 +9,14 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from keepmap.agents.collection.dataset import Streams
+from keepmap.agents.collection.dataset import Histories, Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer, causal
+from keepmap.attention.profiling import AttentionSource
+from keepmap.core.arguments import as_integer, as_integers
 from keepmap.core.html import card
 from keepmap.errors import InputError, kind_of
 
@@ -63,6 +66,16 @@ class Context:
                 kind = f"one of {tuple(value.shape)}" if isinstance(value, Tensor) else kind_of(value)
                 size = f"[{rows}, S]" if dimensions == 2 else f"[{rows}]"
                 raise InputError(f"expected `{name}` to be a tensor {size}, as the history has rows, got {kind}")
+
+    def agent_named(self, path: str | Path) -> AttentionSource:
+        """The agent that a name or a folder is of; `keepmap.profile_attention` asks for it beside a Context.
+
+        Raises:
+            ModelError: there is none, or it is damaged.
+        """
+        from keepmap.agents.acting.agent import load_agent  # which imports this module
+
+        return load_agent(path)
 
     def __repr__(self) -> str:
         names = ("goal", "learner", "step", "action")
@@ -120,15 +133,32 @@ def as_context(inputs: object, horizon: int) -> Context:
     return Context(history, states, now)
 
 
-def context_at(streams: Streams, learner: int, step: int, most: int, goal: Goal) -> Context:
+def context_at(streams: Streams | Histories, learner: int, step: int, most: int, goal: Goal) -> Context:
     """The last `most` transitions before step `step` (from 0) of one learner, as what an agent would have before it.
 
+    >>> import keepmap, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     histories = keepmap.collect("darkroom", learners=1, episodes=4, out=f"{folder}/small.hdf5")
+    ...     context = keepmap.context_at(histories, learner=0, step=60, most=40, goal=histories.goals[0])
+    >>> keepmap.profile_attention("tiny", context).shape  # of 40 transitions and the query
+    (4, 4, 41)
+
     Args:
-        streams: of the learners of one goal.
+        streams: of the learners of one goal; or a file of histories, of which those of `goal` are taken.
+        goal: that the learner learns.
 
     Raises:
-        InputError: a step or a learner that is not there.
+        InputError: a step, a learner or a goal that is not there.
     """
+    learner, step = as_integer("learner", learner), as_integer("step", step)
+    most = as_integer("most", most, 1)
+    goal = tuple(as_integers("goal", goal))
+    if isinstance(streams, Histories):
+        if goal not in streams.goals:
+            raise InputError(f"expected `goal` to be one of the histories', got {goal!r}; `goals` of them lists them")
+        streams = streams[streams.goals.index(goal)]
+    if not isinstance(streams, Streams):
+        raise InputError(f"expected `streams` to be Histories, or the Streams of one goal, got {kind_of(streams)}")
     steps, learners = streams.actions.shape
     if not 0 <= learner < learners:
         raise InputError(f"expected `learner` of goal {goal} to be 0 to {learners - 1}, got {learner}")

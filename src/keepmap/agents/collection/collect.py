@@ -63,7 +63,7 @@ class Collected:
 
 
 def collect(
-    environment: str = "darkroom",
+    environment: str | Room | type[Room] = "darkroom",
     source: str | Source = "optimistic",
     *,
     learners: int = 100,
@@ -88,7 +88,7 @@ def collect(
     (8, 2, 80)
 
     Args:
-        environment: the name of a room, or its Gymnasium id.
+        environment: a room (`keepmap.environments()` has their classes), the name of one, or its Gymnasium id.
         source: the learning algorithm: the name of one, or one.
         learners: of each goal, independent of each other.
         episodes: of each learner; by default as many as the source usually needs.
@@ -126,7 +126,7 @@ def collect(
 
 
 def planned_collection(
-    environment: str,
+    environment: str | Room | type[Room],
     source: str | Source,
     *,
     learners: int,

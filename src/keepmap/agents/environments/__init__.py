@@ -8,6 +8,7 @@ Importing this package registers them with Gymnasium:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import gymnasium
 from gymnasium.envs.registration import parse_env_id
@@ -91,20 +92,31 @@ def environments() -> dict[str, type[Room]]:
     return _ROOMS.classes()
 
 
-def room_named(name: str, size: int | None = None, horizon: int | None = None) -> Room:
-    """The rules of the room with this name or Gymnasium id; `size` and `horizon` are the room's own by default.
+def room_named(name: str | Room | type[Room], size: int | None = None, horizon: int | None = None) -> Room:
+    """The rules of a room; `size` and `horizon` are the room's own by default.
+
+    >>> room_named("darkroom") == room_named(environments()["darkroom"]) == room_named(environments()["darkroom"]())
+    True
+
+    Args:
+        name: of the room, its Gymnasium id, or a class that `environments` lists, or a room of it.
 
     Raises:
         InputError: there is none; names the closest.
     """
+    sizes = {option: value for option, value in (("size", size), ("horizon", horizon)) if value is not None}
+    cls = name if isinstance(name, type) else type(name)
+    if issubclass(cls, Room):
+        if cls not in environments().values():
+            raise InputError(f"`environment` is of the class {cls.__name__}, which is not registered; load its plugin")
+        return replace(name, **sizes) if isinstance(name, Room) else cls(**sizes)
     if not isinstance(name, str):
-        raise InputError(f"expected `environment` to be a name or a Gymnasium id, got {shown(name)}")
+        raise InputError(f"expected `environment` to be a room, its name or a Gymnasium id, got {shown(name)}")
     rooms = environments()
     rooms |= {room.gymnasium_id: room for room in rooms.values()}
     if name not in rooms:
         raise InputError(f'unknown environment "{name}", {did_you_mean(name, rooms)}')
-    options = {"size": size, "horizon": horizon}
-    return rooms[name](**{option: value for option, value in options.items() if value is not None})
+    return rooms[name](**sizes)
 
 
 _ROOMS.classes()  # registers them with Gymnasium
