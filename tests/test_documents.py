@@ -68,6 +68,23 @@ def test_the_readmes_agent_plays(tmp_path: Path) -> None:
     assert len(returns) == 2 and all(0 <= mean <= 20 for mean in returns)
 
 
+def test_the_house_is_told_on_one_page() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    chapter = text[text.index("## The house") : text.index("## Add a method")]
+    assert len(chapter.splitlines()) <= 60
+    ways = chapter.split("\n### The way of ")[1:]
+    assert len(ways) == 2
+    for way in ways:
+        steps = re.findall(r"^\d+\. .*", way, re.MULTILINE)
+        assert 8 <= len(steps) <= 12 and [int(step.split(".")[0]) for step in steps] == [*range(1, len(steps) + 1)]
+        paths = [path for step in steps for path in re.findall(r"`([\w/]+/[\w.]*)`", step)]
+        assert all((ROOT / "src" / "keepmap" / path).exists() for path in paths)
+        # Data never comes back: no file is named twice, and no folder again after it was left.
+        rooms = [path if path.count("/") == 1 else path.rpartition("/")[0] for path in paths]
+        entered = [room for at, room in enumerate(rooms) if room not in rooms[at - 1 : at]]
+        assert len(entered) == len({*entered}) and len(paths) == len({*paths})
+
+
 def test_the_method_in_contributing_is_found_runs_and_gets_a_page(tmp_path: Path) -> None:
     (tmp_path / "value_norm.py").write_text(python_blocks("CONTRIBUTING.md")[0], encoding="utf-8")
     code = f"""
