@@ -84,7 +84,7 @@ def test_a_device_that_is_not_ours_is_refused(device):
         load_language_model(build("llama"), device=device)
 
 
-@pytest.mark.parametrize("size", [10**19, 2**63])
+@pytest.mark.parametrize("size", [10**19, 2**63, 10**30])
 def test_protection_larger_than_any_text_protects_all(size):
     language_model = load_language_model(build("llama"))
     for options in ({"window": size}, {"n_sink": size}, {"chunk_size": size}):

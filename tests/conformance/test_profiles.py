@@ -186,7 +186,7 @@ def test_options_that_make_no_sense_are_one_line(options, message):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (torch.empty(0, dtype=torch.int64), "tokens of one text"),
+        (torch.empty(0, dtype=torch.int64), "expected `inputs` to be a text of one token or more, got none"),
         (tokens(1), "expected a context of two positions or more, got 1"),
         (torch.zeros(2, 9, dtype=torch.int64), r"\(2, 9\)"),
         (

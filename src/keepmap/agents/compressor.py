@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keepmap.agents.arrays import Array, Compressed, as_history, taken
 from keepmap.agents.history import History, Selection
-from keepmap.core.arguments import as_flag, as_integer, check_options
+from keepmap.core.arguments import LARGEST, as_flag, as_integer, check_options
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, kind_of
 
@@ -157,7 +157,7 @@ def at_least(least: int, **options: object) -> None:
         InputError: one is below `least`, or no integer.
     """
     for name, value in options.items():
-        as_integer(name, value, least)
+        as_integer(name, value, least, None if name == "seed" else LARGEST)  # a seed is hashed, whatever its size
 
 
 def yes_or_no(**options: bool) -> None:

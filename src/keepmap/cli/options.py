@@ -111,7 +111,10 @@ class Compare(Plugins):
 
 @record
 class SampleData:
-    """Write a sample data file: prose that `tiny` was not trained on, with facts; or documents for real models."""
+    """Write a sample data file for compare and attention.
+
+    Prose that `tiny` was not trained on, with facts; or documents for real models.
+    """
 
     out: str
     """The file to write."""

@@ -21,6 +21,7 @@ __all__ = [
     "as_integers",
     "as_number",
     "as_path",
+    "as_size",
     "as_string",
     "check_options",
     "shown",
@@ -30,7 +31,11 @@ LARGEST = 2**63 - 1
 """The largest integer that tensors, arrays and files hold."""
 
 
-def as_integer(name: str, value: object, at_least: int | None = 0, at_most: int = LARGEST) -> int:
+ENDLESS = 2**60
+"""A number of positions that no text has, of which a few can be added up."""
+
+
+def as_integer(name: str, value: object, at_least: int | None = 0, at_most: int | None = LARGEST) -> int:
     """The integer that the parameter `name` was given.
 
     >>> as_integer("window", 128)
@@ -38,18 +43,32 @@ def as_integer(name: str, value: object, at_least: int | None = 0, at_most: int 
 
     Args:
         at_least: None where negative ones are taken too.
+        at_most: None where any size is taken.
 
     Raises:
         InputError: it is no integer, a smaller or a larger one.
     """
     lowest = -LARGEST if at_least is None else at_least
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if is_integer and lowest <= value <= at_most:  # type: ignore[operator]
+    highest = float("inf") if at_most is None else at_most
+    if is_integer and lowest <= value <= highest:  # type: ignore[operator]
         return int(value)  # type: ignore[call-overload]
     bounds = "" if at_least is None or at_least < -LARGEST else f" of {at_least} or more"
-    if is_integer and value > at_most:  # type: ignore[operator]
+    if is_integer and value > highest:  # type: ignore[operator]
         bounds = f" of {at_most} or less"
     raise InputError(f"expected `{name}` to be an integer{bounds}, got {shown(value)}")
+
+
+def as_size(name: str, value: object, at_least: int = 0) -> int:
+    """The number of positions that the parameter `name` was given; more than any text has are all the same.
+
+    >>> as_size("window", 128), as_size("window", 10**30) == as_size("window", 10**20)
+    (128, True)
+
+    Raises:
+        InputError: it is no integer, or a smaller one.
+    """
+    return min(as_integer(name, value, at_least, None), ENDLESS)
 
 
 def as_integers(name: str, value: object) -> list[int]:
@@ -178,7 +197,8 @@ def shown(value: object) -> str:
 
 _PLAIN: dict[str, Callable[[str, object], object]] = {
     "bool": as_flag,
-    "int": lambda name, value: as_integer(name, value, None),
+    # A seed is hashed, whatever its size.
+    "int": lambda name, value: as_integer(name, value, None, None if name == "seed" else LARGEST),
     "float": as_number,
     "str": as_string,
 }

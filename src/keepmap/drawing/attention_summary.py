@@ -82,7 +82,7 @@ def attention_summary(
     >>> mean, std, entropy, ratio = keepmap.draw.attention_summary(samples)
     >>> print(entropy.texts[0].get_text())
     Attention entropy (uniformity)
-    n = 2 · mean 1.3 [1.2, 1.4] nats
+    n = 2 · mean 1.3 nats
     """
     expected = "a sequence of statistics (what AttentionProfile.guide_statistics gives of each sample)"
     check_kind("statistics", statistics, Sequence, expected)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.core.arguments import as_integer, as_number
+from keepmap.core.arguments import as_integer, as_number, as_size
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = ["Budget", "Expiries", "Protection", "Rule", "Threshold", "choose", "decidable", "decided_at"]
@@ -27,8 +27,8 @@ class Protection:
     window: int = 128
 
     def __post_init__(self) -> None:
-        as_integer("n_sink", self.n_sink)
-        as_integer("window", self.window)
+        object.__setattr__(self, "n_sink", as_size("n_sink", self.n_sink))
+        object.__setattr__(self, "window", as_size("window", self.window))
 
     def compressible_left(self, end: int) -> int:
         """How many compressible positions have left the window once the queries 0..end-1 are processed."""
@@ -95,7 +95,7 @@ def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chu
         InputError: a chunk size below 1.
         ImpossibleResultError: a NaN score.
     """
-    as_integer("chunk_size", chunk_size, at_least=1)
+    chunk_size = as_size("chunk_size", chunk_size, 1)
     if torch.isnan(scores).any():
         raise ImpossibleResultError("a score is NaN: the method, the model's weights or its inputs are damaged")
     if isinstance(rule, Threshold):

@@ -15,6 +15,9 @@ class Letters:
     def __call__(self, text: str, add_special_tokens: bool = True, verbose: bool = True) -> dict[str, list[int]]:
         return {"input_ids": [1] * add_special_tokens + [ord(letter) % 90 + 2 for letter in text]}
 
+    def encode(self, text: str) -> list[int]:
+        return self(text)["input_ids"]
+
     def apply_chat_template(self, turns: list[dict[str, str]], tokenize: bool) -> str:
         return "".join(f"[{turn['role']}]{turn['content']}[end]" for turn in turns)
 

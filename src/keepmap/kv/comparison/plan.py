@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from keepmap.core.arguments import as_integer, shown
+from keepmap.core.arguments import as_integer, as_size, shown
 from keepmap.errors import InputError, did_you_mean, kind_of
-from keepmap.kv.choosing import Budget, Protection
+from keepmap.kv.choosing import Budget
 from keepmap.kv.method import Method, check_method, method_class, method_names
 
 __all__ = ["BASELINE", "MethodPlan", "Plan", "check_chunk_size", "plan_methods", "validates"]
@@ -88,12 +88,9 @@ def plan_methods(
                 f"expected either `thresholds` or `density`, got a threshold for {next(iter(limits))} and "
                 f"density={density:g}; `density` puts every method under the budget rule, so leave one of them out"
             )
-    if n_sink is not None:
-        Protection(n_sink=n_sink)
+    n_sink = None if n_sink is None else as_size("n_sink", n_sink)
     windows = {"window": window, "h2o_local_window_size": h2o_local_window_size}
-    for size in windows.values():
-        if size is not None:
-            Protection(window=size)
+    windows = {name: None if size is None else as_size("window", size) for name, size in windows.items()}
     plans: list[MethodPlan] = []
     left_out: list[str] = []
     for key, method in chosen.items():
@@ -112,7 +109,7 @@ def check_chunk_size(chunk_size: int) -> None:
     Raises:
         InputError: it is below 1.
     """
-    if as_integer("chunk_size", chunk_size, at_least=-(2**63)) < 1:
+    if as_integer("chunk_size", chunk_size, at_least=-(2**63), at_most=None) < 1:
         raise InputError(f"expected `chunk_size` to be 1 query or more (1 is exact decoding), got {chunk_size}")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from keepmap.attention.forward import LayerCall, run
 from keepmap.attention.text import as_tokens
-from keepmap.core.arguments import as_function, as_integer, as_number
+from keepmap.core.arguments import as_function, as_integer, as_number, as_size
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError, kind_of
@@ -86,10 +86,10 @@ def evict(
     method = as_method(method, language_model)
     rule = rule_for(method, threshold=threshold, density=density, budget=budget)
     protection = Protection(
-        method.n_sink if n_sink is None else as_integer("n_sink", n_sink),
-        method.window if window is None else as_integer("window", window),
+        method.n_sink if n_sink is None else n_sink,
+        method.window if window is None else window,
     )
-    chunk_size = as_integer("chunk_size", chunk_size, at_least=1)
+    chunk_size = as_size("chunk_size", chunk_size, 1)
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
     check_supported(language_model)
     decisions: dict[int, _Decision] = {}
