@@ -136,7 +136,7 @@ def test_a_method_without_a_name_is_refused(language_model):
         def score(self, layer):
             return torch.zeros(layer.keys.shape[:2])
 
-    with pytest.raises(InputError, match="Nameless has no `name`; a method declares its `name` and `label`"):
+    with pytest.raises(InputError, match="`methods` to be a method, but Nameless has no class variable `name`"):
         compare(language_model, TEXT, Nameless())
 
 
