@@ -64,6 +64,7 @@ def test_damaged_and_incomplete_folders_are_one_line(tmp_path, model_folder):
         ("./nothing/here", {}, ModelError, "no such folder or hub id"),
         (__file__, {}, ModelError, "is a file that is no GGUF file; give"),
         ("tiny", {"tokenizer": "/nope"}, ModelError, '^tokenizer "/nope": no such folder or hub id; give a folder'),
+        ("tiny", {"tokenizer": __file__}, ModelError, "^tokenizer .*: it is a file; give a folder"),
         ("tiny", {"dtype": "float23"}, InputError, 'dtype "float23" is not supported, did you mean "float32"'),
         ("tiny", {"device": "tpu9000"}, InputError, '`device` to be "auto", "cpu", "cuda" or "cuda:N"'),
         ("tiny", {"device": "meta"}, InputError, 'device "meta" is not supported'),

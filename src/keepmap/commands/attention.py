@@ -223,7 +223,7 @@ class _Report:
 
     @property
     def suggested(self) -> dict[str, Suggestion]:
-        """By rule; the guide's is that of the last layer."""
+        """What each rule suggests, by its name; the guide's is that of the last layer."""
         return {"guide": list(self.guides.values())[-1].suggested, "ours": self.suggestion}
 
     @property

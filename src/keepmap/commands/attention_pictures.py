@@ -25,7 +25,7 @@ from keepmap.drawing import (
 __all__ = ["Pictures"]
 
 LAYERS = 8
-"""Layers to a page."""
+"""How many layers a page of pictures has."""
 
 GRIDS = ("entropy", "sink_mass", "effective_positions")
 OURS = re.compile(

@@ -47,7 +47,7 @@ class KeptCounts:
         )
 
     def density(self) -> float:
-        """kept / all; 1.0 of nothing."""
+        """kept / all; 1.0 where there is nothing to keep."""
         return self.n_kept / self.n if self.n else 1.0
 
     def compressible_density(self) -> float:

@@ -21,7 +21,7 @@ EVICTED_TO_KEPT = ("#C23B0A", "#4BD5A7")
 """The colours of what was evicted and of what was kept, as the figures have them."""
 
 DARK_TO_LIGHT = ("#440154", "#FDE725")
-"""As viridis ends: for what is neither good nor bad."""
+"""The two ends of viridis, for what is neither good nor bad."""
 
 LEVELS = 32
 MOST_CELLS = 8192

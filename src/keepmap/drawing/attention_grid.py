@@ -34,7 +34,7 @@ NUMBERS = 16
 """Layers and heads up to which every cell has its number."""
 
 LETTERS = 5
-"""Of a number that a cell has room for."""
+"""The most letters that the number in a cell has."""
 
 NONE, HATCH = "0.93", "0.7"
 

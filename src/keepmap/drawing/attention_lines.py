@@ -31,7 +31,7 @@ LONG = 256
 """Positions from which the axis of weights goes by their square root: few then have much more than the others."""
 
 MARGIN = 0.015
-"""Of the axis, beside the first and the last position."""
+"""The share of the axis that is left free on either side of the positions."""
 
 NAMED_HEADS = 8
 RASTER = 4000

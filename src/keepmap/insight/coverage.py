@@ -50,7 +50,7 @@ class Shares:
 
     @classmethod
     def of_query(cls, row: Float[Tensor, " n"], given: float = 0.0, first: int = 0) -> "Shares":
-        """Of one query that sees all n positions."""
+        """The shares of one query that sees all n positions."""
         even = torch.full_like(row, float(row.sum()) / len(row))
         return cls(positions=row, ages=row.flip(0), even_positions=even, even_ages=even, given=given, first=first)
 

@@ -220,11 +220,11 @@ class Verification(ResultTable):
 
     @cached_property
     def insights(self) -> tuple[Insight, ...]:
-        """Of each layer and rule, by the first cost."""
+        """The insight of each layer and rule, by the first cost."""
         return self.insights_by(self.costs[0])
 
     def insights_by(self, cost: str) -> tuple[Insight, ...]:
-        """Of each layer and rule, by one of the costs."""
+        """The insight of each layer and rule, by one of the costs."""
         keys = sorted({(trial.layer, RULES.index(trial.rule)) for trial in self.trials})
         insights = []
         for layer, rule in keys:

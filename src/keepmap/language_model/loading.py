@@ -230,9 +230,8 @@ def _load_tokenizer(source: str | Path) -> "PreTrainedTokenizerBase":
     if is_gguf(source):
         return read_tokenizer(Path(source), str(source))
     if not Path(source).is_dir() and not _may_be_hub_id(source):
-        raise ModelError(
-            f'tokenizer "{source}": no such folder or hub id; give a folder, a hub id or a loaded tokenizer'
-        )
+        what = "it is a file" if Path(source).exists() else "no such folder or hub id"
+        raise ModelError(f'tokenizer "{source}": {what}; give a folder, a hub id or a loaded tokenizer')
     if isinstance(source, Path) and not _has_tokenizer(source):
         raise ModelError(f"the folder {source} has no tokenizer (tokenizer.json); save the model's tokenizer there too")
     return explained(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False), str(source), "tokenizer")

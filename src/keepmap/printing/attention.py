@@ -197,7 +197,7 @@ def suggestion_lines(suggestion: Suggestion) -> list[str]:
 
 
 def _letter(of_head: Sequence[Verdict]) -> str:
-    """Of the commonest verdict over samples."""
+    """The letter of the commonest verdict over samples."""
     name = Counter(verdict.name for verdict in of_head).most_common(1)[0][0]
     verdict = next(verdict for verdict in of_head if verdict.name == name)
     letter = LETTERS[verdict.rest]

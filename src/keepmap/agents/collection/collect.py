@@ -236,6 +236,6 @@ def collect_histories(
 
 
 def _returns(streams: Streams, horizon: int) -> np.ndarray:
-    """Of each episode and learner, [E, n]."""
+    """The return of each episode and learner, [E, n]."""
     steps, n = streams.rewards.shape
     return streams.rewards.reshape(steps // horizon, horizon, n).sum(axis=1, dtype=np.int64)

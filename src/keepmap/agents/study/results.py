@@ -130,12 +130,12 @@ class StudyRow:
 
     @property
     def label(self) -> str:
-        """`recency 80%`, or `baseline`."""
+        """What tables and figures call the row: `recency 80%`, or `baseline`."""
         return BASELINE if self.compressor == BASELINE else f"{self.compressor} {self.percent:g}%"
 
     @property
     def loss(self) -> float | None:
-        """Of the baseline's return, as a share of it."""
+        """How much of the baseline's return is lost, as a share of it."""
         return None if self.share is None else 1 - self.share.mean
 
 

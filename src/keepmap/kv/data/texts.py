@@ -14,7 +14,7 @@ __all__ = ["Samples", "Skipped", "Text", "TextSample", "read_texts", "tokenize_t
 SHORTEST = 2
 """Tokens that a text needs: one to read and one to predict."""
 SUFFIXES = (".txt", ".md")
-"""Of files that are one text each."""
+"""The endings of files that are one text each."""
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def score_positions(language_model: Any, repetition: Repetition) -> ScoredPositi
 
 
 def _output_projections(model: Any) -> list[nn.Linear]:
-    """Of each layer's attention, in order."""
+    """The output projection of each layer's attention, in the order of the layers."""
     by_index: dict[int, nn.Linear] = {}
     for module in model.modules():
         for name in _OUTPUT_PROJECTIONS:
