@@ -128,3 +128,17 @@ def test_the_insights_benchmark_counts_both_hosts() -> None:
     texts = counted["language model, 1 texts", "ours"]
     assert int(both.split()[0]) == int(agents.split()[0]) + int(texts.split()[0])
     assert int(both.split()[2]) == int(agents.split()[2]) + int(texts.split()[2])
+
+
+def test_a_sweep_that_was_done_is_not_done_again(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text('{"text": "The code of river is 4821. The code of stone is 77."}\n')
+    options = ["--data_path", str(tmp_path / "data.jsonl"), "--output_dir", str(tmp_path / "out"), "--max_length", "40"]
+    options += ["--model_name", "tiny", "--methods", "random", "--densities", "0.5", "--workers", "1"]
+    command = [sys.executable, "-W", "error", "benchmarks/real_model.py", *options]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300) for _ in range(2)
+    )
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert "density 0.5" in first.stderr and "density 0.5" not in second.stderr
+    assert first.stdout == second.stdout and "| 0.5     | Random |" in first.stdout
+    assert (tmp_path / "out" / "cost_by_footprint.png").is_file()
