@@ -3,23 +3,10 @@
 import pytest
 import torch
 
-import keepmap
 from keepmap.attention.profile import AttentionProfile
 from keepmap.errors import InputError
 from keepmap.insight.coverage import Shares, coverage
 from keepmap.insight.subject import needed, row_of
-from keepmap.language_model import LanguageModel, load_language_model
-from tests.families import build, tokens
-
-
-@pytest.fixture(scope="module")
-def language_model() -> LanguageModel:
-    return load_language_model(build("llama"))
-
-
-@pytest.fixture(scope="module")
-def profile(language_model: LanguageModel) -> AttentionProfile:
-    return keepmap.profile_attention(language_model, tokens(60))
 
 
 def test_a_row_is_the_mean_over_heads_of_that_query(profile: AttentionProfile) -> None:

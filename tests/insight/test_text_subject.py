@@ -14,16 +14,6 @@ from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
 
-@pytest.fixture(scope="module")
-def language_model() -> LanguageModel:
-    return load_language_model(build("llama"))
-
-
-@pytest.fixture(scope="module")
-def profile(language_model: LanguageModel) -> AttentionProfile:
-    return keepmap.profile_attention(language_model, tokens(60))
-
-
 def test_shares_are_what_adding_up_row_by_row_gives(profile: AttentionProfile) -> None:
     numbers = subject_of(profile).shares(profile, 1, [0, 3])
     n, beside = profile.shape[2], 1 - profile.sink_mass[1, [0, 3]].double().mean(0)

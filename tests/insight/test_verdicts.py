@@ -15,9 +15,9 @@ from keepmap.insight.coverage import coverage
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.verdicts import Verdict, suggest, telling_layers, verdicts
-from keepmap.language_model import LanguageModel, load_language_model
+from keepmap.language_model import LanguageModel
 from tests.drawing.profiles import Chosen
-from tests.families import build, tokens
+from tests.families import tokens
 from tests.insight.suggested import compressor_of
 
 
@@ -99,16 +99,6 @@ def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:
     assert none.n_ratios == 0 and math.isnan(none.ratio) and "long enough" in none.lines[-1]
     with pytest.raises(InputError, match="to be of one sample or more, got none"):
         guide_insight([])
-
-
-@pytest.fixture(scope="module")
-def language_model() -> LanguageModel:
-    return load_language_model(build("llama"))
-
-
-@pytest.fixture(scope="module")
-def profile(language_model: LanguageModel) -> AttentionProfile:
-    return keepmap.profile_attention(language_model, tokens(60))
 
 
 def test_a_verdict_for_every_layer_and_head(profile: AttentionProfile) -> None:

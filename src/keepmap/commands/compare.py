@@ -15,7 +15,7 @@ from rich.console import Console
 from keepmap.commands.compare_pictures import clear_pictures, draw_comparison, draw_method
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import as_path, as_string, shown
-from keepmap.core.files import remove_files, written_whole
+from keepmap.core.files import remove_files, write_text
 from keepmap.core.joining.plugins import plugin_faults
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError, kind_of
@@ -269,8 +269,7 @@ class _Report:
         """
         path, lines = self._run.job.output_dir / BLOCKS, list[str]()
         self.blocks(lines.extend)
-        with written_whole(path) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+        write_text(path, "\n".join(lines) + "\n")
         return path, lines
 
     def advice(self) -> list[str]:

@@ -19,7 +19,7 @@ from keepmap.agents.study.timings import action_times_path, measured_times, stor
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.training.agent import collect_missing
-from keepmap.core.files import make_folder, remove_files, write_json, written_whole
+from keepmap.core.files import make_folder, remove_files, write_json, write_text
 from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs
 from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure, save_joined_figures
@@ -192,8 +192,7 @@ def _write(study: Study, timings: dict[str, dict[str, float]], folder: Path, for
     write_json(folder / TIMINGS, {"threads": 1, "seconds": timings})
     texts = {f"{STEM}.csv": study.to_csv(), f"{STEM}.md": markdown(study, timings, f"{STEM}.{formats[0]}")}
     for name, text in texts.items():
-        with written_whole(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+        write_text(folder / name, text)
     paths = [folder / FILE, folder / TIMINGS, *(folder / name for name in texts)]
     if any(row.share is not None for row in study.results if row.compressor != BASELINE):
         paths += save_figure(compressor_study(study), folder, STEM, formats)

@@ -93,7 +93,7 @@ def as_number(name: str, value: object, lowest: float = -math.inf, highest: floa
     """The number that the parameter `name` was given; infinite ones are numbers, NaN is none.
 
     Raises:
-        InputError: it is no number, or lies outside of lowest..highest.
+        InputError: it is not a number, or lies outside of lowest..highest.
     """
     if (
         isinstance(value, int | float | np.integer | np.floating)

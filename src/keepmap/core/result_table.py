@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import written_whole
+from keepmap.core.files import write_text
 from keepmap.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ class ResultTable:
 def _written(text: str, path: object) -> str:
     """The text, written whole where there is a path."""
     if path is not None:
-        with written_whole(as_path("path", path)) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+        write_text(as_path("path", path), text)
     return text
 
 

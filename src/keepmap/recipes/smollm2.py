@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from keepmap.core.files import written_whole
+from keepmap.core.files import write_text
 from keepmap.errors import InputError, KeepmapError
 
 __all__ = ["SOURCES", "pieces", "write_texts"]
@@ -68,9 +68,8 @@ def write_texts(folder: Path, out: Path) -> int:
         count = min(TEXTS, len(known))
         chosen += [(turn, source, known[turn * len(known) // count]) for turn in range(count)]
     chosen.sort(key=lambda piece: piece[0])
-    with written_whole(out) as temporary:
-        lines = [json.dumps({"text": text, "source": source}, ensure_ascii=False) for _, source, text in chosen]
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    lines = [json.dumps({"text": text, "source": source}, ensure_ascii=False) for _, source, text in chosen]
+    write_text(out, "\n".join(lines) + "\n")
     return len(chosen)
 
 

@@ -120,7 +120,7 @@ def test_under_one_density_only_what_the_user_asks_for_is_an_exception():
         ({"density": math.nan}, r"expected `density` to be a number in \[0, 1\], got nan"),
         ({"density": 0.2, "thresholds": '{"kvzap": -7}'}, "leave one of them out"),
         ({"window": -1}, "expected `window` to be an integer of 0 or more, got -1"),
-        ({"h2o_local_window_size": -5}, "expected `window` to be an integer of 0 or more, got -5"),
+        ({"h2o_local_window_size": -5}, "expected `h2o_local_window_size` to be an integer of 0 or more, got -5"),
         ({"n_sink": -1}, "expected `n_sink` to be an integer of 0 or more, got -1"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from keepmap.core.arguments import as_integer, as_path
-from keepmap.core.files import written_whole
+from keepmap.core.files import write_text
 from keepmap.core.intervals import mean_interval, mean_intervals
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError
@@ -235,8 +235,7 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
         OutputError: the path cannot be written.
     """
     lines = [f"{json.dumps(key)}: {_text(value)}" for key, value in evaluation.document().items()]
-    with written_whole(path) as temporary:
-        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def read_evaluation(path: str | Path) -> Evaluation:

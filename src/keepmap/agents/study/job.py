@@ -17,7 +17,7 @@ from keepmap.agents.study.cost import pass_flops
 from keepmap.agents.study.plan import PlannedRun
 from keepmap.agents.study.results import BASELINE, StudyRun
 from keepmap.agents.training.state import MAY_CHANGE
-from keepmap.core.files import written_whole
+from keepmap.core.files import write_text
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["EPISODES", "StudyJob", "baseline_agent", "finished", "jobs_of", "load_baselines", "write_result"]
@@ -176,9 +176,8 @@ def write_result(job: StudyJob, run: StudyRun) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with written_whole(job.folder / RESULT) as temporary:
-        text = json.dumps({"facts": job.facts(), "run": run.document()}, allow_nan=False, sort_keys=True)
-        temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+    text = json.dumps({"facts": job.facts(), "run": run.document()}, allow_nan=False, sort_keys=True)
+    write_text(job.folder / RESULT, text + "\n")
 
 
 def finished(job: StudyJob) -> StudyRun | None:

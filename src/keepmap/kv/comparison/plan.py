@@ -90,7 +90,7 @@ def plan_methods(
             )
     n_sink = None if n_sink is None else as_size("n_sink", n_sink)
     windows = {"window": window, "h2o_local_window_size": h2o_local_window_size}
-    windows = {name: None if size is None else as_size("window", size) for name, size in windows.items()}
+    windows = {name: None if size is None else as_size(name, size) for name, size in windows.items()}
     plans: list[MethodPlan] = []
     left_out: list[str] = []
     for key, method in chosen.items():
