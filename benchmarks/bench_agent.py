@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,14 +159,15 @@ def time_until_solved(report: Report, config: Config, episodes: int) -> list[Goa
             if estimate.mean >= AIM:
                 raise _Enough
 
-        def watch(step: int, figures: Mapping[str, float]) -> None:
-            # A checkpoint is written after its update was watched.
+        def progress(share: float) -> None:
+            # A checkpoint is written after its update was reported.
+            step = round(share * config.train_timesteps)
             if step > 1 and (step - 1) % config.ckpt_interval == 0 and step - 1 > seen:
                 look()
 
         reached = False
         try:
-            train(config, watch=watch)
+            train(config, progress=progress)
             look()
         except _Enough:
             reached = True

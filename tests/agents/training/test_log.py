@@ -1,5 +1,6 @@
 """A training's log: what a killed run wrote and did not keep goes, and so does what is damaged."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,15 @@ import pytest
 from keepmap.agents.training.log import Log, read_log
 
 
-class Points:
+class Entries:
     """A board that keeps what it is shown."""
 
     def __init__(self) -> None:
-        self.points: list[tuple[str, float, int]] = []
+        self.entries: list[tuple[int, dict[str, float]]] = []
         self.closed = False
 
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
-        self.points.append((tag, scalar_value, global_step))
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        self.entries.append((step, dict(figures)))
 
     def close(self) -> None:
         self.closed = True
@@ -33,11 +34,11 @@ def test_a_run_that_goes_on_drops_what_it_will_do_again(tmp_path: Path) -> None:
 
 
 def test_a_board_is_shown_every_figure(tmp_path: Path) -> None:
-    board = Points()
+    board = Entries()
     log = Log(tmp_path / "log.jsonl", 0, board)
     log.write(4, {"loss": 1.5, "lr": 0.1})
     log.close()
-    assert board.points == [("loss", 1.5, 4), ("lr", 0.1, 4)] and board.closed
+    assert board.entries == [(4, {"loss": 1.5, "lr": 0.1})] and board.closed
 
 
 @pytest.mark.parametrize("damage", [b"5\n", b"{}\n", b"\xff\xfe\n", b'{"step": 4, "lo'])

@@ -21,6 +21,7 @@ from keepmap.agents.collection.dataset import open_histories
 from keepmap.agents.config import Config
 from keepmap.agents.training.log import read_log
 from keepmap.agents.training.loop import train
+from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError, ModelError, OutputError
 
 COMPRESSORS = [None, {"name": "recency", "keep_recent": 3}, {"name": "attention", "target_length": 3}]
@@ -30,12 +31,14 @@ class Killed(Exception):
     """In place of a signal."""
 
 
-def killed_at(update: int) -> loop.Watch:
-    def watch(step: int, figures: Mapping[str, float]) -> None:
-        if step == update:
+def killed_at(update: int) -> Progress:
+    """A run of 12 updates is killed at one of them."""
+
+    def progress(share: float) -> None:
+        if round(12 * share) == update:
             raise Killed
 
-    return watch
+    return progress
 
 
 def weights(config: Config) -> dict[str, torch.Tensor]:
@@ -51,7 +54,7 @@ def test_a_killed_run_ends_with_the_same_weights_and_log(
     stopped = replace(config, log_dir=str(tmp_path / "stopped"))
     for update in (8, 11):
         with pytest.raises(Killed):
-            train(stopped, watch=killed_at(update))
+            train(stopped, progress=killed_at(update))
     trained = train(stopped)
     assert trained.began_at == 10
     whole, other = weights(config), weights(stopped)
@@ -95,11 +98,9 @@ def test_files_and_settings_are_a_configuration(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_loss_falls(config: Config) -> None:
-    losses: list[float] = []
-    train(
-        replace(config, train_timesteps=150, lr=3e-3, eval_interval=0, gen_interval=150),
-        watch=lambda step, figures: losses.append(figures["loss"]),
-    )
+    train(replace(config, train_timesteps=150, lr=3e-3, eval_interval=0, gen_interval=150, summary_interval=1))
+    losses = [entry["loss"] for entry in read_log(config.run_folder() / "log.jsonl")]
+    assert len(losses) == 150
     assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
     assert read_log(config.run_folder() / "log.jsonl")[-1]["training_goals_return"] >= 0
 
@@ -197,17 +198,17 @@ def test_a_full_disk_leaves_the_previous_checkpoint(config: Config, monkeypatch:
 
 
 def test_two_trainings_do_not_share_a_folder(config: Config) -> None:
-    def second(step: int, figures: Mapping[str, float]) -> None:
+    def second(share: float) -> None:
         with pytest.raises(InputError, match="another training is going on in"):
             train(config)
 
-    train(config, watch=second)
+    train(config, progress=second)
     assert [entry["step"] for entry in read_log(config.run_folder() / "log.jsonl")] == [3, 5, 6, 9, 10, 12]
 
 
 def test_what_a_killed_run_left_half_written_is_cleared_away(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, watch=killed_at(7))
+        train(config, progress=killed_at(7))
     (config.run_folder() / ".ckpt-10.123.part").mkdir()
     train(config)
     assert not list(config.run_folder().glob(".ckpt-*"))
@@ -222,7 +223,7 @@ def test_a_context_longer_than_the_histories_is_an_error(config: Config) -> None
 
 def test_keys_that_no_weight_depends_on_may_change(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, watch=killed_at(7))
+        train(config, progress=killed_at(7))
     assert train(replace(config, ckpt_interval=2, summary_interval=1)).began_at == 5
 
 
@@ -242,7 +243,7 @@ def test_facts_that_are_damaged_are_one_line(trained: Path, key: str, value: obj
 
 def test_moments_that_are_missing_are_one_line(config: Config) -> None:
     with pytest.raises(Killed):
-        train(config, watch=killed_at(7))
+        train(config, progress=killed_at(7))
     path = config.run_folder() / "ckpt-5" / "training.safetensors"
     tensors = load_file(path)
     del tensors["exp_avg.action.weight"]

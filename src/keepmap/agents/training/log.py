@@ -13,13 +13,13 @@ __all__ = ["Board", "Log", "read_log"]
 
 @runtime_checkable
 class Board(Protocol):
-    """The part of a TensorBoard writer that a log uses."""
+    """Where the entries of a log are shown as they are made: a terminal, TensorBoard."""
 
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
-        """Write one point of a curve."""
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Show the figures of one update."""
 
     def close(self) -> None:
-        """Write what is left, and end."""
+        """Show what is left, and end."""
 
 
 class Log:
@@ -44,8 +44,7 @@ class Log:
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from error
         if self._board is not None:
-            for name, value in figures.items():
-                self._board.add_scalar(name, value, step)
+            self._board.write(step, figures)
 
     def close(self) -> None:
         """Close the board, where there is one."""

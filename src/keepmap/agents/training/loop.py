@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ from keepmap.core.html import card
 from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["MakeBoard", "Trained", "Watch", "train"]
+__all__ = ["MakeBoard", "Trained", "train"]
 
 LOWEST = 0.02  # of the learning rate, at the end
 CLIP = 1.0
@@ -79,11 +79,8 @@ class Trained:
         return load_agent(self.checkpoint)
 
 
-Watch = Callable[[int, Mapping[str, float]], None]
-"""Called after each update, with its number and what the log holds of it."""
-
 MakeBoard = Callable[[Path, int], Board]
-"""From the run's folder and the update that it goes on from to a board for the log's figures."""
+"""From the run's folder and the update that it goes on from to a board for the log's entries."""
 
 
 def train(
@@ -91,7 +88,6 @@ def train(
     *,
     settings: Sequence[str] = (),
     progress: Progress | None = None,
-    watch: Watch | None = None,
     make_board: MakeBoard | None = None,
 ) -> Trained:
     """Train an agent as configured, in `config.run_folder()`; goes on from that folder's newest checkpoint.
@@ -111,8 +107,8 @@ def train(
             the guide's dark room, optimistic learners.
         settings: keys of the configuration as `name=value`; they win over the files.
         progress: called with the share of the updates that are done.
-        watch: called after each update, with its number and what the log holds of it.
-        make_board: makes what shows the log's figures elsewhere (TensorBoard), once everything has been checked.
+        make_board: makes what shows the log's entries elsewhere (a terminal, TensorBoard), once everything has been
+            checked.
 
     Raises:
         InputError: a configuration that is not supported, no histories, other ones than it needs, or a run of another
@@ -121,22 +117,14 @@ def train(
         OutputError: the run's folder cannot be written, or the disk is full; the last checkpoint stays.
     """
     config = _configured(config, settings)
-    progress, watch = as_function("progress", progress), as_function("watch", watch)
-    make_board = as_function("make_board", make_board)
+    progress, make_board = as_function("progress", progress), as_function("make_board", make_board)
     split, compressor = config.goal_split(), config.make_compressor()
     if histories_missing(config):
         collect_configured(config)
     windows, validation = _histories(config, split)
     run = make_folder(config.run_folder())
-
-    def see(step: int, figures: Mapping[str, float]) -> None:
-        if watch is not None:
-            watch(step, figures)
-        if progress is not None:
-            progress(step / config.train_timesteps)
-
     with alone_in(run):
-        return _train(config, see, split, compressor, windows, validation, run, make_board)
+        return _train(config, progress, split, compressor, windows, validation, run, make_board)
 
 
 def _configured(config: Config | str | Path | Sequence[str | Path] | None, settings: Sequence[str]) -> Config:
@@ -164,7 +152,7 @@ def _configured(config: Config | str | Path | Sequence[str | Path] | None, setti
 
 def _train(
     config: Config,
-    watch: Watch,
+    progress: Progress | None,
     split: Split,
     compressor: Compressor | None,
     windows: Windows,
@@ -198,7 +186,8 @@ def _train(
             figures["training_goals_return"] = _in_context(config, model, split, compressor)
         if due or step % config.summary_interval == 0 or len(figures) > 3:
             log.write(step, figures)
-        watch(step, figures)
+        if progress is not None:
+            progress(step / config.train_timesteps)
         if due or step % config.ckpt_interval == 0:
             seconds = seconds_before + time.perf_counter() - started
             last = save(config, split, run, model, optimizer, step, seconds)

@@ -1,15 +1,22 @@
 """Training an agent: read the configuration, train, say where the checkpoint is."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from keepmap.agents.config import DEFAULT, Config, load_config
 from keepmap.agents.training.histories import collect_configured, histories_missing
+from keepmap.agents.training.log import Board
 from keepmap.agents.training.loop import MakeBoard, Trained
 from keepmap.agents.training.loop import train as run_training
 from keepmap.commands.progress import progress_bar
 from keepmap.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["collect_missing", "train"]
 
@@ -37,24 +44,17 @@ def _train(config: Config, tensorboard: bool) -> Trained:
         + f"\n  run folder {run}",
         flush=True,
     )
-    with progress_bar(Console(stderr=True, highlight=False)) as progress:
-        task = progress.add_task("Updates", total=config.train_timesteps)
+    with progress_bar(Console(stderr=True, highlight=False)) as bar:
+        task = bar.add_task("Updates", total=config.train_timesteps)
 
-        def watch(step: int, figures: Mapping[str, float]) -> None:
-            progress.update(task, completed=step, description=f"loss {figures['loss']:.3f}")
-            if "validation_loss" in figures:
-                print(
-                    f"  update {step:,}: loss {figures['loss']:.4f}, on other learners "
-                    f"{figures['validation_loss']:.4f} ({100 * figures['validation_accuracy']:.1f}% of actions)"
-                    + (
-                        f", return on training goals {figures['training_goals_return']:.2f}"
-                        if "training_goals_return" in figures
-                        else ""
-                    ),
-                    flush=True,
-                )
+        def make_boards(run: Path, began_at: int) -> Board:
+            return Terminal(bar, task, None if make_board is None else make_board(run, began_at))
 
-        trained = run_training(config, watch=watch, make_board=make_board)
+        trained = run_training(
+            config,
+            progress=lambda share: bar.update(task, completed=round(share * config.train_timesteps)),
+            make_board=make_boards,
+        )
     if trained.began_at == trained.steps:
         print(f"Already trained: {trained.checkpoint}; give another log_dir, or delete it, to train again")
     else:
@@ -78,6 +78,48 @@ def collect_missing(config: Config) -> None:
     )
 
 
+class Terminal:
+    """Shows a log in a terminal: the loss beside the bar, a line for each validation; and on another board."""
+
+    def __init__(self, bar: Progress, task: TaskID, other: Board | None = None) -> None:
+        self._bar, self._task, self._other = bar, task, other
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Show the figures of one update."""
+        self._bar.update(self._task, description=f"loss {figures['loss']:.3f}")
+        if "validation_loss" in figures:
+            line = (
+                f"  update {step:,}: loss {figures['loss']:.4f}, on other learners {figures['validation_loss']:.4f} "
+                f"({100 * figures['validation_accuracy']:.1f}% of actions)"
+            )
+            if "training_goals_return" in figures:
+                line += f", return on training goals {figures['training_goals_return']:.2f}"
+            print(line, flush=True)
+        if self._other is not None:
+            self._other.write(step, figures)
+
+    def close(self) -> None:
+        """Close the other board, where there is one."""
+        if self._other is not None:
+            self._other.close()
+
+
+class TensorBoard:
+    """Writes a log's figures as curves of TensorBoard."""
+
+    def __init__(self, writer: "SummaryWriter") -> None:
+        self._writer = writer
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Add a point to each figure's curve."""
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
 def _tensorboard() -> MakeBoard:
     """Writes TensorBoard's files into the run's folder; of updates that are done again, the later ones count."""
     try:
@@ -86,4 +128,4 @@ def _tensorboard() -> MakeBoard:
         raise InputError(
             "tensorboard=True needs the package tensorboard; install it: pip install 'keepmap[tensorboard]'"
         ) from None
-    return lambda run, began_at: SummaryWriter(str(run), purge_step=began_at + 1)
+    return lambda run, began_at: TensorBoard(SummaryWriter(str(run), purge_step=began_at + 1))
