@@ -133,7 +133,7 @@ WRONG = {
     'compare("tiny", [IDS], NAMELESS_METHOD)': "class variable `name`",
     'evict("tiny", IDS, RULELESS_METHOD)': "`threshold`, `density` and `budget`",
     'evaluate("tiny", compressor=NAMELESS_COMPRESSOR)': "class variable `name`",
-    "NAMELESS_COMPRESSOR.select(keepmap.History(**HISTORY))": "`_kept`",
+    "NAMELESS_COMPRESSOR.select(keepmap.History(**HISTORY))": "`kept`",
     "collect(source=NAMELESS_SOURCE)": "class variable `name`",
     'evict("tiny", IDS, "random", progress=3)': "progress",
     "HISTORIES.read(0, 0)": "steps",
@@ -172,7 +172,7 @@ VALUES_OF_CALLS = {
     "RULELESS_METHOD": (
         'type("Mine", (keepmap.Scored,), dict(score=print, name="mine", label="Mine", needs="position"))()'
     ),
-    "NAMELESS_COMPRESSOR": ('type("Mine", (keepmap.Compressor,), dict(_kept=lambda self, history: 3, max_length=1))()'),
+    "NAMELESS_COMPRESSOR": ('type("Mine", (keepmap.Compressor,), dict(kept=lambda self, history: 3, max_length=1))()'),
     "NAMELESS_SOURCE": 'type("Mine", (keepmap.Source,), dict(learn=print))()',
     "FOLDER": '__import__("tempfile").TemporaryDirectory()',
     "HISTORIES": 'keepmap.collect(size=3, learners=1, episodes=1, out=FOLDER.name + "/small.hdf5")',

@@ -45,7 +45,7 @@ class First(Compressor):
     def max_length(self):
         return self.target_length
 
-    def _kept(self, history):
+    def kept(self, history):
         return history.valid & (history.valid.cumsum(1) <= self.target_length)
 '''
 SOURCE = f'''{HEAD}

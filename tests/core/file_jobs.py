@@ -59,3 +59,8 @@ def write_power(job: PluginJob, tell: Progress) -> None:
     """Write the name that the registry knows the job's class by, and its value."""
     known = {cls: name for name, cls in methods().items()}
     job.path.write_text(f"{known[type(job.method)]} {job.method.power}")
+
+
+def write_patience(job: Path, tell: Progress) -> None:
+    """A job that writes how the threads of its process wait."""
+    job.write_text(os.environ.get("OMP_WAIT_POLICY", "as they like"))

@@ -1,6 +1,7 @@
 """Jobs spread over processes: what dies is done again, what fails is raised, nothing is left behind."""
 
 import multiprocessing
+import os
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from keepmap.core.joining.plugins import load_plugin, unload_plugins
 from keepmap.core.processes import Crew, JobDone, JobMessage, WorkerReady, run_crew, run_jobs
 from keepmap.errors import InputError, WorkerError
 from keepmap.kv.method import method_class
-from tests.core.file_jobs import PluginJob, add, open_tools, place, write, write_power
+from tests.core.file_jobs import PluginJob, add, open_tools, place, write, write_patience, write_power
 
 
 def test_processes_do_every_job_and_replace_the_dead(tmp_path: Path) -> None:
@@ -55,6 +56,19 @@ def test_one_worker_is_this_process(tmp_path: Path) -> None:
     shares: list[tuple[int, float]] = []
     run_jobs([tmp_path / "a"], write, 1, tmp_path, lambda *what: shares.append(what), lambda *what: None)
     assert shares == [(0, 0.5), (0, 1.0)]
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_threads_of_workers_wait_asleep_unless_told_otherwise(
+    tmp_path: Path, own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    jobs = [tmp_path / "a", tmp_path / "b"]
+    run_jobs(jobs, write_patience, 2, tmp_path, lambda *what: None, lambda *what: None)
+    assert {job.read_text() for job in jobs} == {own or "PASSIVE"}
+    assert os.environ.get("OMP_WAIT_POLICY") == own
 
 
 def crew() -> Crew:

@@ -80,7 +80,7 @@ class Compressor(ABC):
         """The most transitions that it can keep."""
 
     @abstractmethod
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         """Which transitions are kept: at most `max_length` of each row, and valid ones only."""
 
     def select(self, history: History) -> Selection:
@@ -96,12 +96,12 @@ class Compressor(ABC):
             raise InputError(f"expected `history` to be a History, got {kind_of(history)}; `compress` takes arrays")
         if self.needs_attention:
             self._check(history)
-        kept = self._kept(history)
+        kept = self.kept(history)
         shape = history.valid.shape
         if not isinstance(kept, Tensor) or kept.dtype != torch.bool or kept.shape != shape:
             kind = f"{kept.dtype} of {tuple(kept.shape)}" if isinstance(kept, Tensor) else kind_of(kept)
             raise InputError(
-                f"expected `_kept` of {type(self).__name__} to give a bool tensor of {tuple(shape)}, got {kind}"
+                f"expected `kept` of {type(self).__name__} to give a bool tensor of {tuple(shape)}, got {kind}"
             )
         kept = kept & history.valid
         places = min(self.max_length, kept.shape[1])

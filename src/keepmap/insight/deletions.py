@@ -89,7 +89,7 @@ class NewestAndRandom(Compressor):
         """The newest transition, and as many others as are drawn."""
         return self.target_length
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         newest = recent(history.valid, 1)
         others = history.valid & ~newest
         return newest | top(others, draws(self.seed, history.times), self.target_length - 1)

@@ -56,7 +56,7 @@ class Noting(Compressor):
     def max_length(self) -> int:
         return N
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         self.seen.append(history)
         return history.valid
 

@@ -59,7 +59,7 @@ class AdaptiveCompressor(Compressor):
     def max_length(self) -> int:
         return self.target_length
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         assert history.attention is not None
         return adaptive(history.valid, history.attention, self.target_length)
 

@@ -65,7 +65,7 @@ class AttentionBasedCompressor(Compressor):
     def max_length(self) -> int:
         return self.target_length
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         assert history.attention is not None
         scores = history.attention
         if self.sample:

@@ -66,7 +66,7 @@ class ExponentialDecayCompressor(Compressor):
     def max_length(self) -> int:
         return self.target_length
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         n = lengths(history.valid)[:, None]
         if not self.sample:
             return at_ages(history.valid, self._spaced(n))

@@ -49,5 +49,5 @@ class RandomCompressor(Compressor):
     def max_length(self) -> int:
         return self.target_length
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         return top(history.valid, draws(self.seed, history.times), self.target_length)

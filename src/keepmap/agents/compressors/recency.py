@@ -44,5 +44,5 @@ class RecencyCompressor(Compressor):
     def max_length(self) -> int:
         return self.keep_recent
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         return recent(history.valid, self.keep_recent)

@@ -48,7 +48,7 @@ class RewardAwareCompressor(Compressor):
     def max_length(self) -> int:
         return self.target_length
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         first_time = ~_repeats(history.valid, _keys(history))
         worth = first_time.to(torch.uint8) * (1 + (history.rewards != 0).to(torch.uint8))
         return top(history.valid, worth, self.target_length)

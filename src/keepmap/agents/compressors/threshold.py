@@ -72,7 +72,7 @@ class ThresholdCompressor(Compressor):
     def max_length(self) -> int:
         return self.max_keep
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         assert history.attention is not None
         # In float32, so that ten equal weights reach 0.1 whatever the last bit of their sum.
         share = shares(history.valid, history.attention).float()

@@ -46,5 +46,5 @@ class UniformCompressor(Compressor):
     def max_length(self) -> int:
         return self.target_length
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
         return even(history.valid, self.target_length)

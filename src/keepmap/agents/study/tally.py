@@ -63,8 +63,8 @@ class _Watched(Compressor):
         self.see(history, selection)
         return selection
 
-    def _kept(self, history: History) -> Bool[Tensor, "B n"]:
-        return self.inner._kept(history)
+    def kept(self, history: History) -> Bool[Tensor, "B n"]:
+        return self.inner.kept(history)
 
 
 def watched(inner: Compressor, see: See) -> Compressor:
