@@ -2,8 +2,8 @@
 
 The embedded agent's contexts are of learners that meet its held-out goals, early to late in their lives; the embedded
 language model's texts are those of `keepmap sample-data`. With --model_name, that language model alone, on Python's
-documentation (the first topics that are long enough), in a sixth of its layers. No figure here has a goal: it is a
-measurement.
+documentation (the first topics that are long enough), in a sixth of its layers, for docs/real-model.md. No figure here
+has a goal: it is a measurement.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import verify_texts
 from keepmap.kv.data.sample import sample_texts
 from keepmap.language_model import LanguageModel
-from report import Report, write_part
+from report import REAL_MODEL, Report, write_part
 from timing import machine
 
 EPISODES = (2, 4, 8, 14)
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rates(report, [result])
         overall(report, [result])
         if options.write:
-            write_part(report, "bench_insight.py", sys.argv[1:] if arguments is None else arguments)
+            write_part(report, "bench_insight.py", sys.argv[1:] if arguments is None else arguments, REAL_MODEL)
         return 0
     report = Report("How often insight into attention holds")
     report.say(*machine())

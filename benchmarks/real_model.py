@@ -13,12 +13,10 @@ from pathlib import Path
 import keepmap
 from keepmap.core.versions import versions
 from keepmap.kv.comparison.files import PACKAGES
-from report import Report, write_part
+from report import REAL_MODEL, Report, write_part
 from timing import machine
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "real-model.md"
-PICTURES = ROOT / "docs" / "images"
+PICTURES = REAL_MODEL.parent / "images"
 DENSITIES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 LEFT_OUT = ("random_validation",)
 
@@ -121,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in keepmap.draw.save_figure(ax, place, "cost_by_footprint", "png"):
         print(f"\nSaved {path}", flush=True)
     if options.write:
-        write_part(report, "real_model.py", sys.argv[1:] if arguments is None else arguments, PAGE)
+        write_part(report, "real_model.py", sys.argv[1:] if arguments is None else arguments, REAL_MODEL)
     return 0
 
 

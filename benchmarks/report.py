@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Goal", "Report", "write_part"]
+__all__ = ["REAL_MODEL", "Goal", "Report", "write_part"]
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+REAL_MODEL = RESULTS.parent.parent / "docs" / "real-model.md"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Report:
 
 
 def write_part(report: Report, script: str, arguments: Sequence[str], path: Path = RESULTS) -> None:
-    """Put a report into RESULTS.md, in the place of an earlier one of this title; the other parts stay."""
+    """Put a report into RESULTS.md or another page, in the place of one of this title; the other parts stay."""
     command = shlex.join(["python", f"benchmarks/{script}", *arguments])
     text = "\n".join([f"# {report.title}", "", f"Printed by `{command}` on:", "", *report.lines])
     old = path.read_text(encoding="utf-8") if path.is_file() else ""

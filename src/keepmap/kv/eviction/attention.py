@@ -10,8 +10,12 @@ from torch import Tensor
 __all__ = ["evicting_attention", "probabilities", "visible"]
 
 _BLOCK = {"cpu": 192, "cuda": 1024}
-_REGATHER = 4
-"""Blocks after which the long-lived keys are packed anew: fewer copies against a longer tail."""
+_ROWS = 288
+"""Rows of a product on a CPU, a block's queries in each head of the group: more of them gain nothing there, and a block
+computes half of its own keys, and what expires in it, for nothing."""
+_SMALLEST = 64
+_STRETCH = 4
+"""Full blocks after which the long-lived keys are packed anew: fewer copies against a longer tail."""
 _RAGGED = 1.25
 """Heads are computed one by one where padding them to the longest would cost more than this."""
 
@@ -34,12 +38,14 @@ def evicting_attention(
     """
     heads, n = expires.shape
     group = queries.shape[0] // heads
-    step = block or _BLOCK.get(queries.device.type, 128)
+    longest = block or _BLOCK.get(queries.device.type, 128)
+    length = _STRETCH * longest
+    step = longest if queries.device.type != "cpu" else min(longest, max(_SMALLEST, _ROWS // group))
     out = queries.new_empty(queries.shape[0], n, values.shape[2])
     grouped = queries.view(heads, group, n, -1)
     grouped_sinks = None if sinks is None else sinks.view(heads, group)
-    for start in range(0, n, step * _REGATHER):
-        stretch = range(start, min(start + step * _REGATHER, n))
+    for start in range(0, n, length):
+        stretch = range(start, min(start + length, n))
         for members in _alike(expires, int(sees_from[start]), stretch):
             packed = _Packed(keys, values, expires, members, sees_from, stretch)
             for first in range(start, stretch.stop, step):
