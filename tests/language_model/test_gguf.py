@@ -1,5 +1,7 @@
 """GGUF files: read once into the cache, found in folders and in the package that carries SmolLM2."""
 
+import io
+import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,6 +101,24 @@ def test_a_gguf_file_gives_the_same_logits_and_is_read_once(tmp_path, model_fold
     assert gguf.name_in_cache(folder) == "model" and gguf.name_in_cache(tmp_path) is None
     (folder / "source.txt").write_text("SmolLM2-135M-Instruct.Q4_1.gguf")
     assert gguf.name_in_cache(folder) == "smollm2"
+
+
+@READERS
+@pytest.mark.filterwarnings("default")
+def test_what_lies_beside_a_file_is_neither_run_nor_loaded(tmp_path, source, monkeypatch):
+    write_gguf(tmp_path / "model.gguf", source.model)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
+    (tmp_path / "own.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'marker')!r}).touch()\n")
+    classes = {"AutoConfig": "own.A", "AutoModelForCausalLM": "own.B", "AutoTokenizer": ["own.C", "own.C"]}
+    for name in ("config.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text(json.dumps({"auto_map": classes, "model_type": "own"}))
+    with pytest.raises(ModelError, match="cannot load the tokenizer"):
+        load_language_model(tmp_path / "model.gguf", device="cpu")
+    assert gguf.read_model(tmp_path / "model.gguf", "m").config.num_hidden_layers == 2
+    assert not (tmp_path / "marker").exists()
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="has an adapter beside it"):
+        gguf.read_model(tmp_path / "model.gguf", "m")
 
 
 @READERS

@@ -28,8 +28,15 @@ def explained(load: Callable[[], Loaded], name: str, what: str) -> Loaded:
 
     try:
         return load()
+    except ModelError:  # which is a ValueError, and says it all
+        raise
     except (*LOADING_ERRORS, SafetensorError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
+        if "custom code" in lines[0]:
+            raise ModelError(
+                f'cannot load the {what} of model "{name}": it is Python code of its own, and keepmap runs none; '
+                "give a model of an architecture that transformers has"
+            ) from error
         advice = _advice(name, what, isinstance(error, SafetensorError))
         raise ModelError(f'cannot load the {what} of model "{name}": {lines[0].rstrip(".")}; {advice}') from error
 

@@ -14,6 +14,7 @@ from keepmap.core.cache import cache_folder, cached
 from keepmap.errors import ModelError
 from keepmap.language_model.explained import explained
 from keepmap.language_model.quiet import without_bars
+from keepmap.language_model.safetensors_only import require_no_adapter
 from keepmap.language_model.support import attention_options, require_supported
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def read_model(file: Path, name: str) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
     _require_readers(name)
+    require_no_adapter(file.parent, name, {})
     with without_bars(), redirect_stderr(io.StringIO()):  # one bar of transformers cannot be switched off
         read = explained(
             lambda: AutoModelForCausalLM.from_pretrained(

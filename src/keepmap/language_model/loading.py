@@ -22,6 +22,7 @@ from keepmap.language_model.gguf import (
 )
 from keepmap.language_model.model import LanguageModel
 from keepmap.language_model.quiet import without_bars
+from keepmap.language_model.safetensors_only import pinned, require_own_attention, weight_files
 from keepmap.language_model.support import attention_options, longest_text, require_supported
 
 if TYPE_CHECKING:
@@ -206,9 +207,12 @@ def _may_be_hub_id(model: str | Path) -> bool:
 def _load_model(source: str | Path, name: str, dtype: torch.dtype | None) -> "PreTrainedModel":
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = explained(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False), name, "config")
+    pin = explained(lambda: pinned(source), name, "config")
+    config = explained(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **pin), name, "config")
     architectures = getattr(config, "architectures", None) or [config.model_type]
     require_supported(config, architectures[0])
+    require_own_attention(config, name)
+    explained(lambda: weight_files(source, config, name, pin), name, "weights")
     return explained(
         # Only safetensors: a checkpoint that is a pickle could run code.
         lambda: AutoModelForCausalLM.from_pretrained(
@@ -217,6 +221,7 @@ def _load_model(source: str | Path, name: str, dtype: torch.dtype | None) -> "Pr
             dtype="auto" if dtype is None else dtype,
             trust_remote_code=False,
             use_safetensors=True,
+            **pin,
             **attention_options(config),
         ),
         name,
