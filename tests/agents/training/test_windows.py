@@ -47,3 +47,11 @@ def test_a_held_out_goal_in_the_file_is_named(config: Config) -> None:
     histories = open_histories(config.histories_path())
     with pytest.raises(InputError, match="holds the held-out goal"):
         load_windows(histories, slice(0, 1), (histories.goals[3],))
+
+
+def test_what_does_not_go_into_memory_is_not_read(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    histories = open_histories(config.histories_path())
+    monkeypatch.setattr("keepmap.core.outside.memory.memory_there_is", lambda: 2000)
+    monkeypatch.setattr(type(histories), "read", None)
+    with pytest.raises(InputError, match=r"30 steps of 3 learners of \d+ goals needs .* KiB of memory.*; lower train_"):
+        load_windows(histories, slice(0, 3), ())

@@ -11,13 +11,14 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from keepmap.agents.collection.stored import require_room_for, stored_array, stored_file
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import OLD_NAMES, Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.arguments import as_integer, shown
 from keepmap.core.files import written_whole
 from keepmap.core.html import card
-from keepmap.errors import InputError, KeepmapError, kind_of
+from keepmap.errors import InputError, kind_of
 
 __all__ = ["Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
 
@@ -194,7 +195,8 @@ class Histories:
         for name, part, size in (("steps", steps, self.n_steps), ("learners", learners, self.n_learners)):
             _check_slice(name, part, size)
         group = str(self.room.index(goal))
-        with _readable(self.path) as file:
+        with stored_file(self.path) as file:
+            _shape(self.path, file, group)  # again: it may be another file by now
             parts = {name: file[group][name][steps, learners] for name in NAMES}
         return Streams(**{name: self._small(name, group, values) for name, values in parts.items()})
 
@@ -250,7 +252,7 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
     if not isinstance(path, str | Path):
         raise InputError(f"expected `path` to be a file of learning histories, got {kind_of(path)}")
     path = Path(path)
-    with _readable(path) as file:
+    with stored_file(path) as file:
         if "format" in file.attrs and file.attrs["format"] != FORMAT:
             raise InputError(f"{path} is not a file of learning histories: its format is {file.attrs['format']!r}")
         described = "format" in file.attrs
@@ -302,36 +304,16 @@ def _room(path: Path, facts: Mapping[str, Any], environment: str | None) -> Room
 
 def _shape(path: Path, file: h5py.File, key: str) -> tuple[int, int]:
     """T and n of a group, whose five arrays must agree on them."""
-    group = file[key]
-    if not isinstance(group, h5py.Group):
-        raise InputError(f'{path}: "{key}" is not a group; a file of learning histories has one for each goal')
-    missing = [name for name in NAMES if not isinstance(group.get(name), h5py.Dataset)]
-    if missing:
+    arrays = {name: array for name in NAMES if (array := stored_array(path, file, key, name)) is not None}
+    if missing := [name for name in NAMES if name not in arrays]:
         raise InputError(f"{path}: group {key} lacks {', '.join(missing)}; it must hold {', '.join(NAMES)}")
-    shape = group["actions"].shape
-    for name in NAMES:
+    shape = arrays["actions"].shape
+    for name, array in arrays.items():
         expected = (*shape, 2) if name in PAIRS else shape
-        if len(shape) != 2 or min(shape) < 1 or group[name].shape != expected:
+        if len(shape) != 2 or min(shape) < 1 or array.shape != expected:
             raise InputError(
-                f"{path}: {name} of group {key} have the shape {group[name].shape}; "
+                f"{path}: {name} of group {key} have the shape {array.shape}; "
                 "actions are (steps, learners), states (steps, learners, 2)"
             )
+    require_room_for(path, list(arrays.values()))
     return shape
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[h5py.File]:
-    """The file, open for reading; whatever h5py finds wrong with it is one line."""
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise InputError(f"no histories at {path}: {what}; make them with keepmap collect")
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except KeepmapError:
-        raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"cannot read {path} as HDF5 ({reason}); it is truncated, damaged or another kind of file: collect it again"
-        ) from error

@@ -9,9 +9,12 @@ from torch import Tensor
 
 from keepmap.agents.collection.dataset import Histories
 from keepmap.agents.environments.goals import Goal
+from keepmap.core.outside.memory import require_memory
 from keepmap.errors import InputError
 
 __all__ = ["Windows", "load_windows"]
+
+BYTES = 7  # of a transition: two states of two numbers, an action, a reward, an end
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,12 @@ def load_windows(
             f"{histories.path} has {histories.n_steps // horizon} episodes of {horizon} steps for each learner; "
             "fewer than train_source_timesteps and last_episodes ask for"
         )
+    chosen = len(range(histories.n_learners)[learners])
+    require_memory(
+        2 * BYTES * len(histories) * (end - first) * chosen,  # read, then joined
+        f"{histories.path}: {end - first:,} steps of {chosen:,} learners of {len(histories)} goals",
+        "lower train_source_timesteps, last_episodes or train_n_stream",
+    )
     parts = [histories.read(goal, slice(first, end), learners) for goal in range(len(histories))]
     if parts[0].actions.shape[1] == 0:
         raise InputError(f"{histories.path} has {histories.n_learners} learners of each goal, too few; collect more")

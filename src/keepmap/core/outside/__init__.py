@@ -1,0 +1,1 @@
+"""What comes from outside is measured before it is taken."""
