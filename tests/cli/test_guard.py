@@ -167,3 +167,22 @@ def test_exit_codes(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "error: two lines\n")
     with pytest.raises(ZeroDivisionError):
         guarded(breaks)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "secret"), "error: Permission denied: 'secret'"),
+        (OSError(36, "File name too long"), "error: File name too long"),
+        (OSError("some\nlines"), "error: some lines"),
+        (OSError(), "error: OSError"),
+        (MemoryError(), "error: there is not enough memory"),
+        (MemoryError("Unable to allocate 8 GiB"), "error: Unable to allocate 8 GiB"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(capfd, error: Exception, line: str) -> None:
+    def work() -> int:
+        raise error
+
+    assert guarded(work) == 2
+    assert capfd.readouterr() == ("", f"{line}\n")

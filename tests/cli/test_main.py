@@ -116,3 +116,30 @@ def test_transformers_is_silenced_where_a_language_model_is_named(monkeypatch: p
     for words in (["attention", "--model_name", "tiny"], ["compare", "--data_path", "x"]):
         assert main(words) == 0
     assert silenced == ["yes", "yes"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("sample-data --out={}", "expected --out to be a path, got ''"),
+        ("collect --out={}", "expected --out to be a path, got ''"),
+        ("compare --data_path={}", "expected --data_path to be a path, got ''"),
+        ("evaluate --output_dir={}", "expected --output_dir to be a path, got ''"),
+        ("sample-data --out={long}", "File name too long"),
+        ("compare --data_path={long}", "File name too long"),
+        ("train --config={long}", "File name too long"),
+        ("evaluate --checkpoint={long}", "File name too long"),
+        ("attention --data_path=x --model_name={long}", "File name too long"),
+        ("sample-data --out=FIFO", "cannot write FIFO: it is a FIFO, not a file"),
+        ("compare --data_path=FIFO", "cannot read the data file FIFO: it is a FIFO, not a file"),
+        ("train --config=FIFO", "cannot read FIFO: it is a FIFO, not a file"),
+    ],
+)
+def test_places_that_cannot_be_are_one_line(tmp_path, monkeypatch, capfd, words: str, line: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("FIFO")
+    assert main(words.format("", long="x" * 300).split()) == 2
+    output, errors = capfd.readouterr()
+    assert output == "" and errors.startswith("error: ") and line in errors and errors.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["FIFO"]

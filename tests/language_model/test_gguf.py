@@ -15,8 +15,6 @@ from keepmap.errors import ModelError
 from keepmap.language_model import gguf, load_language_model
 from tests.families import tokens
 
-COVERS = ("keepmap.language_model.gguf", "keepmap.language_model.explained")
-
 READERS = pytest.mark.skipif(
     not (find_spec("gguf") and find_spec("accelerate")), reason="the extra gguf is not installed"
 )

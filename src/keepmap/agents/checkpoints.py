@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from keepmap.core.files import folder_written_whole
+from keepmap.core.arguments import as_path
+from keepmap.core.files import folder_written_whole, read_json
 from keepmap.errors import ModelError, OutputError
 
 __all__ = [
@@ -92,7 +93,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     path = folder / FACTS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -138,7 +139,7 @@ def find_checkpoint(path: str | Path) -> Path:
     Raises:
         ModelError: there is none.
     """
-    path = Path(path)
+    path = as_path("path", path)
     if (path / FACTS).is_file():
         return path
     newest = newest_checkpoint(path) if path.is_dir() else None

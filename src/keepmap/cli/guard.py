@@ -48,12 +48,22 @@ def guarded(work: Callable[[], int]) -> int:
         _close_stdout()
         return 1
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _close_stdout()
-        print(f"error: the output cannot be written: {error.strerror}; make room on the disk", file=sys.stderr)
+        if error.errno == errno.ENOSPC:
+            _close_stdout()
+        print(f"error: {_of_system(error)}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"error: {' '.join(str(error).split()) or 'there is not enough memory'}", file=sys.stderr)
         return 2
     return code
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    if error.errno == errno.ENOSPC:
+        return f"the output cannot be written: {error.strerror}; make room on the disk"
+    reason = " ".join(str(error.strerror or str(error) or type(error).__name__).split())
+    return reason if error.filename is None else f"{reason}: {str(error.filename)!r:.200}"
 
 
 def _close_stdout() -> None:

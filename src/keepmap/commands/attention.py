@@ -13,7 +13,7 @@ from keepmap.attention.request import indices
 from keepmap.commands.attention_pictures import Pictures
 from keepmap.commands.attention_wings import AgentWing, TextWing, Wing, refuse_others_options
 from keepmap.commands.progress import progress_bar, share_of_work
-from keepmap.core.arguments import as_integer
+from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import make_folder, remove_files, write_json, write_text
 from keepmap.core.progress import part_of
 from keepmap.drawing import check_colours, picture_formats
@@ -85,6 +85,7 @@ def visualize_attention(
     formats = picture_formats(format)
     n_samples = as_integer("samples", (MOMENTS if trajectory else SAMPLES) if samples is None else samples, 1)
     seed = as_integer("seed", seed)
+    place = as_path("output_dir", output_dir)
     refuse_others_options(
         model_name,
         {
@@ -119,7 +120,7 @@ def visualize_attention(
         )
     measured = indices("layer", tuple(layers) or None, wing.n_layers)
     # A trajectory has a folder of its own: neither kind of run takes away the other's figures.
-    folder = make_folder(Path(output_dir) / TRAJECTORY if trajectory else Path(output_dir))
+    folder = make_folder(place / TRAJECTORY if trajectory else place)
     if not quiet:
         print("\n".join(wing.lines), flush=True)
     profiles = _profiles(wing, measured, seed)

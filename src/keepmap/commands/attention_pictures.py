@@ -1,6 +1,5 @@
 """The figures of `keepmap attention`, in the document's folders under the document's names."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from keepmap.attention.profile import AttentionProfile
-from keepmap.core.files import remove_files
+from keepmap.core.files import read_json, remove_files
 from keepmap.core.joining.plugins import joined
 from keepmap.core.labels import model_label
 from keepmap.drawing import (
@@ -89,7 +88,7 @@ class Pictures:
             OutputError: one cannot be removed.
         """
         try:
-            named = json.loads(result.read_text(encoding="utf-8"))["figures"]
+            named = read_json(result)["figures"]
             older = [name for name in named if OURS.fullmatch(name) or _is_joined(name)]
         except (OSError, ValueError, KeyError, TypeError):
             return  # no earlier run, or none that says what it wrote: nothing of it is touched

@@ -15,6 +15,7 @@ from keepmap.agents.compressor import Compressor, History, Selection, compressor
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
+from keepmap.core.arguments import as_path
 from keepmap.drawing import kept_transitions, picture_formats, save_figure
 from keepmap.errors import InputError
 from keepmap.printing.tables import Column, panels
@@ -48,7 +49,7 @@ def show_compressors(
             raise InputError(f"expected `{name}` to be {least} or more, got {value}")
     hidden = parse_cell(goal)
     room.index(hidden)
-    formats = picture_formats(format)
+    formats, folder = picture_formats(format), as_path("output_dir", output_dir)
     every = [known.of_length(target_length) for known in compressors().values()]
     history = _history(room, hidden, n_transit, seed)
     kept = {compressor: _mask(compressor.select(history), n_transit) for compressor in every}
@@ -65,7 +66,7 @@ def show_compressors(
         attention=share,
         caption=f"{room.name} {room.size}x{room.size} · goal {hidden} · {n_transit} transitions of {SOURCE}",
     )
-    paths = save_figure(drawn, output_dir, "kept_transitions", formats)
+    paths = save_figure(drawn, folder, "kept_transitions", formats)
     print("\n" + "\n".join(f"Saved what each keeps to: {path}" for path in paths), flush=True)
     return paths
 

@@ -13,6 +13,7 @@ from keepmap.agents.evaluation.evaluate import play_protocol
 from keepmap.agents.evaluation.protocol import protocol_of, resolve_agents
 from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
 from keepmap.commands.progress import progress_bar
+from keepmap.core.arguments import as_path
 from keepmap.core.files import make_folder, remove_files, write_json
 from keepmap.core.joining.options import read_options
 from keepmap.core.joining.plugins import joined
@@ -89,7 +90,9 @@ def _compressor(name: str | None, settings: Sequence[str]) -> Compressor | str:
 
 def _folder(agents: Sequence[Agent], output_dir: str | Path | None) -> Path:
     run = run_of(agents[0].name) if len(agents) == 1 else None
-    return make_folder(Path(output_dir) if output_dir is not None else run or Path("evaluation_results"))
+    return make_folder(
+        as_path("output_dir", output_dir) if output_dir is not None else run or Path("evaluation_results")
+    )
 
 
 def _write(

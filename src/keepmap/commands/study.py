@@ -19,6 +19,7 @@ from keepmap.agents.study.timings import action_times_path, measured_times, stor
 from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.training.agent import collect_missing
+from keepmap.core.arguments import as_path
 from keepmap.core.files import make_folder, remove_files, write_json, write_text
 from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs
@@ -59,7 +60,7 @@ def study_compressors(
         raise InputError(f"expected `workers` to be 1 or more, got {workers}")
     agents = load_baselines([checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint) or [EMBEDDED])
     plan = plan_study(compressors, budgets, seeds, agents[0].config.n_transit, len(agents))
-    folder = Path(output_dir)
+    folder = as_path("output_dir", output_dir)
     jobs = jobs_of(
         plan,
         agents,

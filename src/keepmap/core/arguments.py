@@ -137,13 +137,23 @@ def as_path(name: str, value: object) -> Path:
     """The path that the parameter `name` was given.
 
     Raises:
-        InputError: it is neither a string nor a Path, or a name that no file can have.
+        InputError: it is neither a string nor a Path, a name that no file can have, or a place that may not be looked
+            at.
     """
     # To Python, bytes of a name that are not UTF-8 are U+DC80 to U+DCFF; no name has other halves of surrogate pairs.
     possible = not re.search("[\0\ud800-\udc7f]", str(value))
-    if isinstance(value, str | Path) and str(value) and possible:
-        return Path(value)
-    raise InputError(f"expected `{name}` to be a path, got {shown(value)}")
+    if not isinstance(value, str | Path) or not str(value) or not possible:
+        raise InputError(f"expected `{name}` to be a path, got {shown(value)}")
+    path = Path(value)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise InputError(
+            f"expected `{name}` to be a path, got {shown(str(value))}: {error.strerror or error}"
+        ) from None
+    return path
 
 
 def as_flag(name: str, value: object) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock
 
-from keepmap.core.files import folder_written_whole
+from keepmap.core.files import folder_written_whole, read_json
 
 __all__ = ["cache_folder", "cached"]
 
@@ -64,7 +64,7 @@ def _write_contents(folder: Path) -> None:
 def _is_whole(folder: Path) -> bool:
     """Whether each file is as it was written; a checksum costs less than reading the file."""
     try:
-        files = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
+        files = read_json(folder / _CONTENTS)
         return all(_fingerprint(folder / name) == expected for name, expected in files.items())
     except (OSError, ValueError, AttributeError):
         return False

@@ -4,11 +4,12 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from keepmap.core.storage.places import as_file, file_to_write
 from keepmap.errors import OutputError
 
 __all__ = [
@@ -16,28 +17,39 @@ __all__ = [
     "in_one_order",
     "make_folder",
     "plain",
+    "read_json",
     "remove_files",
     "write_json",
     "write_text",
     "written_whole",
 ]
 
+LONGEST = 50
+"""Letters of a name that a temporary one repeats: of four bytes each they leave room in the 255 that a name has."""
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; renamed to `path` on success, removed on any failure.
 
+    Where `path` is a symbolic link, what it points to is written, and the link stays.
+
     Raises:
-        OutputError: the folder does not exist or cannot be written, or the disk is full.
+        OutputError: the folder does not exist or cannot be written, the disk is full, or what stands at `path` is a
+            folder, a device, a FIFO or a socket.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = None
     try:
+        place = file_to_write(path)
+        temporary = _beside(place)
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -47,17 +59,23 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder above does not exist or cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    place = Path(os.path.realpath(path))
+    temporary = _beside(place)
     try:
         temporary.mkdir()
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        if place.exists():
+            shutil.rmtree(place)
+        os.replace(temporary, place)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name in the folder of `path`, of a length that every name may have."""
+    return path.with_name(f".{path.name[:LONGEST]}.{os.getpid()}.part")
 
 
 def make_folder(path: Path) -> Path:
@@ -98,6 +116,19 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
         OutputError: the path cannot be written.
     """
     write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """What a file of JSON holds.
+
+    Raises:
+        OSError: it cannot be read, or is no file.
+        ValueError: it is not JSON in UTF-8, or is nested too deeply.
+    """
+    try:
+        return json.loads(as_file(path).read_text(encoding="utf-8"), parse_constant=parse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_text(path: Path, text: str) -> None:

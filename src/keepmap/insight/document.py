@@ -1,13 +1,12 @@
 """Insight as JSON values, and back: what `attention.json` holds of verdicts, suggestions and a verification."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import plain
+from keepmap.core.files import plain, read_json
 from keepmap.errors import InputError
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.subject import Subject
@@ -34,7 +33,7 @@ def as_document(value: object) -> Any:
 def read_verification(path: str | Path) -> Verification:
     """The verification in the `attention.json` that `keepmap attention --verify` wrote, of this version or before.
 
-    >>> import keepmap, tempfile
+    >>> import json, keepmap, tempfile
     >>> verification = keepmap.verify("tiny", "The code of river is 4821. " * 9, layers=[0], draws=2)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "attention.json"
@@ -49,7 +48,7 @@ def read_verification(path: str | Path) -> Verification:
     if not file.is_file():
         raise InputError(f"no verification at {path}: no such file")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))["verification"]
+        values = read_json(file)["verification"]
         trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in values["trials"])
         overall = tuple(_compared(comparison, values["host"]) for comparison in values["compared"])
         return Verification(

@@ -1,7 +1,6 @@
 """KVzap surrogates: small networks that predict from a layer's input how much each cache entry will be needed."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from keepmap.core.files import in_one_order, make_folder, write_json, written_whole
+from keepmap.core.arguments import as_path
+from keepmap.core.files import in_one_order, make_folder, read_json, write_json, written_whole
 from keepmap.errors import ModelError
 
 __all__ = ["CONFIG", "WEIGHTS", "KVzapSurrogate", "SurrogateConfig", "find_surrogate", "load_surrogate", "norms_digest"]
@@ -130,7 +130,7 @@ def find_surrogate(folders: Iterable[Path], model: nn.Module) -> Path | None:
     norms = norms_digest(model)
     for folder in folders:
         if norms is not None and (folder / CONFIG).is_file():
-            trained_for = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("trained_for", {})
+            trained_for = read_json(folder / CONFIG).get("trained_for", {})
             if trained_for.get("norms") == norms:
                 return folder
     return None
@@ -152,7 +152,7 @@ def _shape(tensor: Tensor | None) -> str:
 
 def _folder(path_or_hub_id: str | Path) -> Path:
     """The local folder of this name, or else a snapshot of the hub's repository of this name."""
-    path = Path(path_or_hub_id).expanduser()
+    path = as_path("path_or_hub_id", path_or_hub_id).expanduser()
     if path.is_dir():
         return path
     name = str(path_or_hub_id)
@@ -178,7 +178,7 @@ def _read_config(folder: Path) -> SurrogateConfig:
     if not path.is_file():
         raise ModelError(f"no KVzap surrogate in {folder}: it has no {CONFIG}; give a folder written by its training")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
         sizes = {name: values[name] for name in ("input_dim", "output_dim", "n_modules")}
         sizes["hidden_dim"] = values.get("hidden_dim")
     except KeyError as error:

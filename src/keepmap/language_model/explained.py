@@ -1,22 +1,18 @@
 """One line on why a model, a config or a tokenizer cannot be loaded."""
 
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from keepmap.errors import ModelError
+from keepmap.errors import KeepmapError, ModelError
 
-__all__ = ["LOADING_ERRORS", "explained"]
-
-LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, struct.error)
-"""What transformers and the hub raise; the last comes from a GGUF file that is cut."""
+__all__ = ["explained"]
 
 Loaded = TypeVar("Loaded")
 
 
 def explained(load: Callable[[], Loaded], name: str, what: str) -> Loaded:
-    """What `load` returns, or one line on why not: transformers, safetensors and the hub raise many kinds of errors.
+    """What `load` returns, or one line on why not: of a damaged file, its loaders raise errors of any kind.
 
     Args:
         name: of the model. what: what is loaded of it, such as "weights".
@@ -28,17 +24,26 @@ def explained(load: Callable[[], Loaded], name: str, what: str) -> Loaded:
 
     try:
         return load()
-    except ModelError:  # which is a ValueError, and says it all
+    except KeepmapError:  # which says it all
         raise
-    except (*LOADING_ERRORS, SafetensorError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        if "custom code" in lines[0]:
+    except Exception as error:
+        reason = _reason(error)
+        if "custom code" in reason:
             raise ModelError(
                 f'cannot load the {what} of model "{name}": it is Python code of its own, and keepmap runs none; '
                 "give a model of an architecture that transformers has"
             ) from error
         advice = _advice(name, what, isinstance(error, SafetensorError))
-        raise ModelError(f'cannot load the {what} of model "{name}": {lines[0].rstrip(".")}; {advice}') from error
+        raise ModelError(f'cannot load the {what} of model "{name}": {reason}; {advice}') from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error; with its kind, where that is one of code rather than of files and values."""
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    plain = isinstance(error, OSError | ValueError | RuntimeError) or "Error" in lines[0]
+    return lines[0].rstrip(".") if plain else f"{type(error).__name__}: {lines[0].rstrip('.')}"
 
 
 def _advice(name: str, what: str, damaged: bool) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from keepmap.core.arguments import shown
+from keepmap.core.arguments import as_path, shown
 from keepmap.errors import InputError, ModelError, did_you_mean
-from keepmap.language_model.explained import LOADING_ERRORS, explained
+from keepmap.language_model.explained import explained
 from keepmap.language_model.gguf import (
     PACKAGED,
     cached_model,
@@ -166,7 +166,7 @@ def _source(model: str | Path) -> str | Path:
         return EMBEDDED[str(model)]
     if str(model) in PACKAGED:
         return packaged_file(str(model))
-    path = Path(model).expanduser()
+    path = as_path("model", model).expanduser()
     if path.is_dir():
         if (path / "config.json").is_file():
             return path
@@ -209,8 +209,8 @@ def _load_model(source: str | Path, name: str, dtype: torch.dtype | None) -> "Pr
 
     pin = explained(lambda: pinned(source), name, "config")
     config = explained(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **pin), name, "config")
-    architectures = getattr(config, "architectures", None) or [config.model_type]
-    require_supported(config, architectures[0])
+    listed = getattr(config, "architectures", None)
+    require_supported(config, str(listed[0] if isinstance(listed, list) and listed else config.model_type))
     require_own_attention(config, name)
     explained(lambda: weight_files(source, config, name, pin), name, "weights")
     return explained(
@@ -239,7 +239,13 @@ def _load_tokenizer(source: str | Path) -> "PreTrainedTokenizerBase":
         raise ModelError(f'tokenizer "{source}": {what}; give a folder, a hub id or a loaded tokenizer')
     if isinstance(source, Path) and not _has_tokenizer(source):
         raise ModelError(f"the folder {source} has no tokenizer (tokenizer.json); save the model's tokenizer there too")
-    return explained(lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False), str(source), "tokenizer")
+
+    def load() -> "PreTrainedTokenizerBase":
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer("a", verbose=False)  # what is wrong in its files may only show here
+        return tokenizer
+
+    return explained(load, str(source), "tokenizer")
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -258,6 +264,6 @@ def _found_tokenizer(name: str) -> "PreTrainedTokenizerBase | None":
 
     # First what is on this disk: a hub that does not answer takes a minute.
     for only_here in (True, False):
-        with suppress(*LOADING_ERRORS):
+        with suppress(Exception):  # a damaged tokenizer raises errors of any kind
             return AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=only_here)
     return None

@@ -1,6 +1,7 @@
 """Reading texts: every fault is one line that names the line of the file."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,32 @@ def test_json_escapes_are_text(tmp_path):
     path = write(tmp_path / "a.jsonl", json.dumps({"text": "ö\n😀"}))
     ((text,), _) = read_texts(path)
     assert text.text == "ö\n😀"
+
+
+def test_texts_that_are_too_large_are_skipped_and_named_with_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("keepmap.kv.data.texts.LARGEST_TEXT", 30)
+    path = write(tmp_path / "data.jsonl", '{"text": "short"}\n{"text": "' + "x" * 100 + '"}\n{"text": "last"}\n')
+    texts, skipped = read_texts(path)
+    assert [(text.line, text.text) for text in texts] == [(1, "short"), (3, "last")]
+    assert [str(line) for line in skipped] == ["line 2 has more than 4 MiB"]
+    message = "line 2 of .* has more than 4 MiB; the most that is read as one text; split it into several$"
+    with pytest.raises(InputError, match=message):
+        read_texts(path, strict=True)
+    with pytest.raises(InputError, match="long.txt has more than 4 MiB"):
+        read_texts(write(tmp_path / "long.txt", "x" * 31))
+    assert read_texts(write(tmp_path / "fits.txt", "x" * 30))[0][0].text == "x" * 30
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["FIFO", "FIFO.txt"])
+def test_a_fifo_is_no_data(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="it is a FIFO, not a file|FIFO.txt of .* is no .txt or .md file"):
+        read_texts(tmp_path / name)
+
+
+def test_a_path_that_cannot_be():
+    with pytest.raises(InputError, match="^expected `data_path` to be a path, got ''$"):
+        read_texts("")
+    with pytest.raises(InputError, match="^expected `data_path` to be a path, got .*: File name too long$"):
+        read_texts("x" * 300)

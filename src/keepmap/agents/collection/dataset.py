@@ -15,7 +15,7 @@ from keepmap.agents.collection.stored import require_room_for, stored_array, sto
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import OLD_NAMES, Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
-from keepmap.core.arguments import as_integer, shown
+from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.files import written_whole
 from keepmap.core.html import card
 from keepmap.errors import InputError, kind_of
@@ -251,7 +251,7 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
         return path
     if not isinstance(path, str | Path):
         raise InputError(f"expected `path` to be a file of learning histories, got {kind_of(path)}")
-    path = Path(path)
+    path = as_path("path", path)
     with stored_file(path) as file:
         if "format" in file.attrs and file.attrs["format"] != FORMAT:
             raise InputError(f"{path} is not a file of learning histories: its format is {file.attrs['format']!r}")

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from keepmap.core.arguments import as_path
+from keepmap.core.storage.places import as_file
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["find_file", "packaged_names", "parse_yaml", "read_file"]
@@ -90,7 +92,7 @@ def find_file(name: str | Path, beside: Path | None = None, shown_beside: str = 
         raise InputError("a configuration file with an empty name was given; name one, as config/model/ad_dr.yaml")
     if beside is not None and (near := beside.parent / name).exists():
         return near, (Path(shown_beside).parent / name).as_posix()
-    if (path := Path(name)).exists():
+    if (path := as_path("config", name)).exists():
         return path, name
     if name.startswith(PREFIX):
         packaged = _package().joinpath(*Path(name.removeprefix(PREFIX)).parts)
@@ -115,7 +117,7 @@ def read_file(path: Path, shown: str) -> dict[Any, object]:
     if path.is_dir():
         raise InputError(f"{shown} is a folder; name a YAML file in it")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = as_file(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot read {shown}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from keepmap.core.arguments import as_integer, as_path
-from keepmap.core.files import write_text
+from keepmap.core.files import read_json, write_text
 from keepmap.core.intervals import mean_interval, mean_intervals
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import ImpossibleResultError, InputError
@@ -258,7 +258,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
     path = as_path("path", path)
     path = path / FILE if path.is_dir() else path
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         return _checked(document)

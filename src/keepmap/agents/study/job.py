@@ -17,7 +17,7 @@ from keepmap.agents.study.cost import pass_flops
 from keepmap.agents.study.plan import PlannedRun
 from keepmap.agents.study.results import BASELINE, StudyRun
 from keepmap.agents.training.state import MAY_CHANGE
-from keepmap.core.files import write_text
+from keepmap.core.files import read_json, write_text
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["EPISODES", "StudyJob", "baseline_agent", "finished", "jobs_of", "load_baselines", "write_result"]
@@ -190,7 +190,7 @@ def finished(job: StudyJob) -> StudyRun | None:
     if not path.exists():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         facts, run = document["facts"], StudyRun.from_document(document["run"])
         if facts.get("config"):
             facts["config"] = _deciding(facts["config"])

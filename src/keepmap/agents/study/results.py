@@ -1,6 +1,5 @@
 """What a study of compressors gives: runs, a row for each compressor and budget, what was promised, and the file."""
 
-import json
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from jaxtyping import Float
 
 from keepmap.agents.evaluation.returns import EARLY, Estimate
 from keepmap.core.arguments import as_path
-from keepmap.core.files import plain, write_json
+from keepmap.core.files import plain, read_json, write_json
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import InputError
 
@@ -281,7 +280,7 @@ def read_study(path: str | Path) -> Study:
     path = as_path("path", path)
     path = path / FILE if path.is_dir() else path
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         return _read(document)

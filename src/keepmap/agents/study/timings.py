@@ -1,6 +1,5 @@
 """How long the runs of a study trained, and how long an action of their agents takes."""
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.study.job import StudyJob
 from keepmap.agents.study.results import BASELINE, StudyRow
-from keepmap.core.files import write_json
+from keepmap.core.files import read_json, write_json
 from keepmap.core.processes import one_thread
 from keepmap.core.progress import Progress, part_of
 from keepmap.errors import InputError
@@ -85,7 +84,7 @@ def stored_action_times(job: StudyJob) -> dict[str, float] | None:
         return None
     names = {f"{again}{envs}" for envs in ENVS for again in ("", AGAIN)[: 1 + (job.planned.compressor == BASELINE)]}
     try:
-        times: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+        times: dict[str, float] = read_json(path)
         if times.keys() != names or not all(type(value) is float and 0 < value < math.inf for value in times.values()):
             raise ValueError(f"expected seconds of {', '.join(sorted(names))}")
     except (OSError, ValueError, AttributeError, RecursionError) as error:

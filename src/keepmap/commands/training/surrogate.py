@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from keepmap.commands.progress import progress_bar
+from keepmap.core.arguments import as_path
 from keepmap.core.progress import Progress
 from keepmap.kv.surrogate_training import TrainedSurrogate, open_training
 
@@ -41,6 +42,7 @@ def train_surrogate(
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
     """
+    folder = as_path("out", out).expanduser()
     training = open_training(
         data_path,
         text_field,
@@ -74,7 +76,7 @@ def train_surrogate(
             if log is not None:
                 log(share)
 
-        trained = training.run(Path(out).expanduser(), tell)
+        trained = training.run(folder, tell)
     _report(trained)
     print(f"Use it: keepmap compare --model_name {model_name} --kvzap_scorer_model {out} --methods kvzap --data_path …")
     return trained

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from keepmap.core.arguments import as_path
 from keepmap.core.joining.registry import Registry, registries
 from keepmap.errors import InputError, KeepmapError
 
@@ -58,7 +59,7 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
         InputError: no such file, it is not Python, it fails, a class cannot be used or its name is taken, or it
             defines nothing that has a registry.
     """
-    file = Path(path).resolve()
+    file = as_path("path", path).resolve()
     if file in _PLUGINS:
         return _names(file)
     module_name = _module_name(file)

@@ -1,6 +1,5 @@
 """Reading a comparison back: what is read is data from outside, and every field of it is checked."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from keepmap.core.arguments import as_path
 from keepmap.core.densities import KeptCounts
+from keepmap.core.files import read_json
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
 from keepmap.kv.comparison.plan import BASELINE
@@ -48,7 +48,7 @@ def read_comparison(path: str | Path) -> Comparison:
     if file.is_dir():
         file = file / DETAILED
     try:
-        document = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse)
+        document = read_json(file, parse_constant=_refuse)
         return comparison_from(document, file.parent)
     except FileNotFoundError:
         raise InputError(f"no comparison at {file}: no such file; give an output folder of `keepmap compare`") from None

@@ -1,6 +1,5 @@
 """The values that a comparison gives: one per method and sample, one per method, one for the whole of it."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.core.densities import KeptCounts
-from keepmap.core.files import write_json
+from keepmap.core.files import read_json, write_json
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
 from keepmap.core.result_table import ResultTable
@@ -259,7 +258,7 @@ def read_sample_result(path: Path) -> SampleResult:
         InputError: no such file, or not a sample's result.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
         if fields.pop("format") != FORMAT:
             raise ValueError("another format")
         return SampleResult(**fields | {name: KeptCounts(**fields[name]) for name in ("entries", "tokens")})
@@ -272,7 +271,7 @@ def read_sample_result(path: Path) -> SampleResult:
 def is_sample_result(path: Path) -> bool:
     """Whether `write_sample_result` wrote the file: it says so in its format."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = read_json(path)
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(fields, dict) and fields.get("format") == FORMAT

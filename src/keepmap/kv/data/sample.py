@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from keepmap.core.arguments import as_integer
+from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import written_whole
 from keepmap.errors import InputError, did_you_mean
 from keepmap.kv.data.corpus import held_out_documents
@@ -64,7 +64,7 @@ def write_sample_data(
         InputError: as `sample_texts`.
         OutputError: the file cannot be written.
     """
-    out = Path(out)
+    out = as_path("out", out)
     lines = [
         json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in sample_texts(n_samples, seed, kind, length)
     ]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keepmap.core.arguments import as_integer, as_string
+from keepmap.core.arguments import as_integer, as_path, as_string
+from keepmap.core.storage.lines import LARGEST_TEXT, LARGEST_TEXT_IN_WORDS, bounded_lines
+from keepmap.core.storage.places import as_file, kind_at
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["Samples", "Skipped", "Text", "TextSample", "read_texts", "tokenize_texts"]
@@ -78,12 +80,13 @@ def read_texts(
         strict: whether what is no text is an error.
 
     Raises:
-        InputError: nothing there, or no text in it; where `strict`, anything that is no text.
+        InputError: nothing there, what is there is neither file nor folder, or no text in it; where `strict`, anything
+            that is no text.
     """
     field = as_string("text_field", field)
     if max_samples is not None and as_integer("max_samples", max_samples, None) < 1:
         raise InputError(f"expected `max_samples` to be 1 or more, got {max_samples}")
-    path = Path(path)
+    path = as_path("data_path", path)
     is_folder = path.is_dir()
     if is_folder:
         parts = _files(path)
@@ -186,6 +189,8 @@ class _NoText(Exception):
         self.advice = advice
 
 
+_TOO_LARGE = "the most that is read as one text; split it into several"
+
 _Part = tuple[int, str | None, Callable[[], str]]
 """A line's or a file's number, its name where it has one, and what reads its text."""
 
@@ -198,7 +203,7 @@ def _tokens(text: str, tokenizer: Any, chat_template: bool) -> tuple[int, ...]:
 
     try:
         wrapped = tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False)
-    except TemplateError as error:
+    except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelError(f"the tokenizer's chat template fails: {error}; leave `chat_template` out") from None
     # The template has the special tokens.
     return tuple(tokenizer(wrapped, add_special_tokens=False, verbose=False)["input_ids"])
@@ -223,9 +228,11 @@ def _name(path: Path) -> str:
 
 
 def _file_text(path: Path) -> str:
-    if path.suffix.lower() not in SUFFIXES or (path.exists() and not path.is_file()):
-        raise _NoText(f"is no {' or '.join(SUFFIXES)} file", "take it out of the folder")
     try:
+        if path.suffix.lower() not in SUFFIXES or kind_at(path) is not None:
+            raise _NoText(f"is no {' or '.join(SUFFIXES)} file", "take it out of the folder")
+        if path.stat().st_size > LARGEST_TEXT:
+            raise _NoText(f"has more than {LARGEST_TEXT_IN_WORDS}", _TOO_LARGE)
         # With `\n` at line ends, whatever they are.
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -237,15 +244,15 @@ def _file_text(path: Path) -> str:
 
 
 def _lines(path: Path, field: str) -> Iterator[_Part]:
-    def reader(line: bytes) -> Callable[[], str]:
+    def reader(line: bytes | None) -> Callable[[], str]:
         return lambda: _json_text(line, field)
 
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if number == 1:
+        with as_file(path).open("rb") as file:
+            for number, line in enumerate(bounded_lines(file, LARGEST_TEXT), start=1):
+                if number == 1 and line is not None:
                     line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.strip():
+                if line is None or line.strip():
                     yield number, None, reader(line)
     except FileNotFoundError:
         raise InputError(
@@ -255,7 +262,9 @@ def _lines(path: Path, field: str) -> Iterator[_Part]:
         raise InputError(f"cannot read the data file {path}: {error.strerror or error}") from None
 
 
-def _json_text(line: bytes, field: str) -> str:
+def _json_text(line: bytes | None, field: str) -> str:
+    if line is None:
+        raise _NoText(f"has more than {LARGEST_TEXT_IN_WORDS}", _TOO_LARGE)
     try:
         decoded = line.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,6 +1,5 @@
 """A trained surrogate with what is known of it, as a value and as a folder."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import plain, write_json
+from keepmap.core.files import plain, read_json, write_json
 from keepmap.core.html import card
 from keepmap.errors import InputError
 from keepmap.kv.method import Scored, method_class
@@ -119,7 +118,7 @@ def read_surrogate(folder: str | Path) -> TrainedSurrogate:
         )
     surrogate = load_surrogate(place)
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json(path)
         low, high = held["interval"]
         explained = np.array(held["by_layer_and_kv_head"], dtype=np.float64)
         result = TrainedSurrogate(

@@ -1,7 +1,6 @@
 """The folder of a training: which run it is, what is done of it, who works in it; a killed run goes on from here."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from keepmap.core.files import in_one_order, make_folder, remove_files, write_json, written_whole
+from keepmap.core.files import in_one_order, make_folder, read_json, remove_files, write_json, written_whole
 from keepmap.core.versions import versions
 from keepmap.errors import InputError
 from keepmap.kv.surrogate import CONFIG, WEIGHTS
@@ -68,7 +67,7 @@ class TrainingFolder:
             write_json(self.path / RUN, document)
             return
         try:
-            held = dict(json.loads((self.path / RUN).read_text(encoding="utf-8"))["facts"])
+            held = dict(read_json(self.path / RUN)["facts"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{self.path / RUN} is damaged; give another `out`, or delete that folder") from None
         for key in self._facts | held:
@@ -120,7 +119,7 @@ class TrainingFolder:
         if not path.is_file():
             return []
         try:
-            return [HeldOutText.of(text) for text in json.loads(path.read_text(encoding="utf-8"))["texts"]]
+            return [HeldOutText.of(text) for text in read_json(path)["texts"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{path} is damaged; delete it to judge those texts again") from None
 
