@@ -112,8 +112,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     head = ["density", "method", "ΔNLL", f"95 % interval (n={baseline.n_samples})", "KL", "top-1", "kept", "footprint"]
     report.table("Every density", head, rows(comparisons))
-    if options.write:
-        report.say("", "![ΔNLL of each method against its footprint](images/cost_by_footprint.png)")
     (ax,) = keepmap.draw.cost_by_footprint(comparisons)
     place = PICTURES if options.write else Path(options.output_dir)
     for path in keepmap.draw.save_figure(ax, place, "cost_by_footprint", "png"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
@@ -21,6 +22,8 @@ LINEAR_BELOW = 0.01
 COSTS = (-1.0, -0.1, -0.01, 0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 FOOTPRINTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 HIDDEN = ("baseline", "random_validation")
+APART = 3.0
+"""Points between the marks of two methods that hold the same."""
 
 
 def cost_by_footprint(
@@ -123,6 +126,7 @@ def _heading(comparison: Comparison, curves: dict[str, list[MethodResult]], word
     statistics = [
         f"{counted(n, 'text')}, {comparison.baseline.total_tokens:,} predicted tokens",
         "ΔNLL against the full cache" + f", 95 % interval over texts (n={n})" * has_interval,
+        *(["methods that hold the same are drawn side by side"] if len(curves) > 1 else []),
     ]
     return wording.heading(statistics, lines, width)
 
@@ -139,7 +143,13 @@ def _draw(ax: Axes, curves: dict[str, list[MethodResult]]) -> None:
             [max(0.0, end - cost) for cost, end in zip(costs, high, strict=True)],
         ]
         footprints = [100 * row.footprint for row in rows]
-        ax.errorbar(footprints, costs, yerr=reach, label=name, capsize=1.5, elinewidth=0.6, **marked_style(number))
+        bars = ax.errorbar(
+            footprints, costs, yerr=reach, label=name, capsize=1.5, elinewidth=0.6, **marked_style(number)
+        )
+        # Methods of one density hold the same: side by side, their intervals are seen.
+        aside = ScaledTranslation((number - (len(curves) - 1) / 2) * APART / 72, 0, ax.figure.dpi_scale_trans)
+        for artist in bars.get_children():
+            artist.set_transform(artist.get_transform() + aside)
     ax.axhline(0.0, color="0.35", linewidth=1.0, linestyle=(0, (2, 2)))
     held = [100 * row.footprint for rows in curves.values() for row in rows]
     ax.set_xscale("log")
