@@ -7,7 +7,7 @@ import torch
 
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv import likelihood
-from keepmap.kv.likelihood import blocks, measure_likelihood
+from keepmap.kv.likelihood import blocks, measure_likelihood, measure_likelihoods
 
 WEIGHT = torch.randn(11, 6, generator=torch.Generator().manual_seed(1))
 
@@ -41,6 +41,21 @@ def test_against_itself_nothing_differs():
     hidden = draw(9, 0)
     result = measure_likelihood(head, 11, torch.arange(9), hidden, hidden.clone(), "a test")
     assert (result.kl, result.n_agreed) == (0.0, 8)
+
+
+def test_a_pass_under_two_names_is_measured_once_and_passes_are_measured_as_alone():
+    full, other = draw(9, 0), draw(9, 1)
+    rows = []
+
+    def counting(hidden: torch.Tensor) -> torch.Tensor:
+        rows.append(len(hidden))
+        return head(hidden)
+
+    states = {"dense": full, "baseline": full, "evicted": other, "again": other}
+    results = measure_likelihoods(counting, 11, torch.arange(9), states, full)
+    assert list(results) == [*states] and rows == [8, 8]
+    assert results["dense"] == results["baseline"] == measure_likelihood(head, 11, torch.arange(9), full, full, "")
+    assert results["evicted"] == results["again"] == measure_likelihood(head, 11, torch.arange(9), other, full, "")
 
 
 def test_the_last_token_is_read_and_not_predicted_from():

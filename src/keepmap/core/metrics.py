@@ -36,6 +36,13 @@ class Predicted:
         log_sum = _log_sum(logits, p)
         return cls(logits, p, log_sum, _inner(p, logits), logits.argmax(1))
 
+    def against_itself(
+        self, targets: Int[Tensor, " R"]
+    ) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"], Bool[Tensor, " R"]]:
+        """The same of the reference itself: it differs from itself in nothing."""
+        kl = torch.where(self.log_sum.isfinite(), 0.0, self.log_sum)
+        return self.log_sum - _at(self.logits, targets), kl, torch.ones_like(self.top, dtype=torch.bool)
+
     def against(
         self, evicted: Float[Tensor, "R V"], targets: Int[Tensor, " R"]
     ) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"], Bool[Tensor, " R"]]:

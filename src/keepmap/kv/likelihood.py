@@ -48,24 +48,32 @@ def measure_likelihoods(
         ImpossibleResultError: a value that is not finite.
     """
     targets = input_ids.to(reference.device)[1:]
-    nll: dict[str, list[float]] = {what: [] for what in hidden_states}
-    kl: dict[str, list[float]] = {what: [] for what in hidden_states}
-    agreed = dict.fromkeys(hidden_states, 0)
+    # A pass that stands there under two names is measured once.
+    first = {
+        what: next(name for name in hidden_states if hidden_states[name] is states)
+        for what, states in hidden_states.items()
+    }
+    distinct = {name: hidden_states[name] for name in first.values()}
+    nll: dict[str, list[float]] = {what: [] for what in distinct}
+    kl: dict[str, list[float]] = {what: [] for what in distinct}
+    agreed = dict.fromkeys(distinct, 0)
     for rows in blocks(len(targets), vocab_size):
         predicted = Predicted.of(head(reference[rows]))
-        for what, states in hidden_states.items():
-            logits = predicted.logits if states is reference else head(states[rows])
-            of_tokens = predicted.against(logits, targets[rows])
+        for what, states in distinct.items():
+            if states is reference:
+                of_tokens = predicted.against_itself(targets[rows])
+            else:
+                of_tokens = predicted.against(head(states[rows]), targets[rows])
             nll[what] += of_tokens[0].tolist()
             kl[what] += of_tokens[1].tolist()
             agreed[what] += int(of_tokens[2].sum())
-    for what in hidden_states:
+    for what in distinct:
         _check(nll[what], "negative log-likelihood", what)
         _check(kl[what], "KL divergence", what)
-    return {
-        what: Likelihood(len(targets), math.fsum(nll[what]), math.fsum(kl[what]), agreed[what])
-        for what in hidden_states
+    measured = {
+        what: Likelihood(len(targets), math.fsum(nll[what]), math.fsum(kl[what]), agreed[what]) for what in distinct
     }
+    return {what: measured[name] for what, name in first.items()}
 
 
 def measure_likelihood(

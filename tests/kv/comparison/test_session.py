@@ -34,6 +34,24 @@ def test_sums_are_those_of_all_logits(session, tmp_path):
     assert results["baseline"].entries.density() == results["baseline"].footprint == 1.0
 
 
+@pytest.mark.parametrize(("dtype", "passes"), [("float32", 1), ("bfloat16", 2)])
+def test_the_full_cache_is_read_once_where_rounding_does_not_show(
+    model_folder, data_file, tmp_path, monkeypatch, dtype, passes
+):
+    of = []
+
+    def noted(language_model, ids, method, **options):
+        of.append(method)
+        return evict(language_model, ids, method, **options)
+
+    monkeypatch.setattr(compare, "evict", noted)
+    session = open_session(replace(job(model_folder, data_file, tmp_path / "out"), dtype=dtype), "cpu")
+    results = {done.result.method: done.result for done in finished(session, 1)}
+    assert len(of) == passes
+    assert results["baseline"].nll == pytest.approx(results[NO_CHUNKING].nll, rel=1e-2)
+    assert results["baseline"].kl == 0 or dtype == "bfloat16"
+
+
 def test_a_result_comes_with_its_keep_map_and_nothing_is_written(session, tmp_path):
     results = finished(session, 0)
     assert [done.keep_map is None for done in results] == [True, True, False, False, False]
@@ -122,6 +140,6 @@ def test_too_little_memory_says_what_was_too_large(session, monkeypatch):
     monkeypatch.setattr(compare, "evict", does_not_fit)
     n = len(session.samples[3].ids)
     with pytest.raises(
-        ModelError, match=rf"sample 3 \(line 4, {n} tokens\) with baseline does not fit .* `max_length`"
+        ModelError, match=rf"sample 3 \(line 4, {n} tokens\) with streaming_llm does not fit .* `max_length`"
     ):
         list(evaluate_sample(session, 3))

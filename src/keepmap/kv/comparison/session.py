@@ -194,7 +194,7 @@ def make_session(
 
 
 def evaluate_sample(session: Session, index: int) -> Iterator[Passed | Finished]:
-    """The dense forward pass, the evicting attention without eviction, then each method; in this order.
+    """The dense forward pass, the baseline (in half precision a pass of its own), then each method; in this order.
 
     Hidden states wait, and are then measured side by side, against a reference whose logits are computed once.
 
@@ -242,11 +242,14 @@ def _passes(session: Session, sample: TextSample, ids: Int[Tensor, " N"]) -> "It
         full = dense(language_model, ids)
     yield _Pass(NO_CHUNKING, everything, full, time.perf_counter() - started)
 
+    def baseline() -> Float[Tensor, "N d"]:
+        with _in_memory(session, sample, BASELINE):
+            return evict(language_model, ids, BASELINE, chunk_size=session.chunk_size, seed=session.seed).hidden_states
+
+    # Nothing is decided, so that chunks change nothing: it is the dense pass but for rounding, which shows in half
+    # precision alone.
     started = time.perf_counter()
-    with _in_memory(session, sample, BASELINE):
-        kept_all = evict(language_model, ids, BASELINE, chunk_size=session.chunk_size, seed=session.seed)
-    baseline = kept_all.hidden_states
-    yield _Pass(BASELINE, everything, baseline, time.perf_counter() - started)
+    yield _Pass(BASELINE, everything, full if _is_wide(full) else baseline(), time.perf_counter() - started)
 
     for plan in session.facts.plans:
         started = time.perf_counter()
@@ -263,12 +266,21 @@ def _passes(session: Session, sample: TextSample, ids: Int[Tensor, " N"]) -> "It
                 seed=session.seed,
             )
         keep_map, hidden_states = eviction.keep_map, eviction.hidden_states
-        if eviction.felt and torch.equal(hidden_states, baseline):
+        if eviction.felt and _is_near(hidden_states, full) and torch.equal(hidden_states, baseline()):
             raise ImpossibleResultError(
                 f"{plan.label} evicted entries of sample {sample.index} ({sample.where}) whose loss the last query "
                 "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
             )
         yield _Pass(plan.key, _counted(keep_map), hidden_states, time.perf_counter() - started, keep_map)
+
+
+def _is_wide(states: Float[Tensor, "N d"]) -> bool:
+    return states.element_size() >= 4
+
+
+def _is_near(states: Float[Tensor, "N d"], full: Float[Tensor, "N d"]) -> bool:
+    """Whether states could be those of the full cache but for rounding."""
+    return float((states - full).abs().max()) <= (1e-3 if _is_wide(full) else 0.2) * float(full.abs().max())
 
 
 @contextmanager
