@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepmap.core.intervals import (
+    NOT_NEGATIVE,
     mean_interval,
     mean_intervals,
     ratio_interval,
@@ -47,6 +48,18 @@ DRAWS: dict[str, tuple[Draw, float, float]] = {
 )
 def test_student_s_quantile(freedom: float, quantile: float) -> None:
     assert t_quantile(freedom) == pytest.approx(quantile, abs=1e-3)
+
+
+def test_an_interval_ends_where_values_end() -> None:
+    values = np.array([0.0, 0.0, 0.1, 0.9])
+    low, high = mean_interval(values)
+    assert low is not None and high is not None and low < 0 and high > 1
+    assert mean_interval(values, (0.0, 1.0)) == (0.0, 1.0)
+    assert mean_interval(values, NOT_NEGATIVE) == (0.0, high)
+    several = mean_intervals(np.stack([values, 1 - values], axis=-1)[None], (0.0, 1.0))
+    assert [ends.tolist() for ends in several if ends is not None] == [[0.0, 0.0], [1.0, 1.0]]
+    low, high = ratio_interval(values[None], np.ones((1, 4)), NOT_NEGATIVE)
+    assert low == 0.0 and high == pytest.approx(mean_interval(values)[1])
 
 
 def test_a_fraction_of_a_degree_lies_between() -> None:

@@ -102,7 +102,7 @@ def test_one_goal_has_no_band_and_one_episode_is_a_point() -> None:
     assert not ax.collections
     assert ax.get_lines()[0].get_marker() == "o"
     assert ax.get_xlim() == (1, 2)
-    assert ax.texts[0].get_text() == "mean and 95 % interval over 1 goal"
+    assert ax.texts[0].get_text() == "mean over 1 goal"
 
 
 def test_an_agent_that_never_gets_a_reward_can_be_drawn() -> None:

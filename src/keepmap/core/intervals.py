@@ -17,10 +17,26 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["LEAST", "mean_interval", "mean_intervals", "ratio_interval", "share_interval", "t_quantile"]
+__all__ = [
+    "LEAST",
+    "NOT_NEGATIVE",
+    "RULE",
+    "mean_interval",
+    "mean_intervals",
+    "ratio_interval",
+    "share_interval",
+    "t_quantile",
+]
+
+RULE = 3
+"""The number of the rule, which files hold beside intervals: 1 was a bootstrap, 2 knew no ends of values."""
 
 LEAST = 3
 """Of fewer values no interval is given: two do not show how skewed they are."""
+
+ANYTHING = (-math.inf, math.inf)
+NOT_NEGATIVE = (0.0, math.inf)
+"""What values can be."""
 
 Z = 1.959963984540054
 """The normal distribution's quantile at 0.975."""
@@ -31,24 +47,24 @@ _EXPANDED = 5.0
 Ends = tuple[float, float] | tuple[None, None]
 
 
-def mean_interval(values: Float[np.ndarray, " n"]) -> Ends:
-    """The 95 % interval of the mean of n independent values; None for fewer than three.
+def mean_interval(values: Float[np.ndarray, " n"], within: tuple[float, float] = ANYTHING) -> Ends:
+    """The 95 % interval of the mean of n independent values that lie `within` two ends; None for fewer than three.
 
     >>> low, high = mean_interval(np.array([0.9, 1.0, 1.3]))
     >>> print(f"{low:.2f} {high:.2f}")
     0.55 2.54
     """
-    low, high = mean_intervals(values[None, :, None])
+    low, high = mean_intervals(values[None, :, None], within)
     return (None, None) if low is None or high is None else (float(low[0]), float(high[0]))
 
 
 def mean_intervals(
-    values: Float[np.ndarray, "S G E"],
+    values: Float[np.ndarray, "S G E"], within: tuple[float, float] = ANYTHING
 ) -> tuple[Float[np.ndarray, " E"], Float[np.ndarray, " E"]] | tuple[None, None]:
     """95 % intervals of E means, each over S training seeds and G goals, which are crossed.
 
     Either has an effect of its own; one of which there are fewer than three is taken as it is: the interval is over the
-    others, and None where there are fewer than three of both.
+    others, and None where there are fewer than three of both. An interval ends where values end: no mean lies beyond.
     """
     seeds, goals, n = values.shape
     effects = [values.mean(1 - axis) for axis in (0, 1) if values.shape[axis] >= LEAST]
@@ -65,10 +81,12 @@ def mean_intervals(
     skewness = np.divide(cumulants, variance**1.5, out=np.zeros(n), where=varying)
     below, above = _reach(skewness, freedom)
     mean, error = values.mean((0, 1)), np.sqrt(variance)
-    return mean - below * error, mean + above * error
+    return np.maximum(mean - below * error, within[0]), np.minimum(mean + above * error, within[1])
 
 
-def ratio_interval(values: Float[np.ndarray, "S G"], bases: Float[np.ndarray, "S G"]) -> Ends:
+def ratio_interval(
+    values: Float[np.ndarray, "S G"], bases: Float[np.ndarray, "S G"], within: tuple[float, float] = ANYTHING
+) -> Ends:
     """The 95 % interval of (sum of values / sum of bases), paired, over seeds and goals as `mean_intervals` has them.
 
     Of samples of different lengths S is 1: the sum of what each adds, over the sum of their tokens. None for fewer than
@@ -85,7 +103,9 @@ def ratio_interval(values: Float[np.ndarray, "S G"], bases: Float[np.ndarray, "S
     # How far the ratio moves when one is left out (the jackknife): as unsure as their mean, whatever the bases.
     moved = (values - ratio * bases) * (bases.size - 1) / rest
     low, high = mean_intervals((moved - moved.mean())[:, :, None])
-    return (None, None) if low is None or high is None else (ratio + float(low[0]), ratio + float(high[0]))
+    if low is None or high is None:
+        return None, None
+    return max(ratio + float(low[0]), within[0]), min(ratio + float(high[0]), within[1])
 
 
 def share_interval(share: float, n: int) -> Ends:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from keepmap.core.intervals import LEAST, mean_interval
+from keepmap.core.intervals import LEAST, NOT_NEGATIVE, mean_interval
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.fitting import fit_into_figure
 from keepmap.drawing.parts.heading import Heading, Wording
@@ -157,14 +157,16 @@ def _draw(ax: Axes, statistic: _Statistic, samples: Float[np.ndarray, " n"]) -> 
     counts = np.histogram(values, edges)[0]
     ax.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BARS, edgecolor="0.35", linewidth=0.5)
     interval = _interval(values)
+    ends = [*edges[[0, -1]], *statistic.thresholds]
     if interval is not None:
+        # On a logarithmic axis an end at 0 is off it: the bar runs into the edge.
+        ends += [end for end in interval if end > TINY or not wide]
         ax.hlines(0.95, *interval, transform=ax.get_xaxis_transform(), color=MEAN, linewidth=4.0)
     if len(values):
         ax.axvline(float(values.mean()), color=MEAN, linewidth=1.4)
     for threshold in statistic.thresholds:
         ax.axvline(threshold, color=THRESHOLD, linewidth=1.2, linestyle=(0, (4, 2)))
     ax.vlines(values, 0.0, 0.06, transform=ax.get_xaxis_transform(), color="0.0", linewidth=1.0)
-    ends = [*edges[[0, -1]], *statistic.thresholds]
     low, high = min(ends), max(ends)
     margin = (high / low) ** 0.06 if wide else 0.06 * (high - low)
     ax.set_xlim((low / margin, high * margin) if wide else (low - margin, high + margin))
@@ -192,7 +194,7 @@ def _edges(values: Float[np.ndarray, " n"], thresholds: Sequence[float]) -> tupl
 
 
 def _interval(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:
-    low, high = mean_interval(values)
+    low, high = mean_interval(values, NOT_NEGATIVE)
     return None if low is None or high is None else (low, high)
 
 

@@ -140,9 +140,8 @@ def _heading(curves: Mapping[str, Curve], wording: Wording, width: float) -> Hea
     legend = [Line2D([], [], label=label, linewidth=1.4, **curve_style(number)) for number, label in enumerate(curves)]
     legend += [Line2D([], [], label=f"optimum {best:.2f}", **_optimum()) for best in _optima(curves)]
     several = any(drawn.n_seeds > 1 for drawn in curves.values())
-    statistics = [
-        "mean and 95 % interval over " + " and ".join([_counts(curves, "goals"), *[_counts(curves, "seeds")] * several])
-    ]
+    shown = "mean" if all(drawn.low is None for drawn in curves.values()) else "mean and 95 % interval"
+    statistics = [f"{shown} over " + " and ".join([_counts(curves, "goals"), *[_counts(curves, "seeds")] * several])]
     if any(len(drawn.episode) < drawn.episodes for drawn in curves.values()):
         statistics.append(f"later episodes in bins of {100 * BIN:.0f} %")
     return wording.heading(statistics, legend, width)

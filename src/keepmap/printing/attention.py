@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keepmap.attention.profile import AttentionProfile
-from keepmap.core.intervals import LEAST, mean_interval
+from keepmap.core.intervals import LEAST, NOT_NEGATIVE, mean_interval
 from keepmap.errors import counted
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
@@ -69,7 +69,7 @@ def overall(statistics: Sequence[Mapping[str, float]]) -> list[str]:
         values = np.array([sample[key] for sample in statistics])
         values = values[~np.isnan(values)]
         if len(values):
-            low, high = mean_interval(values)
+            low, high = mean_interval(values, NOT_NEGATIVE)
             between = "" if low is None or high is None else f" [{low:.{places}f}, {high:.{places}f}]"
             lines.append(f"  {label}: {values.mean():.{places}f}{between}")
     return lines

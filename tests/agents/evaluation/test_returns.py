@@ -113,6 +113,19 @@ def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
     assert len(content.splitlines()) < 40, "a goal's returns stand on one line"
 
 
+def test_a_file_of_an_earlier_rule_for_intervals_reads_with_those_of_today(tmp_path) -> None:
+    document = learning().document()
+    assert document["interval"] is not None
+    for earlier in ({"interval_rule": 1}, {}):
+        old = {key: value for key, value in document.items() if key != "interval_rule"} | earlier
+        path = tmp_path / "evaluation.json"
+        path.write_text(json.dumps(old | {"interval": [0.5, 0.6]}))
+        assert read_evaluation(path).document() == document
+        path.write_text(json.dumps(old | {"mean": 3.0}))
+        with pytest.raises(InputError, match="its mean does not agree"):
+            read_evaluation(path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

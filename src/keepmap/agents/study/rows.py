@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from keepmap.agents.evaluation.returns import SOLVED, Estimate
 from keepmap.agents.study.results import BASELINE, StudyRow, StudyRun
-from keepmap.core.intervals import mean_intervals, ratio_interval
+from keepmap.core.intervals import NOT_NEGATIVE, mean_intervals, ratio_interval
 
 __all__ = ["rows_of"]
 
@@ -66,7 +66,7 @@ def _row(runs: Sequence[StudyRun], baselines: Mapping[tuple[bool, int], StudyRun
 
 
 def _estimate(values: Float[np.ndarray, "S G"]) -> Estimate:
-    low, high = mean_intervals(values[:, :, None])
+    low, high = mean_intervals(values[:, :, None], NOT_NEGATIVE)  # returns, and distances
     if low is None or high is None:
         return Estimate(float(values.mean()), None, None, values.shape[1])
     return Estimate(float(values.mean()), float(low[0]), float(high[0]), values.shape[1])
@@ -75,7 +75,7 @@ def _estimate(values: Float[np.ndarray, "S G"]) -> Estimate:
 def _share(values: Float[np.ndarray, "S G"], before: Float[np.ndarray, "S G"]) -> Estimate | None:
     if before.sum() <= 0:
         return None
-    low, high = ratio_interval(values, before)
+    low, high = ratio_interval(values, before, NOT_NEGATIVE)
     return Estimate(float(values.sum() / before.sum()), low, high, values.shape[1])
 
 
