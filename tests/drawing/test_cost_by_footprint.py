@@ -60,6 +60,20 @@ def test_axes_have_units_and_the_title_has_the_models_label(sweep: list[Comparis
     assert len(ax.get_xticks()) >= 2 and len(ax.get_yticks()) >= 2
 
 
+def test_one_density_has_ticks_on_both_sides_of_what_is_held() -> None:
+    (ax,) = cost_by_footprint(comparison(0.2))
+    (left, right), held = ax.get_xlim(), 100 * comparison(0.2).methods[0].footprint
+    ticks = [tick for tick in ax.get_xticks() if left <= tick <= right]
+    assert min(ticks) < held < max(ticks) and len(ticks) >= 2
+
+
+def test_methods_that_hold_the_same_stand_side_by_side(sweep: list[Comparison]) -> None:
+    (ax,) = cost_by_footprint(sweep)
+    places = [line.get_transform().transform(line.get_xydata())[:, 0] for line, _, _ in drawn(ax).values()]
+    apart = np.abs(places[0] - places[1]) * 72 / ax.figure.dpi
+    assert ((apart > 2) & (apart < 5)).all()
+
+
 def test_every_point_and_interval_is_inside_the_axes(sweep: list[Comparison]) -> None:
     (ax,) = cost_by_footprint(sweep)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()

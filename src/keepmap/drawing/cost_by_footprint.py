@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from keepmap.core.labels import model_label
@@ -158,7 +158,8 @@ def _draw(ax: Axes, curves: dict[str, list[MethodResult]]) -> None:
     bottom, top = min(ends) * 1.3 - 0.002, max(ends) * 1.3 + 0.002
     ax.set(xlim=(left, right), ylim=(bottom, top))
     ax.set(xlabel="cache entries held on average (% of the full cache)", ylabel="ΔNLL (nats per token)")
-    ax.xaxis.set_major_locator(FixedLocator([100 * share for share in FOOTPRINTS if left <= 100 * share <= right]))
+    shown = [100 * share for share in FOOTPRINTS if left <= 100 * share <= right]
+    ax.xaxis.set_major_locator(FixedLocator(shown) if len(shown) > 2 else MaxNLocator(4))
     ax.yaxis.set_major_locator(FixedLocator([cost for cost in COSTS if bottom <= cost <= top]))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_minor_locator(NullLocator())
