@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, LlamaConfig
 
 from keepmap.errors import ModelError
-from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig, find_surrogate, load_surrogate, norms_digest
+from keepmap.kv.surrogate import MODULE, KVzapSurrogate, SurrogateConfig, find_surrogate, load_surrogate, norms_digest
 from keepmap.language_model import EMBEDDED, load_language_model
 from tests.kv.surrogate_training.texts import random_llama
 
@@ -150,3 +150,20 @@ def test_the_surrogate_of_smollm2_is_small_and_fits():
     load_surrogate(folder).require_fit(sizes)
     trained_for = json.loads((folder / "config.json").read_text(encoding="utf-8"))["trained_for"]
     assert trained_for["name"] == "smollm2" and len(trained_for["norms"]) == 64
+
+
+@pytest.mark.parametrize("hidden_dim", [None, 7])
+def test_its_size_is_known_before_it_is_built(hidden_dim):
+    config = SurrogateConfig(input_dim=12, output_dim=3, n_modules=4, hidden_dim=hidden_dim)
+    weights = sum(part.nbytes for part in KVzapSurrogate(config).parameters())
+    assert config.bytes == weights + 4 * MODULE
+
+
+@pytest.mark.parametrize("name", ["input_dim", "output_dim", "n_modules", "hidden_dim"])
+def test_a_size_beyond_memory_is_one_line_with_both_numbers(tmp_path, name, monkeypatch):
+    KVzapSurrogate(SurrogateConfig(input_dim=12, output_dim=3, n_modules=2, hidden_dim=5)).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, name: 10**12}))
+    monkeypatch.setattr("keepmap.kv.surrogate.KVzapSurrogate", None)
+    with pytest.raises(ModelError, match=r"would take .* of memory, and there is .*; correct its config.json$"):
+        load_surrogate(tmp_path)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,23 @@ from torch import Tensor, nn
 
 from keepmap.core.arguments import as_path
 from keepmap.core.files import in_one_order, make_folder, read_json, write_json, written_whole
+from keepmap.core.outside.memory import require_memory
 from keepmap.errors import ModelError
 
-__all__ = ["CONFIG", "WEIGHTS", "KVzapSurrogate", "SurrogateConfig", "find_surrogate", "load_surrogate", "norms_digest"]
+__all__ = [
+    "CONFIG",
+    "MODULE",
+    "WEIGHTS",
+    "KVzapSurrogate",
+    "SurrogateConfig",
+    "find_surrogate",
+    "load_surrogate",
+    "norms_digest",
+]
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+MODULE = 2048
+"""Bytes that a network takes before it has any weights; a measured one takes 3,700."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,13 @@ class SurrogateConfig:
     def kind(self) -> str:
         """What it is called in the names of checkpoints: linear or mlp."""
         return "linear" if self.hidden_dim is None else "mlp"
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory, in float32."""
+        sizes = (self.input_dim, *([] if self.hidden_dim is None else [self.hidden_dim]), self.output_dim)
+        weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
+        return self.n_modules * (4 * weights + MODULE)
 
 
 class KVzapSurrogate(nn.Module):
@@ -94,7 +114,9 @@ def load_surrogate(path_or_hub_id: str | Path, *, dtype: torch.dtype = torch.flo
         ModelError: nothing is there, a file is missing or damaged, or its sizes are not those its config states.
     """
     folder = _folder(path_or_hub_id)
-    surrogate = KVzapSurrogate(_read_config(folder))
+    config = _read_config(folder)
+    require_memory(config.bytes, f"the KVzap surrogate in {folder}", f"correct its {CONFIG}", ModelError)
+    surrogate = KVzapSurrogate(config)
     tensors = _read_tensors(folder)
     expected = surrogate.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):

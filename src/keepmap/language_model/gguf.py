@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from keepmap.core.cache import cache_folder, cached
+from keepmap.core.outside.memory import require_memory
 from keepmap.errors import ModelError
 from keepmap.language_model.explained import explained
 from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import require_no_adapter
+from keepmap.language_model.sizes import require_counts, require_memory_for
 from keepmap.language_model.support import attention_options, require_supported
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ def read_model(file: Path, name: str) -> "PreTrainedModel":
 
     _require_readers(name)
     require_no_adapter(file.parent, name, {})
+    _require_memory(file, name)
     with without_bars(), redirect_stderr(io.StringIO()):  # one bar of transformers cannot be switched off
         read = explained(
             lambda: AutoModelForCausalLM.from_pretrained(
@@ -134,6 +137,22 @@ def read_model(file: Path, name: str) -> "PreTrainedModel":
     model.load_state_dict(read.state_dict(), assign=True)
     model.tie_weights()
     return model.eval()
+
+
+def _require_memory(file: Path, name: str) -> None:
+    """Whether the weights of a GGUF file go into memory, twice: as they are read, and in the model that is made."""
+    from gguf import GGUFReader
+    from transformers import AutoConfig
+
+    reader = explained(lambda: GGUFReader(file), name, "weights")
+    counts = [(key, field.contents()) for key, field in reader.fields.items() if key.endswith("_count")]
+    require_counts(counts, name)
+    elements = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    require_memory(2 * 4 * elements, f'model "{name}" in float32', "take a smaller model", ModelError)
+    config = explained(
+        lambda: AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False), name, "config"
+    )
+    require_memory_for(config, (), name, torch.float32, torch.device("cpu"))
 
 
 def read_tokenizer(file: Path, name: str) -> "PreTrainedTokenizerBase":

@@ -23,6 +23,7 @@ from keepmap.language_model.gguf import (
 from keepmap.language_model.model import LanguageModel
 from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import pinned, require_own_attention, weight_files
+from keepmap.language_model.sizes import config_counts, require_counts, require_memory_for
 from keepmap.language_model.support import attention_options, longest_text, require_supported
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def load_language_model(
         loaded, name, tokenizer = model.model, model.name, model.tokenizer if tokenizer is None else tokenizer
     elif isinstance(model, str | Path):
         name = str(model)
-        loaded, own_tokenizer = _opened(_source(model), name, number_format)
+        loaded, own_tokenizer = _opened(_source(model), name, number_format, place)
         tokenizer = own_tokenizer if tokenizer is None else tokenizer
     else:
         loaded = _checked_kind(model)
@@ -184,15 +185,17 @@ def _source(model: str | Path) -> str | Path:
     return str(model)
 
 
-def _opened(source: str | Path, name: str, dtype: torch.dtype | None) -> "tuple[PreTrainedModel, str | Path]":
+def _opened(
+    source: str | Path, name: str, dtype: torch.dtype | None, place: torch.device
+) -> "tuple[PreTrainedModel, str | Path]":
     """A model, and where its tokenizer is."""
     if not is_gguf(source):
-        return _load_model(source, name, dtype), source
+        return _load_model(source, name, dtype, place), source
     file = Path(source)
     folder = cached_model(file, name)
     if folder is None:
         return read_model(file, name), file
-    return _load_model(folder, name, dtype), folder if _has_tokenizer(folder) else file
+    return _load_model(folder, name, dtype, place), folder if _has_tokenizer(folder) else file
 
 
 def _may_be_hub_id(model: str | Path) -> bool:
@@ -204,15 +207,17 @@ def _may_be_hub_id(model: str | Path) -> bool:
     return "/" in text or text.replace("-", "").replace("_", "").replace(".", "").isalnum()
 
 
-def _load_model(source: str | Path, name: str, dtype: torch.dtype | None) -> "PreTrainedModel":
+def _load_model(source: str | Path, name: str, dtype: torch.dtype | None, place: torch.device) -> "PreTrainedModel":
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    pin = explained(lambda: pinned(source), name, "config")
+    config_file, pin = explained(lambda: pinned(source), name, "config")
+    require_counts(config_counts(config_file, name), name)
     config = explained(lambda: AutoConfig.from_pretrained(source, trust_remote_code=False, **pin), name, "config")
     listed = getattr(config, "architectures", None)
     require_supported(config, str(listed[0] if isinstance(listed, list) and listed else config.model_type))
     require_own_attention(config, name)
-    explained(lambda: weight_files(source, config, name, pin), name, "weights")
+    files = explained(lambda: weight_files(source, config, name, pin), name, "weights")
+    explained(lambda: require_memory_for(config, files, name, dtype, place), name, "weights")
     return explained(
         # Only safetensors: a checkpoint that is a pickle could run code.
         lambda: AutoModelForCausalLM.from_pretrained(

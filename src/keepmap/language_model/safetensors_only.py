@@ -21,16 +21,15 @@ LARGEST_INDEX = 64 * 2**20
 """Bytes; of a model of 700 billion weights it has ten million."""
 
 
-def pinned(source: str | Path) -> dict[str, str]:
-    """What to load every file of a hub's repository with, so that all are of one state of it; of a folder nothing.
+def pinned(source: str | Path) -> tuple[Path, dict[str, str]]:
+    """A model's config.json, and what to load all files of a hub's repository with, so that they are of one commit.
 
     Raises:
         OSError: there is no such repository, or it has no config.json.
     """
-    if Path(source).is_dir():
-        return {}
-    snapshot = Path(_file(source, "config.json", {}, required=True)).parent
-    return {"revision": snapshot.name} if snapshot.parent.name == "snapshots" else {}
+    file = Path(_file(source, "config.json", {}, required=True))
+    of_hub = not Path(source).is_dir() and file.parent.parent.name == "snapshots"
+    return file, {"revision": file.parent.name} if of_hub else {}
 
 
 def weight_files(source: str | Path, config: "PretrainedConfig", name: str, pin: Mapping[str, str]) -> list[Path]:

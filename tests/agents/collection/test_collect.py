@@ -117,3 +117,10 @@ def test_a_room_is_taken_as_its_name_is(tmp_path):
         collect(room, size=3, learners=1, episodes=1, out=path)
         written.append(path.read_bytes())
     assert written[0] == written[1] == written[2]
+
+
+@pytest.mark.parametrize("sizes", [{"learners": 10**12}, {"episodes": 10**12}])
+def test_what_does_not_go_into_memory_is_not_begun(sizes, tmp_path):
+    with pytest.raises(InputError, match=r"^a goal of .* would take .* of memory, and there is .*; lower `learners`"):
+        collect("darkroom", "optimistic", **{"learners": 10, "episodes": 10} | sizes, out=tmp_path / "none.hdf5")
+    assert list(tmp_path.iterdir()) == []

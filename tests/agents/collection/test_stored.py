@@ -100,7 +100,7 @@ def test_a_declared_size_is_compared_with_memory_before_any_is_taken(path: Path,
     message = refusal(giant)
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
-    assert "a goal's histories needs 6.22 PiB of memory, and there is" in message
+    assert "a goal's histories would take 6.22 PiB of memory, and there is" in message
 
 
 @pytest.mark.parametrize("dtype", ["S100000000", h5py.string_dtype(), h5py.ref_dtype, np.dtype([("a", "i4")])])

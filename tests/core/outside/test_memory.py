@@ -18,9 +18,9 @@ def test_there_is_what_the_machine_has_or_less() -> None:
 
 def test_what_does_not_go_into_it_is_one_line_with_both_sizes() -> None:
     require_memory(memory_there_is(), "this", "go on")
-    with pytest.raises(InputError, match=r"^this needs 888 PiB of memory, and there is [\d.]+ .iB; lower it$"):
+    with pytest.raises(InputError, match=r"^this would take 888 PiB of memory, and there is [\d.]+ .iB; lower it$"):
         require_memory(10**18, "this", "lower it")
-    with pytest.raises(ModelError, match=r"^this needs 3 GiB of memory, and the GPU has 2 GiB; lower it$"):
+    with pytest.raises(ModelError, match=r"^this would take 3 GiB of memory, and the GPU has 2 GiB; lower it$"):
         require_memory(3 * 2**30, "this", "lower it", ModelError, there_is=2 * 2**30)
 
 

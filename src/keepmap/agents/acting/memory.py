@@ -8,8 +8,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.agents.acting.decoder import Decoder, See
+from keepmap.agents.config.sizes import TRANSITION
 from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
+from keepmap.core.outside.memory import require_memory
 
 __all__ = ["Cache", "Step", "Window"]
 
@@ -37,6 +39,9 @@ class Window:
     """
 
     def __init__(self, agents: int, coordinates: int, size: int, slide: int) -> None:
+        require_memory(
+            agents * size * TRANSITION, f"a context of {size:,} transitions of {agents:,} agents", "take fewer agents"
+        )
         self.size, self.slide = size, slide
         self.n = 0
         self.times_now = torch.zeros(agents, dtype=torch.int64)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keepmap.agents.collection.dataset import Histories, Streams, open_histories, writing_histories
+from keepmap.agents.collection.dataset import BYTES, Histories, Streams, open_histories, writing_histories
 from keepmap.agents.collection.naming import default_histories
 from keepmap.agents.collection.source import Source, as_source
 from keepmap.agents.environments import room_named
@@ -15,6 +15,7 @@ from keepmap.agents.environments.goals import Split, split_named
 from keepmap.agents.environments.room import Room
 from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.files import make_folder
+from keepmap.core.outside.memory import require_memory
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
@@ -149,7 +150,7 @@ def planned_collection(
     algorithm = as_source(source, options)
     parts = split_named(split, room.goals, split_seed)
     episodes = algorithm.usual_episodes if episodes is None else episodes
-    check_sizes(parts, learners, episodes, seed)
+    check_sizes(room, parts, learners, episodes, seed)
     algorithm.check()
     path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else as_path("out", out)
     if path.is_dir():
@@ -160,17 +161,22 @@ def planned_collection(
     )
 
 
-def check_sizes(split: Split, learners: int, episodes: int, seed: int) -> None:
-    """Whether there is something to collect.
+def check_sizes(room: Room, split: Split, learners: int, episodes: int, seed: int) -> None:
+    """Whether there is something to collect, and a goal of it goes into memory.
 
     Raises:
-        InputError: no goals, learners or episodes, or a seed that the file cannot hold.
+        InputError: no goals, learners or episodes, more of them than memory holds, or a seed that the file cannot hold.
     """
     if not split.train:
         raise InputError(f'the split "{split.name}" has no goals for training; hold out fewer')
     for name, value, least in (("learners", learners, 1), ("episodes", episodes, 1), ("seed", seed, 0)):
         as_integer(name, value, at_least=least)
     as_integer("split_seed", split.seed, None)
+    require_memory(
+        BYTES * learners * episodes * room.horizon,
+        f"a goal of {learners:,} learners with {episodes:,} episodes of {room.horizon:,} steps",
+        "lower `learners`, `episodes` or `horizon`",
+    )
 
 
 def collect_histories(
@@ -193,7 +199,7 @@ def collect_histories(
         InputError: nothing to collect, or an option that the source cannot use.
         OutputError: the file cannot be written.
     """
-    check_sizes(split, learners, episodes, seed)
+    check_sizes(room, split, learners, episodes, seed)
     begun = time.perf_counter()
     goals = sorted(split.train, key=room.index)
     at_once = max(1, AT_ONCE // learners)

@@ -20,12 +20,13 @@ from keepmap.core.files import written_whole
 from keepmap.core.html import card
 from keepmap.errors import InputError, kind_of
 
-__all__ = ["Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
+__all__ = ["BYTES", "Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
 
 FORMAT = "keepmap-histories"
 SCHEMA_VERSION = 1
 EVERYTHING = slice(None)
 CHUNK = (256, 32)  # steps, learners
+BYTES = 7  # of a transition: two states of two numbers, an action, a reward, an end
 
 
 @dataclass(frozen=True)

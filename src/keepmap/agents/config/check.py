@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from keepmap.agents.config.sizes import check_memory
 from keepmap.agents.environments.goals import GUIDE
 from keepmap.agents.environments.room import MOVES, N_ACTIONS, Room
 from keepmap.errors import InputError, did_you_mean
@@ -31,6 +32,7 @@ def check_together(config: "Config", sources: Mapping[str, Mapping[str, str | No
     _check_split(config)
     _check_source(config, sources, schema)
     _check_model(config)
+    check_memory(config)
     _check_compressor(config)
 
 

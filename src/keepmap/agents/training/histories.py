@@ -6,6 +6,7 @@ from keepmap.agents.collection.collect import Collected, collect_histories
 from keepmap.agents.collection.dataset import Histories
 from keepmap.agents.collection.source import Source, make_source
 from keepmap.agents.config import Config
+from keepmap.agents.config.sizes import check_training_memory
 from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
@@ -37,6 +38,7 @@ def collect_configured(config: Config, progress: Progress | None = None) -> Coll
         InputError: nothing to collect, or an option that the source cannot use, or a package that it lacks.
         OutputError: the file cannot be written.
     """
+    check_training_memory(config)  # before the hours that collecting may take
     source = configured_source(config)
     source.check()
     path = config.histories_path()

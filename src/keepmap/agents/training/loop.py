@@ -18,6 +18,7 @@ from keepmap.agents.checkpoints import read_checkpoint
 from keepmap.agents.collection.dataset import open_histories
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.config import DEFAULT, Config, load_config
+from keepmap.agents.config.sizes import check_training_memory
 from keepmap.agents.environments.goals import Split
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.training.histories import check_histories, collect_configured, histories_missing
@@ -118,6 +119,7 @@ def train(
     """
     config = _configured(config, settings)
     progress, make_board = as_function("progress", progress), as_function("make_board", make_board)
+    check_training_memory(config)
     split, compressor = config.goal_split(), config.make_compressor()
     if histories_missing(config):
         collect_configured(config)

@@ -7,14 +7,12 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from keepmap.agents.collection.dataset import Histories
+from keepmap.agents.collection.dataset import BYTES, Histories
 from keepmap.agents.environments.goals import Goal
 from keepmap.core.outside.memory import require_memory
 from keepmap.errors import InputError
 
 __all__ = ["Windows", "load_windows"]
-
-BYTES = 7  # of a transition: two states of two numbers, an action, a reward, an end
 
 
 @dataclass(frozen=True, eq=False)
