@@ -1,14 +1,18 @@
 """The exception tree, and the ends of messages."""
 
 import re
+from unicodedata import bidirectional, category
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import keepmap
 from keepmap import errors
-from keepmap.errors import did_you_mean, kind_of
+from keepmap.errors import InputError, did_you_mean, escaped, kind_of, shortened
 
+TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 BASES = {
     "InputError": ValueError,
     "ModelError": ValueError,
@@ -60,3 +64,36 @@ def test_did_you_mean(name: str, end: str) -> None:
 )
 def test_kind_of(value: object, kind: str) -> None:
     assert kind_of(value) == kind
+
+
+EVIL = "x\x1b[31m\x9b\u202e\u2066\u200e\u2028\x00\x7f"
+
+
+@pytest.mark.parametrize("name", ["KeepmapError", *BASES])
+def test_a_message_holds_nothing_that_a_terminal_obeys(name: str) -> None:
+    message = str(getattr(errors, name)(f"no file {EVIL}"))
+    assert message == "no file x\\x1b[31m\\x9b\\u202e\\u2066\\u200e\\u2028\\x00\\x7f"
+
+
+@given(st.text())
+def test_escapes_are_of_what_cannot_be_seen_alone(text: str) -> None:
+    shown = escaped(text)
+    assert escaped(shown) == shown
+    assert not any(category(char) in ("Cc", "Cs", "Zl", "Zp") for char in shown if char not in "\n\t")
+    assert not any(bidirectional(char) in TURNING for char in shown)
+    if text.isprintable() or text.isascii() and text.replace("\n", "").isprintable():
+        assert shown == text
+
+
+@given(st.text(min_size=1), st.integers(20, 500))
+def test_what_is_shortened_begins_and_ends_as_it_did(text: str, longest: int) -> None:
+    text = text * 100
+    shown = shortened(text, longest)
+    assert len(shown) <= longest and (shown == text) == (len(text) <= longest)
+    assert text.startswith(shown[: longest // 2 - 3]) and text.endswith(shown[-(longest // 2 - 3) :])
+
+
+def test_a_long_message_keeps_what_to_do() -> None:
+    message = str(InputError(f"no data file at {'x' * 10_000}: no such file; give one"))
+    assert len(message) == 400
+    assert message.startswith("no data file at xxx") and message.endswith("xxx: no such file; give one")

@@ -23,6 +23,7 @@ code; words that the user has typed are the user's.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = [
@@ -34,12 +35,26 @@ __all__ = [
     "WorkerError",
     "counted",
     "did_you_mean",
+    "escaped",
     "kind_of",
+    "shortened",
 ]
+
+LONGEST = 400
+"""Letters of a message; names that a file gives can have any number of them."""
+
+_UNSEEN = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f"  # control characters but the tab and the end of a line; ESC is one
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of the text around it
+    "\u2028\u2029\ud800-\udfff\U000e0000-\U000e007f]"  # other ends of lines, halves of characters, tags
+)
 
 
 class KeepmapError(Exception):
-    """The base of every error that keepmap raises on purpose."""
+    """The base of every error that keepmap raises on purpose; what files and users put into its message is escaped."""
+
+    def __str__(self) -> str:
+        return shortened(escaped(super().__str__()))
 
 
 class InputError(KeepmapError, ValueError):
@@ -83,6 +98,27 @@ def counted(n: int, noun: str) -> str:
     ('1 sample', '1,200 samples')
     """
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def escaped(text: str) -> str:
+    """The text with escapes in place of what a terminal obeys, and of what changes how the text around it is shown.
+
+    >>> print(escaped("a name\\x1b[2J that clears the screen"))
+    a name\\x1b[2J that clears the screen
+    """
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text, or its beginning and its end where it is longer: what was given, and what to do.
+
+    >>> shortened("no file at " + 60 * "x" + "; give one", 40)
+    'no file at xxxxxxxx … xxxxxxxx; give one'
+    """
+    if len(text) <= longest:
+        return text
+    half = (longest - 3) // 2
+    return f"{text[: longest - 3 - half]} … {text[-half:]}"
 
 
 def kind_of(value: object) -> str:

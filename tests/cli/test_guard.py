@@ -186,3 +186,26 @@ def test_what_the_system_refuses_is_one_line(capfd, error: Exception, line: str)
 
     assert guarded(work) == 2
     assert capfd.readouterr() == ("", f"{line}\n")
+
+
+def test_an_error_is_one_line_of_no_more_than_400_letters_without_a_terminal_s_sequences(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fails(error: Exception) -> int:
+        raise error
+
+    for error in (
+        InputError(f"no file \x1b[2J\u202e{'x' * 1000}\n; give one"),
+        OSError(2, "No such file or directory\x1b[2J", "\x1b[2J" + "x" * 1000),
+        MemoryError("\x1b[2J" * 200),
+    ):
+        assert guarded(lambda error=error: fails(error)) == 2
+        out, err = capfd.readouterr()
+        assert out == "" and err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1
+        assert len(err) <= 401 and err[:-1].isprintable() and "\\x1b[2J" in err
+
+
+def test_options_are_named_before_a_message_is_shortened() -> None:
+    with pytest.raises(InputError) as caught, naming_options(OPTIONS, []):
+        raise InputError(f"no file {'x' * 1000}; give `density`, or density=0.2")
+    assert str(caught.value).endswith("xxx; give --density, or --density 0.2")

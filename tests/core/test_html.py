@@ -159,3 +159,10 @@ def test_a_square_picture_is_as_wide_as_its_columns() -> None:
     page = strip(np.ones((2, 5)), "x", square=True)
     assert "width:60px;max-width:100%;height:24px" in page
     assert "width:100%;height:24px" in strip(np.ones((2, 5)), "x")
+
+
+def test_what_a_terminal_or_a_direction_would_change_is_shown_as_an_escape() -> None:
+    evil = "a\x1b[2J\u202e<b>"
+    page = card(evil, (evil,), [(evil,)], [strip(np.zeros((1, 1)), evil, ends=(evil, evil))])
+    assert page.count("a\\x1b[2J\\u202e&lt;b&gt;") == 7 and "\x1b" not in page and "\u202e" not in page
+    assert model_label(f"/models/{evil}") == "a\\x1b[2J\\u202e<b>"

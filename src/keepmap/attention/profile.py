@@ -20,7 +20,7 @@ from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.html import card, number, strip
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
-from keepmap.errors import InputError
+from keepmap.errors import InputError, escaped
 
 __all__ = ["AttentionProfile"]
 
@@ -220,7 +220,7 @@ class AttentionProfile:
     def __repr__(self) -> str:
         layers, heads, n = self.shape
         last = self.measured[-1]
-        return (
+        return escaped(
             f"AttentionProfile({model_label(self.info.get('model'))}: {layers} layers x {heads} heads x {n} positions, "
             f"{self.scope}; at query {int(last)}: entropy {float(self.entropy[..., last].mean()):.3g} nats "
             f"({float(self.normalised_entropy[..., last].mean()):.2f} of ln n), "

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from keepmap.errors import KeepmapError
+from keepmap.errors import KeepmapError, escaped, shortened
 
 __all__ = ["Option", "guarded", "in_options", "naming_options"]
 
@@ -39,8 +39,7 @@ def guarded(work: Callable[[], int]) -> int:
         code = work()
         sys.stdout.flush()
     except KeepmapError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _refused(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -50,12 +49,17 @@ def guarded(work: Callable[[], int]) -> int:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _close_stdout()
-        print(f"error: {_of_system(error)}", file=sys.stderr)
-        return 2
+        return _refused(_of_system(error))
     except MemoryError as error:
-        print(f"error: {' '.join(str(error).split()) or 'there is not enough memory'}", file=sys.stderr)
-        return 2
+        return _refused(str(error) or "there is not enough memory")
     return code
+
+
+def _refused(message: str) -> int:
+    """Say it in one line of no more than LONGEST letters."""
+    line = " ".join(escaped(f"error: {message}").split())
+    print(shortened(line), file=sys.stderr)
+    return 2
 
 
 def _of_system(error: OSError) -> str:
@@ -81,7 +85,8 @@ def naming_options(options: Iterable[Option], typed: Sequence[str]) -> Iterator[
     try:
         yield
     except KeepmapError as error:
-        error.args = (in_options(str(error), options, typed),)
+        # As it was raised, not as it is shown: shortened where it is long.
+        error.args = (in_options(Exception.__str__(error), options, typed),)
         raise
 
 

@@ -27,9 +27,10 @@ def _main(arguments: Sequence[str]) -> int:
         return 0
     verb, options = parsed
     from keepmap.core.joining.plugins import load_plugins, plugin_faults
+    from keepmap.core.outside.output import escaped_output
 
     load_plugins(getattr(options, "plugin", ()))
-    with naming_options(verb.named(), arguments), plugin_faults():
+    with naming_options(verb.named(), arguments), plugin_faults(), escaped_output():
         if getattr(options, "model_name", None) is not None:
             from keepmap.language_model import quiet_transformers
 

@@ -17,7 +17,7 @@ from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import make_folder, remove_files, write_json, write_text
 from keepmap.core.progress import part_of
 from keepmap.drawing import check_colours, picture_formats
-from keepmap.errors import InputError
+from keepmap.errors import InputError, escaped
 from keepmap.insight.document import as_document
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
@@ -251,7 +251,7 @@ def _verified(wing: Wing, layers: Sequence[int], suggested: Mapping[str, Suggest
     console = Console(stderr=True, highlight=False)
     if not quiet:
         for line in wing.verify_plan(layers):
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(escaped(line), markup=False, soft_wrap=True)
     with share_of_work("Deletions", console) as progress:
         result, left_out = wing.verify(layers, suggested, seed, progress)
     tested = [] if result is None else [repr(result)] if quiet else verification_lines(result)

@@ -9,6 +9,8 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from keepmap.core.outside.output import escaped_stdout
+
 __all__ = ["progress_bar", "share_of_work"]
 
 EVERY = 30.0
@@ -27,14 +29,17 @@ def progress_bar(console: Console) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     # While the bar is shown, what is printed goes through its console, which must not take it out of a pipe.
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),
-        redirect_stderr=False,
-    ) as progress:
+    with (
+        Progress(
+            *columns,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),
+            redirect_stderr=False,
+        ) as progress,
+        escaped_stdout(),
+    ):
         yield progress
 
 

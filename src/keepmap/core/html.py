@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from keepmap.errors import escaped
+
 __all__ = ["DARK_TO_LIGHT", "EVICTED_TO_KEPT", "card", "number", "shares", "strip"]
 
 EVICTED_TO_KEPT = ("#C23B0A", "#4BD5A7")
@@ -42,7 +44,7 @@ def card(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], strip
         between = f'<tr><td colspan="{len(head)}" style="{_CELL}">… {len(rows) - 2 * half} more …</td></tr>'
         shown = [*shown[:half], between, *shown[-half:]]
     return (
-        f'<div style="max-width:900px"><div><b>{html.escape(caption)}</b></div>'
+        f'<div style="max-width:900px"><div><b>{_text(caption)}</b></div>'
         f'<table style="{_TABLE}"><thead>{_row("th", head)}</thead><tbody>{"".join(shown)}</tbody></table>'
         f"{''.join(strips)}</div>"
     )
@@ -66,14 +68,14 @@ def strip(
     rows, columns = values.shape
     side = max(3, min(12, 240 // max(1, rows)))
     width = f"{columns * side}px;max-width:100%" if square else "100%"
-    escaped = html.escape(label)
+    words = _text(label)
     key = " ".join(
-        f'<span style="display:inline-block;width:10px;height:10px;background:{colour}"></span> {html.escape(end)}'
+        f'<span style="display:inline-block;width:10px;height:10px;background:{colour}"></span> {_text(end)}'
         for colour, end in zip(colours, ends, strict=True)
     )
     return (
-        f'<div style="font-size:90%;margin-top:4px">{escaped} ({key})</div>'
-        f'<img alt="{escaped}" src="data:image/png;base64,{base64.b64encode(_png(values, colours)).decode()}" '
+        f'<div style="font-size:90%;margin-top:4px">{words} ({key})</div>'
+        f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(_png(values, colours)).decode()}" '
         f'style="width:{width};height:{rows * side}px;image-rendering:pixelated;display:block">'
     )
 
@@ -94,8 +96,13 @@ def number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3g}"
 
 
+def _text(text: str) -> str:
+    """A text of whoever's, as a page shows it."""
+    return html.escape(escaped(text))
+
+
 def _row(kind: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f'<{kind} style="{_CELL}">{html.escape(cell)}</{kind}>' for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f'<{kind} style="{_CELL}">{_text(cell)}</{kind}>' for cell in cells) + "</tr>"
 
 
 def _png(values: Float[np.ndarray, "R C"], colours: tuple[str, str]) -> bytes:

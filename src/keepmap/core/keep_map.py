@@ -15,7 +15,7 @@ from torch import Tensor
 from keepmap.core.arguments import as_flag, as_integer, as_path
 from keepmap.core.files import in_one_order, written_whole
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
-from keepmap.errors import ImpossibleResultError, InputError, kind_of
+from keepmap.errors import ImpossibleResultError, InputError, escaped, kind_of
 
 __all__ = ["HasKeepMap", "KeepMap"]
 
@@ -248,7 +248,7 @@ class KeepMap:
 
     def __repr__(self) -> str:
         layers, heads, n = self.shape
-        return (
+        return escaped(
             f"KeepMap({self.info.get('method', 'unnamed')}: {layers} layers x {heads} KV heads x {n} positions, "
             f"sinks={self.n_sink}, window={self.window}, density {self.density():.2%}, "
             f"compressible {self.compressible_density():.2%}, footprint {self.footprint():.2%})"

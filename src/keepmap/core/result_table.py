@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from keepmap.core.arguments import as_path
 from keepmap.core.files import write_text
-from keepmap.errors import InputError
+from keepmap.errors import InputError, escaped
 
 if TYPE_CHECKING:
     import pandas
@@ -97,13 +97,17 @@ class ResultTable:
         return _written("\n".join(lines) + "\n", path)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
+        head = "".join(f"<th>{_cell(name)}</th>" for name in self.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(_short(row[name]))}</td>" for name in self.columns) + "</tr>"
+            "<tr>" + "".join(f"<td>{_cell(_short(row[name]))}</td>" for name in self.columns) + "</tr>"
             for row in self.rows
         )
-        caption = f"<caption>{escape(self.caption)}</caption>"
+        caption = f"<caption>{_cell(self.caption)}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    return escape(escaped(text))
 
 
 def _written(text: str, path: object) -> str:

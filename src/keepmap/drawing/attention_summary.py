@@ -15,7 +15,7 @@ from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.fitting import fit_into_figure
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
-from keepmap.drawing.parts.style import figure_style
+from keepmap.drawing.parts.style import figure_style, number_decades
 from keepmap.errors import InputError
 
 __all__ = ["attention_summary"]
@@ -154,6 +154,7 @@ def _draw(ax: Axes, statistic: _Statistic, samples: Float[np.ndarray, " n"]) -> 
     edges, wide = _edges(values, statistic.thresholds)
     if wide:
         ax.set_xscale("log")
+        number_decades(ax.xaxis)
     counts = np.histogram(values, edges)[0]
     ax.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BARS, edgecolor="0.35", linewidth=0.5)
     interval = _interval(values)

@@ -12,7 +12,7 @@ from keepmap.drawing.parts.arguments import AxesLike, given_axes, keep_map_of
 from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import Boundary, blank_figure, panel, width_in_points
-from keepmap.drawing.parts.style import WINDOW_LINE, figure_style
+from keepmap.drawing.parts.style import WINDOW_LINE, figure_style, number_decades
 from keepmap.errors import InputError
 
 __all__ = ["keep_map_lifetimes", "survival"]
@@ -111,6 +111,7 @@ def _draw(ax: Axes, curves: Float[np.ndarray, "L ages"], window: int, heading: H
     for layer, curve in enumerate(curves):
         ax.step(np.arange(1, ages), 100 * curve[1:], where="post", color=_colour(layer, layers), linewidth=1.2)
     ax.set_xscale("log")
+    number_decades(ax.xaxis)
     ax.set(xlim=(1, max(2, ages - 1)), ylim=(0, 102), xlabel="steps in the cache", ylabel="still kept (%)")
     ax.spines[["top", "right"]].set_visible(False)
     for line in _window_line(window, ages - 1):

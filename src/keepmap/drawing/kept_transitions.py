@@ -13,7 +13,7 @@ from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import blank_figure, panel, swatch, width_in_points
 from keepmap.drawing.parts.style import PROTECTED, figure_style
-from keepmap.errors import InputError
+from keepmap.errors import InputError, escaped
 
 __all__ = ["kept_transitions"]
 
@@ -120,7 +120,8 @@ def _draw(
         height = 0.9 * attention / max(float(attention.max()), np.finfo(np.float64).tiny)
         ax.bar(np.arange(n) + 0.5, -height, width=1.0, bottom=rows, color=PROTECTED, zorder=2)
     ax.set(xlim=(0, n), ylim=(rows, 0), xlabel="transition, oldest first")
-    ax.set_yticks(np.arange(rows) + 0.5, [*kept, *(() if attention is None else (PAID,))])
+    names = [*map(escaped, kept), *(() if attention is None else (PAID,))]
+    ax.set_yticks(np.arange(rows) + 0.5, names, parse_math=False)
     ax.tick_params(axis="y", length=0)
     above = ax.secondary_xaxis("top")
     bounds = np.array([0, *starts, n])

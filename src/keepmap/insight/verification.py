@@ -11,7 +11,7 @@ from jaxtyping import Float
 from keepmap.core.arguments import shown
 from keepmap.core.intervals import mean_interval, share_interval
 from keepmap.core.result_table import ResultTable
-from keepmap.errors import InputError, counted
+from keepmap.errors import InputError, counted, escaped
 from keepmap.insight.suggestion import Suggestion
 
 __all__ = [
@@ -183,7 +183,8 @@ class Verification(ResultTable):
     seed: int
 
     def __repr__(self) -> str:
-        return "\n".join([f"Verification: {self.caption}", *(f"  {self._answer(rule)}" for rule in RULES)])
+        lines = [f"Verification: {self.caption}", *(f"  {self._answer(rule)}" for rule in RULES)]
+        return escaped("\n".join(lines))
 
     def _answer(self, rule: str) -> str:
         rate, held = self.rate(rule), [insight.held for insight in self.insights if insight.rule == rule]

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from keepmap.drawing.parts.heading import Heading, Wording
+from keepmap.drawing.parts.style import figure_style
 from tests.drawing.profiles import words_of
 
 WIDTH = 400.0
@@ -70,3 +71,16 @@ def test_statistics_break_between_their_parts_only() -> None:
     Wording("x").heading(parts, [], WIDTH).draw(ax)
     lines = ax.texts[0].get_text().split("\n")
     assert len(lines) > 1 and [part for line in lines for part in line.split(" · ")] == parts
+
+
+def test_names_in_a_figure_are_neither_formulas_nor_control_characters() -> None:
+    evil = "$x^$<b>\x1b[2J\u202e"
+    shown = "$x^$<b>\\x1b[2J\\u202e"
+    with figure_style():
+        figure = Figure(figsize=(8, 4))
+        ax = figure.add_subplot()
+        drawn = Wording(evil).heading([evil], [Patch(label=evil)], WIDTH)
+        drawn.draw(ax)
+    assert drawn.label == f"{shown} · {shown}"
+    assert {ax.get_title(loc="left"), *words_of(ax).split()} == {shown}
+    figure.canvas.draw()  # a formula of such letters ended in a ParseSyntaxException

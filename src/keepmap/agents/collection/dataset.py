@@ -18,7 +18,7 @@ from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.files import written_whole
 from keepmap.core.html import card
-from keepmap.errors import InputError, kind_of
+from keepmap.errors import InputError, escaped, kind_of
 
 __all__ = ["BYTES", "Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
 
@@ -158,7 +158,7 @@ class Histories:
 
     def __repr__(self) -> str:
         source = "" if self.source is None else f";\n  {self.source}, seed {self.seed}, split {self.split}"
-        return (
+        return escaped(
             f"Histories({self.path}: {self.room.name} {self.room.size}x{self.room.size}, {len(self)} goals, "
             f"{self.n_learners} learners of each, {self.n_steps:,} steps of each{source})"
         )

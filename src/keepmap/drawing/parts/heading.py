@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
 from keepmap.core.arguments import shown
-from keepmap.errors import InputError
+from keepmap.errors import InputError, escaped
 
 __all__ = ["Heading", "Wording"]
 
@@ -52,13 +52,17 @@ class Wording:
         The figure's label says what was drawn, whether that is shown or not.
         """
         statistics = self.caption.split(_BETWEEN) if isinstance(self.caption, str) and self.caption else statistics
+        # Names come from files: here is where they enter a figure.
+        statistics = [escaped(words) for words in statistics]
+        for entry in legend:
+            entry.set_label(escaped(str(entry.get_label())))
         return Heading(
-            title=self.default if self.title is None else self.title,
+            title=escaped(self.default if self.title is None else self.title),
             statistics=statistics if self.caption else (),
             legend=legend if self.legend else None,
             width=width,
             lift=lift,
-            label=_BETWEEN.join((self.title or self.default, *statistics)),
+            label=_BETWEEN.join((escaped(self.title or self.default), *statistics)),
         )
 
 
@@ -109,7 +113,7 @@ class Heading:
             title.set(fontweight="bold", parse_math=False)
 
     def _draw_legend(self, ax: Axes, entries: Sequence[Artist]) -> None:
-        ax.legend(
+        legend = ax.legend(
             handles=list(entries),
             loc="lower left",
             bbox_to_anchor=(0.0, 1.0),
@@ -123,6 +127,8 @@ class Heading:
             columnspacing=1.4,
             labelspacing=0.3,
         )
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # in a user's Axes their own settings hold
 
     @property
     def _title_lines(self) -> list[str]:

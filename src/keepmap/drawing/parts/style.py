@@ -8,7 +8,9 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib.axis import Axis
 from matplotlib.colors import to_rgb
+from matplotlib.ticker import LogFormatter
 
 __all__ = [
     "COMPRESSIBLE",
@@ -21,6 +23,7 @@ __all__ = [
     "curve_style",
     "figure_style",
     "marked_style",
+    "number_decades",
     "ramp",
 ]
 
@@ -56,6 +59,7 @@ _SETTINGS: Mapping[str, object] = {
     "ps.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "keepmap",
+    "text.parse_math": False,  # names and tokens are data: a $ in them is a $
 }
 
 
@@ -67,6 +71,12 @@ def figure_style() -> Iterator[None]:
     """
     with matplotlib.style.context(["default", dict(_SETTINGS)]):
         yield
+
+
+def number_decades(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as numbers: matplotlib's own are mathtext, which figures do without."""
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter())
 
 
 def curve_style(number: int) -> dict[str, Any]:

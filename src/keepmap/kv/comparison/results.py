@@ -11,7 +11,7 @@ from keepmap.core.files import read_json, write_json
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
 from keepmap.core.result_table import ResultTable
-from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.errors import ImpossibleResultError, InputError, escaped
 
 __all__ = [
     "Comparison",
@@ -194,7 +194,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
         else:
             answer = f"no method beside the baseline, whose NLL is {self.baseline.avg_nll:.4f} per token"
         unfinished = "" if self.complete else "; it was stopped before its end"
-        return f"Comparison: {answer}\n  {self.caption}{unfinished}"
+        return escaped(f"Comparison: {answer}\n  {self.caption}{unfinished}")
 
     def document(self) -> dict[str, Any]:
         """The whole comparison as JSON values."""

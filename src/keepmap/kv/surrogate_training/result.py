@@ -11,7 +11,7 @@ from jaxtyping import Float
 from keepmap.core.arguments import as_path
 from keepmap.core.files import plain, read_json, write_json
 from keepmap.core.html import card
-from keepmap.errors import InputError
+from keepmap.errors import InputError, escaped
 from keepmap.kv.method import Scored, method_class
 from keepmap.kv.surrogate import KVzapSurrogate, load_surrogate
 from keepmap.kv.surrogate_training.quality import PAPER
@@ -83,7 +83,7 @@ class TrainedSurrogate:
     def __repr__(self) -> str:
         low, high = self.interval
         between = "" if low is None else f" [{low:.2f}, {high:.2f}]"
-        return (
+        return escaped(
             f"TrainedSurrogate({self.kind}, for {self.model}: explains {self.mean:.2f}{between} of the variance "
             f"(n = {self.n_held_out_texts} held-out texts, {self.n_held_out_positions:,} positions))"
         )
