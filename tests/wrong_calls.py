@@ -77,6 +77,7 @@ WRONG = {
     "EVALUATION.to_latex(5)": "path",
     "EVALUATION.to_csv('')": "path",
     "KEEP_MAP.save(5)": "path",
+    'KEEP_MAP.save("x", overwrite="no")': "overwrite",
     "KEEP_MAP.save('\\ud800')": "path",
     "KeepMap(torch.full((1, 1, 4), 4), torch.zeros(1, 1, 4), held=3)": "held",
     "KeepMap(torch.full((1, 1, 4), 4), torch.zeros(1, 1, 4), info=3)": "info",

@@ -46,7 +46,7 @@ def test_the_header_names_the_format_and_is_json(profile, tmp_path):
     ("metadata", "message"),
     [
         (None, "not 'keepmap-attention/2'"),
-        ({"format": "keepmap-attention/3"}, "its format is 'keepmap-attention/3'"),
+        ({"format": "keepmap-attention/3"}, "it has version 3 of its format, this keepmap reads 2"),
         ({"format": "keepmap-attention/2"}, "about"),
         ({"format": "keepmap-attention/2", "about": "{"}, "damaged"),
     ],

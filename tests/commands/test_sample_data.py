@@ -15,7 +15,9 @@ def test_it_writes_the_sample_and_says_where(tmp_path: Path, capsys: pytest.Capt
     assert sample_data(str(path), n_samples=2, seed=3) == path
     assert capsys.readouterr().out == f"Wrote 2 texts to {path}\n"
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [{"text": text} for text in sample_texts(2, 3)]
+    assert [json.loads(line) for line in lines] == [
+        {"source": "keepmap sample-data", "text": text} for text in sample_texts(2, 3)
+    ]
 
 
 def test_the_verb_is_the_function(

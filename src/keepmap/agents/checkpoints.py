@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from keepmap.core.arguments import as_path
 from keepmap.core.files import folder_written_whole, read_json
-from keepmap.errors import ModelError, OutputError
+from keepmap.core.storage.tensors import read_tensors, tensors_file
+from keepmap.errors import ModelError
 
 __all__ = [
     "EMBEDDED",
@@ -74,15 +73,9 @@ def write_checkpoint(
     content = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "step": step, "config": config, **facts}
     with folder_written_whole(folder) as part:
         (part / FACTS).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        try:
-            _save(part / MODEL, model)
-            if training is not None:
-                _save(part / TRAINING, training)
-        except SafetensorError as error:
-            raise OutputError(f"cannot write {folder}: {' '.join(str(error).split())}") from error
-        # Safetensors are made for their owner alone; who can read the facts can read them.
-        for file in part.glob("*.safetensors"):
-            file.chmod((part / FACTS).stat().st_mode)
+        (part / MODEL).write_bytes(tensors_file(model))
+        if training is not None:
+            (part / TRAINING).write_bytes(tensors_file(training))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -118,8 +111,8 @@ def load_tensors(checkpoint: Checkpoint, file: str = MODEL) -> dict[str, Tensor]
     """
     path = checkpoint.folder / file
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+        tensors, _ = read_tensors(path)
+    except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
     for name, value in tensors.items():
         if not value.is_floating_point() or not value.isfinite().all():
@@ -165,7 +158,3 @@ def run_of(checkpoint: str) -> Path | None:
         return None
     folder = Path(checkpoint)
     return folder.parent if newest_checkpoint(folder.parent) is not None else folder
-
-
-def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    save_file({name: value.detach().contiguous() for name, value in tensors.items()}, path)

@@ -187,8 +187,10 @@ class AttentionProfile:
         """The old name of `guide_statistics`."""
         return self.guide_statistics(layer)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the profile as one safetensors file, whole or not at all; without the captured queries and keys.
+
+        Another AttentionProfile at `path` is written over.
 
         >>> import keepmap
         >>> profile = keepmap.profile_attention("tiny", "The code of river is 4821. " * 9)
@@ -196,10 +198,14 @@ class AttentionProfile:
         >>> keepmap.AttentionProfile.load("profile.safetensors").shape == profile.shape
         True
 
+        Args:
+            overwrite: whether a file that is no AttentionProfile is written over, too.
+
         Raises:
-            OutputError: the path cannot be written.
+            OutputError: the path cannot be written, or a file that is no AttentionProfile is there.
         """
-        write({part.name: getattr(self, part.name) for part in fields(self)}, as_path("path", path))
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        write(parts, as_path("path", path), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "AttentionProfile":

@@ -1,17 +1,15 @@
 """An AttentionProfile as one safetensors file with JSON in its header."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from keepmap.attention.landmarks import Landmarks
-from keepmap.core.files import in_one_order, written_whole
+from keepmap.core.arguments import as_integer
+from keepmap.core.storage.tensors import read_record, write_record
 from keepmap.errors import InputError
 
 __all__ = ["read", "write"]
@@ -20,18 +18,16 @@ FORMAT = "keepmap-attention/2"
 _ABOUT = ("layers", "heads", "kv_heads", "n_sink", "window", "info", "labels")
 
 
-def write(parts: Mapping[str, Any], path: Path) -> None:
+def write(parts: Mapping[str, Any], path: Path, *, overwrite: bool = False) -> None:
     """Write the parts of a profile by name, all but the captured queries and keys, whole or not at all.
 
     Raises:
-        OutputError: the path cannot be written.
+        OutputError: the path cannot be written, or holds a file of another kind and that is not to be written over.
     """
-    tensors = {name: value.clone() for name, value in parts.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in parts.items() if isinstance(value, Tensor)}
     about = {name: parts[name] for name in _ABOUT} | {"info": dict(parts["info"])}
     about["landmarks"] = None if parts["landmarks"] is None else asdict(parts["landmarks"])
-    metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}
-    with written_whole(path) as temporary:
-        temporary.write_bytes(in_one_order(save(tensors, metadata=metadata)))
+    write_record(path, FORMAT, about, tensors, kind="an AttentionProfile", overwrite=overwrite)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -43,16 +39,37 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"no AttentionProfile at {path}: no such file")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
-            tensors: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = json.loads(metadata["about"])
+        about, tensors = read_record(path, FORMAT)
+        parts: dict[str, Any] = {name: about[name] for name in _ABOUT}
         for name in ("layers", "heads", "kv_heads", "labels"):
-            about[name] = None if about[name] is None else tuple(about[name])
+            parts[name] = None if parts[name] is None else tuple(parts[name])
         marks = about.get("landmarks")
-        marks = None if marks is None else Landmarks(**{name: tuple(values) for name, values in marks.items()})
-        return tensors | {name: about[name] for name in _ABOUT} | {"landmarks": marks}
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        parts["landmarks"] = None if marks is None else Landmarks(**{name: tuple(marks[name]) for name in marks})
+        _check(parts, tensors)
+        return parts | tensors
+    except KeyError as error:
+        raise InputError(f"{path} is not an AttentionProfile, or is damaged: it has no {error}") from None
+    except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not an AttentionProfile, or is damaged: {error}") from None
+
+
+def _check(parts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Whether what is said and the tensors are of one profile; ValueError, KeyError or TypeError where they are not."""
+    layers, heads, n = tensors["received"].shape
+    queries, measured = tensors["queries"], tensors["measured"]
+    for name, value in tensors.items():
+        other = {"rows": (layers, heads, len(queries), n), "queries": (len(queries),), "measured": (len(measured),)}
+        if tuple(value.shape) != other.get(name, (layers, heads, n)):
+            raise ValueError(f"its {name} are of the shape {tuple(value.shape)}")
+    for name, size in (("layers", layers), ("heads", heads), ("kv_heads", heads)):
+        if len([as_integer(name, part) for part in parts[name]]) != size:
+            raise ValueError(f"it has {len(parts[name])} {name}, and tensors of {size}")
+    for name, positions in (("queries", queries), ("measured", measured)):
+        if not bool(((positions >= 0) & (positions < n)).all()) or not len(measured):
+            raise ValueError(f"its {name} are no positions of {n}")
+    as_integer("n_sink", parts["n_sink"])
+    as_integer("window", parts["window"])
+    if not isinstance(parts["info"], Mapping):
+        raise ValueError("its info is no mapping")
+    if parts["labels"] is not None and not all(isinstance(label, str) for label in parts["labels"]):
+        raise ValueError("its labels are no texts")

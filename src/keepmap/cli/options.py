@@ -126,6 +126,8 @@ class SampleData:
     """facts: prose with facts and questions. prose: Python's documentation, to be read from start to end."""
     length: int | None = None
     """Characters in each text, at least. Default: 4,000 of facts, 8,000 of prose."""
+    overwrite: Flag = False
+    """Write over a file that is there and is no sample data of keepmap's."""
 
 
 @record
@@ -202,6 +204,8 @@ class Collect(Plugins):
     """Options of the source, as name=value, separated by spaces."""
     out: str | None = None
     """The file to write. Default: datasets/history_ENVIRONMENT_SOURCE_alg-seedSEED.hdf5."""
+    overwrite: Flag = False
+    """Write over a file that is there and holds no histories of keepmap's."""
 
 
 @record

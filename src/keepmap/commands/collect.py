@@ -24,6 +24,7 @@ def collect(
     horizon: int | None = None,
     settings: Sequence[str] = (),
     out: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Collected:
     """Collect the learning histories of a split's training goals, and print what was written and how they progress.
 
@@ -44,6 +45,7 @@ def collect(
         horizon=horizon,
         options=read_options(settings),
         out=out,
+        overwrite=overwrite,
     )
     room, goals = collection.room, len(collection.split.train)
     print(

@@ -8,7 +8,12 @@ __all__ = ["sample_data"]
 
 
 def sample_data(
-    out: str | Path, n_samples: int = 8, seed: int = 0, kind: str = "facts", length: int | None = None
+    out: str | Path,
+    n_samples: int = 8,
+    seed: int = 0,
+    kind: str = "facts",
+    length: int | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write sample texts, one JSON object a line, and print where they are.
 
@@ -17,6 +22,6 @@ def sample_data(
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
     """
-    path = write_sample_data(out, n_samples=n_samples, seed=seed, kind=kind, length=length)
+    path = write_sample_data(out, n_samples=n_samples, seed=seed, kind=kind, length=length, overwrite=overwrite)
     print(f"Wrote {n_samples} texts to {path}")
     return path

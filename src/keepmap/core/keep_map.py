@@ -1,6 +1,5 @@
 """The KeepMap: which positions of a context were kept, until when, and the scores that decided it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -8,13 +7,11 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from keepmap.core.arguments import as_flag, as_integer, as_path
-from keepmap.core.files import in_one_order, written_whole
+from keepmap.core.arguments import as_flag, as_integer, as_number, as_path
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
+from keepmap.core.storage.tensors import read_record, write_record
 from keepmap.errors import ImpossibleResultError, InputError, escaped, kind_of
 
 __all__ = ["HasKeepMap", "KeepMap"]
@@ -51,7 +48,7 @@ class KeepMap:
         info: what made it: method, density or budget, chunk size, seed, ... (JSON values).
 
     Raises:
-        InputError: shapes that do not agree.
+        InputError: shapes that do not agree, or sizes that are none.
         ImpossibleResultError: a NaN score, an expiry outside j+1..N, or a position that expired and is held.
 
     >>> expires = torch.tensor([[[4, 2, 4, 4]]])  # one layer, one head; the second position is gone before query 2
@@ -76,8 +73,7 @@ class KeepMap:
             )
         if self.held is not None and not isinstance(self.held, Tensor):
             raise InputError(f"expected `held` to be a tensor, got {kind_of(self.held)}")
-        if not isinstance(self.info, Mapping):
-            raise InputError(f"expected `info` to be a mapping, got {kind_of(self.info)}")
+        _check_facts(self.n_sink, self.window, self.threshold, self.info)
         expires = self.expires.detach().to("cpu", torch.int64)
         scores = self.scores.detach().to("cpu", torch.float32)
         if expires.ndim != 3 or scores.shape != expires.shape:
@@ -264,16 +260,19 @@ class KeepMap:
         picture = strip(shares(kept.numpy()), label, EVICTED_TO_KEPT, ("evicted", "kept"))
         return card(repr(self), ("layer", "kept", "compressible kept"), rows, [picture])
 
-    def save(self, path: str | Path) -> None:
-        """Write the map as one safetensors file, whole or not at all.
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the map as one safetensors file, whole or not at all; another KeepMap at `path` is written over.
 
         >>> keep_map = KeepMap(torch.tensor([[[4, 2, 4, 4]]]), torch.zeros(1, 1, 4))
         >>> keep_map.save("keep_map.safetensors")
         >>> KeepMap.load("keep_map.safetensors") == keep_map
         True
 
+        Args:
+            overwrite: whether a file that is no KeepMap is written over, too.
+
         Raises:
-            OutputError: the path cannot be written.
+            OutputError: the path cannot be written, or a file that is no KeepMap is there.
         """
         assert self.held is not None
         about = {"n_sink": self.n_sink, "window": self.window, "threshold": self.threshold, "info": dict(self.info)}
@@ -282,9 +281,7 @@ class KeepMap:
             "scores": self.scores.contiguous(),
             "held": self.held.to(torch.uint8).contiguous(),
         }
-        metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True, allow_nan=True)}
-        with written_whole(as_path("path", path)) as temporary:
-            temporary.write_bytes(in_one_order(save(tensors, metadata=metadata)))
+        write_record(as_path("path", path), FORMAT, about, tensors, kind="a KeepMap", overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "KeepMap":
@@ -301,16 +298,23 @@ class KeepMap:
         if not path.is_file():
             raise InputError(f"no KeepMap at {path}: no such file")
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
-                tensors = {name: file.get_tensor(name) for name in ("expires", "scores", "held")}
-            about = json.loads(metadata["about"])
+            about, tensors = read_record(path, FORMAT)
             parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}
+            _check_facts(**parts)
             return cls(tensors["expires"], tensors["scores"], held=tensors["held"].bool(), **parts)
-        except (SafetensorError, KeyError, TypeError, ValueError, ImpossibleResultError) as error:
+        except KeyError as error:
+            raise InputError(f"{path} is not a KeepMap, or is damaged: it has no {error}") from None
+        except (OSError, ValueError, ImpossibleResultError) as error:
             raise InputError(f"{path} is not a KeepMap, or is damaged: {error}") from None
+
+
+def _check_facts(n_sink: object, window: object, threshold: object, info: object) -> None:
+    as_integer("n_sink", n_sink)
+    as_integer("window", window)
+    if threshold is not None:
+        as_number("threshold", threshold)
+    if not isinstance(info, Mapping):
+        raise InputError(f"expected `info` to be a mapping, got {kind_of(info)}")
 
 
 def _fraction(kept: Tensor) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keepmap.core.arguments import as_path
 from keepmap.core.files import write_text
+from keepmap.core.storage.own import begins_with, require_free
 from keepmap.errors import InputError, escaped
 
 if TYPE_CHECKING:
@@ -64,24 +65,30 @@ class ResultTable:
             raise InputError("to_pandas needs pandas, which is not installed: pip install 'keepmap[pandas]'") from None
         return pandas.DataFrame([dict(row) for row in self.rows], columns=list(self.header))
 
-    def to_csv(self, path: str | Path | None = None) -> str:
+    def to_csv(self, path: str | Path | None = None, *, overwrite: bool = False) -> str:
         """The rows as CSV, after a header that is there without rows, too; written whole to `path` where one is given.
 
+        Args:
+            overwrite: whether a file is written over that does not begin with the same header.
+
         Raises:
-            OutputError: the path cannot be written.
+            OutputError: the path cannot be written, or another file is there.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if self.header:
             writer.writerow(self.header)
         writer.writerows([row.values() for row in self.rows])
-        return _written(text.getvalue(), path)
+        return _written(text.getvalue(), path, 1, "a CSV file with the same header", overwrite)
 
-    def to_latex(self, path: str | Path | None = None) -> str:
+    def to_latex(self, path: str | Path | None = None, *, overwrite: bool = False) -> str:
         """The shown columns as a LaTeX tabular (booktabs), to four significant digits; written whole to a `path`.
 
+        Args:
+            overwrite: whether a file is written over that does not begin with the same header.
+
         Raises:
-            OutputError: the path cannot be written.
+            OutputError: the path cannot be written, or another file is there.
         """
         shown = list(self.columns)
         numeric = {name for name in shown if all(isinstance(row[name], int | float | None) for row in self.rows)}
@@ -94,7 +101,7 @@ class ResultTable:
             "\\bottomrule",
             "\\end{tabular}",
         ]
-        return _written("\n".join(lines) + "\n", path)
+        return _written("\n".join(lines) + "\n", path, 3, "a LaTeX table with the same header", overwrite)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{_cell(name)}</th>" for name in self.columns)
@@ -110,10 +117,13 @@ def _cell(text: str) -> str:
     return escape(escaped(text))
 
 
-def _written(text: str, path: object) -> str:
-    """The text, written whole where there is a path."""
+def _written(text: str, path: object, header: int, kind: str, overwrite: bool) -> str:
+    """The text, written whole where there is a path; over files of this kind alone, whose first lines are the same."""
     if path is not None:
-        write_text(as_path("path", path), text)
+        place = as_path("path", path)
+        start = "".join(text.splitlines(keepends=True)[:header])
+        require_free(place, begins_with(start.encode()), kind, overwrite)
+        write_text(place, text)
     return text
 
 

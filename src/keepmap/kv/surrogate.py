@@ -12,8 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import in_one_order, make_folder, read_json, write_json, written_whole
+from keepmap.core.files import make_folder, read_json, write_json, written_whole
 from keepmap.core.outside.memory import require_memory
+from keepmap.core.storage.own import require_free
+from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.errors import ModelError
 
 __all__ = [
@@ -85,26 +87,27 @@ class KVzapSurrogate(nn.Module):
                 f"{own}, the model {of_model}; give the surrogate that was trained for this model"
             )
 
-    def save(self, folder: str | Path, trained_for: Any = None) -> None:
-        """Write `config.json` and `model.safetensors`, in the layout of `nvidia/KVzap-*`.
+    def save(self, folder: str | Path, trained_for: Any = None, *, overwrite: bool = False) -> None:
+        """Write `config.json` and `model.safetensors`, in the layout of `nvidia/KVzap-*`, over those of a surrogate.
 
         Args:
             trained_for: the LanguageModel; its name and its `norms_digest` are written into `config.json`.
+            overwrite: whether files of another model, or of anything else, are written over, too.
 
         Raises:
-            OutputError: a file cannot be written.
+            OutputError: a file cannot be written, or the folder holds another model's.
         """
-        from safetensors.torch import save
-
-        folder = make_folder(Path(folder))
+        folder = make_folder(as_path("folder", folder))
+        for name in (CONFIG, WEIGHTS):
+            require_free(folder / name, lambda path: _is_surrogate(path.parent), "of a KVzap surrogate", overwrite)
         dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
         config = {"architectures": ["KVzapModel"], "dtype": dtype, "model_type": "kvzap", **asdict(self.config)}
         if trained_for is not None:
             config["trained_for"] = {"name": trained_for.name, "norms": norms_digest(trained_for.model)}
         write_json(folder / CONFIG, dict(sorted(config.items())))
-        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        content = tensors_file(self.state_dict(), {"format": "pt"})
         with written_whole(folder / WEIGHTS) as temporary:
-            temporary.write_bytes(in_one_order(save(tensors, {"format": "pt"})))
+            temporary.write_bytes(content)
 
 
 def load_surrogate(path_or_hub_id: str | Path, *, dtype: torch.dtype = torch.float32) -> KVzapSurrogate:
@@ -168,6 +171,14 @@ def _network(config: SurrogateConfig) -> nn.Module:
     )
 
 
+def _is_surrogate(folder: Path) -> bool:
+    try:
+        config = read_json(folder / CONFIG)
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == "kvzap"
+
+
 def _shape(tensor: Tensor | None) -> str:
     return "absent" if tensor is None else str(list(tensor.shape))
 
@@ -217,14 +228,11 @@ def _read_config(folder: Path) -> SurrogateConfig:
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path = folder / WEIGHTS
     if not path.is_file():
         raise ModelError(f"no KVzap surrogate in {folder}: it has no {WEIGHTS}; other formats are not loaded")
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        return read_tensors(path)[0]
+    except (OSError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path} is damaged or no safetensors file ({reason}); download it again") from error

@@ -1,9 +1,12 @@
 """Files of histories: written whole, read in slices; files of others, cut and damaged ones."""
 
+import random
+
 import h5py
 import numpy as np
 import pytest
 
+from keepmap.agents.collection.collect import collect
 from keepmap.agents.collection.dataset import NAMES, Streams, open_histories, writing_histories
 from keepmap.agents.environments import room_named
 from keepmap.errors import InputError, OutputError
@@ -199,3 +202,38 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["histories.hdf5"]
     with pytest.raises(OutputError, match="cannot write"):
         write(tmp_path / "none" / "histories.hdf5")
+
+
+@pytest.fixture
+def small(tmp_path):
+    return collect("darkroom", size=2, learners=1, episodes=2, horizon=3, out=tmp_path / "small.hdf5")
+
+
+def test_histories_with_a_flipped_byte_are_the_same_or_one_line(small):
+    """Every byte of the texts, where HDF5 has no checksum, and some of the rest."""
+    content, rng = small.path.read_bytes(), random.Random(0)
+    own, n_errors = (repr(small), small.options, [streams.states.tolist() for streams in small]), 0
+    texts = content.index(b"keepmap-histories")
+    for at in sorted({*range(0, len(content), 197), *range(texts, texts + 300, 3)}):
+        damaged = bytearray(content)
+        damaged[at] ^= rng.randrange(1, 256)
+        small.path.write_bytes(damaged)
+        try:
+            opened = open_histories(small.path)
+            read = (repr(opened), opened.options, [streams.states.tolist() for streams in opened])
+        except InputError as error:
+            n_errors += "\n" not in str(error)
+        else:
+            assert read == own, f"byte {at}"
+    assert n_errors > 50
+
+
+def test_histories_without_a_checksum_still_read_and_what_they_say_has_a_depth(small):
+    with h5py.File(small.path, "a") as file:
+        del file.attrs["checksum"]
+        file.attrs["seed"] = 5
+    assert open_histories(small.path).seed == 5
+    with h5py.File(small.path, "a") as file:
+        file.attrs["options"] = "[" * 20_000
+    with pytest.raises(InputError, match="its options are nested too deeply"):
+        open_histories(small.path)

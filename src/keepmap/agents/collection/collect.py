@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keepmap.agents.collection.dataset import BYTES, Histories, Streams, open_histories, writing_histories
+from keepmap.agents.collection.dataset import BYTES, FORMAT, Histories, Streams, open_histories, writing_histories
 from keepmap.agents.collection.naming import default_histories
 from keepmap.agents.collection.source import Source, as_source
 from keepmap.agents.environments import room_named
@@ -17,11 +17,14 @@ from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.files import make_folder
 from keepmap.core.outside.memory import require_memory
 from keepmap.core.progress import Progress
+from keepmap.core.storage.own import holds, require_free
 from keepmap.errors import InputError
 
 __all__ = ["Collected", "Collection", "check_sizes", "collect", "collect_histories", "planned_collection"]
 
 DATASETS = Path("datasets")
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""What every file of HDF5 begins with."""
 AT_ONCE = 2000  # learners: enough that the arrays' work outweighs the calls', few enough for the cache
 
 
@@ -76,6 +79,7 @@ def collect(
     horizon: int | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
     out: str | Path | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Histories:
     """Let a learning algorithm learn each training goal of a room, and keep what the learners see as a dataset.
@@ -98,7 +102,9 @@ def collect(
         split_seed: what shuffles the goals before they are split.
         size, horizon: cells along a side, and steps of an episode; the room's own by default.
         options: of a source that is given by its name.
-        out: the file; by default one in `datasets` that is called after the arguments.
+        out: the file; by default one in `datasets` that is called after the arguments. Histories that are there are
+            written over.
+        overwrite: whether a file that holds no histories is written over, too.
         progress: called with the share of the steps that are done.
 
     Returns:
@@ -106,7 +112,7 @@ def collect(
 
     Raises:
         InputError: no such room, source, split or option, or nothing to collect.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or a file that holds no histories is there.
     """
     progress = as_function("progress", progress)
     collection = planned_collection(
@@ -121,6 +127,7 @@ def collect(
         horizon=horizon,
         options=options,
         out=out,
+        overwrite=overwrite,
     )
     collect_histories(**vars(collection), progress=progress)
     return open_histories(collection.path)
@@ -139,12 +146,13 @@ def planned_collection(
     horizon: int | None,
     options: Mapping[str, str | int | float | bool] | None,
     out: str | Path | None,
+    overwrite: bool = False,
 ) -> Collection:
     """What `collect` will do, checked before any work; the arguments are its own.
 
     Raises:
         InputError: as there.
-        OutputError: the file's folder cannot be written into.
+        OutputError: the file's folder cannot be written into, or another file is there.
     """
     room = room_named(environment, size, horizon)
     algorithm = as_source(source, options)
@@ -155,6 +163,7 @@ def planned_collection(
     path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else as_path("out", out)
     if path.is_dir():
         raise InputError(f"expected `out` to be the name of a file, got the folder {path}")
+    require_free(path, holds(HDF5, FORMAT.encode()), "a file of learning histories", overwrite)
     make_folder(path.parent)
     return Collection(
         room=room, source=algorithm, split=parts, path=path, learners=learners, episodes=episodes, seed=seed

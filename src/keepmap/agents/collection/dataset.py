@@ -1,5 +1,6 @@
 """Learning histories on disk: one HDF5 group per goal, written whole, read in slices."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ __all__ = ["BYTES", "Histories", "HistoryWriter", "Streams", "open_histories", "
 FORMAT = "keepmap-histories"
 SCHEMA_VERSION = 1
 EVERYTHING = slice(None)
+CHECKSUM = "checksum"
+"""The attribute with the checksum of the others; HDF5 has checksums of its own for all but their texts."""
 CHUNK = (256, 32)  # steps, learners
 BYTES = 7  # of a transition: two states of two numbers, an action, a reward, an end
 
@@ -79,6 +82,7 @@ class HistoryWriter:
                 + values.shape[2:],
                 compression="gzip",
                 compression_opts=4,
+                fletcher32=True,
                 shuffle=False,
                 track_times=False,
             )
@@ -116,7 +120,7 @@ def writing_histories(
             "split": split,
             "split_seed": split_seed,
         }
-        for name, value in facts.items():
+        for name, value in (facts | {CHECKSUM: _checksum(facts)}).items():
             file.attrs[name] = value
         writer = HistoryWriter(file, room)
         yield writer
@@ -263,6 +267,8 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
                 f"{path} has version {facts['schema_version']} of its format, this keepmap reads {SCHEMA_VERSION}; "
                 "update keepmap"
             )
+        if facts.get(CHECKSUM, _checksum(facts)) != _checksum(facts):
+            raise InputError(f"{path} is damaged: its checksum is not that of what it says; collect it again")
         room = _room(path, facts, environment)
         keys = sorted(file, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0, key))
         if not keys:
@@ -288,10 +294,23 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
             n_learners=n_learners,
             source=str(facts["source"]) if described else None,
             seed=int(facts["seed"]) if described else None,
-            options=json.loads(facts["options"]) if described else {},
+            options=_options(path, facts["options"]) if described else {},
             split=OLD_NAMES.get(str(facts["split"]), str(facts["split"])) if described else None,
             split_seed=int(facts["split_seed"]) if described else None,
         )
+
+
+def _options(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except RecursionError:
+        raise InputError(f"{path} is damaged: its options are nested too deeply; collect it again") from None
+
+
+def _checksum(facts: Mapping[str, Any]) -> str:
+    """A SHA-256 of the attributes of a file, its goals aside, which its groups repeat."""
+    texts = {name: str(value) for name, value in facts.items() if name not in (CHECKSUM, "goals")}
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
 
 
 def _room(path: Path, facts: Mapping[str, Any], environment: str | None) -> Room:

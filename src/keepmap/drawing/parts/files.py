@@ -7,13 +7,16 @@ from matplotlib.figure import Figure
 
 from keepmap.core.arguments import as_path, as_string, shown
 from keepmap.core.files import make_folder, written_whole
+from keepmap.core.storage.own import holds, require_free
 from keepmap.drawing.parts.arguments import AxesLike, flat_axes
 from keepmap.drawing.parts.style import figure_style
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = ["FORMATS", "picture_formats", "save_figure", "whole_figure"]
 
-FORMATS = ("png", "svg", "pdf")
+STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+"""What a file of each format begins with."""
+FORMATS = tuple(STARTS)
 
 
 def save_figure(
@@ -21,8 +24,10 @@ def save_figure(
     folder: str | Path,
     stem: str,
     formats: str | Sequence[str] = ("png",),
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
-    """Write a figure as `folder/stem.<format>`, once for each format.
+    """Write a figure as `folder/stem.<format>`, once for each format; figures of keepmap's are written over.
 
     The figure's label (for the project's figures: what was drawn and with which parameters) goes into the file as its
     title; no date does. The figure stays open.
@@ -32,13 +37,14 @@ def save_figure(
         folder: where the files go; made where it is missing.
         stem: the files' name without its ending.
         formats: of "png", "svg" and "pdf"; a string may name several, with commas.
+        overwrite: whether a file that is no figure of keepmap's is written over, too.
 
     Returns:
         The paths, in the order of the formats.
 
     Raises:
         InputError: an unknown format, or none; no figure, or Axes of several; nothing is written then.
-        OutputError: the folder or a file cannot be written.
+        OutputError: the folder or a file cannot be written, or a file that is no figure of keepmap's is there.
 
     >>> from tempfile import TemporaryDirectory
     >>> from matplotlib.figure import Figure
@@ -50,12 +56,12 @@ def save_figure(
     figure = whole_figure(figure)
     names = picture_formats(formats)
     folder, stem = make_folder(as_path("folder", folder)), as_string("stem", stem)
-    paths = []
-    for name in names:
-        path = folder / f"{stem}.{name}"
+    paths = [folder / f"{stem}.{name}" for name in names]
+    for name, path in zip(names, paths, strict=True):
+        require_free(path, holds(STARTS[name], b"keepmap"), "a figure of keepmap's", overwrite)
+    for name, path in zip(names, paths, strict=True):
         with written_whole(path) as temporary, figure_style():
             figure.savefig(temporary, format=name, dpi=figure.dpi, metadata=dict(_metadata(figure, name)))
-        paths.append(path)
     return paths
 
 

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from keepmap.core.files import remove_files, write_json
 from keepmap.core.keep_map import FORMAT as KEEP_MAP_FORMAT
 from keepmap.core.keep_map import KeepMap
+from keepmap.core.storage.tensors import is_record
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
     Comparison,
@@ -101,15 +100,8 @@ def clear_results(output_dir: Path) -> None:
     """
     samples = [path for path in sample_folder(output_dir).glob("sample_*.json") if is_sample_result(path)]
     maps = [keep_map_path(output_dir, method.label) for method in methods().values()]
-    remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *filter(_is_keep_map, maps)])
-
-
-def _is_keep_map(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return bool((file.metadata() or {}).get("format") == KEEP_MAP_FORMAT)
-    except (OSError, SafetensorError):
-        return False
+    maps = [path for path in maps if is_record(path, KEEP_MAP_FORMAT)]
+    remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *maps])
 
 
 def write_comparison(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import written_whole
+from keepmap.core.storage.own import begins_with, require_free
 from keepmap.errors import InputError, did_you_mean
 from keepmap.kv.data.corpus import held_out_documents
 from keepmap.kv.data.facts import weave_facts
@@ -17,6 +18,8 @@ __all__ = ["sample_texts", "write_sample_data"]
 LENGTHS = {"facts": 4000, "prose": 8000}
 """Kind -> characters in a sample, at least; `tiny` reads about two characters per token, SmolLM2 about four."""
 FACTS = 12
+MARK = '{"source": "keepmap sample-data", "text": '
+"""What each line begins with: by its first a file is known as one that keepmap wrote."""
 SHORTEST = 1000  # characters: all facts still fit in
 GAP = 400  # characters between a fact and its question, at least: more than the usual window
 
@@ -56,18 +59,29 @@ def _checked(n_samples: int, most: int) -> int:
 
 
 def write_sample_data(
-    out: str | Path, n_samples: int = 8, seed: int = 0, kind: str = "facts", length: int | None = None
+    out: str | Path,
+    n_samples: int = 8,
+    seed: int = 0,
+    kind: str = "facts",
+    length: int | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Path:
-    """Write the texts as JSON lines, each `{"text": ...}`, and return the path; the same seed gives the same bytes.
+    """Write the texts as JSON lines, each `{"source": ..., "text": ...}`, and return the path.
+
+    The same seed gives the same bytes. Another such file at `out` is written over.
+
+    Args:
+        overwrite: whether a file that is none is written over, too.
 
     Raises:
         InputError: as `sample_texts`.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or a file that is no sample data is there.
     """
     out = as_path("out", out)
-    lines = [
-        json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in sample_texts(n_samples, seed, kind, length)
-    ]
+    require_free(out, begins_with(MARK.encode()), "sample data of keepmap", overwrite)
+    texts = sample_texts(n_samples, seed, kind, length)
+    lines = [f"{MARK}{json.dumps(text, ensure_ascii=False)}}}\n" for text in texts]
     with written_whole(out) as path:
         path.write_text("".join(lines), encoding="utf-8", newline="\n")
     return out

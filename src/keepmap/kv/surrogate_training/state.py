@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from keepmap.core.files import in_one_order, make_folder, read_json, remove_files, write_json, written_whole
+from keepmap.core.files import make_folder, read_json, remove_files, write_json, written_whole
+from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.core.versions import versions
 from keepmap.errors import InputError
 from keepmap.kv.surrogate import CONFIG, WEIGHTS
@@ -85,9 +84,7 @@ class TrainingFolder:
             OutputError: it cannot be written.
         """
         with written_whole(self.path / TENSORS) as temporary:
-            temporary.write_bytes(
-                in_one_order(save({name: value.cpu().contiguous() for name, value in tensors.items()}))
-            )
+            temporary.write_bytes(tensors_file(tensors))
 
     def saved(self) -> dict[str, Tensor] | None:
         """What was saved, None at the beginning.
@@ -97,8 +94,8 @@ class TrainingFolder:
         """
         path = self.path / TENSORS
         try:
-            return load_file(path) if path.is_file() else None
-        except (SafetensorError, OSError):
+            return read_tensors(path)[0] if path.is_file() else None
+        except (OSError, ValueError):
             raise InputError(f"{path} is damaged; delete the folder {self.path} to begin again") from None
 
     def save_held_out(self, texts: Sequence[HeldOutText]) -> None:
