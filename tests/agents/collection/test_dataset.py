@@ -210,11 +210,11 @@ def small(tmp_path):
 
 
 def test_histories_with_a_flipped_byte_are_the_same_or_one_line(small):
-    """Every byte of the texts, where HDF5 has no checksum, and some of the rest."""
+    """Bytes of what it says, where texts of any length would have no checksum and hang HDF5, and some of the rest."""
     content, rng = small.path.read_bytes(), random.Random(0)
     own, n_errors = (repr(small), small.options, [streams.states.tolist() for streams in small]), 0
     texts = content.index(b"keepmap-histories")
-    for at in sorted({*range(0, len(content), 197), *range(texts, texts + 300, 3)}):
+    for at in sorted({*range(0, len(content), 397), *range(texts, texts + 300, 7)}):
         damaged = bytearray(content)
         damaged[at] ^= rng.randrange(1, 256)
         small.path.write_bytes(damaged)
@@ -225,14 +225,14 @@ def test_histories_with_a_flipped_byte_are_the_same_or_one_line(small):
             n_errors += "\n" not in str(error)
         else:
             assert read == own, f"byte {at}"
-    assert n_errors > 50
+    assert n_errors > 30
 
 
-def test_histories_without_a_checksum_still_read_and_what_they_say_has_a_depth(small):
+def test_histories_with_texts_of_any_length_still_read_and_what_they_say_has_a_depth(small):
     with h5py.File(small.path, "a") as file:
-        del file.attrs["checksum"]
-        file.attrs["seed"] = 5
-    assert open_histories(small.path).seed == 5
+        for name, value in [*file.attrs.items()]:
+            file.attrs[name] = value.decode() if isinstance(value, bytes) else value
+    assert repr(open_histories(small.path)) == repr(small) and open_histories(small.path).options == small.options
     with h5py.File(small.path, "a") as file:
         file.attrs["options"] = "[" * 20_000
     with pytest.raises(InputError, match="its options are nested too deeply"):
