@@ -130,7 +130,7 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path):
     (tmp_path / "h.hdf5").write_text("the earlier file")
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "from keepmap.cli import main; sys.exit(main(['collect', '--learners', '2', '--out', 'h.hdf5']))"
+        "from keepmap.cli import main; sys.exit(main(['collect', '--learners', '2', '--out', 'h.hdf5', '--overwrite']))"
     )
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True)
