@@ -4,7 +4,6 @@ import json
 import resource
 import shutil
 import signal
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import keepmap.agents.checkpoints as checkpoints
 import keepmap.agents.training.loop as loop
 from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.checkpoints import newest_checkpoint
@@ -172,19 +170,19 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
 
 def test_a_full_disk_leaves_the_previous_checkpoint(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer's own error: the size of a file is limited while the second checkpoint is written."""
-    real = checkpoints.save_file
+    real = Path.write_bytes
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def full(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    def full(path: Path, content: bytes) -> int:
         if "ckpt-10" in str(path):
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         try:
-            real(tensors, path)
+            return real(path, content)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     try:
         with pytest.raises(OutputError, match="cannot write .*ckpt-10"):
             train(config)
