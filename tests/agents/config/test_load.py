@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keepmap.agents.config import DEFAULT, KEYS, Config, load_config
-from keepmap.agents.config.load import apply_setting
+from keepmap.agents.config.load import apply_setting, as_config_files
 from keepmap.agents.config.yaml_files import packaged_names
 from keepmap.errors import InputError
 
@@ -29,6 +29,18 @@ def write(name: str, text: str) -> str:
 
 def test_the_defaults_are_the_default_files():
     assert load_config() == load_config(DEFAULT) == load_config(()) == Config()
+
+
+def test_one_file_and_one_setting_need_no_list():
+    assert load_config("config/env/darkroom.yaml", "n_transit=5") == load_config(
+        ["config/env/darkroom.yaml"], ["n_transit=5"]
+    )
+
+
+@pytest.mark.parametrize(("paths", "shown"), [(5, "5"), ([5], "5 among them"), ({"a"}, "a set")])
+def test_what_names_no_files(paths, shown):
+    with pytest.raises(InputError, match=f"^expected `paths` to be YAML files, got {shown}$"):
+        as_config_files("paths", paths)
 
 
 def test_the_files_of_the_package():

@@ -7,7 +7,7 @@ import pytest
 
 from keepmap.agents.collection.source import Source, sources
 from keepmap.agents.compressor import Compressor, compressors
-from keepmap.core.joining.options import one_line, read_options, split_setting, typed_options
+from keepmap.core.joining.options import as_settings, one_line, read_options, split_setting, typed_options
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError
 from keepmap.kv.method import Method, method_class, method_names, methods
@@ -51,6 +51,14 @@ def test_a_registry_finds_what_the_package_defines_and_sorts_it(tmp_path, monkey
         things.make("zz", {"a": 1})
     del things.classes()["zz"]
     assert "zz" in things.classes()
+
+
+def test_settings_are_one_text_or_several():
+    assert as_settings("a=1") == as_settings(["a=1"]) == as_settings(("a=1",)) == ("a=1",)
+    assert read_options("a=1") == {"a": "1"}
+    for settings, shown in ((5, "5"), (None, "None"), ({"a": 1}, "a dict"), ([5], "5 among them")):
+        with pytest.raises(InputError, match=f"^expected `settings` to be name=value strings, got {shown}$"):
+            as_settings(settings)
 
 
 def test_methods_are_ordered_by_what_they_need():

@@ -9,6 +9,7 @@ from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.core.arguments import check_options, shown
+from keepmap.core.joining.options import as_options
 from keepmap.core.joining.registry import Registry
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError, did_you_mean
@@ -121,6 +122,6 @@ def as_source(source: object, options: Mapping[str, str | int | float | bool] | 
     if not isinstance(source, Source):
         raise InputError(f"expected `source` to be a source or the name of one, got {shown(source)}")
     _SOURCES.check_value(source, "source")
-    if options:
-        raise InputError(f"expected `options` to be empty beside a source that has its own, got {', '.join(options)}")
+    if given := as_options(options, "a source"):
+        raise InputError(f"expected `options` to be empty beside a source that has its own, got {', '.join(given)}")
     return source

@@ -7,31 +7,48 @@ from typing import Any
 from keepmap.agents.config.keys import check_not_retired, read_value, unknown_key
 from keepmap.agents.config.schema import KEYS, Config, own_keys
 from keepmap.agents.config.yaml_files import find_file, parse_yaml, read_file
-from keepmap.core.joining.options import one_line, split_setting
+from keepmap.core.arguments import shown
+from keepmap.core.joining.options import as_settings, one_line, split_setting
 from keepmap.errors import InputError
 
-__all__ = ["DEFAULT", "apply_setting", "load_config"]
+__all__ = ["DEFAULT", "apply_setting", "as_config_files", "load_config"]
 
 DEFAULT = ("config/env/darkroom.yaml", "config/algorithm/optimistic.yaml", "config/model/ad_dr.yaml")
 
 
-def load_config(paths: Sequence[str | Path] = DEFAULT, settings: Sequence[str] = ()) -> Config:
+def load_config(paths: str | Path | Sequence[str | Path] = DEFAULT, settings: str | Sequence[str] = ()) -> Config:
     """The configuration that files and settings ask for; what none of them says has its default.
 
     Args:
-        paths: YAML files; `config/...` names that are not found are looked up in the package.
-        settings: `n_transit=10`, `compressor.keep_recent=10` or `compressor={name: recency, keep_recent: 10}`.
+        paths: one YAML file, or several; `config/...` names that are not found are looked up in the package.
+        settings: one, or several: `n_transit=10`, `compressor.keep_recent=10` or
+            `compressor={name: recency, keep_recent: 10}`.
 
     Raises:
         InputError: a file that cannot be read, an unknown key or a value that it cannot have, named with where it was
             given.
     """
     values: dict[str, object] = {}
-    for path in paths:
+    for path in as_config_files("paths", paths):
         values |= _read(*find_file(path), ())
-    for setting in settings:
+    for setting in as_settings(settings):
         apply_setting(values, setting)
     return Config.from_dict(values)
+
+
+def as_config_files(name: str, value: object) -> tuple[str | Path, ...]:
+    """The YAML files that the parameter `name` was given: one, or several.
+
+    Raises:
+        InputError: it is neither.
+    """
+    files = (value,) if isinstance(value, str | Path) else value
+    if not isinstance(files, Sequence):
+        raise InputError(f"expected `{name}` to be YAML files, got {shown(value)}")
+    for file in files:
+        if not isinstance(file, str | Path):
+            raise InputError(f"expected `{name}` to be YAML files, got {shown(file)} among them")
+    return tuple(files)
 
 
 def apply_setting(values: dict[str, Any], setting: str) -> None:

@@ -18,6 +18,7 @@ from keepmap.agents.study.plan import PlannedRun
 from keepmap.agents.study.results import BASELINE, StudyRun
 from keepmap.agents.training.state import MAY_CHANGE
 from keepmap.core.files import read_json, write_text
+from keepmap.core.joining.options import as_settings
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["EPISODES", "StudyJob", "baseline_agent", "finished", "jobs_of", "load_baselines", "write_result"]
@@ -144,7 +145,7 @@ def jobs_of(
             raise InputError(f"expected `{name}` to be 1 or more, got {value}")
     updates = updates if updates is not None or from_scratch else UPDATES
     changes: dict[str, Any] = {}
-    for setting in settings:
+    for setting in as_settings(settings):
         apply_setting(changes, setting)
     for key in changes:
         if key in BY_STUDY:

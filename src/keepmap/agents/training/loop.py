@@ -18,6 +18,7 @@ from keepmap.agents.checkpoints import read_checkpoint
 from keepmap.agents.collection.dataset import open_histories
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.config import DEFAULT, Config, load_config
+from keepmap.agents.config.load import as_config_files
 from keepmap.agents.config.sizes import check_training_memory
 from keepmap.agents.environments.goals import Split
 from keepmap.agents.environments.vector import RoomVectorEnv
@@ -30,6 +31,7 @@ from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.arguments import as_function, shown
 from keepmap.core.files import make_folder
 from keepmap.core.html import card
+from keepmap.core.joining.options import as_settings
 from keepmap.core.progress import Progress
 from keepmap.errors import ImpossibleResultError, InputError
 
@@ -130,15 +132,12 @@ def train(
 
 
 def _configured(config: Config | str | Path | Sequence[str | Path] | None, settings: Sequence[str]) -> Config:
-    if isinstance(settings, str):
-        settings = (settings,)
-    if not isinstance(settings, Sequence):
-        raise InputError(f"expected `settings` to be name=value strings, got {shown(settings)}")
+    settings = as_settings(settings)
     config = DEFAULT if config is None else config
     if not isinstance(config, Config | str | Path | Sequence):
         raise InputError(f"expected `config` to be a Config or YAML files, got {shown(config)}")
     if not isinstance(config, Config):
-        paths = (config,) if isinstance(config, str | Path) else tuple(config)
+        paths = as_config_files("config", config)
         if not paths:
             raise InputError(
                 "expected `config` to be a Config or one YAML file or more, got none; leave it out for the default"

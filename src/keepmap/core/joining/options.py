@@ -7,7 +7,7 @@ from typing import Any
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["one_line", "read_options", "split_setting", "typed_options"]
+__all__ = ["as_options", "as_settings", "one_line", "read_options", "split_setting", "typed_options"]
 
 
 def typed_options(cls: type, options: Mapping[str, object] | None, owner: str) -> dict[str, Any]:
@@ -20,15 +20,48 @@ def typed_options(cls: type, options: Mapping[str, object] | None, owner: str) -
         InputError: an unknown option, or a value that is not of its type; no float is cut to a whole number.
     """
     known = {option.name: option.default for option in fields(cls)} if is_dataclass(cls) else {}
-    if not isinstance(options, Mapping | None):
-        raise InputError(f"expected `options` of {owner} to be a mapping, got {shown(options)}")
     values = {}
-    for option, value in (options or {}).items():
+    for option, value in as_options(options, owner).items():
         if option not in known:
             has = did_you_mean(option, known) if known else "it has none"
             raise InputError(f'unknown option "{one_line(option)}" of {owner}, {has}')
         values[option] = _typed(type(known[option]), value, f"{option} of {owner}")
     return values
+
+
+def as_options(options: object, owner: str) -> Mapping[str, object]:
+    """Options by name; None is for none of them.
+
+    Raises:
+        InputError: they are no mapping, or a name in it is no text.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise InputError(f"expected `options` of {owner} to be a mapping, got {shown(options)}")
+    for name in options:
+        if not isinstance(name, str):
+            raise InputError(f"expected `options` of {owner} to have names, got {shown(name)} as one")
+    return options
+
+
+def as_settings(settings: object) -> tuple[str, ...]:
+    """The settings that the parameter `settings` was given: one, or several.
+
+    >>> as_settings("n_transit=10"), as_settings(["n_transit=10", "horizon=5"])
+    (('n_transit=10',), ('n_transit=10', 'horizon=5'))
+
+    Raises:
+        InputError: they are no texts.
+    """
+    if isinstance(settings, str):
+        return (settings,)
+    if not isinstance(settings, Sequence):
+        raise InputError(f"expected `settings` to be name=value strings, got {shown(settings)}")
+    for setting in settings:
+        if not isinstance(setting, str):
+            raise InputError(f"expected `settings` to be name=value strings, got {shown(setting)} among them")
+    return tuple(settings)
 
 
 def one_line(text: str) -> str:
@@ -57,9 +90,9 @@ def read_options(settings: Sequence[str]) -> dict[str, str]:
     """`["a=1", "b=x"]` as a mapping.
 
     Raises:
-        InputError: one has no "=".
+        InputError: they are no texts, or one has no "=".
     """
-    return dict(split_setting(setting) for setting in settings)
+    return dict(split_setting(setting) for setting in as_settings(settings))
 
 
 def _typed(kind: type, value: object, what: str) -> object:
