@@ -62,7 +62,7 @@ def test_the_document_s_block_and_files(small, capsys) -> None:
         assert int(position) == expected["max_position"]
         assert (ratio, entropy) == (f"{expected['recent_distant_ratio']:.2f}", f"{expected['entropy']:.2f}")
     assert out.count("💡 INSIGHT: ") >= 2
-    assert "OVERALL" in out
+    assert "\n\nThis is the one to use: it is for all layers and heads together" in out.split("OVERALL")[1]
     per_layer = [
         f"layer_{layer}/attention_{name}_layer{layer}.png"
         for layer in (0, 1)

@@ -79,6 +79,7 @@ def test_quiet_prints_the_suggestion_and_where_all_is(deeply, small, capsys) -> 
     captured = capsys.readouterr()
     assert captured.out.startswith("\nOVERALL\n=======\n") and "Verification: " in captured.out
     assert len(captured.out.splitlines()) < 16 and captured.err == ""
+    assert "This is the one to use" not in captured.out
     assert main(["attention", "--quiet", "--samples", "1"]) == 0
     assert "ANALYZING" not in capsys.readouterr().out
     assert main(["attention", "--quiet", "--verbose"]) == 2

@@ -45,6 +45,7 @@ def written(path: Path, document: object) -> Path:
 def test_what_is_written_is_read_back(tmp_path: Path, host: str) -> None:
     expected = verification(host)
     assert read_verification(written(tmp_path / "attention.json", as_document(expected))) == expected
+    assert read_verification(tmp_path) == read_verification(str(tmp_path)) == expected
 
 
 def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
@@ -56,8 +57,9 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 
 
 def test_what_holds_none_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        read_verification(tmp_path / "nowhere.json")
+    for path, name in ((tmp_path / "nowhere.json", "nowhere.json"), (tmp_path, "attention.json")):
+        with pytest.raises(InputError, match=f"{name}: no such file; keepmap attention writes one"):
+            read_verification(path)
     damaged = as_document(verification("agent"))
     damaged["suggestion"]["keep"] = 8
     for document in ({}, {"host": "agent"}, damaged):

@@ -47,8 +47,32 @@ def test_the_guides_insight_ends_in_its_code() -> None:
 
 def test_verdicts_of_several_samples_say_how_many_agree() -> None:
     one_head = verdicts(profile_of(heads=1, layers=1))
-    assert " in 2 of 2 samples: " in verdict_lines([one_head, one_head])[2]
-    assert " samples" not in verdict_lines([one_head])[2]
+    several, alone = verdict_lines([one_head, one_head]), verdict_lines([one_head])
+    assert several[2] == "  (each head's numbers are of one sample: of those that agree, the median one)"
+    assert " in 2 of 2 samples: " in several[3]
+    assert " samples" not in alone[2]
+
+
+def test_all_numbers_of_a_head_are_of_one_sample() -> None:
+    (head,) = verdicts(profile_of(heads=1, layers=1, n=112))
+    samples = [
+        (
+            replace(
+                head,
+                pattern="recency",
+                rest="recency",
+                numbers=replace(head.numbers, recent=recent, top=recent - 3, normalised_entropy=recent / 100),
+                suggestion=AgentSubject().suggestion("recency", recent, 110),
+            ),
+        )
+        for recent in (9, 80, 18, 17, 29)
+    ]
+    assert verdict_lines(samples)[3:] == [
+        "  Head 0: recency in 5 of 5 samples: 18 of 110 positions (16 %)",
+        f"    enough: top 15, most recent 18, evenly {head.numbers.even}; entropy 0.18 of ln n",
+        "from compression_strategies import RecencyCompressor",
+        "compressor = RecencyCompressor(keep_recent=18)",
+    ]
 
 
 def test_the_overall_suggestion() -> None:

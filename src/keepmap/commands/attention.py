@@ -18,11 +18,12 @@ from keepmap.core.files import make_folder, remove_files, write_json, write_text
 from keepmap.core.progress import part_of
 from keepmap.drawing import check_colours, picture_formats
 from keepmap.errors import InputError, escaped
-from keepmap.insight.document import as_document
+from keepmap.insight.document import FILE, as_document
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import layer_guide, suggest, telling_layers, verdicts
 from keepmap.printing.attention import (
+    advice_lines,
     insight_lines,
     layer_heading,
     overall,
@@ -37,7 +38,6 @@ from keepmap.printing.verification import verification_lines
 __all__ = ["visualize_attention"]
 
 SAMPLES, MOMENTS = 5, 3
-RESULT = "attention.json"
 FORMAT = "keepmap-attention-run/2"
 TRAJECTORY = "trajectory_0"
 FEW = 4
@@ -142,15 +142,16 @@ def visualize_attention(
                 print("\n".join(report.lines), flush=True)
     else:
         remove_files([blocks])
-    print("\n".join(suggestion_lines(report.suggestion)), flush=True)
-    pictures.remove_older(folder / RESULT)
+    advice = [] if quiet else advice_lines()
+    print("\n".join([*suggestion_lines(report.suggestion), *advice]), flush=True)
+    pictures.remove_older(folder / FILE)
     document = report.document | {"figures": pictures.written}
-    write_json(folder / RESULT, document)  # what comes next may take long, and be stopped
+    write_json(folder / FILE, document)  # what comes next may take long, and be stopped
     if verify:
         chosen = measured if layers or wing.quick else telling_layers(report.by_sample)
         verification = _verified(wing, chosen, report.suggested, seed, quiet)
-        write_json(folder / RESULT, report.document | {"verification": verification, "figures": pictures.written})
-    print(f"\nFigures saved to: {pictures.folder}{os.sep}\nSaved {folder / RESULT}", flush=True)
+        write_json(folder / FILE, report.document | {"verification": verification, "figures": pictures.written})
+    print(f"\nFigures saved to: {pictures.folder}{os.sep}\nSaved {folder / FILE}", flush=True)
     return profiles
 
 

@@ -14,7 +14,10 @@ from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.text_subject import TextSubject
 from keepmap.insight.verification import Compared, Trial, Verification, as_rule
 
-__all__ = ["as_document", "read_verification"]
+__all__ = ["FILE", "as_document", "read_verification"]
+
+FILE = "attention.json"
+"""What `keepmap attention` writes into its folder, and where a verification is in it."""
 
 
 def as_document(value: object) -> Any:
@@ -38,15 +41,19 @@ def read_verification(path: str | Path) -> Verification:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "attention.json"
     ...     _ = path.write_text(json.dumps({"verification": as_document(verification)}))
-    ...     read_verification(path).n_samples
+    ...     read_verification(folder).n_samples
     1
+
+    Args:
+        path: of the file, or of the folder that it is in.
 
     Raises:
         InputError: no such file, or it holds no verification.
     """
     file = as_path("path", path)
+    file = file / FILE if file.is_dir() else file
     if not file.is_file():
-        raise InputError(f"no verification at {path}: no such file")
+        raise InputError(f"no verification at {file}: no such file; keepmap attention writes one with `verify`")
     try:
         values = read_json(file)["verification"]
         trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in values["trials"])
@@ -63,7 +70,7 @@ def read_verification(path: str | Path) -> Verification:
             seed=values["seed"],
         )
     except (ValueError, KeyError, TypeError, InputError):
-        raise InputError(f"{path} holds no verification, or is damaged; run keepmap attention with `verify`") from None
+        raise InputError(f"{file} holds no verification, or is damaged; run keepmap attention with `verify`") from None
 
 
 def _compared(values: Mapping[str, Any], host: str) -> Compared:

@@ -15,6 +15,7 @@ from keepmap.insight.verdicts import Verdict
 from keepmap.printing.tables import Column, panels, terminal_width
 
 __all__ = [
+    "advice_lines",
     "insight_lines",
     "layer_heading",
     "overall",
@@ -109,30 +110,29 @@ def sink_lines(insight: GuideInsight, by_sample: Sequence[Sequence[Verdict]], n_
 def verdict_lines(by_sample: Sequence[Sequence[Verdict]]) -> list[str]:
     """The verdict on each head of a layer, whatever the length: the most frequent one over the samples.
 
+    All numbers of a head are of one sample: of those that agree, the one that keeps the median number.
+
     Args:
         by_sample: the layer's verdicts in each sample, head by head.
     """
     share = by_sample[0][0].numbers.share
     where = "beside the sinks" if by_sample[0][0].numbers.given else "to the context"
     lines = ["", f"By head, whatever the length: what holds {100 * share:.0f} % of the attention {where}"]
+    if len(by_sample) > 1:
+        lines += ["  (each head's numbers are of one sample: of those that agree, the median one)"]
     for of_head in zip(*by_sample, strict=True):
         pattern, times = Counter(verdict.name for verdict in of_head).most_common(1)[0]
         same = [verdict for verdict in of_head if verdict.name == pattern]
         agreeing = f" in {times} of {len(of_head)} samples" if len(of_head) > 1 else ""
-        seen = [verdict.numbers for verdict in same]
-        # The one of median length stands for all of them: the line of code says what the text says.
-        typical = sorted((verdict.suggestion for verdict in same), key=lambda suggestion: suggestion.keep)[
-            len(same) // 2
-        ]
-        percent = 100 * typical.keep / typical.of
+        # One sample stands for all of them: the numbers and the line of code say what the text says.
+        typical = sorted(same, key=lambda verdict: verdict.suggestion.keep)[len(same) // 2]
+        seen, kept = typical.numbers, typical.suggestion
         lines += [
-            f"  Head {of_head[0].head}: {pattern}{agreeing}: {typical.keep} of {typical.of} positions "
-            f"({percent:.0f} %)",
-            f"    enough: top {_mean([numbers.top for numbers in seen]):.0f}, most recent "
-            f"{_mean([numbers.recent for numbers in seen]):.0f}, "
-            f"evenly {_mean([numbers.even for numbers in seen]):.0f}; entropy "
-            f"{_mean([numbers.normalised_entropy for numbers in seen]):.2f} of ln n",
-            *typical.code,
+            f"  Head {of_head[0].head}: {pattern}{agreeing}: {kept.keep} of {kept.of} positions "
+            f"({100 * kept.keep / kept.of:.0f} %)",
+            f"    enough: top {seen.top}, most recent {seen.recent}, evenly {seen.even}; entropy "
+            f"{seen.normalised_entropy:.2f} of ln n",
+            *kept.code,
         ]
     return lines
 
@@ -193,6 +193,16 @@ def suggestion_lines(suggestion: Suggestion) -> list[str]:
         "=======",
         f"{suggestion.pattern}: keep {suggestion.keep} of {suggestion.of} positions ({percent:.0f} %)",
         *suggestion.code,
+    ]
+
+
+def advice_lines() -> list[str]:
+    """Which of the suggestions to use: the guide's, those by head, or the overall one above these lines."""
+    return [
+        "",
+        "This is the one to use: it is for all layers and heads together, and keeps what",
+        "they need on average. By head, one sees how they differ; the guide's rule keeps",
+        "10, whatever they need. --verify tests both the guide's suggestion and this one.",
     ]
 
 
