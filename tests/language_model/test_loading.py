@@ -1,5 +1,6 @@
 """Models from everywhere: "tiny", folders, GGUF files and memory; and one line for what is none."""
 
+import logging
 import shutil
 import sys
 
@@ -9,7 +10,7 @@ from transformers import LlamaConfig, LlamaModel
 from transformers.utils import logging as transformers_logging
 
 from keepmap.errors import InputError, ModelError
-from keepmap.language_model import as_language_model, load_language_model
+from keepmap.language_model import as_language_model, load_language_model, loading
 from tests.families import build
 
 
@@ -62,6 +63,8 @@ def test_damaged_and_incomplete_folders_are_one_line(tmp_path, model_folder):
     [
         (3, {}, InputError, "expected `model` to be a loaded Hugging Face model.*got 3"),
         ("./nothing/here", {}, ModelError, "no such folder or hub id"),
+        ("tinyy", {}, ModelError, '^model "tinyy": no such folder, did you mean "tiny"[?]$'),
+        ("SmolLM2-135M", {}, ModelError, '^model "SmolLM2-135M": no such folder, did you mean "smollm2"[?]$'),
         (__file__, {}, ModelError, "is a file that is no GGUF file; give"),
         ("tiny", {"tokenizer": "/nope"}, ModelError, '^tokenizer "/nope": no such folder or hub id; give a folder'),
         ("tiny", {"tokenizer": __file__}, ModelError, "^tokenizer .*: it is a file; give a folder"),
@@ -82,6 +85,17 @@ def test_a_model_that_predicts_no_tokens_is_not_supported():
     )  # fmt: skip
     with pytest.raises(ModelError, match="LlamaModel is not supported: it predicts no tokens"):
         load_language_model(LlamaModel(config))
+
+
+def test_the_hubs_retries_are_not_told(monkeypatch, caplog):
+    def pinned(source):
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s")
+        raise OSError("nobody answers")
+
+    monkeypatch.setattr(loading, "pinned", pinned)
+    with pytest.raises(ModelError, match="nobody answers; check the name and the connection"):
+        load_language_model("somebody/model")
+    assert caplog.messages == []
 
 
 def test_loading_by_name_leaves_the_bars_as_they_were():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from keepmap.core.arguments import as_path
 from keepmap.core.files import make_folder, read_json, write_json, written_whole
+from keepmap.core.outside.hub import without_retries
 from keepmap.core.outside.memory import require_memory
 from keepmap.core.storage.own import require_free
 from keepmap.core.storage.tensors import read_tensors, tensors_file
@@ -197,7 +198,8 @@ def _folder(path_or_hub_id: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS]))
+        with without_retries():
+            return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS]))
     except Exception as error:  # the hub's client raises its own, requests' and the system's errors
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(

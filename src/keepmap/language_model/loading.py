@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from keepmap.core.arguments import as_path, shown
+from keepmap.core.outside.hub import without_retries
 from keepmap.errors import InputError, ModelError, did_you_mean
 from keepmap.language_model.explained import explained
 from keepmap.language_model.gguf import (
@@ -40,6 +41,7 @@ _TAKEN = 'a loaded Hugging Face model, a folder, a hub id, a GGUF file, "tiny" o
 
 
 @without_bars()
+@without_retries()
 def load_language_model(
     model: "str | Path | PreTrainedModel | LanguageModel" = "tiny",
     tokenizer: "str | Path | PreTrainedTokenizerBase | None" = None,
@@ -62,7 +64,8 @@ def load_language_model(
         dtype: "auto" (the checkpoint's), "float32", "bfloat16", "float16" or "float64".
 
     Raises:
-        ModelError: it cannot be loaded, or its architecture is not supported; says which and why.
+        ModelError: it cannot be loaded, its architecture is not supported, or it is no folder and close to the name of
+            a model that keepmap knows; says which and why.
         InputError: not a model at all, or an unknown device or dtype.
     """
     place, number_format = _device(device), _dtype(dtype)
@@ -182,6 +185,9 @@ def _source(model: str | Path) -> str | Path:
         raise ModelError(f'model "{model}" is a file that is no GGUF file; give {_TAKEN}')
     if not _may_be_hub_id(model):
         raise ModelError(f'model "{model}": no such folder or hub id; give {_TAKEN}')
+    if "/" not in str(model) and (guess := did_you_mean(str(model), MODEL_NAMES)).startswith("did you mean"):
+        # A slip is told at once; the hub takes half a minute to say that it does not answer.
+        raise ModelError(f'model "{model}": no such folder, {guess}')
     return str(model)
 
 
