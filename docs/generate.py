@@ -140,6 +140,8 @@ def environment_page(environment: type[Room]) -> str:
                 f"| name | `{environment.name}` |",
                 "| import | `import gymnasium, keepmap.agents.environments` |",
                 f'| make it | `gymnasium.make("{environment.gymnasium_id}")` |',
+                f'| many copies | `gymnasium.make_vec("{environment.gymnasium_id}", num_envs=8)`: with `goal` for all '
+                "of them, or with `goals`, one for each |",
                 f"| by default | {room.size} x {room.size} cells, episodes of {room.horizon} steps |",
                 f"| goals | {len(room.goals):,} |",
                 f"| return of an agent that knows the goal | {min(optima):g} to {max(optima):g} |",

@@ -219,7 +219,7 @@ def test_a_source_cannot_take_a_key_of_every_configuration(tmp_path, key, of):
         ({"dim_states": 3}, "dim_states is 3; darkroom has 2"),
         ({"dim_actions": 2}, "dim_actions is 2; darkroom has 1"),
         ({"max_reward": 19}, "returns of up to 20: set max_reward=20 or more"),
-        ({"split": "9/9"}, "got fold 9 of 9"),
+        ({"split": "9/9"}, "counted from 0, got 9/9"),
         ({"split": "0/9", "train_env_ratio": 0.5}, 'which the split "0/9" does not use'),
         ({"split": "all", "env_split_seed": 1}, 'which the split "all" does not use'),
         ({"train_env_ratio": 0.001}, "leaves no goal for training"),
@@ -236,7 +236,7 @@ def test_a_source_cannot_take_a_key_of_every_configuration(tmp_path, key, of):
         ({"compressor": {"keep_recent": 3}}, "compressor has no name"),
         (
             {"compressor": {"name": "recencey"}},
-            'unknown compressor "recencey" as `compressor`, did you mean "recency"?',
+            'unknown compressor "recencey" as `compressor.name`, did you mean "recency"?',
         ),
         ({"compressor": {"name": "recency", "keep": 3}}, 'unknown option "keep"'),
         (

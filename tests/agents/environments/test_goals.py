@@ -53,9 +53,9 @@ def test_names_of_splits():
     ("name", "message"),
     [
         ("half", 'expected `split` to be guide, all, or 0/9 .*, got "half"'),
-        ("9/9", "expected `fold` to be 0 to 8, got fold 9 of 9"),
-        ("0/1", "expected `n_folds` to be 2 to 81, the number of goals, got 1"),
-        ("0/82", "got 82"),
+        ("9/9", "expected `split` to be 0/9 to 8/9, counted from 0, got 9/9"),
+        ("0/1", "expected `split` to be of 2 to 81 folds, the number of goals, got 0/1"),
+        ("0/82", "got 0/82"),
     ],
 )
 def test_a_split_that_cannot_be_made(name, message):

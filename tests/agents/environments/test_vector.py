@@ -55,6 +55,7 @@ def test_gymnasium_makes_vectors(name):
     np.testing.assert_array_equal(first, again)
     goals = room_named(name).goals[:2]
     assert gymnasium.make_vec(name, num_envs=2, goals=goals).unwrapped.goals == goals
+    assert gymnasium.make_vec(name, num_envs=2, goal=goals[1]).unwrapped.goals == (goals[1], goals[1])
 
 
 def test_seeds_may_be_given_one_by_one():
@@ -69,6 +70,14 @@ def test_seeds_may_be_given_one_by_one():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=2, goal=(9, 0)),
+            r"expected `goal` to be one of darkroom of size 9, .*, got \(9, 0\)",
+        ),
+        (
+            lambda: gymnasium.make_vec("keepmap/DarkRoom-9x9-v0", num_envs=1, goal=(4, 2), goals=[(4, 2)]),
+            "expected one of `goal`, of all copies, and `goals`, one for each, got both",
+        ),
         (lambda: RoomVectorEnv(room_named("darkroom"), 0), "expected `num_envs` to be 1 copy of a room or more, got 0"),
         (
             lambda: RoomVectorEnv(room_named("darkroom"), 2, [(0, 0)]),

@@ -115,7 +115,7 @@ def test_folds_of_other_rooms_do_not_go_together(folds: list[Agent], tmp_path: P
     [
         ([], {}, "expected `goals` to be one or more, got none"),
         ("", {}, "expected `goals` to be one or more, got none"),
-        ([(0, 3)], {}, r"expected `goal` to be one of darkroom of size 3, .*, got \(0, 3\)"),
+        ([(0, 3)], {}, r"expected `goals` to be one of darkroom of size 3, .*, got \(0, 3\)"),
         ([(0, 1), (0, 1)], {}, r"the goal \(0, 1\) was named twice; use `copies`"),
         ("heldout", {}, 'expected `goals` to be held_out, train, all or cells as "4,2 5,6", got "heldout"'),
         ([(0.5, 1)], {}, r"expected `goals` to be .* got \[\(0.5, 1\)\]"),

@@ -228,7 +228,7 @@ class Config:
         from keepmap.agents.compressor import make_compressor  # loads torch
 
         options = dict(self.compressor)
-        return make_compressor(options.pop("name"), options)
+        return make_compressor(options.pop("name"), options, "compressor.name")
 
 
 KEYS: dict[str, Kind] = {option.name: option.metadata["kind"] for option in fields(Config) if "kind" in option.metadata}

@@ -17,7 +17,7 @@ from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.single import RoomEnv
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.core.arguments import shown
+from keepmap.core.arguments import as_integer, shown
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
@@ -39,13 +39,22 @@ def make_vector(
     goals: Sequence[Goal] | None = None,
     size: int | None = None,
     horizon: int | None = None,
+    goal: Goal | None = None,
 ) -> RoomVectorEnv:
-    """What `gymnasium.make_vec` calls: `num_envs` copies of the room; copy i has goals[i], or draws its own.
+    """What `gymnasium.make_vec` calls: `num_envs` copies of the room.
+
+    Copy i has goals[i], all copies have `goal`, or each draws its own.
 
     Raises:
-        InputError: no such room or goal, or another number of goals than copies.
+        InputError: no such room or goal, another number of goals than copies, or both `goal` and `goals`.
     """
-    return RoomVectorEnv(room_named(room, size, horizon), num_envs, goals)
+    rules = room_named(room, size, horizon)
+    if goal is None:
+        return RoomVectorEnv(rules, num_envs, goals)
+    if goals is not None:
+        raise InputError("expected one of `goal`, of all copies, and `goals`, one for each, got both; leave one out")
+    rules.index(goal)
+    return RoomVectorEnv(rules, num_envs, [goal] * as_integer("num_envs", num_envs, 1))
 
 
 def _check(room: type[Room]) -> None:

@@ -64,12 +64,16 @@ def fold_split(goals: Sequence[Goal], fold: int, n_folds: int, seed: int = 0) ->
     """Holds out fold `fold` (from 0) of `n_folds`; each goal is in one fold, and their sizes differ by one at most.
 
     Raises:
-        InputError: fewer than 2 folds, more folds than goals, or no such fold.
+        InputError: fewer than 2 folds, more folds than goals, or no such fold; says which `split` there could be.
     """
     if not 2 <= n_folds <= len(goals):
-        raise InputError(f"expected `n_folds` to be 2 to {len(goals)}, the number of goals, got {n_folds}")
+        raise InputError(
+            f"expected `split` to be of 2 to {len(goals)} folds, the number of goals, got {fold}/{n_folds}"
+        )
     if not 0 <= fold < n_folds:
-        raise InputError(f"expected `fold` to be 0 to {n_folds - 1}, got fold {fold} of {n_folds}")
+        raise InputError(
+            f"expected `split` to be 0/{n_folds} to {n_folds - 1}/{n_folds}, counted from 0, got {fold}/{n_folds}"
+        )
     order = _shuffled(goals, seed)
     held_out = tuple(order[fold::n_folds])
     left = set(held_out)

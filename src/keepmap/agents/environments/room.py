@@ -73,18 +73,23 @@ class Room(ABC):
     def _goal_index(self) -> dict[Goal, int]:
         return {goal: index for index, goal in enumerate(self.goals)}
 
-    def index(self, goal: Goal) -> int:
+    def index(self, goal: Goal, parameter: str = "goal") -> int:
         """The number of a goal, its place in `goals`.
+
+        Args:
+            parameter: whose value it is, for the messages.
 
         Raises:
             InputError: the room has no such goal.
         """
         if not isinstance(goal, Iterable):
-            raise InputError(f"expected `goal` to be a cell such as (4, 2), got {shown(goal)}")
+            raise InputError(f"expected `{parameter}` to be a cell such as (4, 2), got {shown(goal)}")
         number = self._goal_index.get(tuple(goal))
         if number is None:
             span = f"{self.goals[0]} to {self.goals[-1]}"
-            raise InputError(f"expected `goal` to be one of {self.name} of size {self.size}, {span}, got {tuple(goal)}")
+            raise InputError(
+                f"expected `{parameter}` to be one of {self.name} of size {self.size}, {span}, got {tuple(goal)}"
+            )
         return number
 
     @abstractmethod

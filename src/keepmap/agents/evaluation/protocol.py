@@ -183,7 +183,7 @@ def _check_goals(room: Room, goals: Sequence[Goal]) -> None:
     if not goals:
         raise InputError("expected `goals` to be one or more, got none")
     for goal in goals:
-        room.index(goal)
+        room.index(goal, "goals")
     if len(set(goals)) < len(goals):
         twice = next(goal for goal in goals if list(goals).count(goal) > 1)
         raise InputError(f"the goal {twice} was named twice; use `copies` to learn each goal several times")
