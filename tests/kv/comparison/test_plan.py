@@ -8,7 +8,7 @@ import pytest
 
 from keepmap.errors import InputError
 from keepmap.kv.comparison.plan import plan_methods, validates
-from keepmap.kv.method import method_class, method_names
+from keepmap.kv.method import Scored, method_class, method_names
 
 
 def by_key(*arguments, **options):
@@ -128,6 +128,20 @@ def test_what_is_refused_is_one_line(options, message):
     with pytest.raises(InputError, match=message) as caught:
         plan_methods(options.pop("methods", "all"), **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_method_without_a_rule_needs_one_before_anything_runs():
+    class Ruleless(Scored):
+        name, label, needs = "ruleless", "Ruleless", "position"
+
+        def score(self, layer):
+            return layer.values.norm(dim=-1)
+
+    message = "^the method ruleless declares neither .*: give a `density`, or a threshold of it in `thresholds`, as "
+    with pytest.raises(InputError, match=message + "'{\"ruleless\": 0.5}'$"):
+        plan_methods([Ruleless()])
+    assert plan_methods([Ruleless()], density=0.5).methods[0].density == 0.5
+    assert plan_methods([Ruleless()], thresholds={"ruleless": 2}).methods[0].threshold == 2
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from keepmap.errors import InputError
+from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.choosing import Budget, Threshold
 from keepmap.kv.eviction.evict import evict, rule_for
 from keepmap.kv.method import LayerInput, Scored, method_class
@@ -88,6 +88,22 @@ def test_a_method_of_ones_own_is_told_what_is_wrong_with_its_scores(scores: obje
     with pytest.raises(InputError, match="expected the score of method mine to be a float tensor") as raised:
         evict("tiny", list(range(40)), Mine())
     assert shown in str(raised.value)
+
+
+def test_a_nan_score_names_its_method() -> None:
+    class Mine(Scored):
+        """A method whose scores are NaN."""
+
+        name = "mine"
+        label = "Mine"
+        needs = "position"
+        density = 0.2
+
+        def score(self, layer: LayerInput) -> Any:
+            return torch.full((4, 40), torch.nan)
+
+    with pytest.raises(ImpossibleResultError, match="^a score of the method mine is NaN in layer 0: its `score`, "):
+        evict("tiny", list(range(40)), Mine())
 
 
 def test_progress_is_told_after_each_layer():

@@ -79,5 +79,5 @@ def test_half_precision_is_attended_to_elsewhere():
 def test_a_score_that_is_nan_is_impossible():
     call = layer_call()
     call.keys[1, 4] = torch.nan
-    with pytest.raises(ImpossibleResultError, match="NaN"):
+    with pytest.raises(ImpossibleResultError, match="^a score of the method h2o is NaN in layer 0: its `score`"):
         scan(call, H2O(), Threshold(0.1), Protection(0, 2), 1)

@@ -77,7 +77,7 @@ def plan_methods(
         h2o_local_window_size: for the methods whose `window_option` has this name.
 
     Raises:
-        InputError: an unknown method, or a number that no rule can work with.
+        InputError: an unknown method, one without a rule, or a number that no rule can work with.
     """
     chosen, is_all = _chosen(methods)
     limits = _thresholds(thresholds, chosen)
@@ -138,6 +138,11 @@ def _plan(
     alike = density is not None and method.name != SINKLESS
     if threshold is None and density is None:
         threshold, density = method.threshold, None if method.threshold is not None else method.density
+        if threshold is None and density is None:
+            raise InputError(
+                f"the method {key} declares neither a threshold nor a density: give a `density`, or a threshold of it "
+                f"in `thresholds`, as '{{\"{key}\": 0.5}}'"
+            )
     # A window that a method declares for itself is part of the method; an option of its own may still change it.
     option = method.window_option or ("window" if method.window == Method.window else None)
     size = None if option is None else windows.get(option)

@@ -1,4 +1,4 @@
-"""Two checks of every run: the model is supported, and what the last query saw is what the map says."""
+"""Checks of every run: the model is supported, a score is a number, and the last query saw what the map says."""
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +10,7 @@ from keepmap.errors import ImpossibleResultError
 from keepmap.kv.eviction.attention import evicting_attention, probabilities, visible
 from keepmap.language_model import LanguageModel
 
-__all__ = ["check_supported", "full_attention", "last_query_felt"]
+__all__ = ["check_supported", "full_attention", "last_query_felt", "nan_score"]
 
 
 def full_attention(call: LayerCall) -> Tensor:
@@ -25,6 +25,14 @@ def full_attention(call: LayerCall) -> Tensor:
         scaling=call.scaling,
         softcap=call.softcap,
         sinks=call.sinks,
+    )
+
+
+def nan_score(method: str, layer: int) -> ImpossibleResultError:
+    """What is raised where a method's score is NaN."""
+    return ImpossibleResultError(
+        f"a score of the method {method} is NaN in layer {layer}: its `score`, the model's weights or the inputs are "
+        "damaged"
     )
 
 

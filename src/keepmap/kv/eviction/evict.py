@@ -19,7 +19,7 @@ from keepmap.core.progress import Progress
 from keepmap.errors import InputError, kind_of
 from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
 from keepmap.kv.eviction.attention import evicting_attention
-from keepmap.kv.eviction.checks import check_supported, last_query_felt
+from keepmap.kv.eviction.checks import check_supported, last_query_felt, nan_score
 from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.eviction.rotation import rotation_of
@@ -198,6 +198,8 @@ def _scores(method: Scored, layer: LayerInput) -> Tensor:
             f"expected the score of method {method.name} to be a float tensor of one number for each KV head and "
             f"position, {shape}, got {kind}"
         )
+    if torch.isnan(scores).any():
+        raise nan_score(method.name, layer.layer)
     return scores
 
 

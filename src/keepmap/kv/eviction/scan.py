@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.attention.forward import LayerCall
-from keepmap.errors import ImpossibleResultError
 from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
+from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.method import Received
 
 __all__ = ["Scan", "scan"]
@@ -46,7 +46,7 @@ def scan(call: LayerCall, method: Received, rule: Rule, protection: Protection, 
     """What `method` and `rule` decide in one layer.
 
     Raises:
-        ImpossibleResultError: a NaN score.
+        ImpossibleResultError: a NaN score; names the method.
     """
     heads, n = call.keys.shape[:2]
     is_plain = call.keys.device.type == "cpu" and call.keys.element_size() >= 4
@@ -72,7 +72,7 @@ def scan(call: LayerCall, method: Received, rule: Rule, protection: Protection, 
         decided[:, protection.n_sink : state.left] = True
     scores = torch.from_numpy(np.where(decided, state.scores, final))
     if torch.isnan(scores).any():
-        raise ImpossibleResultError("a score is NaN: the method, the model's weights or its inputs are damaged")
+        raise nan_score(method.name, call.layer)
     device = call.keys.device
     expires = torch.from_numpy(np.minimum(state.expires, n))
     choice = Expiries(expires.to(device), torch.from_numpy(state.held()).to(device))
