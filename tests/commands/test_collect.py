@@ -13,6 +13,7 @@ from keepmap.agents.collection.dataset import NAMES, open_histories
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import split_named
 from keepmap.cli import main
+from keepmap.commands import progress
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -84,6 +85,14 @@ def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
     assert "  Goals: 16 for training, 0 held out\n" in capsys.readouterr().out
 
 
+def test_lines_say_how_far_it_is_where_stderr_is_no_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    small = ("--size", "3", "--learners", "1", "--episodes", "2", "--split", "all")
+    assert main(["collect", *small, "--out", str(tmp_path / "h.hdf5")]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines and lines[-1].startswith("Steps: 100 % after 0:00:0") and lines[-1].endswith("0:00:00 left")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -91,7 +100,7 @@ def test_options_reach_the_source_and_the_file(tmp_path, monkeypatch, capsys):
         ("--source dqn", 'unknown source "dqn" as --source, known: optimistic, ppo, q_learning'),
         ("--source q_learning --set epsilom=1", 'did you mean "epsilon"?'),
         ("--set know_moves", 'expected name=value, got the setting "know_moves"'),
-        ("--split 9/9", "expected `fold` to be 0 to 8, got fold 9 of 9"),
+        ("--split 9/9", "expected --split to be 0/9 to 8/9, counted from 0, got 9/9"),
         ("--split test", 'expected --split to be guide, all, or 0/9 for the first of nine folds, got "test"'),
         ("--learners 0", "expected --learners to be an integer of 1 or more, got 0"),
         ("--episodes 0", "expected --episodes to be an integer of 1 or more, got 0"),

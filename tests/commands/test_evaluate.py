@@ -17,6 +17,7 @@ from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.evaluation.returns import read_evaluation
 from keepmap.cli import main
+from keepmap.commands import progress
 from tests.agents.checkpoint_folders import write_agent
 
 REPOSITORY = Path(__file__).parents[2]
@@ -196,12 +197,20 @@ def test_results_go_to_the_run_of_a_checkpoint(place: Path) -> None:
     assert run_of("mine") == Path("mine")
 
 
+def test_lines_say_how_far_it_is_where_stderr_is_no_terminal(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    assert main(["evaluate", "--episodes", "2"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1].startswith("Steps: 100 % after 0:00:0")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("--checkpoint none", "no agent at none: no such folder; train one with keepmap train"),
         ("--checkpoint runs", "no agent at runs: no checkpoint in it"),
-        ("--goals 3,0", "expected `goal` to be one of darkroom of size 3, (0, 0) to (2, 2), got (3, 0)"),
+        ("--goals 3,0", "expected --goals to be one of darkroom of size 3, (0, 0) to (2, 2), got (3, 0)"),
         ("--goals 1", "got (1,)"),
         ("--goals x,y", 'expected --goals to be held_out, train, all or cells as "4,2 5,6", got "x,y"'),
         ("--goals held_out 1,1", 'expected --goals to be held_out, train, all or cells as "4,2 5,6", got "held_out"'),

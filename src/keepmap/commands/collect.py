@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from keepmap.agents.collection.collect import Collected, collect_histories, planned_collection
-from keepmap.commands.progress import progress_bar
+from keepmap.commands.progress import share_of_work
 from keepmap.core.joining.options import read_options
+from keepmap.errors import counted
 
 __all__ = ["collect"]
 
@@ -47,18 +48,15 @@ def collect(
         out=out,
         overwrite=overwrite,
     )
-    room, goals = collection.room, len(collection.split.train)
+    room, goals = collection.room, counted(len(collection.split.train), "goal")
+    episodes_each = f"{counted(collection.episodes, 'episode')} of {counted(room.horizon, 'step')}"
     print(
         f"Collecting {room.name} {room.size}x{room.size} with {collection.source.name}\n"
-        f"  {goals:,} goals, {learners:,} learners each, {collection.episodes:,} episodes of {room.horizon} steps",
+        f"  {goals}, {counted(learners, 'learner')} each, {episodes_each}",
         flush=True,
     )
-    with progress_bar(Console(stderr=True, highlight=False)) as progress:
-        total = goals * learners * collection.episodes * room.horizon
-        task = progress.add_task("Steps", total=total)
-        collected = collect_histories(
-            **vars(collection), progress=lambda share: progress.update(task, completed=round(share * total))
-        )
+    with share_of_work("Steps", Console(stderr=True, highlight=False), total=float(collection.steps)) as progress:
+        collected = collect_histories(**vars(collection), progress=progress)
     print("\n".join(_summary(collected)), flush=True)
     return collected
 

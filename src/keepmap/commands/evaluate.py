@@ -12,7 +12,7 @@ from keepmap.agents.compressor import AS_TRAINED, WHOLE_WINDOW, Compressor, make
 from keepmap.agents.evaluation.evaluate import play_protocol
 from keepmap.agents.evaluation.protocol import protocol_of, resolve_agents
 from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
-from keepmap.commands.progress import progress_bar
+from keepmap.commands.progress import share_of_work
 from keepmap.core.arguments import as_path
 from keepmap.core.files import make_folder, remove_files, write_json
 from keepmap.core.joining.options import read_options
@@ -54,13 +54,11 @@ def evaluate_agents(
     folder = _folder(agents, output_dir)
     print("\n".join([*heading, *header(protocol)]), flush=True)
     begun = time.perf_counter()
-    with progress_bar(Console(stderr=True, highlight=False)) as bar:
-        total = protocol.steps
-        task = bar.add_task("Steps", total=total)
-        evaluation = play_protocol(protocol, lambda share: bar.update(task, completed=round(share * total)))
+    with share_of_work("Steps", Console(stderr=True, highlight=False), total=float(protocol.steps)) as progress:
+        evaluation = play_protocol(protocol, progress)
     seconds = time.perf_counter() - begun
     label = f"{len(agents)} folds" if len(agents) > 1 else model_label(agents[0].name)
-    paths = _write(evaluation, folder, formats, label, {"seconds": seconds, "steps": total})
+    paths = _write(evaluation, folder, formats, label, {"seconds": seconds, "steps": protocol.steps})
     print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
     return evaluation
 

@@ -45,13 +45,17 @@ def progress_bar(console: Console) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def share_of_work(
-    label: str, console: Console, clock: Callable[[], float] = time.monotonic
+    label: str, console: Console, clock: Callable[[], float] = time.monotonic, total: float = 1.0
 ) -> Iterator[Callable[[float], None]]:
-    """A bar of one long piece of work, told its share; where stderr is no terminal, a line every half a minute."""
+    """A bar of one long piece of work, told its share; where stderr is no terminal, a line every half a minute.
+
+    Args:
+        total: what the bar counts to.
+    """
     if console.is_terminal:
         with progress_bar(console) as bar:
-            task = bar.add_task(label, total=1.0)
-            yield lambda share: bar.update(task, completed=share)
+            task = bar.add_task(label, total=total)
+            yield lambda share: bar.update(task, completed=share * total)
         return
     start = last = clock()
 

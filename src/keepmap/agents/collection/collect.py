@@ -47,6 +47,11 @@ class Collection:
     episodes: int
     seed: int
 
+    @property
+    def steps(self) -> int:
+        """How many steps all learners take together."""
+        return len(self.split.train) * self.learners * self.episodes * self.room.horizon
+
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
