@@ -118,7 +118,7 @@ def test_saved_and_loaded_it_is_the_same_but_for_what_was_captured(tmp_path):
     assert repr(loaded) == repr(profile)
     assert loaded.captured is None
     for ask in (lambda: loaded.map(0, 0), lambda: loaded.mass([0])):
-        with pytest.raises(InputError, match="profile the model again"):
+        with pytest.raises(InputError, match="profile the model again, with `hold`$"):
             ask()
     again = tmp_path / "again.safetensors"
     loaded.save(again)
@@ -126,9 +126,16 @@ def test_saved_and_loaded_it_is_the_same_but_for_what_was_captured(tmp_path):
 
 
 def test_nothing_is_half_written(tmp_path):
-    with pytest.raises(OutputError):
-        profile_attention(Source(), 0).save(tmp_path / "no folder" / "profile.safetensors")
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write into the folder .*file"):
+        profile_attention(Source(), 0).save(tmp_path / "file" / "profile.safetensors")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path):
+    path = tmp_path / "a" / "b" / "profile.safetensors"
+    profile_attention(Source(), 0).save(path)
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_files_that_are_no_profiles_are_one_line(tmp_path):
@@ -157,6 +164,8 @@ def test_it_says_what_it_is():
     assert "source: 2 layers x 4 heads x 30 positions" in text
     assert "5 of 30 queries, sampled with seed 3" in text
     assert "nats" in text and "\n" not in text
+    alone = repr(profile_attention(Source(), 0, layers=0, heads=0))
+    assert "source: 1 layer x 1 head x 30 positions" in alone
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_other_files_are_one_line(tmp_path, metadata, message):
 def test_what_is_not_there_is_neither_read_nor_written(profile, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "missing")
+    (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        profile.save(tmp_path / "missing" / "profile")
-    assert list(tmp_path.iterdir()) == []
+        profile.save(tmp_path / "file" / "profile")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -57,8 +57,11 @@ def test_some_layers_are_what_all_layers_say_of_them():
 
 def test_under_an_eviction_nothing_goes_to_what_is_gone():
     model = build("llama")
-    keep_map = evict(load_language_model(model), tokens(40), "streaming_llm", n_sink=2, window=6).keep_map
+    eviction = evict(load_language_model(model), tokens(40), "streaming_llm", n_sink=2, window=6)
+    keep_map = eviction.keep_map
     profile = profile_attention(model, tokens(40), keep_map=keep_map, queries="last")
+    of_eviction = profile_attention(model, tokens(40), keep_map=eviction, queries="last")
+    torch.testing.assert_close(of_eviction.rows, profile.rows, rtol=0, atol=0)
     assert profile.info["evicted_by"] == "streaming_llm"
     seen = profile.rows[0, 0, 0].nonzero().flatten().tolist()
     assert seen == [0, 1, *range(33, 40)]

@@ -47,12 +47,15 @@ def test_arrays_that_torch_shares_unwillingly(tiny):
     ("inputs", "message"),
     [
         ([], "one token or more, got none"),
-        ([[1, 2], [3, 4]], r"got \(2, 2\)"),
+        ([[1, 2], [3, 4]], "to be one text, got the tokens of 2 texts; give one of them"),
+        ([[[1, 2]]], r"got \(1, 1, 2\)"),
         ([1.5], "float"),
         ([True], "bool"),
         ([-1], r"-1\.\.-1"),
         (object(), "got an? object"),
-        ({"input_ids": [[1], [2, 3]]}, "to be one text .* got a list"),
+        ({"input_ids": [[1], [2, 3]]}, "to be one text, got the tokens of 2 texts"),
+        ({"input_ids": [[1], [2]], "attention_mask": [[1], [1]]}, "to be one text, got the tokens of 2 texts"),
+        ({"input_ids": ["a", [1]]}, "to be one text .* got a list"),
         ({"attention_mask": [1]}, "to hold input_ids, got a mapping with attention_mask"),
         ({"input_ids": [1, 2, 3], "attention_mask": [1, 0, 1]}, "inside the text"),
         ({"input_ids": [1, 2], "attention_mask": [1]}, r"\(2,\).*\(1,\)"),
@@ -68,5 +71,5 @@ def test_a_string_needs_a_tokenizer_and_a_text_has_a_longest_length():
     with pytest.raises(InputError, match="no tokenizer"):
         as_tokens(language_model, "hello")
     assert len(one_text(torch.zeros(1024, dtype=torch.int64), language_model)) == 1024
-    with pytest.raises(InputError, match="max_length=1024"):
+    with pytest.raises(InputError, match="to be at most 1024 tokens, .*got 1025; give the first 1024 of its token"):
         one_text(torch.zeros(1025, dtype=torch.int64), language_model)

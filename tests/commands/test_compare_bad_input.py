@@ -45,7 +45,7 @@ def refused(capfd, place: Path, *arguments: str) -> str:
         ("compare --data_path x --density half", "--density"),
         ("compare --data_path x --kvzap_model_type cnn", "invalid choice 'cnn' for argument '--kvzap_model_type'"),
         ("sample-data", "--out is missing (keepmap sample-data --help)"),
-        ("sample-data --out data.jsonl --n_samples 0", "expected --n_samples to be 1 to "),
+        ("sample-data --out data.jsonl --n_samples 0", "expected --n_samples to be an integer of 1 or more, got 0"),
         ("sample-data --out none/data.jsonl", "none/data.jsonl"),
         (
             "compare --data_path none.jsonl",

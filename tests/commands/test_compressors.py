@@ -81,7 +81,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capfd, questions, argument
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     assert main(["compressors", *arguments.split()]) == 2
-    error = capfd.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
+    out, error = capfd.readouterr()
+    assert out == "" and error.startswith("error: ") and error.count("\n") == 1
     assert message in error
     assert os.listdir() == ["file"]

@@ -56,7 +56,7 @@ def test_a_folder_is_made_with_its_parents_and_left_empty(tmp_path: Path) -> Non
     assert make_folder(tmp_path / "a" / "b") == make_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="^cannot write into the folder .*file: File exists$"):
+    with pytest.raises(OutputError, match="^cannot write into the folder .*file: .*file is a file; name another$"):
         make_folder(tmp_path / "file")
 
 

@@ -1,5 +1,7 @@
 """A verification's lines: they fit 80 columns, and say plainly what held and what did not."""
 
+from dataclasses import replace
+
 from keepmap.printing.verification import verification_lines
 from tests.insight.trials import three_insights, verification_of
 
@@ -19,3 +21,9 @@ def test_the_lines_fit_and_say_it_plainly() -> None:
     ):
         assert message in text
     assert "ours: no trials" in "\n".join(verification_lines(verification_of()))
+
+
+def test_one_draw_and_one_sample_are_no_plurals() -> None:
+    alone = replace(three_insights(), n_samples=1, n_draws=1)
+    assert verification_lines(alone)[0] == "TESTED BY DELETION: agent, 1 context, 1 random draw each"
+    assert "1 sample, 1 random draw each;" in alone.caption

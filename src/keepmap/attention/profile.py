@@ -20,7 +20,7 @@ from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.html import card, number, strip
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
-from keepmap.errors import InputError, escaped
+from keepmap.errors import InputError, counted, escaped
 
 __all__ = ["AttentionProfile"]
 
@@ -227,8 +227,9 @@ class AttentionProfile:
         layers, heads, n = self.shape
         last = self.measured[-1]
         return escaped(
-            f"AttentionProfile({model_label(self.info.get('model'))}: {layers} layers x {heads} heads x {n} positions, "
-            f"{self.scope}; at query {int(last)}: entropy {float(self.entropy[..., last].mean()):.3g} nats "
+            f"AttentionProfile({model_label(self.info.get('model'))}: {counted(layers, 'layer')} x "
+            f"{counted(heads, 'head')} x {counted(n, 'position')}, {self.scope}; "
+            f"at query {int(last)}: entropy {float(self.entropy[..., last].mean()):.3g} nats "
             f"({float(self.normalised_entropy[..., last].mean()):.2f} of ln n), "
             f"effective positions {float(self.effective_positions[..., last].mean()):.3g}, "
             f"mass in {self.n_sink} sinks {float(self.sink_mass[..., last].mean()):.1%}, "
@@ -268,7 +269,7 @@ class AttentionProfile:
         if self.captured is None:
             raise InputError(
                 f"{what} needs the queries and keys, which this profile does not hold (a loaded one never does); "
-                "profile the model again"
+                "profile the model again, with `hold`"
             )
         return self.captured
 
@@ -296,7 +297,8 @@ class AttentionProfile:
         layers, kv_heads, n = keep_map.shape
         if n != self.shape[2] or self.layers[at] >= layers or max(self.kv_heads) >= kv_heads:
             raise InputError(
-                f"a KeepMap of {layers} layers x {kv_heads} KV heads x {n} positions does not fit a profile of layers "
+                f"a KeepMap of {counted(layers, 'layer')} x {counted(kv_heads, 'KV head')} x {counted(n, 'position')} "
+                "does not fit a profile of layers "
                 f"{self.layers[0]}..{self.layers[-1]}, KV heads {min(self.kv_heads)}..{max(self.kv_heads)} and "
                 f"{self.shape[2]} positions; make it from the same text and model"
             )

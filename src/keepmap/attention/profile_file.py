@@ -21,10 +21,13 @@ _ABOUT = ("layers", "heads", "kv_heads", "n_sink", "window", "info", "labels")
 def write(parts: Mapping[str, Any], path: Path, *, overwrite: bool = False) -> None:
     """Write the parts of a profile by name, all but the captured queries and keys, whole or not at all.
 
+    A folder that is not there is made.
+
     Raises:
         OutputError: the path cannot be written, or holds a file of another kind and that is not to be written over.
     """
-    tensors = {name: value for name, value in parts.items() if isinstance(value, Tensor)}
+    # Copies: the queries and the measured ones may be one tensor, and no file holds one twice.
+    tensors = {name: value.clone() for name, value in parts.items() if isinstance(value, Tensor)}
     about = {name: parts[name] for name in _ABOUT} | {"info": dict(parts["info"])}
     about["landmarks"] = None if parts["landmarks"] is None else asdict(parts["landmarks"])
     write_record(path, FORMAT, about, tensors, kind="an AttentionProfile", overwrite=overwrite)

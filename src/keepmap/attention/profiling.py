@@ -22,7 +22,7 @@ from keepmap.attention.request import Indices, Queries, Rows, indices, require_s
 from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics
 from keepmap.attention.text import as_tokens
 from keepmap.core.arguments import as_function, as_integer
-from keepmap.core.keep_map import KeepMap
+from keepmap.core.keep_map import HasKeepMap, KeepMap
 from keepmap.core.progress import Progress, part_of
 from keepmap.errors import InputError, ModelError, kind_of
 from keepmap.language_model import LanguageModel, as_language_model
@@ -67,7 +67,7 @@ def profile_attention(
     layers: Indices = None,
     heads: Indices = None,
     queries: Queries = "all",
-    keep_map: KeepMap | None = None,
+    keep_map: KeepMap | HasKeepMap | None = None,
     n_sink: int = 4,
     window: int = 128,
     seed: int = 0,
@@ -91,7 +91,7 @@ def profile_attention(
             a time. Padding is left out.
         layers, heads: which ones, all by default. The pass ends after the last of these layers.
         queries: which rows are measured: "all", "last", a number of rows to sample, or positions.
-        keep_map: profile the model as it is under this eviction (`evict(...).keep_map` of the same text).
+        keep_map: profile the model as it is under this eviction: what `evict` gave for the same text, or its KeepMap.
         n_sink, window: what the profile counts as sinks and as window.
         seed: of the sample.
         hold: keep the queries and keys, [L, H + KV heads, N, D] numbers, for `map` and `mass`.
@@ -285,13 +285,15 @@ def _of_layers(
 
 
 def _of_text(
-    language_model: LanguageModel, inputs: Any, keep_map: KeepMap | None, request: _Request
+    language_model: LanguageModel, inputs: Any, keep_map: KeepMap | HasKeepMap | None, request: _Request
 ) -> AttentionProfile:
     tokens = as_tokens(language_model, inputs)
     shape = (language_model.n_layers, language_model.n_kv_heads, len(tokens))
     request.settle(len(tokens), language_model.n_layers, language_model.n_heads)
+    if isinstance(keep_map, HasKeepMap):
+        keep_map = keep_map.keep_map
     if keep_map is not None and not isinstance(keep_map, KeepMap):
-        raise InputError(f"expected `keep_map` to be a KeepMap, got {kind_of(keep_map)}")
+        raise InputError(f"expected `keep_map` to be a KeepMap or an Eviction, got {kind_of(keep_map)}")
     if keep_map is not None and keep_map.shape != shape:
         raise InputError(
             f"expected `keep_map` to be of the shape {shape}, got {keep_map.shape}; make it by keepmap.evict from the "

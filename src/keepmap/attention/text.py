@@ -47,7 +47,7 @@ def as_tokens(language_model: LanguageModel, inputs: Any, parameter: str = "inpu
             f"expected `{parameter}` to hold input_ids, got a mapping with {', '.join(map(str, inputs)) or 'nothing'}"
         )
     tokens, mask = _tensor(inputs["input_ids"], parameter), inputs.get("attention_mask")
-    if mask is None:
+    if mask is None or (tokens.ndim == 2 and tokens.shape[0] > 1):
         return one_text(tokens, language_model, parameter)
     real = _tensor(mask, parameter).bool()
     if real.shape != tokens.shape or (real.ndim == 2 and real.shape[0] != 1) or real.ndim > 2:
@@ -80,6 +80,8 @@ def one_text(input_ids: Any, language_model: LanguageModel, parameter: str = "in
     tokens = _tensor(input_ids, parameter)
     if tokens.ndim == 2 and tokens.shape[0] == 1:
         tokens = tokens[0]
+    if tokens.ndim == 2 and tokens.shape[0] > 1:
+        raise _several(parameter, tokens.shape[0])
     if tokens.numel() == 0:
         raise InputError(f"expected `{parameter}` to be a text of one token or more, got none")
     if tokens.ndim != 1:
@@ -94,7 +96,7 @@ def one_text(input_ids: Any, language_model: LanguageModel, parameter: str = "in
     if most is not None and tokens.shape[0] > most:
         raise InputError(
             f'expected `{parameter}` to be at most {most} tokens, which model "{language_model.name}" takes, got '
-            f"{tokens.shape[0]}; max_length={most} would cut it there"
+            f"{tokens.shape[0]}; give the first {most} of its token ids"
         )
     if int(tokens.min()) < 0 or int(tokens.max()) >= language_model.vocab_size:
         raise InputError(
@@ -104,12 +106,24 @@ def one_text(input_ids: Any, language_model: LanguageModel, parameter: str = "in
     return tokens.to(language_model.device)
 
 
+def _several(parameter: str, n: int) -> InputError:
+    return InputError(
+        f"expected `{parameter}` to be one text, got the tokens of {counted(n, 'text')}; give one of them"
+    )
+
+
 def _tensor(numbers: Any, parameter: str) -> Tensor:
     if isinstance(numbers, list | tuple) and numbers and all(isinstance(part, str) for part in numbers):
         raise InputError(
             f"expected `{parameter}` to be one text, got {kind_of(numbers)} of {counted(len(numbers), 'string')}; give "
             "one of them"
         )
+    if (
+        isinstance(numbers, list | tuple)
+        and len(numbers) > 1
+        and all(isinstance(part, list | tuple) for part in numbers)
+    ):
+        raise _several(parameter, len(numbers))
     try:
         # Arrays are copied: torch warns of read-only ones, and takes no reversed ones.
         tensor = torch.from_numpy(np.array(numbers)) if isinstance(numbers, np.ndarray) else torch.as_tensor(numbers)

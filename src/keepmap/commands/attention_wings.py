@@ -224,8 +224,11 @@ class TextWing(Wing):
             f"Model: {language_model.name}",
             f"Transformer layers: {language_model.n_layers}",
             f"Attention heads: {language_model.n_heads} ({language_model.n_kv_heads} KV heads)",
-            f"Texts: {data_path}, at most {most} tokens of each",
-            *(f"  {sample.heading}: {sample.about}, {len(sample.looked)} tokens" for sample in chosen_samples),
+            f"Texts: {data_path}, at most {counted(most, 'token')} of each",
+            *(
+                f"  {sample.heading}: {sample.about}, {counted(len(sample.looked), 'token')}"
+                for sample in chosen_samples
+            ),
             *(few if n_texts < samples else []),
             *(f"  Skipped: {text}" for text in skipped),
         ]

@@ -16,6 +16,7 @@ from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
 from keepmap.core.arguments import as_path
+from keepmap.core.files import make_folder
 from keepmap.drawing import kept_transitions, picture_formats, save_figure
 from keepmap.errors import InputError
 from keepmap.printing.tables import Column, panels
@@ -49,7 +50,7 @@ def show_compressors(
             raise InputError(f"expected `{name}` to be {least} or more, got {value}")
     hidden = parse_cell(goal)
     room.index(hidden)
-    formats, folder = picture_formats(format), as_path("output_dir", output_dir)
+    formats, folder = picture_formats(format), make_folder(as_path("output_dir", output_dir))
     every = [known.of_length(target_length) for known in compressors().values()]
     history = _history(room, hidden, n_transit, seed)
     kept = {compressor: _mask(compressor.select(history), n_transit) for compressor in every}

@@ -90,7 +90,11 @@ def make_folder(path: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(f"cannot write into the folder {path}: {error.strerror or error}") from error
+        in_the_way = next(
+            (part for part in (path, *path.parents) if os.path.exists(part) and not os.path.isdir(part)), None
+        )
+        reason = error.strerror or error if in_the_way is None else f"{in_the_way} is a file; name another"
+        raise OutputError(f"cannot write into the folder {path}: {reason}") from error
     return path
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from keepmap.core.arguments import as_flag, as_integer, as_number, as_path
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
 from keepmap.core.storage.tensors import read_record, write_record
-from keepmap.errors import ImpossibleResultError, InputError, escaped, kind_of
+from keepmap.errors import ImpossibleResultError, InputError, counted, escaped, kind_of
 
 __all__ = ["HasKeepMap", "KeepMap"]
 
@@ -245,8 +245,8 @@ class KeepMap:
     def __repr__(self) -> str:
         layers, heads, n = self.shape
         return escaped(
-            f"KeepMap({self.info.get('method', 'unnamed')}: {layers} layers x {heads} KV heads x {n} positions, "
-            f"sinks={self.n_sink}, window={self.window}, density {self.density():.2%}, "
+            f"KeepMap({self.info.get('method', 'unnamed')}: {counted(layers, 'layer')} x {counted(heads, 'KV head')} x "
+            f"{counted(n, 'position')}, sinks={self.n_sink}, window={self.window}, density {self.density():.2%}, "
             f"compressible {self.compressible_density():.2%}, footprint {self.footprint():.2%})"
         )
 
@@ -267,6 +267,8 @@ class KeepMap:
         >>> keep_map.save("keep_map.safetensors")
         >>> KeepMap.load("keep_map.safetensors") == keep_map
         True
+
+        A folder that is not there is made.
 
         Args:
             overwrite: whether a file that is no KeepMap is written over, too.

@@ -216,7 +216,7 @@ class Verification(ResultTable):
         held = sum(insight.held for insight in self.insights)
         return (
             f"{held} of {len(self.insights)} insights held; {self.host}, {counted(self.n_samples, 'sample')}, "
-            f"{self.n_draws} random draws each; {COSTS[self.costs[0]]}, in nats"
+            f"{counted(self.n_draws, 'random draw')} each; {COSTS[self.costs[0]]}, in nats"
         )
 
     @cached_property

@@ -1,5 +1,6 @@
 """What a verification says, in lines of 80 columns and some of code."""
 
+from keepmap.errors import counted
 from keepmap.insight.subjects import SUBJECTS
 from keepmap.insight.verification import ALIKE, COSTS, HELD, RULES, WORSE, Compared, Verification
 
@@ -13,8 +14,8 @@ def verification_lines(verification: Verification) -> tuple[str, ...]:
     subject = SUBJECTS[verification.host]
     samples, groups = subject.samples, subject.groups
     lines = [
-        f"TESTED BY DELETION: {verification.host}, {verification.n_samples} {samples}, "
-        f"{verification.n_draws} random draws each",
+        f"TESTED BY DELETION: {verification.host}, {counted(verification.n_samples, samples.removesuffix('s'))}, "
+        f"{counted(verification.n_draws, 'random draw')} each",
         f"Cost in nats: {COSTS[verification.costs[0]]}. Saved: random's cost less",
         f"the rule's, with its 95 % interval over {groups} (none of fewer than 3).",
         "",

@@ -25,7 +25,7 @@ from keepmap.attention.layer import AttentionLayer
 from keepmap.core.html import card
 from keepmap.core.labels import model_label
 from keepmap.core.progress import Progress
-from keepmap.errors import InputError, ModelError, kind_of
+from keepmap.errors import InputError, ModelError, counted, kind_of
 
 __all__ = ["Agent", "load_agent"]
 
@@ -59,8 +59,9 @@ class Agent:
         weights = sum(weight.numel() for weight in self.model.parameters())
         return (
             f"Agent({model_label(self.name)}: {self.config.model} for {self.room.name} "
-            f"{self.room.size}x{self.room.size}, {self.step:,} updates, {len(self.train)} goals trained on and "
-            f"{len(self.held_out)} held out;\n  {shape.n_layer} layers x {shape.n_head} heads, "
+            f"{self.room.size}x{self.room.size}, {counted(self.step, 'update')}, "
+            f"{counted(len(self.train), 'goal')} trained on and {len(self.held_out)} held out;\n  "
+            f"{counted(shape.n_layer, 'layer')} x {counted(shape.n_head, 'head')}, "
             f"{weights:,} weights, a context of {self.config.n_transit} transitions, compressor {self.compressor})"
         )
 
@@ -71,7 +72,7 @@ class Agent:
             "room": f"{self.room.name} {self.room.size}x{self.room.size}, episodes of {self.room.horizon} steps",
             "goals": f"{len(self.train)} trained on, {len(self.held_out)} held out",
             "training": f"{self.config.model}, {self.step:,} updates",
-            "transformer": f"{shape.n_layer} layers x {shape.n_head} heads, width {shape.n_embd}",
+            "transformer": f"{counted(shape.n_layer, 'layer')} x {counted(shape.n_head, 'head')}, width {shape.n_embd}",
             "context": f"{self.config.n_transit} transitions, compressor {self.compressor}",
         }
         return card(f"Agent {model_label(self.name)}", ("", "value"), list(facts.items()))

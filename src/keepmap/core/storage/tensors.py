@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from keepmap.core.files import in_one_order, written_whole
+from keepmap.core.files import in_one_order, make_folder, written_whole
 from keepmap.core.storage.own import require_free
 from keepmap.core.storage.places import as_file
 
@@ -56,7 +56,7 @@ def write_record(
     kind: str,
     overwrite: bool = False,
 ) -> None:
-    """Write tensors with what is to be said about them, whole or not at all.
+    """Write tensors with what is to be said about them, whole or not at all; a folder that is not there is made.
 
     Args:
         form: the name of the format and the version of its schema, as "keepmap/1".
@@ -69,6 +69,7 @@ def write_record(
     """
     require_free(path, lambda place: is_record(place, form), kind, overwrite)
     content = tensors_file(tensors, {"format": form, "about": json.dumps(about, sort_keys=True)})
+    make_folder(path.parent)
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
 

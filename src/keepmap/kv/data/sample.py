@@ -8,7 +8,7 @@ from pathlib import Path
 from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import written_whole
 from keepmap.core.storage.own import begins_with, require_free
-from keepmap.errors import InputError, did_you_mean
+from keepmap.errors import InputError, counted, did_you_mean
 from keepmap.kv.data.corpus import held_out_documents
 from keepmap.kv.data.facts import weave_facts
 from keepmap.kv.data.prose import prose_documents
@@ -38,22 +38,24 @@ def sample_texts(n_samples: int = 8, seed: int = 0, kind: str = "facts", length:
     """
     if kind not in LENGTHS:
         raise InputError(f'unknown `kind` "{kind}", {did_you_mean(str(kind), LENGTHS)}')
+    n_samples = as_integer("n_samples", n_samples, 1)
     length = as_integer("length", LENGTHS[kind] if length is None else length, SHORTEST)
     if kind == "prose":
         documents = prose_documents(length, seed)
-        return documents[: _checked(n_samples, len(documents))]
+        return documents[: _checked(n_samples, len(documents), length)]
     rng = random.Random(f"sample:{seed}")
     topics = held_out_documents()
     rng.shuffle(topics)
     passages = list(_passages(topics, length))
-    count = _checked(n_samples, len(passages))
+    count = _checked(n_samples, len(passages), length)
     return [weave_facts(rng, lines, FACTS, evaluation=True, dense=0.5, gap=GAP).text for lines in passages[:count]]
 
 
-def _checked(n_samples: int, most: int) -> int:
-    if not 1 <= n_samples <= most:
+def _checked(n_samples: int, most: int, length: int) -> int:
+    if n_samples > most:
         raise InputError(
-            f"expected `n_samples` to be 1 to {most}, what this Python's documentation fills, got {n_samples}"
+            f"expected `n_samples` to be {most} or less, got {n_samples}: this Python's documentation fills no more "
+            f"with {counted(length, 'character')} each; give fewer, or a smaller `length`"
         )
     return n_samples
 

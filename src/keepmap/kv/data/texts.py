@@ -9,7 +9,7 @@ from typing import Any
 from keepmap.core.arguments import as_integer, as_path, as_string
 from keepmap.core.storage.lines import LARGEST_TEXT, LARGEST_TEXT_IN_WORDS, bounded_lines
 from keepmap.core.storage.places import as_file, kind_at
-from keepmap.errors import InputError, ModelError
+from keepmap.errors import InputError, ModelError, counted
 
 __all__ = ["Samples", "Skipped", "Text", "TextSample", "read_texts", "tokenize_texts"]
 
@@ -104,7 +104,8 @@ def read_texts(
         try:
             texts.append(Text(number, read(), place))
         except _NoText as fault:
-            message = f"{where} of {path} {fault}; {fault.advice}"
+            what = f"{where} of {path}" if is_folder or place is None else str(path)
+            message = f"{what} {fault}; {fault.advice}"
             if strict:
                 raise InputError(message) from None
             first = first or message
@@ -157,7 +158,7 @@ def tokenize_texts(
                 raise InputError(f"the text of {text.where} has fewer than {SHORTEST} tokens; give longer texts")
             more.append(Skipped(text.line, text.where, f"has fewer than {SHORTEST} tokens"))
         elif max_positions is not None and len(ids) > max_positions:
-            reason = f"has {len(ids)} tokens, {model_name} has {max_positions} positions"
+            reason = f"has {counted(len(ids), 'token')}, {model_name} has {counted(max_positions, 'position')}"
             too_long = too_long or (
                 f"the text of {text.where} {reason}; max_length={max_positions} would use the first {max_positions} "
                 "tokens of each text"
@@ -175,8 +176,7 @@ def tokenize_texts(
     if not samples:
         raise InputError(
             too_long
-            or f"all {len(texts)} texts have fewer than {SHORTEST} tokens; there is nothing to predict in them, "
-            "give longer texts"
+            or f"{_every(len(texts))} fewer than {SHORTEST} tokens; there is nothing to predict, give longer texts"
         )
     return Samples(tuple(samples), tuple(sorted([*skipped, *more], key=lambda part: part.line)), chat_template)
 
@@ -229,8 +229,10 @@ def _name(path: Path) -> str:
 
 def _file_text(path: Path) -> str:
     try:
-        if path.suffix.lower() not in SUFFIXES or kind_at(path) is not None:
+        if path.suffix.lower() not in SUFFIXES:
             raise _NoText(f"is no {' or '.join(SUFFIXES)} file", "take it out of the folder")
+        if (kind := kind_at(path)) is not None:
+            raise _NoText(f"is {kind}, not a file", f"give {' or '.join(SUFFIXES)} files")
         if path.stat().st_size > LARGEST_TEXT:
             raise _NoText(f"has more than {LARGEST_TEXT_IN_WORDS}", _TOO_LARGE)
         # With `\n` at line ends, whatever they are.
@@ -288,6 +290,10 @@ def _json_text(line: bytes | None, field: str) -> str:
     except UnicodeEncodeError:
         raise _NoText(f'has half of a surrogate pair in the field "{field}"', "which is not text") from None
     return text
+
+
+def _every(n: int) -> str:
+    return "the only text has" if n == 1 else f"all {n:,} texts have"
 
 
 def _example(field: str, is_folder: bool = False) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.metrics import negative_log_likelihood
 from keepmap.core.result_table import ResultTable
-from keepmap.errors import InputError, escaped, kind_of
+from keepmap.errors import InputError, counted, escaped, kind_of
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.likelihood import blocks, measure_likelihood
 from keepmap.language_model import LanguageModel
@@ -163,7 +163,7 @@ class Eviction:
     def __repr__(self) -> str:
         label = escaped(str(self.keep_map.info.get("label", "unnamed")))
         return (
-            f"Eviction({label} on {self.language_model.label}, {len(self.input_ids)} tokens: "
+            f"Eviction({label} on {self.language_model.label}, {counted(len(self.input_ids), 'token')}: "
             f"{self.keep_map.density():.2%} of the cache is kept)\n{self.keep_map!r}"
         )
 
