@@ -1,12 +1,13 @@
-"""The pictures of a comparison: which files are drawn, what is said of them, and which are cleared."""
+"""The pictures of a comparison: which files are drawn, what is said of them, and their names."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from keepmap.commands.compare_pictures import clear_pictures, draw_method
+from keepmap.commands.compare_pictures import draw_method, picture_files
 from keepmap.core.keep_map import KeepMap
+from keepmap.kv.comparison.plan import plan_methods
 
 
 def keep_map() -> KeepMap:
@@ -40,11 +41,10 @@ def test_under_a_threshold_the_guide_s_lines_come_first(tmp_path: Path) -> None:
     assert not any("majority" in line for line in lines)
 
 
-def test_pictures_of_methods_are_cleared_and_no_others(tmp_path: Path) -> None:
-    ours = ["H2O_compression_heatmap.png", "Random_threshold_1.0__keepmap_layers.pdf"]
-    theirs = ["H2O_compression_heatmap.gif", "mine_keepmap_layers.png"]
-    for name in (*ours, *theirs):
-        (tmp_path / name).touch()
-    clear_pictures(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == theirs
-    clear_pictures(tmp_path / "nothing")
+def test_pictures_are_named_before_they_are_drawn(tmp_path: Path) -> None:
+    plans = plan_methods("h2o random_validation").methods
+    names = picture_files(plans, ("png", "svg"))
+    assert names[:2] == ["H2O_compression_heatmap.png", "H2O_compression_heatmap.svg"] and len(names) == 8
+    for plan in plans:
+        draw_method(keep_map(), plan.label, tmp_path, ("png", "svg"))
+    assert {path.name for path in tmp_path.iterdir()} == set(names)

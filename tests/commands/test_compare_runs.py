@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,6 @@ import torch
 
 from keepmap.cli import main
 from keepmap.commands import compare as command
-from keepmap.commands.compare_pictures import clear_pictures
-from keepmap.drawing.parts.files import FORMATS
 from keepmap.errors import OutputError
 from keepmap.kv.comparison import files as build
 from keepmap.kv.comparison import session as compare
@@ -21,6 +20,7 @@ from keepmap.kv.eviction.evict import evict
 
 COVERS = ("keepmap.commands.compare",)
 REPOSITORY = Path(__file__).parents[2]
+TIMED = {"timings.json", "index.jsonl", "run.json"}
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_where_no_summary_can_be_written_the_first_error_is_told(comparing, capf
     out, error = capfd.readouterr()
     assert error.count("error: ") == 1 and "does not fit" in error
     assert "  with every method: samples 0\n" in out
-    assert not list((tmp_path / "out").glob("*.json"))
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["run.json"]
 
 
 def test_of_many_layers_the_table_comes_first_and_the_blocks_go_into_a_file(comparing, capfd, tmp_path, monkeypatch):
@@ -80,7 +80,9 @@ def test_of_many_layers_the_table_comes_first_and_the_blocks_go_into_a_file(comp
 
     def printed(*more: str) -> str:
         assert comparing(*options, *more) == 0
-        return seconds.sub("", capfd.readouterr().out)
+        # It is one run in one folder, and says from the second time on that it is finished.
+        finished = "  Finished already: all 4 results are there\n"
+        return seconds.sub("", capfd.readouterr().out).replace(finished, "")
 
     whole = printed()
     assert not (tmp_path / "out" / "methods.txt").exists()
@@ -113,24 +115,6 @@ def test_verbose_and_quiet_exclude_each_other(comparing, capfd):
     assert capfd.readouterr().err == "error: expected one of --verbose and --quiet, got both; leave one of them out\n"
 
 
-def test_pictures_of_an_earlier_run_are_cleared_and_no_others(comparing, tmp_path):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    stems = ("Random_threshold_1.0_", "H2O", "KVzap_no_sink_")
-    figures = ("compression_heatmap", "keepmap_layers")
-    old = [f"{stem}_{figure}.{name}" for stem in stems for figure in figures for name in ("png", "svg", "pdf")]
-    theirs = ["mine_compression_heatmap.png", "H2O_compression_heatmap.gif", "H2O_compression_heatmap.png.bak", "a.png"]
-    for name in (*old, *theirs):
-        (folder / name).touch()
-    assert comparing("--methods", "streaming_llm", "--max_samples", "1", "--format", "SVG") == 0
-    drawn = [f"StreamingLLM_{figure}.svg" for figure in figures]
-    result = sorted(
-        path.name for path in folder.iterdir() if any(f".{name}" in path.name for name in (*FORMATS, "gif"))
-    )
-    assert result == sorted([*theirs, *drawn])
-    clear_pictures(folder / "nothing")
-
-
 def test_the_advice_stands_below_the_statistics(comparing, capfd):
     assert comparing("--methods", "random", "--thresholds", '{"random": 2}', "--no_visualize") == 0
     assert (
@@ -155,3 +139,77 @@ def test_the_script_can_be_imported_as_old_code_does_and_loads_models_itself():
     assert done.stdout == (
         "expected `model_name` to be a name or a folder, got an object; keepmap.compare takes loaded models\n"
     )
+
+
+def test_the_same_command_goes_on_where_it_was_and_another_is_refused(comparing, capfd, tmp_path, monkeypatch):
+    assert comparing("--methods", "random", "h2o") == 0
+    (tmp_path / "out").rename(tmp_path / "whole")
+    whole = {path.relative_to(tmp_path / "whole"): path.read_bytes() for path in (tmp_path / "whole").rglob("*.*")}
+    monkeypatch.setattr(compare, "evict", fails_after(5, torch.OutOfMemoryError("CUDA out of memory")))
+    assert comparing("--methods", "random", "h2o") == 2
+    monkeypatch.setattr(compare, "evict", evict)
+    capfd.readouterr()
+    assert comparing("--methods", "random", "h2o") == 0
+    assert "  Goes on: 7 of 16 results are there already\n" in capfd.readouterr().out
+    assert differing(tmp_path / "out", whole) == set()
+    for name in ("samples/sample_00002_h2o.json", "Random_keepmap.safetensors", "comparison_summary.json"):
+        (tmp_path / "out" / name).unlink()
+    assert comparing("--methods", "random", "h2o") == 0
+    assert "  Goes on: 14 of 16 results are there already\n" in capfd.readouterr().out
+    assert differing(tmp_path / "out", whole) == set()
+    assert comparing("--methods", "random", "h2o", "--seed", "1") == 2
+    assert capfd.readouterr().err == (
+        "error: out holds another run: --seed is 0 there and 1 here; give --overwrite to replace it, or another "
+        "--output_dir\n"
+    )
+    assert differing(tmp_path / "out", whole) == set()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert comparing("--methods", "random", "--seed", "1", "--overwrite") == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "notes.txt" in names and not {name for name in names if name.startswith("H2O")}
+    assert not list((tmp_path / "out" / "samples").glob("*_h2o.json"))
+
+
+def differing(folder: Path, whole: dict[Path, bytes]) -> set[Path]:
+    """Which files of a finished run differ from another's, but for times, and for the command that it says."""
+    expected = {path: content for path, content in whole.items() if path.name not in TIMED}
+    held = {path.relative_to(folder): path for path in folder.rglob("*.*") if path.name not in TIMED}
+    return {path for path in {*expected, *held} if path not in held or expected.get(path) != held[path].read_bytes()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [("data.jsonl", "the data has changed"), ("model.safetensors", "the model has changed")],
+)
+def test_data_and_weights_that_have_changed_are_another_run(comparing, capfd, tmp_path, model_folder, changed, what):
+    shutil.copytree(model_folder, tmp_path / "model")
+    options = ("--methods", "random", "--max_samples", "2", "--no_visualize", "--model_name", "model")
+    arguments = ["compare", "--data_path", "data.jsonl", *options, "--output_dir", "out"]
+    assert main(arguments) == 0
+    file = tmp_path / changed if changed == "data.jsonl" else tmp_path / "model" / changed
+    content = bytearray(file.read_bytes())
+    content[-20 if changed == "model.safetensors" else 20] ^= 1
+    file.write_bytes(content)
+    capfd.readouterr()
+    assert main(arguments) == 2
+    assert capfd.readouterr().err.splitlines()[-1].startswith(f"error: out holds another run: {what}; give --overwrite")
+
+
+def test_results_that_no_run_tells_of_are_not_replaced(comparing, capfd, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "comparison_summary.json").write_text("mine")
+    assert comparing("--methods", "random", "--max_samples", "1") == 2
+    assert "out holds comparison_summary.json, and no run of keepmap's that made it" in capfd.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name != ".lock"] == ["comparison_summary.json"]
+
+
+def test_another_format_of_pictures_is_the_same_run(comparing, capfd, tmp_path):
+    options = ("--methods", "streaming_llm", "--max_samples", "1", "--format")
+    assert comparing(*options, "png") == 0
+    (tmp_path / "out" / "mine_compression_heatmap.png").touch()
+    capfd.readouterr()
+    assert comparing(*options, "SVG") == 0
+    assert "Finished already: all 3 results are there" in capfd.readouterr().out
+    pictures = sorted(path.name for path in (tmp_path / "out").iterdir() if path.suffix in (".png", ".svg"))
+    stems = [f"StreamingLLM_{figure}.svg" for figure in ("compression_heatmap", "keepmap_layers")]
+    assert pictures == sorted(["mine_compression_heatmap.png", *stems])

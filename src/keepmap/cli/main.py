@@ -28,9 +28,11 @@ def _main(arguments: Sequence[str]) -> int:
     verb, options = parsed
     from keepmap.core.joining.plugins import load_plugins, plugin_faults
     from keepmap.core.outside.output import escaped_output
+    from keepmap.core.runs.command import typing
 
     load_plugins(getattr(options, "plugin", ()))
-    with naming_options(verb.named(), arguments), plugin_faults(), escaped_output():
+    typed = typing(["keepmap", *arguments])
+    with naming_options(verb.named(), arguments), plugin_faults(), escaped_output(), typed:
         if getattr(options, "model_name", None) is not None:
             from keepmap.language_model import quiet_transformers
 

@@ -98,7 +98,9 @@ class Compare(Plugins):
     """Spread the samples over so many processes. Same results whatever the number; each computes with as many
     threads as one alone would (OMP_NUM_THREADS sets it)."""
     output_dir: str = "comparison_results"
-    """Where results and pictures go."""
+    """Where results and pictures go. The same command goes on there where it was; another one is refused."""
+    overwrite: Flag = False
+    """Remove what another run made in that folder, and nothing else."""
     no_visualize: Flag = False
     """Draw no pictures."""
     verbose: Flag = False

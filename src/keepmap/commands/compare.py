@@ -12,18 +12,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from keepmap.commands.compare_pictures import clear_pictures, draw_comparison, draw_method
+from keepmap.commands.compare_pictures import draw_comparison, draw_method, picture_files
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import as_path, as_string, shown
-from keepmap.core.files import remove_files, write_text
-from keepmap.core.joining.plugins import plugin_faults
+from keepmap.core.files import write_text
+from keepmap.core.joining.plugins import plugin_faults, plugins
+from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.hashes import hash_of_files, hash_of_lines
+from keepmap.core.runs.identity import Identity
+from keepmap.core.versions import versions
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, OutputError, kind_of
-from keepmap.kv.comparison.files import sample_folder
+from keepmap.kv.comparison.files import PACKAGES, sample_folder
 from keepmap.kv.comparison.plan import MethodPlan, check_chunk_size, plan_methods
 from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.run import Run, n_results
-from keepmap.kv.comparison.session import Job, Passed
+from keepmap.kv.comparison.session import Facts, Job, Passed
 from keepmap.kv.comparison.workers import Died, Ready, choose_devices, death_place
 from keepmap.kv.data.texts import read_texts
 from keepmap.language_model import MODEL_NAMES
@@ -34,6 +38,7 @@ from keepmap.printing.comparison import (
     facts_lines,
     header,
     result_lines,
+    reused_lines,
     stopped_lines,
     validation_lines,
 )
@@ -70,6 +75,7 @@ def compare_compression_methods(
     num_gpus: int | None = None,
     workers: int | None = None,
     output_dir: str | Path = "comparison_results",
+    overwrite: bool = False,
     visualize_first_sample: bool = True,
     verbose: bool = False,
     quiet: bool = False,
@@ -78,7 +84,8 @@ def compare_compression_methods(
     """Run compression methods on texts, print what they cost, write results and pictures into `output_dir`.
 
     The arguments are the options of `keepmap compare`, which `keepmap compare --help` describes. Results, KeepMaps and
-    pictures have the same bytes on every run and for every number of workers.
+    pictures have the same bytes on every run, for every number of workers, and after any number of stops: the same call
+    goes on where it was. Times alone differ, in timings.json and index.jsonl.
 
     >>> import contextlib, io, json, pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -95,6 +102,7 @@ def compare_compression_methods(
     Args:
         methods: names, or a string of names with commas or spaces, or "all".
         thresholds: method -> threshold, or the same as JSON.
+        overwrite: whether what another run made in `output_dir` is removed; without it, that is an error.
         include_observed_attention: accepted for old calls; those methods are in "all" anyway.
         visualize_first_sample: whether to draw what each method kept of the first text.
         verbose: whether to print each method's block for a model of more than four layers too, after the table.
@@ -138,7 +146,35 @@ def compare_compression_methods(
     devices = choose_devices(device, num_gpus, workers)
     data_path = as_path("data_path", data_path)
     # The texts are read again where the model is; here their faults are found before anything is loaded.
-    read_texts(data_path, text_field, max_samples, strict=strict)
+    texts, skipped = read_texts(data_path, text_field, max_samples, strict=strict)
+    options = {
+        "data_path": str(data_path),
+        "text_field": text_field,
+        "model_name": str(model_name),
+        "kvzap_scorer_model": None if kvzap_scorer_model is None else str(kvzap_scorer_model),
+        "kvzap_model_type": kvzap_model_type,
+        "methods": "all" if plan.is_all else [method.key for method in plan.methods],
+        "max_samples": max_samples,
+        "max_length": max_length,
+        "chat_template": chat_template,
+        "strict": strict,
+        "chunk_size": chunk_size,
+        "density": density,
+        "thresholds": {method.key: method.threshold for method in plan.methods if density is None},
+        "sliding_window_size": sliding_window_size,
+        "n_sink": n_sink,
+        "h2o_local_window_size": h2o_local_window_size,
+        "seed": seed,
+        "dtype": dtype,
+    }
+    identity = Identity(
+        verb="compare",
+        options=options,
+        versions=versions(*PACKAGES),
+        hashes={"data": hash_of_lines([*texts, *skipped]), "plugins": hash_of_files(plugins())},
+    )
+    place = RunFolder(folder, identity, overwrite=overwrite)
+    place.check()
     job = Job(
         data_path=str(data_path),
         text_field=text_field,
@@ -154,10 +190,18 @@ def compare_compression_methods(
         chunk_size=chunk_size,
         seed=seed,
         output_dir=folder,
+        run=place.run,
     )
-    run = Run(job, devices)
+    drawn_as = formats if visualize_first_sample else ()
+    run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet))
     if not quiet:
         _say(header(job.model_name, job.data_path, chunk_size, plan.methods, devices))
+    with place:
+        return _reported(run, drawn_as, verbose, quiet)
+
+
+def _reported(run: Run, formats: Sequence[str], verbose: bool, quiet: bool) -> Comparison:
+    """Do the run, print what came of it, and write it; what is finished is kept whatever happens."""
     try:
         # Here, so that what is finished is kept.
         with plugin_faults():
@@ -165,7 +209,7 @@ def compare_compression_methods(
         comparison = run.comparison()
         assert comparison is not None
         detailed, summary = run.write(comparison)
-        report = _Report(comparison, run, formats if visualize_first_sample else ())
+        report = _Report(comparison, run, formats)
         if not quiet and run.facts is not None and run.facts.n_layers <= FEW_LAYERS:
             report.blocks(_say)
             report.table()
@@ -177,6 +221,7 @@ def compare_compression_methods(
             if not quiet:
                 _say([*report.advice(), *(lines if verbose else ()), *drawn])
                 _say(["", f"Each method's block saved to: {blocks}"])
+        run.place.finish()
     except KeyboardInterrupt:
         print("\n".join(_write_finished(run, "Interrupted")), file=sys.stderr)
         raise
@@ -198,12 +243,10 @@ def _do(run: Run, quiet: bool) -> None:
         for event in events:
             match event:
                 case Ready(facts):
-                    clear_pictures(run.job.output_dir)
-                    remove_files([run.job.output_dir / BLOCKS])
                     # The library's reasons name parameters; what a command prints and writes names options.
                     run.facts = replace(facts, left_out=tuple(map(_naming_options, facts.left_out)))
                     if not quiet:
-                        _say(facts_lines(run.facts))
+                        _say([*facts_lines(run.facts), *reused_lines(run.n_reused, n_results(facts))])
                     progress.update(task, description="Evaluating", total=n_results(facts))
                 case Died(sample, exit_code):
                     console.print(
@@ -216,6 +259,12 @@ def _do(run: Run, quiet: bool) -> None:
                     is_new, n_known = len(run.results) > n_known, len(run.results)
                     if is_new and not quiet and not console.is_terminal and run.is_complete(finished.result.sample):
                         _log(run)
+
+
+def _files(facts: Facts, formats: Sequence[str], quiet: bool) -> list[str]:
+    """What is made beside the results: pictures, and the blocks where they are not printed."""
+    pictures = picture_files(facts.plans, formats) if formats else []
+    return [*pictures, *([BLOCKS] if quiet or facts.n_layers > FEW_LAYERS else [])]
 
 
 def _naming_options(reason: str) -> str:

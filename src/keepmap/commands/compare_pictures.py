@@ -4,32 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keepmap.core.densities import entry_statistics, token_statistics
-from keepmap.core.files import remove_files
 from keepmap.core.joining.plugins import joined
 from keepmap.core.keep_map import KeepMap
-from keepmap.drawing import FORMATS, compression_heatmap, keep_map_by_layer, save_figure, save_joined_figures
+from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure, save_joined_figures
 from keepmap.kv.comparison.files import label_stem
+from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import Comparison
-from keepmap.kv.method import methods
 
-__all__ = ["clear_pictures", "draw_comparison", "draw_method"]
+__all__ = ["draw_comparison", "draw_method", "picture_files"]
 
 HEATMAP, LAYERS = "compression_heatmap", "keepmap_layers"
 
 
-def clear_pictures(output_dir: Path) -> None:
-    """Remove the pictures of an earlier run, of every method and in every format: by their exact names, no others.
-
-    Raises:
-        OutputError: one cannot be removed.
-    """
+def picture_files(plans: Sequence[MethodPlan], formats: Sequence[str]) -> list[str]:
+    """The names of the pictures of methods, in these formats."""
     figures = joined("figure")
-    by_method = [
-        f"{label_stem(method.label)}_{figure}"
-        for method in methods().values()
-        for figure in (HEATMAP, LAYERS, *figures)
-    ]
-    remove_files(output_dir / f"{stem}.{name}" for stem in (*by_method, *figures) for name in FORMATS)
+    by_method = [f"{label_stem(plan.label)}_{figure}" for plan in plans for figure in (HEATMAP, LAYERS, *figures)]
+    return [f"{stem}.{name}" for stem in (*by_method, *figures) for name in formats]
 
 
 def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ __all__ = [
     "header",
     "methods_table",
     "result_lines",
+    "reused_lines",
     "stopped_lines",
     "validation_lines",
 ]
@@ -66,6 +67,19 @@ def facts_lines(facts: Facts) -> list[str]:
     if facts.chat_template:
         lines.append("  Texts: each in the model's chat template, as what a user says")
     return lines + [f"  Left out: {reason}" for reason in facts.left_out]
+
+
+def reused_lines(n_reused: int, n_results: int) -> list[str]:
+    """What an earlier start of the same run has left.
+
+    >>> reused_lines(3, 12)
+    ['  Goes on: 3 of 12 results are there already']
+    """
+    if not n_reused:
+        return []
+    if n_reused == n_results:
+        return [f"  Finished already: all {n_results:,} results are there"]
+    return [f"  Goes on: {n_reused:,} of {n_results:,} results are there already"]
 
 
 def evaluation_block(name: str) -> list[str]:

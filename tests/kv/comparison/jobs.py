@@ -2,8 +2,18 @@
 
 from pathlib import Path
 
+from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.identity import Identity
 from keepmap.kv.comparison.plan import plan_methods
 from keepmap.kv.comparison.session import Job
+
+RUN = "ab12"
+
+
+def place(folder: Path, overwrite: bool = False, **options: object) -> RunFolder:
+    """The folder of a run with these options."""
+    identity = Identity(verb="compare", options=options, versions={}, hashes={})
+    return RunFolder(folder, identity, overwrite=overwrite)
 
 
 def job(
@@ -25,4 +35,5 @@ def job(
         chunk_size=1,
         seed=0,
         output_dir=output_dir,
+        run=RUN,
     )

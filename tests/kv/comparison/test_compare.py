@@ -15,7 +15,7 @@ from keepmap.kv.comparison.session import open_session
 from keepmap.kv.method import LayerInput, Scored
 from keepmap.kv.methods.h2o import H2O
 from keepmap.language_model import load_language_model
-from tests.kv.comparison.jobs import job
+from tests.kv.comparison.jobs import job, place
 
 TEXT = "the quick brown fox and the lazy dog; " * 3
 
@@ -44,7 +44,7 @@ def language_model(model_folder):
 def test_the_figures_are_those_of_a_run_and_nothing_is_printed_or_written(
     model_folder, data_file, tmp_path, monkeypatch, capfd
 ):
-    run = Run(job(model_folder, data_file, tmp_path / "out", "random h2o"), ["cpu"])
+    run = Run(job(model_folder, data_file, tmp_path / "out", "random h2o"), ["cpu"], place(tmp_path / "out"))
     list(run.events())
     expected = run.comparison()
     (tmp_path / "empty").mkdir()

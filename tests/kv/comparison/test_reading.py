@@ -9,7 +9,7 @@ from keepmap.errors import InputError
 from keepmap.kv.comparison.reading import read_comparison
 from keepmap.kv.comparison.results import Comparison
 from keepmap.kv.comparison.run import Run
-from tests.kv.comparison.jobs import job
+from tests.kv.comparison.jobs import job, place
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def written(model_folder, tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("written")
     (folder / "data.jsonl").write_text('{"text": "the quick brown fox"}\n{"text": "and the lazy dog jumps over"}\n')
     methods = "streaming_llm random_validation random"
-    run = Run(job(model_folder, folder / "data.jsonl", folder / "out", methods), ["cpu"])
+    run = Run(job(model_folder, folder / "data.jsonl", folder / "out", methods), ["cpu"], place(folder / "out"))
     list(run.events())
     comparison = run.comparison()
     assert comparison is not None

@@ -11,7 +11,8 @@ import pytest
 from keepmap.core.densities import KeptCounts
 from keepmap.core.files import write_json
 from keepmap.core.intervals import ratio_interval
-from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.core.runs.records import write_record
+from keepmap.errors import ImpossibleResultError
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
     Comparison,
@@ -134,18 +135,25 @@ def test_impossible_numbers_are_errors_and_no_rows():
 
 def test_a_sample_survives_its_file_to_the_last_bit(tmp_path):
     result = sample(3, 21, 0.1 + 0.2)
-    write_sample_result(tmp_path / "a.json", result)
-    assert read_sample_result(tmp_path / "a.json") == result
+    write_sample_result(tmp_path / "a.json", result, "ab12")
+    assert read_sample_result(tmp_path / "a.json") == read_sample_result(tmp_path / "a.json", "ab12") == result
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "no", '{"format": "keepmap-sample/1"}', '{"format": "x"}'])
-def test_what_is_no_sample_is_said_to_be_none(tmp_path, content):
+@pytest.mark.parametrize("content", ["{}", "[]", "no", '{"format": "keepmap-sample/2"}', '{"format": "x"}'])
+def test_what_is_no_sample_is_none(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
-    with pytest.raises(InputError, match="is not a sample's result"):
-        read_sample_result(tmp_path / "a.json")
-    with pytest.raises(InputError, match="no such file"):
-        read_sample_result(tmp_path / "b.json")
+    assert read_sample_result(tmp_path / "a.json") is None
+    assert read_sample_result(tmp_path / "b.json") is None
+    write_record(tmp_path / "c.json", "ab12", json.loads(content) if content[0] == "{" else {})
+    assert read_sample_result(tmp_path / "c.json") is None
+
+
+def test_a_damaged_sample_and_that_of_another_run_are_none(tmp_path):
+    write_sample_result(tmp_path / "a.json", sample(3, 21, 0.5), "ab12")
+    assert read_sample_result(tmp_path / "a.json", "cd34") is None
+    (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace("0.5", "0.6", 1))
+    assert read_sample_result(tmp_path / "a.json") is None
 
 
 def test_a_comparison_is_its_json(tmp_path):

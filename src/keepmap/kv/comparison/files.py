@@ -1,31 +1,33 @@
-"""The files of a comparison: where they are, writing them, reading them again, clearing an earlier run's."""
+"""The files of a comparison: where they are, writing them, and what of them a stopped run has left."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from keepmap.core.files import remove_files, write_json
-from keepmap.core.keep_map import FORMAT as KEEP_MAP_FORMAT
+from keepmap.core.files import write_json
 from keepmap.core.keep_map import KeepMap
-from keepmap.core.storage.tensors import is_record
-from keepmap.kv.comparison.plan import MethodPlan
+from keepmap.core.runs.index import INDEX
+from keepmap.core.runs.records import sync
+from keepmap.errors import InputError, OutputError
+from keepmap.kv.comparison.plan import STREAMING, VALIDATION, MethodPlan, validates
 from keepmap.kv.comparison.results import (
     Comparison,
     MethodResult,
-    is_sample_result,
+    SampleResult,
+    read_sample_result,
     write_sample_result,
 )
-from keepmap.kv.comparison.rows import ResultKey
-from keepmap.kv.comparison.session import Finished
-from keepmap.kv.method import methods
+from keepmap.kv.comparison.rows import ResultKey, method_keys
+from keepmap.kv.comparison.session import Facts, Finished
 
 __all__ = [
     "DETAILED",
     "PACKAGES",
     "SavedKeepMaps",
-    "clear_results",
+    "finished_results",
     "keep_map_path",
     "label_stem",
+    "result_files",
     "sample_folder",
     "sample_result_path",
     "write_comparison",
@@ -57,17 +59,54 @@ def sample_result_path(output_dir: Path, sample: int, method: str) -> Path:
     return sample_folder(output_dir) / f"sample_{sample:05d}_{method}.json"
 
 
-def write_finished(output_dir: Path, finished: Finished, plans: Sequence[MethodPlan]) -> None:
-    """Write the result of one method on one sample, and of the first sample the KeepMap too.
+def write_finished(output_dir: Path, finished: Finished, plans: Sequence[MethodPlan], run: str) -> None:
+    """Write the result of one method on one sample, and of the first sample the KeepMap before it.
 
     Raises:
         OutputError: one cannot be written.
     """
     result = finished.result
-    write_sample_result(sample_result_path(output_dir, result.sample, result.method), result)
     if finished.keep_map is not None and result.sample == 0:
         label = next(plan.label for plan in plans if plan.key == result.method)
-        finished.keep_map.save(keep_map_path(output_dir, label))
+        path = keep_map_path(output_dir, label)
+        finished.keep_map.save(path)
+        try:
+            sync(path)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_sample_result(sample_result_path(output_dir, result.sample, result.method), result, run)
+
+
+def finished_results(output_dir: Path, facts: Facts, run: str) -> dict[ResultKey, SampleResult]:
+    """The results that a run has left in its folder, those of the first sample with their KeepMaps."""
+    results: dict[ResultKey, SampleResult] = {}
+    labels = {plan.key: plan.label for plan in facts.plans}
+    for sample in range(facts.n_samples):
+        for key in method_keys(facts):
+            result = read_sample_result(sample_result_path(output_dir, sample, key), run)
+            if result is None or (result.sample, result.method) != (sample, key):
+                continue
+            if sample == 0 and key in labels and not _has_keep_map(keep_map_path(output_dir, labels[key])):
+                continue
+            results[sample, key] = result
+        if validates(facts.plans) and not all((sample, key) in results for key in (STREAMING, VALIDATION)):
+            # They are checked against each other: both are done again.
+            results.pop((sample, STREAMING), None)
+            results.pop((sample, VALIDATION), None)
+    return results
+
+
+def _has_keep_map(path: Path) -> bool:
+    try:
+        KeepMap.load(path)
+    except InputError:
+        return False
+    return True
+
+
+def result_files(facts: Facts) -> list[str]:
+    """The names of the files that a comparison makes beside the results of single samples."""
+    return [DETAILED, SUMMARY, TIMINGS, INDEX, *(keep_map_path(Path(), plan.label).name for plan in facts.plans)]
 
 
 class SavedKeepMaps(Mapping[str, KeepMap]):
@@ -88,20 +127,6 @@ class SavedKeepMaps(Mapping[str, KeepMap]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def clear_results(output_dir: Path) -> None:
-    """Remove the results of an earlier run, which would be mistaken for this one's if it were interrupted.
-
-    Beside the three files that a run replaces, only samples and KeepMaps that say of themselves that they are ours.
-
-    Raises:
-        OutputError: one cannot be removed.
-    """
-    samples = [path for path in sample_folder(output_dir).glob("sample_*.json") if is_sample_result(path)]
-    maps = [keep_map_path(output_dir, method.label) for method in methods().values()]
-    maps = [path for path in maps if is_record(path, KEEP_MAP_FORMAT)]
-    remove_files([*(output_dir / name for name in (DETAILED, SUMMARY, TIMINGS)), *samples, *maps])
 
 
 def write_comparison(

@@ -7,23 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.core.densities import KeptCounts
-from keepmap.core.files import read_json, write_json
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
 from keepmap.core.result_table import ResultTable
-from keepmap.errors import ImpossibleResultError, InputError, escaped
+from keepmap.core.runs.records import read_record, write_record
+from keepmap.errors import ImpossibleResultError, escaped
 
 __all__ = [
     "Comparison",
     "MethodResult",
     "SampleResult",
     "holds_alike",
-    "is_sample_result",
     "read_sample_result",
     "write_sample_result",
 ]
 
-FORMAT = "keepmap-sample/1"
+FORMAT = "keepmap-sample/2"
 ALIKE = 0.1
 """What holds more than that much more than another, relatively, cannot be ranked beside it."""
 
@@ -242,36 +241,25 @@ def holds_alike(rows: Sequence[MethodResult]) -> bool:
     )
 
 
-def write_sample_result(path: Path, result: SampleResult) -> None:
-    """Write one result whole or not at all.
+def write_sample_result(path: Path, result: SampleResult, run: str) -> None:
+    """Write one result as a record of a run: it is on the disk whole, or it is not there.
 
     Raises:
         OutputError: the path cannot be written.
     """
-    write_json(path, {"format": FORMAT, **asdict(result)})
+    write_record(path, run, {"format": FORMAT, **asdict(result)})
 
 
-def read_sample_result(path: Path) -> SampleResult:
+def read_sample_result(path: Path, run: str | None = None) -> SampleResult | None:
     """Read what `write_sample_result` wrote, to the last bit.
 
-    Raises:
-        InputError: no such file, or not a sample's result.
+    Returns:
+        The result; None where there is none, or one that is damaged or, with `run`, of another run.
     """
+    fields = read_record(path, run)
+    if fields is None or fields.pop("format", None) != FORMAT:
+        return None
     try:
-        fields = read_json(path)
-        if fields.pop("format") != FORMAT:
-            raise ValueError("another format")
         return SampleResult(**fields | {name: KeptCounts(**fields[name]) for name in ("entries", "tokens")})
-    except FileNotFoundError:
-        raise InputError(f"no sample's result at {path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a sample's result: {error}") from None
-
-
-def is_sample_result(path: Path) -> bool:
-    """Whether `write_sample_result` wrote the file: it says so in its format."""
-    try:
-        fields = read_json(path)
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(fields, dict) and fields.get("format") == FORMAT
+    except (KeyError, TypeError, ValueError, ImpossibleResultError):
+        return None

@@ -12,7 +12,7 @@ from keepmap.kv.comparison.plan import BASELINE, MethodPlan, validates
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult, holds_alike
 from keepmap.kv.comparison.session import NO_CHUNKING, Facts
 
-__all__ = ["ResultKey", "build_comparison", "complete_samples", "summarise"]
+__all__ = ["ResultKey", "build_comparison", "complete_samples", "method_keys", "summarise"]
 
 ResultKey = tuple[int, str]
 """Which result: the number of the sample, and the key of the method."""
@@ -81,8 +81,13 @@ def summarise(
 
 def complete_samples(results: Mapping[ResultKey, SampleResult], facts: Facts) -> list[int]:
     """The samples that every method is done with."""
-    keys = [NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans)]
+    keys = method_keys(facts)
     return [sample for sample in range(facts.n_samples) if all((sample, key) in results for key in keys)]
+
+
+def method_keys(facts: Facts) -> tuple[str, ...]:
+    """Of both baselines and of every method, in the order in which they run."""
+    return (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
 
 
 def build_comparison(
@@ -95,10 +100,7 @@ def build_comparison(
     samples = complete_samples(results, facts)
     if not samples:
         return None
-    by_method = {
-        key: [results[sample, key] for sample in samples]
-        for key in (NO_CHUNKING, BASELINE, *(plan.key for plan in facts.plans))
-    }
+    by_method = {key: [results[sample, key] for sample in samples] for key in method_keys(facts)}
     baseline = by_method[BASELINE]
     rows = [summarise(plan.label, by_method[plan.key], baseline, plan) for plan in facts.plans]
     return Comparison(

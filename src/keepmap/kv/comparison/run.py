@@ -2,20 +2,37 @@
 
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.index import add_to_index, read_index
 from keepmap.core.versions import versions
-from keepmap.kv.comparison.files import PACKAGES, SavedKeepMaps, clear_results, write_comparison
+from keepmap.kv.comparison.files import (
+    PACKAGES,
+    SavedKeepMaps,
+    finished_results,
+    result_files,
+    sample_result_path,
+    write_comparison,
+)
 from keepmap.kv.comparison.results import Comparison, SampleResult
-from keepmap.kv.comparison.rows import ResultKey, build_comparison, complete_samples
+from keepmap.kv.comparison.rows import ResultKey, build_comparison, complete_samples, method_keys
 from keepmap.kv.comparison.session import Facts, Finished, Job, Passed
 from keepmap.kv.comparison.workers import Event, Ready, run_job
 
-__all__ = ["Run", "configuration", "n_results"]
+__all__ = ["Files", "Run", "configuration", "n_results", "no_files"]
+
+Files = Callable[[Facts], Sequence[str]]
+"""From what loading has shown to the files that are made beside the results: pictures."""
+
+
+def no_files(facts: Facts) -> Sequence[str]:
+    """Of a run that makes none."""
+    return ()
 
 
 class Run:
@@ -25,28 +42,29 @@ class Run:
         facts: what loading has shown; None before that.
         results, seconds: by (sample, method), in the order in which they came in.
         passed: those whose pass is done, the result with it or to come: how far the run is.
+        n_reused: how many results an earlier start has left.
     """
 
-    def __init__(self, job: Job, devices: Sequence[str]) -> None:
-        self.job, self.devices = job, tuple(devices)
+    def __init__(self, job: Job, devices: Sequence[str], place: RunFolder, files: Files = no_files) -> None:
+        self.job, self.devices, self.place, self._files = job, tuple(devices), place, files
         self.facts: Facts | None = None
         self.results: dict[ResultKey, SampleResult] = {}
         self.seconds: dict[ResultKey, float] = {}
         self.passed: set[ResultKey] = set()
+        self.n_reused = 0
         self._ready_at = 0.0
         self._counts: Counter[int] = Counter()
 
     def events(self) -> Generator[Event, None, None]:
-        """Do the job; what an event tells is recorded before it is passed on, and an earlier run's results are gone.
+        """Do what is left of the job; what an event tells is recorded before it is passed on.
 
         Raises:
-            KeepmapError: as `run_job`, and where the results of an earlier run cannot be removed.
+            KeepmapError: as `run_job`, and where the folder is another run's.
         """
-        with closing(run_job(self.job, self.devices)) as events:
+        with closing(run_job(self.job, self.devices, self._begin)) as events:
             for event in events:
                 match event:
                     case Ready(facts):
-                        clear_results(self.job.output_dir)
                         self.facts, self._ready_at = facts, time.monotonic()
                     case Passed(sample, method):
                         self.passed.add((sample, method))
@@ -54,7 +72,24 @@ class Run:
                         self._counts[result.sample] += (result.sample, result.method) not in self.results
                         self.results[result.sample, result.method] = result
                         self.seconds[result.sample, result.method] = seconds
+                        add_to_index(
+                            self.job.output_dir, _unit(self.job.output_dir, result.sample, result.method), seconds
+                        )
                 yield event
+
+    def _begin(self, facts: Facts) -> dict[int, frozenset[str]]:
+        """Take the folder, and what an earlier start has left in it."""
+        folder = self.job.output_dir
+        units = [_unit(folder, sample, key) for sample in range(facts.n_samples) for key in method_keys(facts)]
+        self.place.begin(units, [*result_files(facts), *self._files(facts)], **facts.hashes)
+        left = finished_results(folder, facts, self.job.run) if self.place.goes_on else {}
+        self.results |= left
+        index = read_index(folder)
+        self.seconds |= {key: index.get(_unit(folder, *key), 0.0) for key in left}
+        self.passed |= left.keys()
+        self._counts.update(sample for sample, _ in left)
+        self.n_reused = len(left)
+        return {sample: frozenset(key for of, key in left if of == sample) for sample in range(facts.n_samples)}
 
     def complete_samples(self) -> list[int]:
         """The samples that every method is done with."""
@@ -77,8 +112,8 @@ class Run:
     def seconds_left(self) -> float:
         """How long the rest takes where it goes on as before; needs a pass that is done."""
         assert self.facts is not None
-        passed = time.monotonic() - self._ready_at
-        return passed / len(self.passed) * (n_results(self.facts) - len(self.passed))
+        passed, n_new = time.monotonic() - self._ready_at, len(self.passed) - self.n_reused
+        return passed / max(1, n_new) * (n_results(self.facts) - len(self.passed))
 
     def seconds_by_method(self) -> dict[str, float]:
         """The time that each method took, over all samples."""
@@ -116,6 +151,11 @@ class Run:
             OutputError: one cannot be written.
         """
         return write_comparison(comparison, self.seconds, self.devices, self.job.output_dir)
+
+
+def _unit(folder: Path, sample: int, method: str) -> str:
+    """What a result's record is called in the folder of the run."""
+    return sample_result_path(folder, sample, method).relative_to(folder).as_posix()
 
 
 def n_results(facts: Facts) -> int:

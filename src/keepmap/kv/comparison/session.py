@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from keepmap.core.densities import KeptCounts, entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, KeepmapError, ModelError
+from keepmap.kv.comparison.inputs import input_hashes
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
 from keepmap.kv.comparison.results import SampleResult
 from keepmap.kv.data.texts import Samples, Skipped, TextSample, read_texts, tokenize_texts
@@ -38,11 +39,17 @@ __all__ = [
 NO_CHUNKING = "baseline_no_chunking"
 HELD_BYTES = 1 << 29
 """Hidden states that may wait for their measurement: all of a text's, unless text and model are large."""
+HELD_SECONDS = 20.0
+"""How long they wait at most, so that little is lost when a process is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a process has to know to evaluate samples of a file; plain values, so that it can be sent to one."""
+    """What a process has to know to evaluate samples of a file; plain values, so that it can be sent to one.
+
+    Attributes:
+        run: what the records of its results say of whose they are.
+    """
 
     data_path: str
     text_field: str
@@ -58,11 +65,16 @@ class Job:
     chunk_size: int
     seed: int
     output_dir: Path
+    run: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known once the model is loaded; the same in every process of a run."""
+    """What is known once the model is loaded; the same in every process of a run.
+
+    Attributes:
+        hashes: of the weights and of the tokens, for a run in a folder.
+    """
 
     plans: tuple[MethodPlan, ...]
     left_out: tuple[str, ...]
@@ -73,6 +85,7 @@ class Facts:
     n_kv_heads: int
     dtype: str
     device: str
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,7 +141,7 @@ def open_session(job: Job, device: str) -> Session:
         skip_short=not job.strict,
         skip_long=not job.strict,
     )
-    return make_session(
+    session = make_session(
         language_model,
         samples,
         job.plan,
@@ -137,6 +150,8 @@ def open_session(job: Job, device: str) -> Session:
         kvzap_scorer_model=job.kvzap_scorer_model,
         kvzap_model_type=job.kvzap_model_type,
     )
+    hashes = input_hashes(session.language_model, session.methods, session.samples)
+    return replace(session, facts=replace(session.facts, hashes=hashes))
 
 
 def make_session(
@@ -193,10 +208,14 @@ def make_session(
     )
 
 
-def evaluate_sample(session: Session, index: int) -> Iterator[Passed | Finished]:
+def evaluate_sample(session: Session, index: int, done: frozenset[str] = frozenset()) -> Iterator[Passed | Finished]:
     """The dense forward pass, the baseline (in half precision a pass of its own), then each method; in this order.
 
     Hidden states wait, and are then measured side by side, against a reference whose logits are computed once.
+
+    Args:
+        done: the methods whose results are there; of these, only the two baselines run again, as what the others are
+            measured against.
 
     Raises:
         ImpossibleResultError: a value that is not finite, an eviction that changed nothing, or StreamingLLM and
@@ -208,8 +227,10 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Passed | Finished]
     full: Tensor | None = None
     waiting: list[_Pass] = []
     validation: dict[str, tuple[SampleResult, KeepMap]] = {}
-    passes = _passes(session, sample, ids)
-    for n_left in reversed(range(len(session.facts.plans) + 2)):
+    plans = [plan for plan in session.facts.plans if plan.key not in done]
+    passes = _passes(session, sample, ids, plans)
+    waiting_since = time.monotonic()
+    for n_left in reversed(range(len(plans) + 2)):
         try:
             finished_pass = next(passes)
         except KeepmapError:
@@ -218,21 +239,25 @@ def evaluate_sample(session: Session, index: int) -> Iterator[Passed | Finished]
                 yield from _measured(session, sample, ids, waiting, full)
             raise
         full = finished_pass.hidden_states if full is None else full
-        waiting.append(finished_pass)
-        yield Passed(index, finished_pass.method)
-        if n_left and sum(entry.hidden_states.nbytes for entry in waiting) < HELD_BYTES:
+        if finished_pass.method not in done:
+            waiting.append(finished_pass)
+            yield Passed(index, finished_pass.method)
+        held = sum(entry.hidden_states.nbytes for entry in waiting)
+        if n_left and held < HELD_BYTES and time.monotonic() - waiting_since < HELD_SECONDS:
             continue
-        for done in _measured(session, sample, ids, waiting, full):
-            key = done.result.method
+        for measured in _measured(session, sample, ids, waiting, full):
+            key = measured.result.method
             if key in (STREAMING, VALIDATION) and validates(session.facts.plans):
-                assert done.keep_map is not None
-                validation[key] = (done.result, done.keep_map)
+                assert measured.keep_map is not None
+                validation[key] = (measured.result, measured.keep_map)
                 _validate(validation, sample)
-            yield done
-        waiting = []
+            yield measured
+        waiting, waiting_since = [], time.monotonic()
 
 
-def _passes(session: Session, sample: TextSample, ids: Int[Tensor, " N"]) -> "Iterator[_Pass]":
+def _passes(
+    session: Session, sample: TextSample, ids: Int[Tensor, " N"], plans: Sequence[MethodPlan]
+) -> "Iterator[_Pass]":
     """Every pass over a sample, the dense one first."""
     language_model = session.language_model
     n_entries = language_model.n_layers * language_model.n_kv_heads
@@ -251,7 +276,7 @@ def _passes(session: Session, sample: TextSample, ids: Int[Tensor, " N"]) -> "It
     started = time.perf_counter()
     yield _Pass(BASELINE, everything, full if _is_wide(full) else baseline(), time.perf_counter() - started)
 
-    for plan in session.facts.plans:
+    for plan in plans:
         started = time.perf_counter()
         with _in_memory(session, sample, plan.key):
             eviction = evict(

@@ -1,6 +1,6 @@
 """Spreading samples over processes: one process per device, the same results however many there are."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -11,9 +11,10 @@ from keepmap.core.files import make_folder
 from keepmap.core.processes import Crew, JobMessage, WorkerDied, WorkerReady, run_crew
 from keepmap.errors import InputError
 from keepmap.kv.comparison.files import sample_folder, write_finished
+from keepmap.kv.comparison.rows import method_keys
 from keepmap.kv.comparison.session import Facts, Finished, Job, Passed, Session, evaluate_sample, open_session
 
-__all__ = ["Died", "Event", "Ready", "choose_devices", "death_place", "run_job"]
+__all__ = ["Died", "Done", "Event", "Ready", "choose_devices", "death_place", "nothing_done", "run_job"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,24 @@ def choose_devices(device: str, num_gpus: int | None, workers: int | None) -> tu
     return tuple(f"cuda:{gpu}" for gpu in range(count))
 
 
-def run_job(job: Job, devices: Sequence[str]) -> Generator[Event, None, None]:
+@dataclass(frozen=True)
+class _Share:
+    """A sample, and the methods that are done with it already."""
+
+    sample: int
+    done: frozenset[str]
+
+
+Done = Callable[[Facts], Mapping[int, frozenset[str]]]
+"""From what loading has shown to the methods whose results are there, by sample; called once, before any work."""
+
+
+def nothing_done(facts: Facts) -> dict[int, frozenset[str]]:
+    """Of a run that begins."""
+    return {}
+
+
+def run_job(job: Job, devices: Sequence[str], done: Done = nothing_done) -> Generator[Event, None, None]:
     """Evaluate every sample and write each result: here for one device, in a process per device otherwise.
 
     The results are the same: every process computes with as many threads as this one would.
@@ -80,24 +98,31 @@ def run_job(job: Job, devices: Sequence[str]) -> Generator[Event, None, None]:
     """
     if len(devices) == 1:
         session = open_session(job, devices[0])
+        shares = _shares(session.facts, done)
         make_folder(sample_folder(job.output_dir))
         yield Ready(session.facts)
-        for index in range(len(session.samples)):
-            for step in evaluate_sample(session, index):
+        for share in shares:
+            for step in evaluate_sample(session, share.sample, share.done):
                 if isinstance(step, Finished):
-                    write_finished(job.output_dir, step, session.facts.plans)
+                    write_finished(job.output_dir, step, session.facts.plans, job.run)
                 yield step
         return
     crew = Crew(
         set_up=_open,
         work=_evaluate,
         threads=torch.get_num_threads(),
-        describe=death_place,
+        describe=_death_place,
         advice="use fewer `workers` or a smaller `max_length`",
         parts=(".*", "samples/.*"),
     )
     arguments = [(job, device) for device in devices]
-    with closing(run_crew(crew, arguments, lambda facts: range(facts.n_samples), job.output_dir)) as events:
+    shares = list[_Share]()
+
+    def shares_of(facts: Facts) -> list[_Share]:
+        shares.extend(_shares(facts, done))
+        return shares
+
+    with closing(run_crew(crew, arguments, shares_of, job.output_dir)) as events:
         ready = False
         for event in events:
             match event:
@@ -107,13 +132,24 @@ def run_job(job: Job, devices: Sequence[str]) -> Generator[Event, None, None]:
                     yield Ready(facts)
                 case JobMessage(_, sent):
                     yield sent
-                case WorkerDied(sample, exit_code):
-                    yield Died(sample, exit_code)
+                case WorkerDied(index, exit_code):
+                    yield Died(None if index is None else shares[index].sample, exit_code)
+
+
+def _shares(facts: Facts, done: Done) -> list[_Share]:
+    """The samples that something is left of."""
+    by_sample = done(facts)
+    shares = [_Share(sample, by_sample.get(sample, frozenset())) for sample in range(facts.n_samples)]
+    return [share for share in shares if len(share.done) < len(method_keys(facts))]
 
 
 def death_place(sample: int | None) -> str:
     """Where a worker died, as messages say it."""
     return "while loading the model" if sample is None else f"on sample {sample}"
+
+
+def _death_place(share: _Share | None) -> str:
+    return death_place(None if share is None else share.sample)
 
 
 def _open(argument: tuple[Job, str]) -> tuple[tuple[Job, Session], Facts]:
@@ -125,11 +161,11 @@ def _open(argument: tuple[Job, str]) -> tuple[tuple[Job, Session], Facts]:
     return (job, session), session.facts
 
 
-def _evaluate(tools: tuple[Job, Session], index: int, send: Callable[[Passed | Finished], None]) -> None:
+def _evaluate(tools: tuple[Job, Session], share: _Share, send: Callable[[Passed | Finished], None]) -> None:
     job, session = tools
-    for step in evaluate_sample(session, index):
+    for step in evaluate_sample(session, share.sample, share.done):
         if isinstance(step, Finished):
-            write_finished(job.output_dir, step, session.facts.plans)
+            write_finished(job.output_dir, step, session.facts.plans, job.run)
             # A KeepMap is as large as the text, and the first sample's is on disk.
             step = Finished(step.result, step.seconds)
         send(step)

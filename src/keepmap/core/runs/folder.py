@@ -1,0 +1,202 @@
+"""The folder of a run: `run.json` says which run it holds; the same one goes on there, another one is refused."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keepmap.core.files import make_folder, remove_files
+from keepmap.core.runs.command import command
+from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.lock import alone_in, refuse_taken
+from keepmap.core.runs.records import read_record, write_record
+from keepmap.errors import InputError
+
+__all__ = ["RUN_FILE", "RunFile", "RunFolder", "read_run_file"]
+
+RUN_FILE = "run.json"
+FORMAT = "keepmap-run/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFile:
+    """What `run.json` says.
+
+    Attributes:
+        identity: which run the folder holds; `run` is what its records call it.
+        command: the words that go on with it, none where it was called from Python; `cwd` is where they were typed.
+        units: paths of the records of its units of work, relative to the folder, whether they are there yet or not.
+        files: the other files that it makes, in the same way.
+        finished: whether all of them are there.
+    """
+
+    identity: Identity
+    run: str
+    command: tuple[str, ...]
+    cwd: str
+    units: tuple[str, ...]
+    files: tuple[str, ...]
+    finished: bool
+
+    def document(self) -> dict[str, Any]:
+        """It as JSON values."""
+        return {
+            "format": FORMAT,
+            "id": self.run,
+            "finished": self.finished,
+            "command": list(self.command),
+            "cwd": self.cwd,
+            **self.identity.document(),
+            "files": list(self.files),
+            "units": list(self.units),
+        }
+
+
+def read_run_file(folder: Path) -> RunFile | None:
+    """Which run a folder holds; None where no `run.json` of keepmap's is in it."""
+    document = read_record(folder / RUN_FILE)
+    if document is None or document.get("format") != FORMAT:
+        return None
+    try:
+        names = {key: tuple(document[key]) for key in ("command", "units", "files")}
+        if not all(isinstance(name, str) for words in names.values() for name in words):
+            return None
+        return RunFile(
+            identity=Identity.from_document(document),
+            run=str(document["id"]),
+            cwd=str(document["cwd"]),
+            finished=document["finished"] is True,
+            **names,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+class RunFolder:
+    """A run in its folder, from the check before any work to its last file; nobody else works there meanwhile.
+
+    As a context: what it has of the folder is given back at the end, whatever happens.
+
+    Attributes:
+        folder: where it works. identity: which run it is.
+        overwrite: whether another run's results may be removed, and foreign files of the same names replaced.
+        goes_on: whether the folder holds this run already; known after `begin`.
+        was_finished: whether all of it was there.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, *, overwrite: bool, option: str = "`output_dir`") -> None:
+        self.folder, self.identity, self.overwrite = folder, identity, overwrite
+        self.goes_on = self.was_finished = False
+        self._option = option
+        self._run = identity.digest()
+        self._file: RunFile | None = None
+        self._what = f"`keepmap {identity.verb}`"
+        self._held = ExitStack()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
+
+    @property
+    def run(self) -> str:
+        """What its records call it: the digest of what was known of it before it began."""
+        return self._run
+
+    def check(self) -> None:
+        """Refuse a folder of another run before any work; nothing is written.
+
+        Raises:
+            InputError: it holds another run, and `overwrite` was not given; or a process is at work there.
+        """
+        refuse_taken(self.folder, self._what, self._option)
+        self._refuse(read_run_file(self.folder))
+
+    def begin(self, units: Sequence[str], files: Sequence[str], **hashes: str) -> None:
+        """Take the folder for this run: with `overwrite` what another run made is removed, and nothing else.
+
+        Args:
+            units, files: as `RunFile` has them. Of the same run's earlier start, files that are none of these go.
+            hashes: what is known of its input by now.
+
+        Raises:
+            InputError: as `check`, somebody else is at work there, or foreign files have these names.
+            OutputError: the folder cannot be written.
+        """
+        make_folder(self.folder)
+        with ExitStack() as held:
+            held.enter_context(alone_in(self.folder, self._what, self._option))
+            self._take(units, files, hashes)
+            self._held = held.pop_all()
+
+    def _take(self, units: Sequence[str], files: Sequence[str], hashes: Mapping[str, str]) -> None:
+        self.identity = self.identity.with_hashes(**hashes)
+        earlier = read_run_file(self.folder)
+        self._refuse(earlier)
+        same = earlier is not None and earlier.identity.difference_to(self.identity) is None
+        if earlier is None:
+            self._refuse_foreign([*files, *units])
+        elif not same:
+            self._remove(earlier)
+        else:
+            remove_files(self._inside(set(earlier.files) - set(files)))
+        self.goes_on, self.was_finished = same, same and earlier is not None and earlier.finished
+        self._file = RunFile(
+            identity=self.identity,
+            run=self._run,
+            command=command(),
+            cwd=os.getcwd(),
+            units=tuple(units),
+            files=tuple(files),
+            finished=False,
+        )
+        self._write()
+
+    def finish(self) -> None:
+        """Say that all of its files are there.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        assert self._file is not None
+        self._file = replace(self._file, finished=True)
+        self._write()
+
+    def _write(self) -> None:
+        assert self._file is not None
+        write_record(self.folder / RUN_FILE, self._run, self._file.document())
+
+    def _refuse(self, earlier: RunFile | None) -> None:
+        if earlier is None or self.overwrite:
+            return
+        difference = earlier.identity.difference_to(self.identity)
+        if difference is not None:
+            raise InputError(
+                f"{self.folder} holds another run: {difference}; give `overwrite` to replace it, or another "
+                f"{self._option}"
+            )
+
+    def _refuse_foreign(self, names: Iterable[str]) -> None:
+        """What no `run.json` tells of was made by somebody else, or by an older keepmap."""
+        if self.overwrite:
+            return
+        for name in (RUN_FILE, *names):
+            if (self.folder / name).exists():
+                raise InputError(
+                    f"{self.folder} holds {name}, and no run of keepmap's that made it; give `overwrite` to replace "
+                    f"it, or another {self._option}"
+                )
+
+    def _remove(self, earlier: RunFile) -> None:
+        """What another run made: its files by their names, and the records that say that they are its."""
+        units = [path for path in self._inside(earlier.units) if read_record(path, earlier.run) is not None]
+        remove_files([*self._inside(earlier.files), *units])
+
+    def _inside(self, names: Iterable[str]) -> list[Path]:
+        """Files of the folder; a `run.json` that names others was not written by keepmap."""
+        root = self.folder.resolve()
+        paths = [self.folder / name for name in names]
+        return [path for path in paths if root in path.resolve().parents]

@@ -1,0 +1,106 @@
+"""One process at a time in a folder: a lock that the system takes back when its owner is gone, however it went."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shutil import rmtree
+
+from filelock import FileLock, Timeout
+
+from keepmap.errors import InputError, OutputError
+
+__all__ = ["LOCK", "alone_in", "is_taken", "refuse_taken", "remove_left_over"]
+
+LOCK = ".lock"
+_PART = re.compile(r"\..+\.(\d+)\.part")
+
+
+@contextmanager
+def alone_in(folder: Path, what: str, option: str) -> Iterator[None]:
+    """Keep other processes out of a folder, and clear away what a killed one left half-written.
+
+    Args:
+        what: is done there, and `option` is the one that names the folder.
+
+    Raises:
+        InputError: another one is at work there.
+        OutputError: no file can be made there.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise _taken(folder, what, option) from None
+    except OSError as error:
+        raise OutputError(f"cannot write into the folder {folder}: {error.strerror or error}") from error
+    try:
+        remove_left_over(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def refuse_taken(folder: Path, what: str, option: str) -> None:
+    """Refuse a folder that somebody is at work in, before work that would come to nothing.
+
+    Raises:
+        InputError: as `alone_in`.
+    """
+    if is_taken(folder):
+        raise _taken(folder, what, option)
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether a process is at work in a folder now; nothing is written to find out.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     before = is_taken(Path(folder))
+    ...     with alone_in(Path(folder), "run", "`output_dir`"):
+    ...         print(before, is_taken(Path(folder)))
+    False True
+    """
+    if not (folder / LOCK).is_file():
+        return False
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+def _taken(folder: Path, what: str, option: str) -> InputError:
+    return InputError(f"another {what} is going on in {folder}; wait for it, or give another {option}")
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what processes that are gone were writing: files and folders called `.NAME.PID.part`."""
+    parts = [*folder.glob(".*.part"), *folder.glob("samples/.*.part")]
+    for path in parts:
+        match = _PART.fullmatch(path.name)
+        if match is None or _is_alive(int(match[1])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether another process has this number."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True

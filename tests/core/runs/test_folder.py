@@ -1,0 +1,128 @@
+"""A folder holds one run: the same one goes on, another one is refused, and only what a run made is ever removed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keepmap.core.runs.command import typing
+from keepmap.core.runs.folder import RUN_FILE, RunFolder, read_run_file
+from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.records import read_record, write_record
+from keepmap.errors import InputError
+
+UNITS, FILES = ["units/a.json", "units/b.json"], ["summary.json", "map.bin"]
+
+
+def run(folder: Path, density: float = 0.2, *, overwrite: bool = False) -> RunFolder:
+    identity = Identity(verb="compare", options={"density": density}, versions={"keepmap": "1"}, hashes={"data": "ab"})
+    return RunFolder(folder, identity, overwrite=overwrite)
+
+
+def done(folder: Path, density: float = 0.2, *, overwrite: bool = False, units: int = 2) -> RunFolder:
+    """A run that has written some of its units and, where these are all of them, its files."""
+    with run(folder, density, overwrite=overwrite) as place, typing(["keepmap", "compare", "--density", str(density)]):
+        place.check()
+        place.begin(UNITS, FILES, model="cd")
+        (folder / "units").mkdir(exist_ok=True)
+        for name in UNITS[:units]:
+            write_record(folder / name, place.run, {"density": density})
+        if units == len(UNITS):
+            for name in FILES:
+                (folder / name).write_text(str(density))
+            place.finish()
+    return place
+
+
+def test_the_same_run_goes_on_and_says_what_it_was(tmp_path: Path) -> None:
+    first = done(tmp_path / "out", units=1)
+    assert (first.goes_on, first.was_finished) == (False, False)
+    file = read_run_file(tmp_path / "out")
+    assert file is not None and (file.finished, file.command) == (False, ("keepmap", "compare", "--density", "0.2"))
+    assert (file.units, file.files, file.run) == (tuple(UNITS), tuple(FILES), first.run)
+    second = done(tmp_path / "out")
+    assert (second.goes_on, second.was_finished, second.run) == (True, False, first.run)
+    third = done(tmp_path / "out", overwrite=True)
+    assert (third.goes_on, third.was_finished) == (True, True)
+
+
+def test_another_run_is_refused_in_one_line_before_anything(tmp_path: Path) -> None:
+    done(tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    message = f"{tmp_path / 'out'} holds another run: `density` is 0.2 there and 0.5 here; give `overwrite` to replace"
+    for refused in (run(tmp_path / "out", 0.5).check, lambda: run(tmp_path / "out", 0.5).begin(UNITS, FILES)):
+        with pytest.raises(InputError) as error:
+            refused()
+        assert str(error.value) == f"{message} it, or another `output_dir`"
+    with run(tmp_path / "out") as place, pytest.raises(InputError, match="the model has changed"):
+        place.begin(UNITS, FILES, model="other")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == before
+
+
+def test_overwrite_removes_what_that_run_made_and_nothing_else(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done(out)
+    theirs = {"notes.txt": "mine", "units/c.json": "{}", "map.png": "mine"}
+    for name, content in theirs.items():
+        (out / name).write_text(content)
+    write_record(out / UNITS[0], "another", {"density": 7})
+    with run(out, 0.5, overwrite=True) as place:
+        place.check()
+        place.begin(UNITS, FILES, model="cd")
+        assert not place.goes_on
+        left = {path.relative_to(out).as_posix() for path in out.rglob("*.*")} - {".lock", RUN_FILE}
+        assert left == {*theirs, UNITS[0]}
+        assert {name: (out / name).read_text() for name in theirs} == theirs
+
+
+def test_files_of_an_earlier_start_that_are_none_of_the_new_ones_go(tmp_path: Path) -> None:
+    done(tmp_path)
+    with run(tmp_path) as place:
+        place.begin(UNITS, FILES[:1], model="cd")
+        assert place.was_finished
+    assert not (tmp_path / FILES[1]).exists() and (tmp_path / FILES[0]).exists()
+    assert read_record(tmp_path / UNITS[0]) == {"density": 0.2}
+
+
+@pytest.mark.parametrize("name", [FILES[0], UNITS[1], RUN_FILE])
+def test_files_that_no_run_made_are_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / "units").mkdir()
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds {name}, and no run of keepmap's that made it; give `overwrite`"):
+        done(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+    done(tmp_path, overwrite=True)
+
+
+def test_a_second_process_is_told(tmp_path: Path) -> None:
+    with run(tmp_path) as place:
+        place.begin(UNITS, FILES)
+        for refused in (run(tmp_path).check, lambda: run(tmp_path).begin(UNITS, FILES)):
+            with pytest.raises(InputError, match="another `keepmap compare` is going on in"):
+                refused()
+    run(tmp_path).check()
+
+
+def test_a_run_file_that_names_files_elsewhere_removes_none_of_them(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "mine.txt"
+    done(out)
+    elsewhere.write_text("mine")
+    file = read_run_file(out)
+    assert file is not None
+    document = file.document() | {"files": ["../mine.txt", str(elsewhere), "."]}
+    write_record(out / RUN_FILE, file.run, document)
+    with run(out, 0.5, overwrite=True) as place:
+        place.begin(UNITS, FILES, model="cd")
+    assert elsewhere.read_text() == "mine"
+
+
+@pytest.mark.parametrize("change", [{"units": 3}, {"format": "x"}, {"files": [1]}, {"options": 1}, {"id": None}])
+def test_a_run_file_of_another_form_is_none(tmp_path: Path, change: dict) -> None:
+    done(tmp_path)
+    file = read_run_file(tmp_path)
+    assert file is not None
+    write_record(tmp_path / RUN_FILE, file.run, file.document() | change)
+    read = read_run_file(tmp_path)
+    assert read is None or (change == {"id": None} and read.run == "None")
+    (tmp_path / RUN_FILE).write_text(json.dumps(file.document()))
+    assert read_run_file(tmp_path) is None

@@ -1,0 +1,22 @@
+"""The index says how long units took, as far as it is whole."""
+
+from pathlib import Path
+
+import pytest
+
+from keepmap.core.runs.index import INDEX, add_to_index, read_index
+from keepmap.errors import OutputError
+
+
+def test_the_last_entry_counts_and_a_torn_one_does_not(tmp_path: Path) -> None:
+    assert read_index(tmp_path) == {}
+    for unit, seconds in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
+        add_to_index(tmp_path, unit, seconds)
+    with (tmp_path / INDEX).open("ab") as file:
+        file.write(b'[1]\n{"unit": "c"}\n\xff\n{"unit": "b", "sec')
+    assert read_index(tmp_path) == {"a": 3.0, "b": 2.0}
+
+
+def test_an_index_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*index.jsonl"):
+        add_to_index(tmp_path / "nothing", "a", 1.0)
