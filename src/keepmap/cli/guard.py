@@ -1,7 +1,6 @@
 """What every front door does with errors: one line and an exit code, in the words of the command line."""
 
 import errno
-import os
 import re
 import shlex
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from keepmap.cli.signals import CLOSED_PIPE, Ended, ending_by_signals, open_streams, silence
 from keepmap.errors import KeepmapError, escaped, shortened
 
 __all__ = ["Option", "guarded", "in_options", "naming_options"]
@@ -34,21 +34,40 @@ class Option:
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Do the work. Returns its exit code, 2 after an error of the user's (one line on stderr), 130 after Ctrl-C."""
+    """Do the work. Returns its exit code, 2 after an error of the user's (one line on stderr), 130 after Ctrl-C.
+
+    SIGTERM and SIGHUP end it as Ctrl-C does, with 143 and 129; a pipe that nobody reads any more, with 141.
+    """
+    open_streams()
+    try:
+        with ending_by_signals():
+            return _in_one_line(work)
+    except Ended as end:
+        return end.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        silence()
+        return CLOSED_PIPE
+    except SystemExit as stop:
+        # What rich makes of a pipe that nobody reads.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        silence()
+        return CLOSED_PIPE
+
+
+def _in_one_line(work: Callable[[], int]) -> int:
     try:
         code = work()
         sys.stdout.flush()
     except KeepmapError as error:
         return _refused(str(error))
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough.
-        _close_stdout()
-        return 1
+        raise
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            _close_stdout()
+            silence(sys.stdout)
         return _refused(_of_system(error))
     except MemoryError as error:
         return _refused(str(error) or "there is not enough memory")
@@ -68,11 +87,6 @@ def _of_system(error: OSError) -> str:
         return f"the output cannot be written: {error.strerror}; make room on the disk"
     reason = " ".join(str(error.strerror or str(error) or type(error).__name__).split())
     return reason if error.filename is None else f"{reason}: {str(error.filename)!r:.200}"
-
-
-def _close_stdout() -> None:
-    """What is left to flush goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from keepmap import __version__
 from keepmap.cli.guard import guarded, naming_options
+from keepmap.cli.signals import unwinding
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb. Returns 0, 2 after an error of the user's (one line on stderr), 130 after Ctrl-C."""
+    """Run one verb. Returns 0, 2 after an error of the user's (one line on stderr), 130 after Ctrl-C: see `guarded`."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     return guarded(lambda: _main(arguments))
 
@@ -37,5 +38,7 @@ def _main(arguments: Sequence[str]) -> int:
             from keepmap.language_model import quiet_transformers
 
             quiet_transformers()
-        verb.function()(**verb.arguments(options))
+        function = verb.function()
+        with unwinding():
+            function(**verb.arguments(options))
     return 0

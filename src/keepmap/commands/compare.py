@@ -222,8 +222,10 @@ def _reported(run: Run, formats: Sequence[str], verbose: bool, quiet: bool) -> C
                 _say([*report.advice(), *(lines if verbose else ()), *drawn])
                 _say(["", f"Each method's block saved to: {blocks}"])
         run.place.finish()
-    except KeyboardInterrupt:
-        print("\n".join(_write_finished(run, "Interrupted")), file=sys.stderr)
+    except (KeyboardInterrupt, BrokenPipeError):
+        lines = _write_finished(run, "Interrupted")
+        with contextlib.suppress(OSError):
+            print("\n".join(lines), file=sys.stderr)
         raise
     except KeepmapError:
         # stderr is for the error alone.

@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -315,6 +316,7 @@ class _Pool:
 
 def _serve(plugin_files: tuple[Path, ...], pipe: Connection) -> None:
     """A worker: it sets itself up, and does the jobs that come in."""
+    Thread(target=_end_with_parent, daemon=True).start()
     try:
         # First: what comes through the pipe may be of their classes.
         load_plugins(plugin_files)
@@ -332,6 +334,14 @@ def _serve(plugin_files: tuple[Path, ...], pipe: Connection) -> None:
         pipe.send(_Failed(error, ""))
     except Exception:
         pipe.send(_Failed(None, traceback.format_exc()))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its workers; in the middle of a job they do not read its pipe."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager
