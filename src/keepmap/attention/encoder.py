@@ -5,6 +5,7 @@ H head · N positions · D head dimension.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import RLock, get_ident
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from keepmap.core.arguments import shown
 from keepmap.errors import InputError, ModelError
 
 __all__ = ["encoder_layers"]
+
+_SWITCH = RLock()
 
 
 def encoder_layers(model: nn.Module, inputs: Any) -> list[AttentionLayer]:
@@ -34,7 +37,11 @@ def encoder_layers(model: nn.Module, inputs: Any) -> list[AttentionLayer]:
     names = {module: name or "the model" for name, module in model.named_modules()}
     layers: list[AttentionLayer] = []
 
+    thread = get_ident()
+
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if get_ident() != thread:
+            return  # another thread's pass
         assert isinstance(module, nn.MultiheadAttention)
         layers.append(_layer(len(layers), module, names[module], _named(args, kwargs)))
 
@@ -75,13 +82,14 @@ def _call(model: nn.Module, inputs: Any) -> None:
 
 @contextmanager
 def _without_fast_path() -> Iterator[None]:
-    """The fused encoder layer never calls its attention module; the switch comes back."""
-    before = mha.get_fastpath_enabled()
-    mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        mha.set_fastpath_enabled(before)
+    """The fused encoder layer never calls its attention module; the switch, of the whole process, comes back."""
+    with _SWITCH:
+        before = mha.get_fastpath_enabled()
+        mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            mha.set_fastpath_enabled(before)
 
 
 _ARGUMENTS = ("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask", "average_attn_weights")

@@ -1,12 +1,19 @@
 """Run a model with its attention in our hands: the one place that reaches into a forward pass.
 
+One thread at a time has a model in its hands; others wait. A forward pass of somebody else's on the same model, in
+another thread, goes on with the model's own attention.
+
 H query head · G KV head · N positions · D head dimension.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Lock, RLock
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
@@ -14,9 +21,10 @@ from torch import Tensor, nn
 
 from keepmap.errors import ModelError
 
-__all__ = ["Attend", "LayerCall", "in_eval_mode", "queries_unturned", "run"]
+__all__ = ["Attend", "LayerCall", "alone_with", "in_eval_mode", "queries_unturned", "run"]
 
 NAME = "keepmap"
+PRIVATE = "_attn_implementation_internal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +67,10 @@ class _Run:
     calls: int = 0
 
 
+_own: dict[int, str | None] = {}
+"""The id of a config -> the attention that it names by itself, while it names ours."""
+_locks: "WeakKeyDictionary[nn.Module, RLock]" = WeakKeyDictionary()
+_locks_lock = Lock()
 _active: ContextVar[_Run | None] = ContextVar("keepmap_run", default=None)
 
 
@@ -98,8 +110,7 @@ def _attention(
     """The function that transformers calls in each layer; [1, H, N, D] in, [1, N, H, Dv] out."""
     state = _active.get()
     name = type(module).__name__
-    if state is None:
-        raise RuntimeError(f'the "{NAME}" attention works inside keepmap only')
+    assert state is not None
     if module not in state.inputs:
         raise ModelError(f"{name} is not supported: its input could not be read")
     if attention_mask is None or attention_mask.dtype != torch.int64:
@@ -170,19 +181,72 @@ def _sees_from(
 
 
 @contextmanager
+def alone_with(model: nn.Module) -> Iterator[None]:
+    """One thread at a time works with a model; others wait until it is left as it was found."""
+    with _locks_lock:
+        lock = _locks.setdefault(model, RLock())
+    with lock:
+        yield
+
+
+@contextmanager
 def _implementation(model: nn.Module) -> Iterator[None]:
     """Every config of the model names our attention; restored at the end. Nothing is patched."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(NAME, _attention)
-    AttentionMaskInterface.register(NAME, _sees_from)
+    AttentionInterface.register(NAME, _ours_or_its_own)
+    AttentionMaskInterface.register(NAME, _our_mask_or_its_own)
     configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
+    # Said before it is so: other threads may ask from then on.
+    _own.update({key: _named_attention(config) for key, config in configs.items()})
     before = [(config, _swap_attention(config, NAME)) for config in configs.values()]
     try:
         yield
     finally:
         for config, implementation in before:
             _swap_attention(config, implementation)
+        for key in configs:
+            del _own[key]
+
+
+def _ours_or_its_own(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """What transformers calls in each layer: ours in the thread that runs it, in others the one the model came with."""
+    if _active.get() is not None:
+        return _attention(module, *args, **kwargs)
+    from transformers import AttentionInterface
+
+    name = _own_attention(getattr(module, "config", None))
+    # Each model's own file holds the plain one.
+    plain = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    attention = plain if name in (None, "eager") else AttentionInterface()[name]
+    if attention is None:
+        raise ModelError(
+            f"{type(module).__name__} cannot run while another thread has it in keepmap's hands; run them in turn"
+        )
+    return attention(module, *args, **kwargs)
+
+
+def _our_mask_or_its_own(*args: Any, **kwargs: Any) -> Any:
+    """The same of the mask."""
+    if _active.get() is not None:
+        return _sees_from(*args, **kwargs)
+    from transformers import AttentionMaskInterface
+
+    return AttentionMaskInterface()[_own_attention(kwargs.get("config")) or "eager"](*args, **kwargs)
+
+
+def _own_attention(config: object) -> str | None:
+    """The attention that a config named when it came."""
+    name = _own.get(id(config), _named_attention(config))
+    if name == NAME:
+        raise RuntimeError(f'the "{NAME}" attention works inside keepmap only')
+    return name
+
+
+def _named_attention(config: object) -> str | None:
+    """The attention that a config names now, for its own modules."""
+    name: str | None = getattr(config, PRIVATE, None)
+    return name
 
 
 def _swap_attention(config: object, implementation: str | None) -> str | None:
@@ -192,10 +256,9 @@ def _swap_attention(config: object, implementation: str | None) -> str | None:
     the change on to sub-configs and lose what they had. A config without it, of a part that is no model of
     transformers, stays as it is.
     """
-    private = "_attn_implementation_internal"
-    before: str | None = getattr(config, private, None)
-    if hasattr(config, private):
-        setattr(config, private, implementation)
+    before = _named_attention(config)
+    if hasattr(config, PRIVATE):
+        setattr(config, PRIVATE, implementation)
     return before
 
 
@@ -204,6 +267,8 @@ def _inputs_noted(model: nn.Module, state: _Run) -> Iterator[None]:
     """Hooks that note each attention module's input; gone at the end."""
 
     def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        if _active.get() is not state:
+            return  # another thread's pass
         hidden_states = args[0] if args else kwargs.get("hidden_states")
         rotary = kwargs.get("position_embeddings")
         if isinstance(hidden_states, Tensor):
@@ -224,14 +289,15 @@ def _inputs_noted(model: nn.Module, state: _Run) -> Iterator[None]:
 
 @contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """No dropout; each module's own flag comes back."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
+    """No dropout, and no other thread that changes that; each module's own flag comes back."""
+    with alone_with(model):
+        training = [module for module in model.modules() if module.training]
+        model.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
 
 
 def queries_unturned(call: LayerCall, n: int) -> Float[Tensor, "H n D"]:

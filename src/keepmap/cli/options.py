@@ -12,6 +12,7 @@ __all__ = [
     "Compressors",
     "Evaluate",
     "Methods",
+    "Runs",
     "SampleData",
     "Study",
     "Train",
@@ -175,6 +176,17 @@ class TrainSurrogate:
 @record
 class Methods(Plugins):
     """List the methods with their default rule and protection."""
+
+
+@record
+class Runs:
+    """List runs: how far each is, and the command that goes on with it.
+
+    A run's folder says in its run.json which run it is.
+    """
+
+    folder: tyro.conf.Positional[str] = "."
+    """Where to look, and in the folders below."""
 
 
 @record

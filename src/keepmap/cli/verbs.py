@@ -63,5 +63,6 @@ VERBS = {
     "evaluate": Verb(options.Evaluate, "keepmap.commands.evaluate:evaluate_agents"),
     "attention": Verb(options.Attention, "keepmap.commands.attention:visualize_attention"),
     "compressors": Verb(options.Compressors, "keepmap.commands.compressors:show_compressors"),
+    "runs": Verb(options.Runs, "keepmap.commands.runs:show_runs"),
     "study": Verb(options.Study, "keepmap.commands.study:study_compressors"),
 }
