@@ -21,6 +21,7 @@ __all__ = [
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Files = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILES")]
+Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 
 Record = TypeVar("Record")
 
@@ -185,7 +186,7 @@ class Runs:
     A run's folder says in its run.json which run it is.
     """
 
-    folder: tyro.conf.Positional[str] = "."
+    folder: Folder = "."
     """Where to look, and in the folders below."""
 
 

@@ -1,0 +1,37 @@
+"""Runs under a folder and how far they are, from what lies there."""
+
+from pathlib import Path
+
+from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.listing import runs_under
+from keepmap.core.runs.records import write_record
+
+
+def run(folder: Path, units: int, *, finish: bool = False) -> RunFolder:
+    identity = Identity(verb="compare", options={}, versions={}, hashes={})
+    place = RunFolder(folder, identity, overwrite=False)
+    place.begin(["a.json", "b.json", "c.json"], [])
+    for name in ("a.json", "b.json", "c.json")[:units]:
+        write_record(folder / name, place.run, {})
+    if finish:
+        place.finish()
+    return place
+
+
+def test_each_run_has_its_state(tmp_path: Path) -> None:
+    with run(tmp_path / "done", 3, finish=True), run(tmp_path / "deep" / "er" / "half", 1):
+        pass
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "run.json").write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "done")
+    with run(tmp_path / "now", 2):
+        states = {state.folder.relative_to(tmp_path).as_posix(): state.state for state in runs_under(tmp_path)}
+    assert states == {"done": "finished", "deep/er/half": "stopped at 1 of 3", "now": "going on, 2 of 3"}
+
+
+def test_what_lies_too_deep_is_not_looked_for(tmp_path: Path) -> None:
+    with run(tmp_path.joinpath(*"abcde"), 1):
+        pass
+    assert runs_under(tmp_path) == ()
+    assert len(runs_under(tmp_path / "a")) == 1
