@@ -12,10 +12,11 @@ BENCH ?=
 PYTEST ?=
 # Each test process runs its torch on one thread: the processes share the cores.
 WORKERS ?= auto
+MOMENTS ?= 200
 OUT ?= tiny-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test test-all check lint format docs bench train-tiny train-agent clean
+.PHONY: help demo demo-real test test-all chaos check lint format docs bench train-tiny train-agent clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ test: check $(VENV)/.keepmap-smollm2  ## all checks, then the tests (under 15 mi
 
 test-all: check $(VENV)/.keepmap-smollm2  ## the full products of families, methods and rules too, and what needs a GPU
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "slow or not slow" --timeout 3600 $(PYTEST)
+
+chaos: $(VENV)/.keepmap-dev  ## kill comparisons at MOMENTS random moments, and see that they go on (200: half an hour)
+	@OMP_NUM_THREADS=1 KEEPMAP_CHAOS=$(MOMENTS) $(BIN)/python -m pytest -q --timeout 0 tests/chaos
 
 check: $(VENV)/.keepmap-dev  ## ruff, mypy, import directions, generated pages
 	@$(BIN)/ruff check .
