@@ -91,7 +91,10 @@ def test_files_that_no_run_made_are_not_replaced(tmp_path: Path, name: str) -> N
     with pytest.raises(InputError, match=f"holds {name}, and no run of keepmap's that made it; give `overwrite`"):
         done(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
-    done(tmp_path, overwrite=True)
+    with run(tmp_path, overwrite=True) as place:
+        place.begin(UNITS, FILES, model="cd")
+        assert (tmp_path / name).exists() == (name not in FILES)
+    done(tmp_path)
 
 
 def test_a_second_process_is_told(tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ class RunFolder:
         same = earlier is not None and earlier.identity.difference_to(self.identity) is None
         if earlier is None:
             self._refuse_foreign([*files, *units])
+            remove_files(self._inside(files))
         elif not same:
             self._remove(earlier)
         else:

@@ -69,7 +69,8 @@ def write_finished(output_dir: Path, finished: Finished, plans: Sequence[MethodP
     if finished.keep_map is not None and result.sample == 0:
         label = next(plan.label for plan in plans if plan.key == result.method)
         path = keep_map_path(output_dir, label)
-        finished.keep_map.save(path)
+        # The folder is the run's: what is damaged there is made again.
+        finished.keep_map.save(path, overwrite=True)
         try:
             sync(path)
         except OSError as error:
