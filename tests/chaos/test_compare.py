@@ -22,6 +22,7 @@ COVERS = ("keepmap.core.runs.*",)
 MOMENTS = int(os.environ.get("KEEPMAP_CHAOS", "3"))
 TIMED = {"timings.json", "index.jsonl", "run.json", ".lock"}
 WORKERS = ("1", "2")
+STDERR = "stderr.txt"
 SLOW = """
 import sys, time
 from keepmap.kv.comparison import results
@@ -47,19 +48,19 @@ def arguments(model_folder: Path, workers: str) -> list[str]:
 
 def begin(
     words: list[str], cwd: Path, clock: str = "real", before: Callable[[], None] | None = None
-) -> subprocess.Popen[str]:
+) -> subprocess.Popen[bytes]:
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SLOW, clock, *words]
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        preexec_fn=before,
-        start_new_session=True,
-    )
+    with (cwd / STDERR).open("w") as stderr:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            preexec_fn=before,
+            start_new_session=True,
+        )
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -91,8 +92,7 @@ def place(calm, tmp_path) -> Path:
 
 def finish(words: list[str], place: Path) -> None:
     process = begin(words, place)
-    _, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error
+    assert process.wait(timeout=200) == 0, (place / STDERR).read_text()
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -107,7 +107,7 @@ def test_killed_at_random_moments_it_ends_with_the_bytes_of_the_calm_run(calm, p
             time.sleep(0.003)
         time.sleep(rng.random() * 0.03)
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.wait(timeout=30)
         now = records(out)
         assert {path: now[path] for path in kept} == kept, "what counted was done again"
         wait_for_group(process.pid)
@@ -137,8 +137,9 @@ def test_a_folder_that_is_removed_in_the_middle(calm, place, model_folder):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
     shutil.rmtree(out / "samples")
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 2 and "Traceback" not in error and error.splitlines()[-1].startswith("error: ")
+    assert process.wait(timeout=120) == 2
+    error = (place / STDERR).read_text()
+    assert "Traceback" not in error and error.splitlines()[-1].startswith("error: ")
     finish(words, place)
     assert results(out) == calm[1]
 
@@ -152,8 +153,9 @@ def test_a_disk_that_is_full(calm, place, model_folder, size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     process = begin(words, place, before=small_files)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 2 and "Traceback" not in error
+    assert process.wait(timeout=120) == 2
+    error = (place / STDERR).read_text()
+    assert "Traceback" not in error
     assert error.splitlines()[-1].startswith("error: cannot write ") and "File too large" in error
     assert not list(place.rglob("*.part"))
     finish(words, place)
