@@ -49,7 +49,7 @@ def fails_after(n: int, error: Exception) -> Callable[..., object]:
 
 def test_an_error_in_mid_run_leaves_a_summary_of_what_is_finished(comparing, capfd, tmp_path, monkeypatch):
     # Two samples with the baseline and one method each, and the baseline of a third.
-    monkeypatch.setattr(compare, "evict", fails_after(5, torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(compare, "evict", fails_after(2, torch.OutOfMemoryError("CUDA out of memory")))
     assert comparing("--methods", "random", "--no_visualize") == 2
     out, error = capfd.readouterr()
     lines = error.splitlines()
@@ -65,7 +65,7 @@ def test_where_no_summary_can_be_written_the_first_error_is_told(comparing, capf
     def is_full(path, document):
         raise OutputError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr(compare, "evict", fails_after(3, torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(compare, "evict", fails_after(1, torch.OutOfMemoryError("CUDA out of memory")))
     monkeypatch.setattr(build, "write_json", is_full)
     assert comparing("--methods", "random", "--no_visualize") == 2
     out, error = capfd.readouterr()
