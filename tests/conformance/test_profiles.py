@@ -188,7 +188,7 @@ def test_options_that_make_no_sense_are_one_line(options, message):
     [
         (torch.empty(0, dtype=torch.int64), "expected `inputs` to be a text of one token or more, got none"),
         (tokens(1), "expected a context of two positions or more, got 1"),
-        (torch.zeros(2, 9, dtype=torch.int64), r"\(2, 9\)"),
+        (torch.zeros(2, 9, dtype=torch.int64), "the tokens of 2 texts"),
         (
             torch.tensor([3, 10_000]),
             r"expected `inputs` to be token ids in 0\.\.396, which the model has, got 3\.\.10000",

@@ -228,11 +228,12 @@ def _ours_or_its_own(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
 
 def _our_mask_or_its_own(*args: Any, **kwargs: Any) -> Any:
     """The same of the mask."""
-    if _active.get() is not None:
+    config = kwargs.get("config")
+    if _active.get() is not None or config is None:
         return _sees_from(*args, **kwargs)
     from transformers import AttentionMaskInterface
 
-    return AttentionMaskInterface()[_own_attention(kwargs.get("config")) or "eager"](*args, **kwargs)
+    return AttentionMaskInterface()[_own_attention(config) or "eager"](*args, **kwargs)
 
 
 def _own_attention(config: object) -> str | None:
