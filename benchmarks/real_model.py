@@ -62,7 +62,9 @@ def sweep(options: argparse.Namespace) -> list[keepmap.Comparison]:
         comparison = stored(options, density)
         if comparison is None:
             print(f"density {density:g}", file=sys.stderr, flush=True)
-            subprocess.run(command(options, density), check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(command(options, density), check=False, stdout=subprocess.DEVNULL)
+            if done.returncode:  # it has said why
+                raise SystemExit(done.returncode)
             comparison = stored(options, density)
             assert comparison is not None, "what was just written is not what was asked for"
         comparisons.append(comparison)

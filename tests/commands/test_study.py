@@ -11,8 +11,8 @@ import keepmap.commands.study as module
 from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.study.results import read_study
 from keepmap.agents.study.run import do_job
-from keepmap.agents.training.state import alone_in
 from keepmap.cli import main
+from keepmap.core.runs.lock import alone_in
 from tests.agents.study.baselines import make_baselines
 
 SMALL = ["--compressors", "recency,attention", "--budgets", "75", "--seeds", "1", "--updates", "3", "--copies", "1"]
@@ -204,7 +204,7 @@ def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone
     before = files_in(out)
 
     # A second one beside it is refused before it touches anything.
-    with alone_in(out):
+    with alone_in(out, "study", "`output_dir`"):
         assert study("png") == 2
     assert "error: another study is going on in again; wait for it, or give another --output_dir" in (
         capsys.readouterr().err

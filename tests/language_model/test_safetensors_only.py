@@ -151,7 +151,7 @@ def test_a_repository_whose_index_names_a_pickle_is_refused(hub: Path) -> None:
 
 def test_a_repository_of_pickles_is_refused(hub: Path) -> None:
     (hub / "model.safetensors").unlink()
-    refusal("somebody/model")
+    assert "has no model.safetensors.index.json and no model.safetensors" in refusal("somebody/model")
 
 
 def test_a_repository_that_is_not_there_is_one_line(hub: Path) -> None:

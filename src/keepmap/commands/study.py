@@ -16,13 +16,13 @@ from keepmap.agents.study.results import BASELINE, FILE, Study, StudyRow, write_
 from keepmap.agents.study.run import do_job
 from keepmap.agents.study.summary import study_of
 from keepmap.agents.study.timings import action_times_path, measured_times, stored_action_times
-from keepmap.agents.training.state import alone_in
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.training.agent import collect_missing
 from keepmap.core.arguments import as_path
 from keepmap.core.files import make_folder, remove_files, write_json, write_text
 from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs
+from keepmap.core.runs.lock import alone_in
 from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure, save_joined_figures
 from keepmap.errors import InputError
 from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table

@@ -3,11 +3,11 @@
 `use_safetensors=True` alone does not say so: transformers unpickles whatever an index or a config names.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keepmap.core.files import read_json
 from keepmap.errors import ModelError
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def _shards(index: Path, name: str) -> list[str]:
     if index.stat().st_size > LARGEST_INDEX:
         raise ModelError(f'model "{name}": its {index.name} is larger than 64 MiB; save the model again')
     try:
-        content: Any = json.loads(index.read_text(encoding="utf-8"))
+        content = read_json(index)
         shards = set(content["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = type(error).__name__
         raise ModelError(f'model "{name}": its {index.name} is damaged ({what}); save or download it again') from error
     return sorted(_own_safetensors(shard, name, f"its {index.name}", (".safetensors",)) for shard in shards)

@@ -1,7 +1,6 @@
 """How much memory a model would take: from its config and its files, before anything of it is built."""
 
 import copy
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from keepmap.core.files import read_json
 from keepmap.core.outside.memory import LAYER, require_memory
 from keepmap.errors import ModelError
 
@@ -47,8 +47,8 @@ def config_counts(file: Path, name: str) -> list[tuple[str, Any]]:
     if file.stat().st_size > LARGEST_CONFIG:
         raise ModelError(f'model "{name}": its {file.name} is larger than 16 MiB; save the model again')
     try:
-        return [*_flat(json.loads(file.read_text(encoding="utf-8")))]
-    except (ValueError, RecursionError):  # what loads it says what is wrong
+        return [*_flat(read_json(file))]
+    except (OSError, ValueError):  # what loads it says what is wrong
         return []
 
 

@@ -72,6 +72,12 @@ def test_a_training_needs_more_than_an_agent(key: str) -> None:
         check_training_memory(Config(**{key: 10**12}))
 
 
+def test_a_batch_has_windows_of_the_whole_context() -> None:
+    check_training_memory(Config(train_batch_size=10**6, n_transit=20))
+    with pytest.raises(InputError, match="with batches of 1,000,000 histories would take 4.91 TiB of memory"):
+        check_training_memory(Config(train_batch_size=10**6, n_transit=10**5))
+
+
 def test_a_training_that_is_too_large_is_one_line_before_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

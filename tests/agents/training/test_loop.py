@@ -207,7 +207,7 @@ def test_two_trainings_do_not_share_a_folder(config: Config) -> None:
 def test_what_a_killed_run_left_half_written_is_cleared_away(config: Config) -> None:
     with pytest.raises(Killed):
         train(config, progress=killed_at(7))
-    (config.run_folder() / ".ckpt-10.123.part").mkdir()
+    (config.run_folder() / ".ckpt-10.999999999.part").mkdir()
     train(config)
     assert not list(config.run_folder().glob(".ckpt-*"))
 

@@ -1,4 +1,4 @@
-"""A training's folder and state: one training at a time, from where the last one stopped."""
+"""A training's state: from where the last one stopped."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,21 +7,8 @@ import pytest
 import torch
 
 from keepmap.agents.config import Config
-from keepmap.agents.training.state import alone_in, prepared, save
+from keepmap.agents.training.state import prepared, save
 from keepmap.errors import InputError
-
-
-def test_a_second_one_is_kept_out_until_the_first_is_done(tmp_path: Path) -> None:
-    (tmp_path / ".ckpt-3.77.part").mkdir()
-    with alone_in(tmp_path):
-        assert not list(tmp_path.glob("*.part"))
-        with pytest.raises(InputError) as refused, alone_in(tmp_path, "study", "`output_dir`"):
-            pass
-        assert str(refused.value) == (
-            f"another study is going on in {tmp_path}; wait for it, or give another `output_dir`"
-        )
-    with alone_in(tmp_path):
-        pass
 
 
 def test_what_is_saved_is_what_is_prepared(config: Config, tmp_path: Path) -> None:

@@ -60,13 +60,14 @@ def test_a_result_comes_with_its_keep_map_and_nothing_is_written(session, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_method_is_measured_as_it_would_be_alone_whatever_waits_with_it(session, monkeypatch):
+@pytest.mark.parametrize(("limit", "value"), [("HELD_BYTES", 1), ("HELD_SECONDS", 0.0)])
+def test_a_method_is_measured_as_it_would_be_alone_whatever_waits_with_it(session, monkeypatch, limit, value):
     events = list(evaluate_sample(session, 1))
     order = [NO_CHUNKING, "baseline", "streaming_llm", "random_validation", "h2o"]
     assert events[:5] == [Passed(1, method) for method in order]
     assert [event.result.method for event in events[5:]] == order
     # Nothing may wait: each is measured after its own pass.
-    monkeypatch.setattr(compare, "HELD_BYTES", 1)
+    monkeypatch.setattr(compare, limit, value)
     one_by_one = list(evaluate_sample(session, 1))
     assert [type(event) for event in one_by_one] == [Passed, Finished] * 5
     assert [event.result for event in one_by_one[1::2]] == [event.result for event in events[5:]]

@@ -35,7 +35,7 @@ def check_training_memory(config: "Config") -> None:
     """
     batch = max(config.train_batch_size, config.test_batch_size)
     require_memory(
-        model_bytes(config, copies=4) + TRANSITION * batch * min(config.n_transit, config.horizon),
+        model_bytes(config, copies=4) + TRANSITION * batch * config.n_transit,
         f"training {n_weights(config):,} weights with batches of {batch:,} histories",
         "lower tf_n_layer, tf_n_embd, tf_n_inner, train_batch_size or test_batch_size",
     )

@@ -25,7 +25,7 @@ from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.training.histories import check_histories, collect_configured, histories_missing
 from keepmap.agents.training.log import Board, Log
 from keepmap.agents.training.loss import Loss, every_step, shortened
-from keepmap.agents.training.state import alone_in, prepared, save
+from keepmap.agents.training.state import FOLDER_OPTION, prepared, save
 from keepmap.agents.training.windows import WindowBatch, Windows, load_windows
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.arguments import as_function, shown
@@ -33,6 +33,7 @@ from keepmap.core.files import make_folder
 from keepmap.core.html import card
 from keepmap.core.joining.options import as_settings
 from keepmap.core.progress import Progress
+from keepmap.core.runs.lock import alone_in
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = ["MakeBoard", "Trained", "train"]
@@ -127,7 +128,7 @@ def train(
         collect_configured(config)
     windows, validation = _histories(config, split)
     run = make_folder(config.run_folder())
-    with alone_in(run):
+    with alone_in(run, "training", FOLDER_OPTION):
         return _train(config, progress, split, compressor, windows, validation, run, make_board)
 
 

@@ -1,13 +1,11 @@
 """A training's state: a fresh one, the newest checkpoint's, and the next checkpoint."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from keepmap.agents.acting.agent import load_agent
@@ -25,7 +23,10 @@ from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.versions import versions
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["MAY_CHANGE", "alone_in", "prepared", "save"]
+__all__ = ["FOLDER_OPTION", "MAY_CHANGE", "prepared", "save"]
+
+FOLDER_OPTION = "log_dir (of a study: `output_dir`)"
+"""What names the folder of a training, in messages."""
 
 MAY_CHANGE = {
     "log_dir",
@@ -37,29 +38,6 @@ MAY_CHANGE = {
     "test_batch_size",
 }
 """Keys that may differ when a run goes on: no weight depends on them."""
-
-
-@contextmanager
-def alone_in(run: Path, what: str = "training", option: str = "log_dir (of a study: `output_dir`)") -> Iterator[None]:
-    """Keep other trainings out of a run's folder, and clear away what a killed one left half-written.
-
-    Args:
-        what: is done there, and `option` is the one that names the folder.
-
-    Raises:
-        InputError: another training is going on there.
-    """
-    lock = FileLock(run / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"another {what} is going on in {run}; wait for it, or give another {option}") from None
-    try:
-        for part in run.glob(".ckpt-*.part"):
-            rmtree(part)
-        yield
-    finally:
-        lock.release()
 
 
 def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.optim.Optimizer, Checkpoint | None]:
@@ -82,7 +60,7 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
         if not same:
             raise InputError(
                 f"{run} holds a run with {key} {held!r}, not {value!r}; delete that folder, or give "
-                "another log_dir (of a study: `output_dir`)"
+                f"another {FOLDER_OPTION}"
             )
     _fill(model, load_tensors(begun), newest)
     moments = load_tensors(begun, TRAINING)

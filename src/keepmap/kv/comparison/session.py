@@ -39,8 +39,9 @@ __all__ = [
 NO_CHUNKING = "baseline_no_chunking"
 HELD_BYTES = 1 << 29
 """Hidden states that may wait for their measurement: all of a text's, unless text and model are large."""
-HELD_SECONDS = 20.0
-"""How long they wait at most, so that little is lost when a process is killed."""
+HELD_SECONDS = 120.0
+"""How long they wait at most, which is what a process that is killed loses; each time the reference's logits are made
+anew, which takes a third of a pass where the vocabulary is large."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from keepmap.core.files import make_folder, read_json, remove_files, write_json, written_whole
+from keepmap.core.runs.lock import alone_in
 from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.core.versions import versions
 from keepmap.errors import InputError
@@ -43,18 +43,9 @@ class TrainingFolder:
             OutputError: it cannot be written.
         """
         make_folder(self.path)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(
-                f"another training is going on in {self.path}; wait for it, or give another `out`"
-            ) from None
-        try:
+        with alone_in(self.path, "training", "`out`"):
             self._claim()
             yield
-        finally:
-            lock.release()
 
     def _claim(self) -> None:
         if not (self.path / RUN).exists():
