@@ -1,0 +1,158 @@
+"""Moments at which a run is ended, whatever the verb: begin it, wait for records, kill it, compare what it left.
+
+`make chaos` repeats it for longer: KEEPMAP_CHAOS says how many moments are tried.
+"""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["STDERR", "TIMED", "Verb", "begin", "fill_the_disk", "finish", "kill_at_moments", "remove_in_the_middle"]
+
+REPOSITORY = Path(__file__).parents[2]
+MOMENTS = int(os.environ.get("KEEPMAP_CHAOS", "3"))
+TIMED = {"timings.json", "index.jsonl", "run.json", ".lock"}
+"""Files that may differ from run to run."""
+STDERR = "stderr.txt"
+SLOW = """
+import importlib, sys, time
+module, name = sys.argv[2].rsplit(".", 1)
+module = importlib.import_module(module)
+write = getattr(module, name)
+def slowly(*arguments, **options):
+    time.sleep(0.02)
+    return write(*arguments, **options)
+setattr(module, name, slowly)
+if sys.argv[1] == "jump":
+    real, start = time.time, time.time()
+    time.time = lambda: start - 3e8 * (real() - start)
+del sys.argv[1:3]
+from keepmap.cli import main
+sys.exit(main())
+"""
+"""The command with records that take a moment, so that many moments lie between two of them; or a clock that jumps."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command and what its run makes.
+
+    Attributes:
+        words: of the command line, which work in any folder that holds its data.
+        out: its folder, below the one that it is run in.
+        records: a pattern of the paths of its records, below `out`.
+        writer: what writes a record, as its caller's module names it: "keepmap.kv.comparison.results.write_record".
+    """
+
+    words: Sequence[str]
+    out: str
+    records: str
+    writer: str
+
+    def recorded(self, place: Path) -> dict[Path, int]:
+        """Each record, and when it was written."""
+        return {path: path.stat().st_mtime_ns for path in (place / self.out).glob(self.records)}
+
+    def results(self, place: Path) -> dict[str, bytes]:
+        """What is to have the same bytes whatever happened, by its path in `out`."""
+        out = place / self.out
+        paths = [path for path in out.rglob("*") if path.is_file() and path.name not in TIMED]
+        return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
+
+
+def begin(
+    verb: Verb, place: Path, clock: str = "real", before: Callable[[], None] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the command in `place`, in a group of its own; `before` is called in its process."""
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SLOW, clock, verb.writer, *verb.words]
+    with (place / STDERR).open("w") as stderr:
+        return subprocess.Popen(
+            command,
+            cwd=place,
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            preexec_fn=before,
+            start_new_session=True,
+        )
+
+
+def finish(verb: Verb, place: Path) -> None:
+    """Start it, and wait until it is done."""
+    process = begin(verb, place)
+    assert process.wait(timeout=200) == 0, (place / STDERR).read_text()
+
+
+def kill_at_moments(verb: Verb, place: Path, calm: dict[str, bytes], seed: int, most: int = 8) -> None:
+    """Kill it at random moments, up to `most` records apart; no record is made again, and the end is the calm run's."""
+    rng, kept = random.Random(seed), dict[Path, int]()
+    for _ in range(MOMENTS):
+        n_more = rng.randrange(1, most)
+        process = begin(verb, place, clock=rng.choice(["real", "jump"]))
+        deadline = time.monotonic() + 120
+        while process.poll() is None and len(verb.recorded(place)) < len(kept) + n_more and time.monotonic() < deadline:
+            time.sleep(0.003)
+        time.sleep(rng.random() * 0.03)
+        assert process.poll() in (None, 0), (place / STDERR).read_text()
+        process.kill()
+        process.wait(timeout=30)
+        now = verb.recorded(place)
+        assert {path: now[path] for path in kept} == kept, "what counted was done again"
+        _wait_for_group(process.pid)
+        kept = verb.recorded(place)
+    finish(verb, place)
+    assert {path: stamp for path, stamp in verb.recorded(place).items() if path in kept} == kept
+    assert verb.results(place) == calm
+
+
+def _wait_for_group(pid: int) -> None:
+    """Workers end within five seconds of the process that began them."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("a worker is left")
+
+
+def remove_in_the_middle(verb: Verb, place: Path, calm: dict[str, bytes], folder: str, after: int) -> None:
+    """Take away a folder of `out` when `after` records are there: an error, and the next start ends as the calm run."""
+    process = begin(verb, place)
+    deadline = time.monotonic() + 120
+    while len(verb.recorded(place)) < after:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    shutil.rmtree(place / verb.out / folder)
+    assert process.wait(timeout=120) == 2
+    error = (place / STDERR).read_text()
+    assert "Traceback" not in error and error.splitlines()[-1].startswith("error: ")
+    finish(verb, place)
+    assert verb.results(place) == calm
+
+
+def fill_the_disk(verb: Verb, place: Path, calm: dict[str, bytes], size: int) -> None:
+    """No file grows beyond `size` bytes: an error, nothing half-written, and the next start ends as the calm run."""
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    process = begin(verb, place, before=small_files)
+    assert process.wait(timeout=120) == 2
+    error = (place / STDERR).read_text()
+    assert "Traceback" not in error
+    assert error.splitlines()[-1].startswith("error: cannot write ") and "File too large" in error
+    assert not list(place.rglob("*.part"))
+    finish(verb, place)
+    assert verb.results(place) == calm
