@@ -38,6 +38,12 @@ def test_unrotated_undoes_the_rotation_and_leaves_what_is_not_rotated(interleave
     assert torch.equal(rotated[..., 6:], unrotated(rotated, rotation)[..., 6:])
 
 
+def test_unrotated_from_a_later_position_on():
+    rotation = Rotation(FREQUENCY, 1.3, True)
+    rotated = torch.randn(2, 9, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(unrotated(rotated[:, 4:], rotation, 4), unrotated(rotated, rotation)[:, 4:])
+
+
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_turned_multiplies_each_pair_by_its_number(interleaved):
     rotation = Rotation(FREQUENCY, 1.0, interleaved)

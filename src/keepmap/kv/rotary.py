@@ -18,22 +18,21 @@ def turned(
     """Multiply each rotated pair by a complex number per position; dimensions beyond 2F stay as they are."""
     pairs = rotation.frequency.numel()
     rotated, rest = vectors[..., : 2 * pairs], vectors[..., 2 * pairs :]
-    if rotation.interleaved:
-        first, second = rotated[..., 0::2], rotated[..., 1::2]
-    else:
-        first, second = rotated[..., :pairs], rotated[..., pairs:]
     real, imaginary = turn.real.to(vectors.dtype), turn.imag.to(vectors.dtype)
-    new_first, new_second = first * real - second * imaginary, first * imaginary + second * real
+    # (first, second) becomes (first * real - second * imaginary, second * real + first * imaginary).
     if rotation.interleaved:
-        both = torch.stack((new_first, new_second), dim=-1).flatten(-2)
+        swapped = rotated.unflatten(-1, (pairs, 2)).flip(-1).flatten(-2)
+        real, imaginary = real.repeat_interleave(2, dim=-1), torch.stack((-imaginary, imaginary), dim=-1).flatten(-2)
     else:
-        both = torch.cat((new_first, new_second), dim=-1)
-    return torch.cat((both, rest), dim=-1)
+        swapped = torch.cat((rotated[..., pairs:], rotated[..., :pairs]), dim=-1)
+        real, imaginary = torch.cat((real, real), dim=-1), torch.cat((-imaginary, imaginary), dim=-1)
+    both = swapped.mul_(imaginary).addcmul_(rotated, real)
+    return torch.cat((both, rest), dim=-1) if rest.shape[-1] else both
 
 
-def unrotated(vectors: Float[Tensor, "*heads N D"], rotation: Rotation) -> Float[Tensor, "*heads N D"]:
-    """Undo the rotation of positions 0..N-1, scale included."""
-    positions = torch.arange(vectors.shape[-2], device=vectors.device)
+def unrotated(vectors: Float[Tensor, "*heads N D"], rotation: Rotation, first: int = 0) -> Float[Tensor, "*heads N D"]:
+    """Undo the rotation of positions `first` and those that follow, scale included."""
+    positions = torch.arange(first, first + vectors.shape[-2], device=vectors.device)
     turn = torch.polar(
         torch.full((), 1.0 / rotation.scale, dtype=torch.float64, device=vectors.device), -_angles(rotation, positions)
     )

@@ -1,6 +1,5 @@
 """The attention that future queries are expected to pay, from the statistics of the queries so far."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,13 +8,15 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from keepmap.core.arguments import as_integer
+from keepmap.kv.gaussian import log_expected, log_mean_expected
 from keepmap.kv.method import LayerInput, Rotation, Scored, to_digits
 from keepmap.kv.rotary import mean_future, turned, unrotated
 
 __all__ = ["ExpectedAttention"]
 
 _LARGEST_EXPONENT = 60.0
-_KEYS_AT_ONCE = 256
+_HELD_BYTES = 1 << 25
+"""Statistics of prefixes that are held at once."""
 
 
 @dataclass(frozen=True)
@@ -66,35 +67,34 @@ class ExpectedAttention(Scored):
         keys, queries = layer.keys.to(wide), layer.queries.to(wide)
         heads, n, _ = keys.shape
         group = queries.shape[0] // heads
-        if layer.rotation is not None:
-            queries = unrotated(queries, layer.rotation)
-        queries = queries.view(heads, group, n, -1)
         norms = layer.values.to(wide).norm(dim=-1).double()
         scores = torch.zeros(heads, n, dtype=torch.float64, device=keys.device)
 
         decided_after = layer.decided_at - 1
         # A key's own part is in float64: what one refresh decides differs by no more than the keys do.
         rotation, turned_back = layer.rotation, keys.double()
+        future: Complex[Tensor, "N F"] | None = None
         if rotation is not None:
             future = mean_future(rotation, torch.arange(n, device=keys.device), self.n_future)
             # Each decided key has a step of its own: turn it back, which is the same as turning the queries ahead.
             turned_back = turned(turned_back, future[decided_after].conj(), rotation)
         refreshed = self._refreshed(decided_after)
-        statistics = _Prefix(queries)
-        for at in refreshed.unique().tolist():
-            members = (refreshed == at).nonzero().squeeze(1)
-            start = layer.n_sink if at >= layer.n_sink else 0
-            prefix = slice(start, at + 1)
-            mean, covariance = statistics.upto(at, start)
+        statistics = _Prefix(queries.view(heads, group, n, -1), rotation)
+        for last in refreshed.unique().split(max(1, _HELD_BYTES // statistics.nbytes)):
+            start = torch.where(last >= layer.n_sink, layer.n_sink, 0)
+            prefixes = list(zip(last.tolist(), start.tolist(), strict=True))
+            mean, covariance = map(torch.stack, zip(*(statistics.upto(*prefix) for prefix in prefixes), strict=True))
             here = mean, covariance
-            if rotation is not None:
-                here = _turned_ahead(mean, covariance, rotation, future[at : at + 1])
-            level = _log_expected(keys[:, prefix], *here, layer.scaling).double().logsumexp(dim=-1, keepdim=True)
-            level = level - math.log(at + 1 - start)
-            expected = _log_expected(turned_back[:, members], mean.double(), covariance.double(), layer.scaling)
-            share = (expected - level).clamp(max=_LARGEST_EXPONENT).exp().mean(dim=1)
-            typical = norms[:, prefix].mean(dim=1, keepdim=True).clamp(min=torch.finfo(wide).tiny)
-            scores[:, members] = share * norms[:, members] / typical
+            if rotation is not None and future is not None:
+                here = _turned_ahead(mean, covariance, rotation, future[last])
+            levels = log_mean_expected(keys, *here, start, last, layer.scaling)
+            for index, (at, begin) in enumerate(prefixes):
+                members = (refreshed == at).nonzero().squeeze(1)
+                gaussian = mean[index].double(), covariance[index].double()
+                expected = log_expected(turned_back[:, members], *gaussian, layer.scaling)
+                share = (expected - levels[index, ..., None]).clamp(max=_LARGEST_EXPONENT).exp().mean(dim=1)
+                typical = norms[:, begin : at + 1].mean(dim=1, keepdim=True).clamp(min=torch.finfo(wide).tiny)
+                scores[:, members] = share * norms[:, members] / typical
         return to_digits(scores).to(wide)
 
     def _refreshed(self, after: Int[Tensor, " N"]) -> Int[Tensor, " N"]:
@@ -104,22 +104,31 @@ class ExpectedAttention(Scored):
 
 
 def _turned_ahead(
-    mean: Float[Tensor, "G R D"], covariance: Float[Tensor, "G R D D"], rotation: Rotation, turn: Complex[Tensor, "1 F"]
-) -> tuple[Float[Tensor, "G R D"], Float[Tensor, "G R D D"]]:
+    mean: Float[Tensor, "T G R D"],
+    covariance: Float[Tensor, "T G R D D"],
+    rotation: Rotation,
+    turn: Complex[Tensor, "T F"],
+) -> tuple[Float[Tensor, "T G R D"], Float[Tensor, "T G R D D"]]:
     """The statistics of queries that are turned by `turn`."""
-    half = turned(covariance, turn, rotation)
-    return turned(mean, turn, rotation), turned(half.transpose(-1, -2), turn, rotation)
+    half = turned(covariance.movedim(0, -2), turn, rotation)
+    both = turned(half.transpose(-1, -3), turn, rotation)
+    return turned(mean.movedim(0, -2), turn, rotation).movedim(-2, 0), both.movedim(-2, 0)
 
 
 class _Prefix:
-    """Mean and covariance of growing prefixes, by adding up only what is new."""
+    """Mean and covariance of growing prefixes of queries before their rotation, by adding up only what is new."""
 
-    def __init__(self, queries: Float[Tensor, "G R N D"]) -> None:
+    def __init__(self, queries: Float[Tensor, "G R N D"], rotation: Rotation | None) -> None:
         heads, group, _, dim = queries.shape
-        self.queries = queries
+        self.queries, self.rotation = queries, rotation
         self.start = self.end = 0
         self.sum = queries.new_zeros(heads, group, dim)
         self.products = queries.new_zeros(heads, group, dim, dim)
+
+    @property
+    def nbytes(self) -> int:
+        """The size of what one prefix's statistics take."""
+        return self.products.nbytes + self.sum.nbytes
 
     def upto(self, last: int, start: int) -> tuple[Float[Tensor, "G R D"], Float[Tensor, "G R D D"]]:
         """Mean and covariance over the queries start..last."""
@@ -127,24 +136,12 @@ class _Prefix:
             self.start = self.end = start
             self.sum, self.products = torch.zeros_like(self.sum), torch.zeros_like(self.products)
         new = self.queries[:, :, self.end : last + 1]
+        if self.rotation is not None:
+            # Here, where they are few: all at once, they would be as large as the queries three times over.
+            new = unrotated(new, self.rotation, self.end)
         self.sum = self.sum + new.sum(dim=2)
         self.products = self.products + new.transpose(2, 3) @ new
         self.end = last + 1
         count = self.end - self.start
         mean = self.sum / count
         return mean, self.products / count - mean[..., :, None] * mean[..., None, :]
-
-
-def _log_expected(
-    keys: Float[Tensor, "G K D"], mean: Float[Tensor, "G R D"], covariance: Float[Tensor, "G R D D"], scaling: float
-) -> Float[Tensor, "G R K"]:
-    """log E[exp(scaling * q.k)] for Gaussian queries, a cacheful of keys at a time."""
-    heads, group, dim = mean.shape
-    # k.(scaling * m + scaling^2 / 2 * Ck): one product for all query heads of a group.
-    matrix = (0.5 * scaling**2 * covariance).permute(0, 2, 1, 3).reshape(heads, dim, group * dim)
-    offset = (scaling * mean).reshape(heads, 1, group * dim)
-    parts = [
-        torch.baddbmm(offset, part, matrix).view(heads, -1, group, dim).mul_(part[:, :, None]).sum(dim=-1)
-        for part in keys.split(_KEYS_AT_ONCE, dim=1)
-    ]
-    return torch.cat(parts, dim=1).transpose(1, 2)
