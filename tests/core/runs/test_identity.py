@@ -22,9 +22,9 @@ def other(**changes: object) -> Identity:
     ("identity", "difference"),
     [
         (other(verb="study"), "it is of `keepmap compare`"),
-        (other(options={**RUN.options, "density": None}), "`density` is 0.2 there and null here"),
+        (other(options={**RUN.options, "density": None}), "`density` is 0.2 there and not given here"),
         (other(options={"methods": ["h2o"], "density": 0.2, "seed": 0}), '`methods` is ["h2o", "random"] there'),
-        (other(options={**RUN.options, "n_sink": 4}), "`n_sink` is null there and 4 here"),
+        (other(options={**RUN.options, "n_sink": 4}), "`n_sink` is not given there and 4 here"),
         (other(versions={"keepmap": "2", "torch": "2"}), "keepmap was 1 there and is 2 here"),
         (other(hashes={"data": "cd"}), "the data has changed"),
     ],

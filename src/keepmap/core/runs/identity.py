@@ -90,5 +90,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     """A value of a file in a message: short, and without control characters."""
+    if value is None:
+        return "not given"
     text = json.dumps(value) if not isinstance(value, str) else json.dumps(value).strip('"')
     return text if len(text) <= 60 else f"{text[:57]}..."
