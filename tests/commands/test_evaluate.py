@@ -21,6 +21,8 @@ from keepmap.commands import progress
 from tests.agents.checkpoint_folders import write_agent
 
 REPOSITORY = Path(__file__).parents[2]
+OF_RUN = {"run.json", "index.jsonl", "folds/fold_000.json", ".lock"}
+RESULTS = {"evaluation.json", "learning_curve.png", "timings.json"} | OF_RUN
 
 
 @pytest.fixture
@@ -49,7 +51,8 @@ def test_the_command_as_it_stands(place: Path) -> None:
     assert lines[2] == "  darkroom 3x3, 45 episodes of 6 steps, 1 copy of each goal, seed 0"
     assert lines[3] == "  Context: the last 12 transitions"
     assert lines[5].split() == ["mean", "reward", "optimum", "share", "last", "20", "solved"]
-    evaluation = read_evaluation(run / "evaluation.json")
+    out = run / "evaluation"
+    evaluation = read_evaluation(out)
     last, share = evaluation.last[0], evaluation.mean / evaluation.optimum[0]
     assert lines[7].startswith(f"Env 0 (goal={goal})  ")
     assert lines[7].split()[-5:] == [
@@ -66,17 +69,13 @@ def test_the_command_as_it_stands(place: Path) -> None:
     assert any(line.startswith("  of episodes 21 to 40: ") for line in lines)
     assert any(line.startswith("Std deviation: ") for line in lines)
     assert "Solved: 0 of 1 goals (last 20 episodes at 90 % of the optimum or more)" in lines
-    assert lines[-2:] == [f"Saved {run}/evaluation.json", f"Saved {run}/learning_curve.png"]
+    assert lines[-2:] == [f"Saved {out}/evaluation.json", f"Saved {out}/learning_curve.png"]
     assert max(map(len, lines)) <= 80
     same = evaluate(agent, agent.held_out, episodes=45)
     assert evaluation.document() == same.document() | {"options": evaluation.options}
-    assert sorted(path.name for path in run.iterdir()) == [
-        "ckpt-10",
-        "evaluation.json",
-        "learning_curve.png",
-        "timings.json",
-    ]
-    assert {*json.loads((run / "timings.json").read_text())} == {"seconds", "steps"}
+    assert sorted(path.name for path in run.iterdir()) == ["ckpt-10", "evaluation"]
+    assert files_in(out).keys() == RESULTS
+    assert {*json.loads((out / "timings.json").read_text())} == {"seconds", "steps"}
 
 
 def test_the_same_command_gives_the_same_bytes(place: Path) -> None:
@@ -84,22 +83,27 @@ def test_the_same_command_gives_the_same_bytes(place: Path) -> None:
         arguments = ["evaluate", "--goals", "all", "--episodes", "3", "--format", "png,svg,pdf"]
         assert main([*arguments, "--output_dir", folder]) == 0
     first, second = files_in(place / "a"), files_in(place / "b")
-    assert first.keys() == {
-        "evaluation.json",
-        "timings.json",
-        *(f"learning_curve.{suffix}" for suffix in ["png", "svg", "pdf"]),
-    }
+    assert first.keys() == RESULTS | {f"learning_curve.{suffix}" for suffix in ["svg", "pdf"]}
     differing = {name for name in first if first[name] != second[name]}
-    assert differing <= {"timings.json"}
+    assert differing <= {"timings.json", "index.jsonl", "run.json"}
 
 
-def test_an_earlier_evaluation_is_replaced(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_earlier_evaluation_is_replaced_where_that_is_asked_for(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = place / "out"
     options = ["--output_dir", "out", "--episodes", "2"]
     assert main(["evaluate", "--goals", "all", "--format", "svg,png", *options]) == 0
     (folder / "notes.txt").write_text("mine")
-    assert main(["evaluate", "--goals", "0,0", *options, "--copies", "2"]) == 0
-    assert files_in(folder).keys() == {"evaluation.json", "timings.json", "learning_curve.png", "notes.txt"}
+    before = files_in(folder)
+    assert main(["evaluate", "--goals", "0,0", *options, "--copies", "2"]) == 2
+    assert capsys.readouterr().err == (
+        "error: out holds another run: --goals is all there and 0,0 here; give --overwrite to replace it, or another "
+        "--output_dir\n"
+    )
+    assert files_in(folder) == before
+    assert main(["evaluate", "--goals", "0,0", *options, "--copies", "2", "--overwrite"]) == 0
+    assert files_in(folder).keys() == RESULTS | {"notes.txt"}
     evaluation = read_evaluation(folder / "evaluation.json")
     assert (evaluation.goals, evaluation.copies, evaluation.options["copies"]) == (((0, 0),), 2, 2)
 
@@ -107,14 +111,14 @@ def test_an_earlier_evaluation_is_replaced(place: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("goals", [["1,0 2,2"], ["1,0", "2,2"], ["(1, 0) (2, 2)"], ["(1,0)", "(2,2)"]], ids=" ".join)
 def test_goals_are_read_as_people_write_them(place: Path, goals: list[str]) -> None:
     assert main(["evaluate", "--goals", *goals, "--episodes", "1"]) == 0
-    assert read_evaluation("runs/AD-darkroom-seed0/evaluation.json").goals == ((1, 0), (2, 2))
+    assert read_evaluation("runs/AD-darkroom-seed0/evaluation").goals == ((1, 0), (2, 2))
 
 
 def test_sides_of_the_split(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     agent = load_agent("runs/AD-darkroom-seed0")
     for name, side in (("train", agent.train), ("all", agent.room.goals), ("held_out", agent.held_out)):
-        assert main(["evaluate", "--goals", name, "--episodes", "1", "--output_dir", "out"]) == 0
-        assert read_evaluation("out/evaluation.json").goals == side
+        assert main(["evaluate", "--goals", name, "--episodes", "1", "--output_dir", name]) == 0
+        assert read_evaluation(name).goals == side
         noted = f"Note: {len(agent.train)} of these goals were in the training\n" in capsys.readouterr().out
         assert noted == (name != "held_out")
 
@@ -139,17 +143,23 @@ def test_the_compressor_of_the_training_acts_unless_told_otherwise(
 ) -> None:
     write_agent(place / "short", compressor={"name": "recency", "keep_recent": 3})
     agent = load_agent("short")
-    for options, acting, text in (
-        ([], RecencyCompressor(3), "RecencyCompressor(keep_recent=3) of the last 12 transitions"),
-        (["--compressor", "none"], None, "the last 12 transitions (trained with RecencyCompressor(keep_recent=3))"),
+    for folder, options, acting, text in (
+        ("evaluation", [], RecencyCompressor(3), "RecencyCompressor(keep_recent=3) of the last 12 transitions"),
         (
+            "evaluation-2",
+            ["--compressor", "none"],
+            None,
+            "the last 12 transitions (trained with RecencyCompressor(keep_recent=3))",
+        ),
+        (
+            "evaluation-3",
             ["--compressor", "recency", "--set", "keep_recent=2"],
             RecencyCompressor(2),
             "RecencyCompressor(keep_recent=2) of the last 12 transitions (trained with",
         ),
     ):
         assert main(["evaluate", "--checkpoint", "short", "--goals", "all", "--episodes", "4", *options]) == 0
-        evaluation = read_evaluation("short/evaluation.json")
+        evaluation = read_evaluation(f"short/{folder}")
         wanted = evaluate(agent, agent.room.goals, episodes=4, compressor="none" if acting is None else acting)
         assert (evaluation.all_returns == wanted.all_returns).all()
         assert f"Context: {text}" in " ".join(capsys.readouterr().out.split())
@@ -273,8 +283,13 @@ def test_a_failure_while_playing_leaves_the_earlier_results(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Agent, "play", play)
+    capfd.readouterr()
     assert main(["evaluate", "--episodes", "3"]) == 130
-    assert files_in(place) == before
+    assert capfd.readouterr().err == "Interrupted: 0 of 1 fold finished\n"
+    after = files_in(place)
+    assert {name: after[name] for name in before} == before
+    new = {f"runs/AD-darkroom-seed0/evaluation-2/{name}" for name in ("run.json", ".lock")}
+    assert after.keys() == before.keys() | new
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit on file sizes")
@@ -283,13 +298,14 @@ def test_a_full_disk_mixes_no_results(place: Path) -> None:
     assert main(["evaluate", "--episodes", "2", "--output_dir", "out"]) == 0
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "from keepmap.cli import main; sys.exit(main(['evaluate', '--episodes', '3', '--output_dir', 'out']))"
+        "from keepmap.cli import main\n"
+        "sys.exit(main(['evaluate', '--episodes', '3', '--output_dir', 'out', '--overwrite']))"
     )
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
     done = subprocess.run([sys.executable, "-c", code], cwd=place, env=variables, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "error: cannot write out/learning_curve.png: File too large\n"
-    assert files_in(place / "out").keys() == {"evaluation.json", "timings.json"}
+    assert files_in(place / "out").keys() == RESULTS - {"learning_curve.png"}
     assert read_evaluation("out/evaluation.json").episodes == 3
 
 
@@ -299,4 +315,4 @@ def test_many_goals_are_cut_in_the_table_and_whole_in_the_file(place: Path, caps
     lines = capsys.readouterr().out.splitlines()
     assert "and 21 more, in evaluation.json" in lines and max(map(len, lines)) <= 80
     assert sum(line.startswith("Env ") for line in lines) == 100
-    assert len(read_evaluation("large/evaluation.json").goals) == 121
+    assert len(read_evaluation("large/evaluation").goals) == 121

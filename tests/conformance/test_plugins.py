@@ -189,7 +189,7 @@ def test_an_environment_is_collected_in_and_evaluated_in(place: Path) -> None:
     sizes = "tf_n_embd=16 tf_n_layer=1 tf_n_head=2 tf_n_inner=16 train_batch_size=4"
     keepmap("train", *plugin, "--set", *settings.split(), *sizes.split())
     keepmap("evaluate", *plugin, "--checkpoint", "run", "--episodes", "1")
-    assert (place / "run" / "evaluation.json").is_file()
+    assert (place / "run" / "evaluation" / "evaluation.json").is_file()
 
 
 COMPARE = ("compare", "--methods", "streaming_llm", "--sliding_window_size", "16", "--max_samples", "1")

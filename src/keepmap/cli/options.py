@@ -262,7 +262,10 @@ class Evaluate(Plugins):
     set: tuple[str, ...] = ()
     """Options of the compressor, as name=value, separated by spaces."""
     output_dir: str | None = None
-    """Where the results go. Default: the run's folder; evaluation_results for tiny and for folds."""
+    """Where the results go. Default: evaluation in the run's folder, evaluation_results for tiny and for folds; another
+    evaluation goes beside it, into evaluation-2 and so on."""
+    overwrite: Flag = False
+    """Remove what another evaluation made in the folder. Without it, that is an error where the folder is named."""
     format: str = "png"
     """Format of the figure: png, svg, pdf, or several with commas."""
 

@@ -1,30 +1,42 @@
 """Evaluating agents: choose checkpoints and goals, let them play, print and write what came of it."""
 
-import time
-from collections.abc import Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run, run_of
 from keepmap.agents.compressor import AS_TRAINED, WHOLE_WINDOW, Compressor, make_compressor
-from keepmap.agents.evaluation.evaluate import play_protocol
-from keepmap.agents.evaluation.protocol import protocol_of, resolve_agents
+from keepmap.agents.evaluation.evaluate import PACKAGES, Returns, play_protocol
+from keepmap.agents.evaluation.protocol import Protocol, protocol_of, resolve_agents
 from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
 from keepmap.commands.progress import share_of_work
-from keepmap.core.arguments import as_path
-from keepmap.core.files import make_folder, remove_files, write_json
+from keepmap.core.arguments import as_flag, as_path
+from keepmap.core.files import write_json
 from keepmap.core.joining.options import read_options
-from keepmap.core.joining.plugins import joined
+from keepmap.core.joining.plugins import joined, plugins
 from keepmap.core.labels import model_label
-from keepmap.drawing import FORMATS, learning_curve, picture_formats, save_figure, save_joined_figures
-from keepmap.errors import InputError
+from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.hashes import hash_of_files, hash_of_lines, hash_of_tensors
+from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.index import INDEX, read_index
+from keepmap.core.runs.place import folder_for
+from keepmap.core.runs.units import Units
+from keepmap.core.versions import versions
+from keepmap.drawing import learning_curve, picture_formats, save_figure, save_joined_figures
+from keepmap.errors import InputError, counted
 from keepmap.printing.evaluation import header, summary, table
 
 __all__ = ["evaluate_agents"]
 
 TIMINGS, FIGURE = "timings.json", "learning_curve"
+IN_RUN, ELSEWHERE = "evaluation", Path("evaluation_results")
+"""Where results go: a folder of the training's run, or one of their own for the embedded agent and for folds."""
 
 
 def evaluate_agents(
@@ -36,31 +48,113 @@ def evaluate_agents(
     compressor: str | None = None,
     settings: Sequence[str] = (),
     output_dir: str | Path | None = None,
+    overwrite: bool = False,
     format: str = "png",
 ) -> Evaluation:
     """Let an agent learn its held-out goals in context, print its returns, write them and their learning curve.
 
     The arguments are the options of `keepmap evaluate`, which `keepmap evaluate --help` describes. The results have the
-    same bytes on every run; an earlier evaluation in the same folder is replaced.
+    same bytes on every run, and after any number of stops: the same call goes on with the folds that are left.
+
+    Args:
+        overwrite: whether what another evaluation made in the folder is removed; without it, that is an error. Where no
+            `output_dir` is given, another evaluation has another folder.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
+        KeyboardInterrupt: Ctrl-C; the folds that are finished are kept.
     """
     formats = picture_formats(format)
     agents, heading = _agents(checkpoint)
     protocol = protocol_of(
         agents, goals, episodes=episodes, copies=copies, seed=seed, compressor=_compressor(compressor, settings)
     )
-    folder = _folder(agents, output_dir)
-    print("\n".join([*heading, *header(protocol)]), flush=True)
-    begun = time.perf_counter()
-    with share_of_work("Steps", Console(stderr=True, highlight=False), total=float(protocol.steps)) as progress:
-        evaluation = play_protocol(protocol, progress)
-    seconds = time.perf_counter() - begun
-    label = f"{len(agents)} folds" if len(agents) > 1 else model_label(agents[0].name)
-    paths = _write(evaluation, folder, formats, label, {"seconds": seconds, "steps": protocol.steps})
-    print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
+    identity = _identity(protocol, goals, AS_TRAINED if compressor is None else compressor, settings)
+    overwrite = as_flag("overwrite", overwrite)
+    folder = _folder(agents, output_dir, identity, overwrite)
+    names = [f"folds/fold_{index:03d}.json" for index in range(len(agents))]
+    files = [FILE, TIMINGS, INDEX, *(f"{stem}.{name}" for stem in (FIGURE, *joined("figure")) for name in formats)]
+    with RunFolder(folder, identity, overwrite=overwrite) as place:
+        place.check()
+        place.begin(names, files)
+        units = Units(place, names)
+        print("\n".join([*heading, *header(protocol), *_reused(units.n_done, len(names))]), flush=True)
+        with _saying_what_is_kept(units, len(names)):
+            evaluation = _played(protocol, units, names)
+            index = read_index(folder)
+            timings = {"seconds": sum(index.get(name, 0.0) for name in names), "steps": protocol.steps}
+            label = counted(len(agents), "fold") if len(agents) > 1 else model_label(agents[0].name)
+            paths = _write(evaluation, folder, formats, label, timings)
+            place.finish()
+        print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
     return evaluation
+
+
+def _played(protocol: Protocol, units: Units, names: Sequence[str]) -> Evaluation:
+    """What came of the folds, each played where no record of it is there."""
+
+    def played(index: int, play: Callable[[], Returns]) -> Returns:
+        shape = (len(protocol.goals[index]), protocol.copies, protocol.episodes)
+        return units.value(names[index], play, _as_json, lambda value: _of_json(value, shape))
+
+    with share_of_work("Steps", Console(stderr=True, highlight=False), total=float(protocol.steps)) as progress:
+        return play_protocol(protocol, progress, played)
+
+
+def _as_json(returns: Returns) -> list[list[str]]:
+    """A line for each goal and copy."""
+    return [[" ".join(map(repr, values.tolist())) for values in of_goal] for of_goal in returns]
+
+
+def _of_json(value: Any, shape: tuple[int, int, int]) -> Returns:
+    returns = np.array([[[float(word) for word in line.split()] for line in lines] for lines in value], dtype=float)
+    if returns.shape != shape:
+        raise ValueError(f"returns of the shape {returns.shape}")
+    return returns
+
+
+def _identity(protocol: Protocol, goals: str | Sequence[str], compressor: str, settings: Sequence[str]) -> Identity:
+    agents = protocol.agents
+    words = goals.split() if isinstance(goals, str) else [str(goal) for goal in goals]
+    cells = [",".join(map(str, goal)) for goal in protocol.goals[0]]
+    return Identity(
+        verb="evaluate",
+        options={
+            "checkpoint": [agent.name for agent in agents],
+            "goals": words[0] if words in (["held_out"], ["train"], ["all"]) else " ".join(cells),
+            "episodes": protocol.episodes,
+            "copies": protocol.copies,
+            "seed": protocol.seed,
+            "compressor": compressor,
+            "settings": dict(sorted(read_options(settings).items())),
+        },
+        versions=versions(*PACKAGES),
+        hashes={
+            "checkpoint": hash_of_lines(
+                (agent.step, agent.config, hash_of_tensors(agent.model.state_dict())) for agent in agents
+            ),
+            "plugins": hash_of_files(plugins()),
+        },
+    )
+
+
+def _reused(n_done: int, n_folds: int) -> list[str]:
+    if not n_done:
+        return []
+    if n_done == n_folds:
+        return ["Finished already: the returns are there", ""]
+    return [f"Goes on: {n_done} of {n_folds} folds are there already", ""]
+
+
+@contextlib.contextmanager
+def _saying_what_is_kept(units: Units, n_folds: int) -> Iterator[None]:
+    """After Ctrl-C, a line on stderr; after an error that is the error's alone."""
+    try:
+        yield
+    except (KeyboardInterrupt, BrokenPipeError):
+        with contextlib.suppress(OSError):
+            print(f"Interrupted: {units.n_done} of {counted(n_folds, 'fold')} finished", file=sys.stderr)
+        raise
 
 
 def _agents(checkpoint: str | Path | Sequence[str | Path]) -> tuple[Sequence[Agent], list[str]]:
@@ -86,25 +180,21 @@ def _compressor(name: str | None, settings: Sequence[str]) -> Compressor | str:
     return make_compressor(name, options)
 
 
-def _folder(agents: Sequence[Agent], output_dir: str | Path | None) -> Path:
+def _folder(agents: Sequence[Agent], output_dir: str | Path | None, identity: Identity, overwrite: bool) -> Path:
+    if output_dir is not None:
+        return as_path("output_dir", output_dir)
     run = run_of(agents[0].name) if len(agents) == 1 else None
-    return make_folder(
-        as_path("output_dir", output_dir) if output_dir is not None else run or Path("evaluation_results")
-    )
+    usual = ELSEWHERE if run is None else run / IN_RUN
+    return usual if overwrite else folder_for(usual, identity)
 
 
 def _write(
     evaluation: Evaluation, folder: Path, formats: Sequence[str], label: str, timings: dict[str, float]
 ) -> list[Path]:
-    drawn = learning_curve({label: evaluation})
-    # The result comes first, in the place of an earlier one; whatever fails after it leaves nothing of that one behind.
     write_evaluation(folder / FILE, evaluation)
-    remove_files(
-        [folder / TIMINGS, *(folder / f"{stem}.{name}" for stem in (FIGURE, *joined("figure")) for name in FORMATS)]
-    )
     write_json(folder / TIMINGS, timings)
     return [
         folder / FILE,
-        *save_figure(drawn, folder, FIGURE, formats),
+        *save_figure(learning_curve({label: evaluation}), folder, FIGURE, formats),
         *save_joined_figures(evaluation, folder, "{name}", formats),
     ]

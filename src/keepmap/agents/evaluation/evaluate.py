@@ -1,6 +1,6 @@
 """Let agents learn goals in their context, and record every episode's return."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +19,12 @@ from keepmap.core.progress import Progress, part_of
 from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError
 
-__all__ = ["PACKAGES", "evaluate", "highest_return", "play_protocol"]
+__all__ = ["PACKAGES", "Played", "Returns", "evaluate", "highest_return", "play_protocol"]
+
+Returns = Float[np.ndarray, "G C E"]
+"""Of an agent's goals, copies and episodes."""
+Played = Callable[[int, Callable[[], Returns]], Returns]
+"""Told which of the agents plays now, by its number, and what plays: gives what comes of it, now or earlier."""
 
 PACKAGES = ("torch", "numpy", "gymnasium")
 """What takes part in a return, beside keepmap and Python."""
@@ -64,34 +69,46 @@ def evaluate(
     return play_protocol(protocol, as_function("progress", progress))
 
 
-def play_protocol(protocol: Protocol, progress: Progress | None = None) -> Evaluation:
+def play_protocol(protocol: Protocol, progress: Progress | None = None, played: Played | None = None) -> Evaluation:
     """Let the agents of a protocol learn their goals.
+
+    Args:
+        played: may know what an agent returned; by default every agent plays.
 
     Raises:
         ImpossibleResultError: as `evaluate`.
     """
     folds = len(protocol.agents)
-    evaluations = [
-        _evaluated(protocol, index, part_of(progress, index, folds) if folds > 1 else progress)
-        for index in range(folds)
-    ]
+    evaluations = []
+    for index in range(folds):
+        share = part_of(progress, index, folds) if folds > 1 else progress
+
+        def play(index: int = index, share: Progress | None = share) -> Returns:
+            return _returns(protocol, index, share)
+
+        evaluations.append(_evaluated(protocol, index, play() if played is None else played(index, play)))
     return _joined(evaluations, protocol.room) if folds > 1 else evaluations[0]
 
 
-def _evaluated(protocol: Protocol, index: int, progress: Progress | None) -> Evaluation:
+def _returns(protocol: Protocol, index: int, progress: Progress | None) -> Returns:
     agent, goals, compressor = protocol.agents[index], protocol.goals[index], protocol.compressors[index]
-    room, copies, episodes = agent.room, protocol.copies, protocol.episodes
-    envs = RoomVectorEnv(room, len(goals) * copies, [goal for goal in goals for _ in range(copies)])
+    copies, episodes = protocol.copies, protocol.episodes
+    envs = RoomVectorEnv(agent.room, len(goals) * copies, [goal for goal in goals for _ in range(copies)])
     returns = agent.play(envs, episodes, seed=protocol.seed, compressor=compressor, progress=progress)
-    returns = returns.reshape(len(goals), copies, episodes)
+    return returns.reshape(len(goals), copies, episodes)
+
+
+def _evaluated(protocol: Protocol, index: int, returns: Returns) -> Evaluation:
+    agent, goals, compressor = protocol.agents[index], protocol.goals[index], protocol.compressors[index]
+    room = agent.room
     _check_possible(room, goals, returns)
     options = {
         "protocol": _name(agent, goals),
         "room": {"name": room.name, "size": room.size, "horizon": room.horizon},
         "checkpoints": [_description(agent)],
         "trained_on": [list(goal) for goal in goals if goal in set(agent.train)],
-        "episodes": episodes,
-        "copies": copies,
+        "episodes": protocol.episodes,
+        "copies": protocol.copies,
         "seed": protocol.seed,
         "compressor": _compressor(compressor),
     }
@@ -122,7 +139,7 @@ def _joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
     return Evaluation(goals, optimum, np.stack(returns), options, folds[0].versions)
 
 
-def _check_possible(room: Room, goals: Sequence[Goal], returns: Float[np.ndarray, "G C E"]) -> None:
+def _check_possible(room: Room, goals: Sequence[Goal], returns: Returns) -> None:
     for goal, values in zip(goals, returns, strict=True):
         most = highest_return(room, goal)
         if not ((values >= 0) & (values <= most)).all():

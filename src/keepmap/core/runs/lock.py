@@ -81,7 +81,7 @@ def _taken(folder: Path, what: str, option: str) -> InputError:
 
 def remove_left_over(folder: Path) -> None:
     """Remove what processes that are gone were writing: files and folders called `.NAME.PID.part`."""
-    parts = [*folder.glob(".*.part"), *folder.glob("samples/.*.part")]
+    parts = [*folder.glob(".*.part"), *folder.glob("*/.*.part")]
     for path in parts:
         match = _PART.fullmatch(path.name)
         if match is None or _is_alive(int(match[1])):

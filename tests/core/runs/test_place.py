@@ -1,0 +1,38 @@
+"""Where a run goes for which no folder is named."""
+
+from pathlib import Path
+
+from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.place import folder_for
+
+
+def run(density: float) -> Identity:
+    return Identity(verb="compare", options={"density": density}, versions={}, hashes={})
+
+
+def test_each_run_has_the_folder_that_it_began_in(tmp_path: Path) -> None:
+    usual = tmp_path / "deep" / "out"
+    begun = []
+    for density in (0.1, 0.2, 0.3):
+        folder = folder_for(usual, run(density))
+        with RunFolder(folder, run(density), overwrite=False) as place:
+            place.begin([], [])
+        begun.append(folder)
+    assert [folder.name for folder in begun] == ["out", "out-2", "out-3"]
+    assert [folder_for(usual, run(density)) for density in (0.3, 0.2, 0.1)] == begun[::-1]
+    (usual / "run.json").unlink()
+    assert folder_for(usual, run(0.2)) == begun[1], "what is free comes after what holds the run"
+    assert folder_for(usual, run(0.4)) == usual
+
+
+def test_what_somebody_else_has_is_not_free(tmp_path: Path) -> None:
+    usual = tmp_path / "out"
+    assert folder_for(usual, run(0.1)) == usual
+    (usual / "below").mkdir(parents=True)
+    (usual / ".lock").touch()
+    assert folder_for(usual, run(0.1)) == usual
+    (usual / "mine.txt").touch()
+    (tmp_path / "out-2").touch()
+    (tmp_path / "out-x").mkdir()
+    assert folder_for(usual, run(0.1)).name == "out-3"
