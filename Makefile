@@ -74,6 +74,8 @@ bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with
 	@$(BIN)/python benchmarks/bench_attention.py $(filter --write,$(BENCH))
 	@echo
 	@$(BIN)/python benchmarks/bench_insight.py $(filter --write,$(BENCH))
+	@echo
+	@$(BIN)/python benchmarks/bench_scale.py
 
 train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
 	@$(BIN)/python -m keepmap.recipes.tiny --out $(OUT)

@@ -214,7 +214,7 @@ def test_every_import_is_a_declared_dependency() -> None:
     imported -= {*sys.stdlib_module_names, "keepmap"}
     called = {"yaml": "pyyaml"}  # whose package has another name
     imported = {called.get(name, name) for name in imported}
-    optional = {"stable_baselines3", "pandas", "gguf"}  # of extras: imported inside a function, with a hint
+    optional = {"stable_baselines3", "pandas", "gguf", "ray"}  # of extras: imported inside a function, with a hint
     assert imported - optional == declared
 
 

@@ -12,7 +12,7 @@ import keepmap
 VALUES = (
     *("Agent", "AttentionProfile", "Comparison", "Compressor", "Context", "Damage", "Evaluation", "Eviction"),
     *("Histories", "History", "KeepMap", "LanguageModel", "LayerInput", "Received", "Scored", "Source", "Study"),
-    *("Suggestion", "Verification"),
+    *("RunRecords", "Suggestion", "Verification"),
     *(f"{name}Compressor" for name in ("Adaptive", "AttentionBased", "ExponentialDecay", "Random", "Recency")),
     *(f"{name}Compressor" for name in ("RewardAware", "Threshold", "Uniform")),
 )

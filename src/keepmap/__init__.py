@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from keepmap.attention.profiling import profile_attention
     from keepmap.commands.compare import compare_compression_methods
     from keepmap.core.keep_map import KeepMap
+    from keepmap.core.runs.reading import RunRecords, read_run
     from keepmap.drawing.parts.figure import figure
     from keepmap.errors import ImpossibleResultError, InputError, KeepmapError, ModelError, OutputError, WorkerError
     from keepmap.insight.document import read_verification
@@ -92,6 +93,7 @@ __all__ = [
     "Received",
     "RecencyCompressor",
     "RewardAwareCompressor",
+    "RunRecords",
     "Scored",
     "Source",
     "Study",
@@ -119,6 +121,7 @@ __all__ = [
     "profile_attention",
     "read_comparison",
     "read_evaluation",
+    "read_run",
     "read_study",
     "read_surrogate",
     "read_verification",
@@ -154,6 +157,7 @@ _HOMES = {
     "keepmap.attention.profiling": "profile_attention",
     "keepmap.commands.compare": "compare_compression_methods",
     "keepmap.core.keep_map": "KeepMap",
+    "keepmap.core.runs.reading": "RunRecords read_run",
     "keepmap.drawing.parts.figure": "figure",
     "keepmap.errors": "ImpossibleResultError InputError KeepmapError ModelError OutputError WorkerError",
     "keepmap.insight.document": "read_verification",

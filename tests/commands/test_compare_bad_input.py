@@ -55,6 +55,9 @@ def refused(capfd, place: Path, *arguments: str) -> str:
             "compare --data_path none.jsonl --methods stream",
             'unknown method "stream" in --methods, did you mean "streaming_llm"',
         ),
+        ("compare --data_path none.jsonl --executor rya", '"ray" or "ray://HOST:PORT", got "rya"; did you mean "ray"?'),
+        ("compare --data_path none.jsonl --executor ray://head", 'as "ray://head-node:10001", got "ray://head"'),
+        ("compare --data_path none.jsonl --executor ray --num_gpus 1", "got --num_gpus and an --executor, which has"),
         ("compare --data_path none.jsonl --chunk_size 0", "or more (1 is exact decoding), got 0"),
         ("compare --data_path none.jsonl --density 1.2", "expected --density to be a number in [0, 1], got 1.2"),
         (

@@ -99,6 +99,9 @@ class Compare(Plugins):
     workers: int | None = None
     """Spread the samples over so many processes. Same results whatever the number; each computes with as many
     threads as one alone would (OMP_NUM_THREADS sets it)."""
+    executor: str | None = None
+    """ray or ray://HOST:PORT: spread the samples over a Ray cluster (pip install 'keepmap[ray]'); --workers says how
+    many of its workers are used, by default all. docs/scale.md says what travels. Same results as one process."""
     output_dir: str = "comparison_results"
     """Where results and pictures go. The same command goes on there where it was; another one is refused."""
     overwrite: Flag = False

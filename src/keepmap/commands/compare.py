@@ -5,16 +5,19 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import timedelta
 from numbers import Real
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from keepmap.commands.compare_pictures import draw_comparison, draw_method, picture_files
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import as_path, as_string, shown
+from keepmap.core.executors.choice import as_executor, opened_executor
 from keepmap.core.files import write_text
 from keepmap.core.joining.plugins import plugin_faults, plugins
 from keepmap.core.runs.folder import RunFolder
@@ -30,7 +33,7 @@ from keepmap.kv.comparison.run import Run, n_results
 from keepmap.kv.comparison.session import Facts, Job, Passed
 from keepmap.kv.comparison.workers import Died, Ready, choose_devices, death_place
 from keepmap.kv.data.texts import read_texts
-from keepmap.language_model import MODEL_NAMES
+from keepmap.language_model import MODEL_NAMES, place_of
 from keepmap.printing.comparison import (
     advice_lines,
     comparison_table,
@@ -74,6 +77,7 @@ def compare_compression_methods(
     device: str = "auto",
     num_gpus: int | None = None,
     workers: int | None = None,
+    executor: Executor | str | None = None,
     output_dir: str | Path = "comparison_results",
     overwrite: bool = False,
     visualize_first_sample: bool = True,
@@ -102,6 +106,8 @@ def compare_compression_methods(
     Args:
         methods: names, or a string of names with commas or spaces, or "all".
         thresholds: method -> threshold, or the same as JSON.
+        executor: whose workers do it, by `docs/scale.md`: any of `concurrent.futures`, which stays open, or "ray" or
+            "ray://HOST:PORT" for a Ray cluster, of which `workers` says how many of its workers are used.
         overwrite: whether what another run made in `output_dir` is removed; without it, that is an error.
         include_observed_attention: accepted for old calls; those methods are in "all" anyway.
         visualize_first_sample: whether to draw what each method kept of the first text.
@@ -143,7 +149,10 @@ def compare_compression_methods(
     formats = picture_formats(format)
     folder = as_path("output_dir", output_dir)
     _check_folder(folder)
-    devices = choose_devices(device, num_gpus, workers)
+    executor = as_executor("executor", executor)
+    if executor is not None and num_gpus is not None:
+        raise InputError("got `num_gpus` and an `executor`, which has its own workers; leave one of them out")
+    devices = choose_devices(device, num_gpus, workers if executor is None else None)
     data_path = as_path("data_path", data_path)
     # The texts are read again where the model is; here their faults are found before anything is loaded.
     texts, skipped = read_texts(data_path, text_field, max_samples, strict=strict)
@@ -191,12 +200,13 @@ def compare_compression_methods(
         seed=seed,
         output_dir=folder,
         run=place.run,
+        model_place=None if executor is None else place_of(str(model_name)),
     )
     drawn_as = formats if visualize_first_sample else ()
-    run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet))
-    if not quiet:
-        _say(header(job.model_name, job.data_path, chunk_size, plan.methods, devices))
-    with place:
+    with opened_executor(executor, workers, torch.get_num_threads(), device) as hands, place:
+        run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet), hands)
+        if not quiet:
+            _say(header(job.model_name, job.data_path, chunk_size, plan.methods, devices))
         return _reported(run, drawn_as, verbose, quiet)
 
 
@@ -251,9 +261,8 @@ def _do(run: Run, quiet: bool) -> None:
                         _say([*facts_lines(run.facts), *reused_lines(run.n_reused, n_results(facts))])
                     progress.update(task, description="Evaluating", total=n_results(facts))
                 case Died(sample, exit_code):
-                    console.print(
-                        f"a worker died {death_place(sample)} (exit code {exit_code}); another one does it again"
-                    )
+                    how = "" if exit_code is None else f" (exit code {exit_code})"
+                    console.print(f"a worker died {death_place(sample)}{how}; another one does it again")
                 case Passed():
                     progress.update(task, completed=len(run.passed))
                 case finished:

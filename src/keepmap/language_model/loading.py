@@ -30,7 +30,7 @@ from keepmap.language_model.support import attention_options, longest_text, requ
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["EMBEDDED", "MODEL_NAMES", "as_language_model", "load_language_model"]
+__all__ = ["EMBEDDED", "MODEL_NAMES", "as_language_model", "load_language_model", "place_of"]
 
 EMBEDDED = {"tiny": Path(__file__).parent.parent / "embedded" / "tiny"}
 MODEL_NAMES = (*EMBEDDED, *PACKAGED)
@@ -113,6 +113,16 @@ def as_language_model(model: "LanguageModel | str | Path | PreTrainedModel") -> 
     if isinstance(model, LanguageModel):
         return model
     return load_language_model(model)
+
+
+def place_of(name: str) -> str | None:
+    """Where the folder or file is that a model's name means; None where the name means the same everywhere.
+
+    >>> place_of("tiny") is None
+    True
+    """
+    path = Path(name).expanduser()
+    return str(path.absolute()) if name not in MODEL_NAMES and path.exists() else None
 
 
 def _checked_kind(model: object) -> "PreTrainedModel":

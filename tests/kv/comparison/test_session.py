@@ -12,6 +12,8 @@ from keepmap.kv.comparison.session import NO_CHUNKING, Finished, Passed, evaluat
 from keepmap.kv.eviction.evict import evict
 from tests.kv.comparison.jobs import job
 
+COVERS = ("keepmap.kv.comparison.checks", "keepmap.kv.comparison.kept")
+
 
 def finished(session, index):
     return [event for event in evaluate_sample(session, index) if isinstance(event, Finished)]

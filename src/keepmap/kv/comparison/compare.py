@@ -1,23 +1,30 @@
 """What every method costs on texts: `keepmap.compare`, which prints and writes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from keepmap.core.arguments import as_function, as_integer
+from keepmap.core.executors.choice import as_executor, opened_executor
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
-from keepmap.kv.comparison.plan import check_chunk_size, plan_methods
+from keepmap.kv.comparison.inputs import model_hashes
+from keepmap.kv.comparison.plan import Plan, check_chunk_size, plan_methods
 from keepmap.kv.comparison.results import Comparison, SampleResult
 from keepmap.kv.comparison.rows import ResultKey, build_comparison
 from keepmap.kv.comparison.run import configuration, n_results
-from keepmap.kv.comparison.session import Finished, evaluate_sample, make_session
+from keepmap.kv.comparison.session import Finished, Job, Passed, Session, evaluate_sample, make_session
+from keepmap.kv.comparison.spreading import spread_session
+from keepmap.kv.comparison.workers import Died
 from keepmap.kv.data.sequences import texts_of
 from keepmap.kv.data.texts import tokenize_texts
 from keepmap.kv.method import Method
-from keepmap.language_model import LanguageModel, as_language_model
+from keepmap.language_model import LanguageModel, as_language_model, place_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,6 +46,7 @@ def compare(
     seed: int = 0,
     max_length: int | None = None,
     progress: Progress | None = None,
+    executor: Executor | str | None = None,
 ) -> Comparison:
     """Measure what each method costs on texts: NLL, KL, agreement and densities, against the model without eviction.
 
@@ -64,6 +72,9 @@ def compare(
         seed: for methods that draw.
         max_length: tokens; each text is cut there.
         progress: called with the share of the work that is done.
+        executor: whose workers read the texts, by docs/scale.md: any of `concurrent.futures`, which stays open, or
+            "ray" or "ray://HOST:PORT" for a Ray cluster. Workers that are no threads of this process load a `model`
+            that is a name or a folder; a loaded one does not reach them.
 
     Returns:
         A row per method and both baselines, every sample's result, and what each method kept of the first text
@@ -84,6 +95,7 @@ def compare(
     )
     check_chunk_size(chunk_size)
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
+    executor = as_executor("executor", executor)
     language_model = as_language_model(model)
     samples = tokenize_texts(
         texts_of(language_model, texts),
@@ -97,13 +109,17 @@ def compare(
     results: dict[ResultKey, SampleResult] = {}
     keep_maps: dict[str, KeepMap] = {}
     n_steps, n_done = 2 * n_results(session.facts), 0
-    for index in range(len(session.samples)):
-        for step in evaluate_sample(session, index):
+    with opened_executor(executor, None, torch.get_num_threads(), language_model.device.type) as workers:
+        steps = _steps(session) if workers is None else _spread(workers, session, model)
+        for step in steps:
+            if isinstance(step, Died):
+                continue
             if isinstance(step, Finished):
-                results[index, step.result.method] = step.result
+                result = step.result
+                results[result.sample, result.method] = result
                 # A KeepMap is as large as its text: those of one text are kept.
-                if index == 0 and step.keep_map is not None:
-                    keep_maps[step.result.method] = step.keep_map
+                if result.sample == 0 and step.keep_map is not None:
+                    keep_maps[result.method] = step.keep_map
             n_done += 1
             if progress is not None:
                 progress(n_done / n_steps)
@@ -112,4 +128,37 @@ def compare(
     )
     comparison = build_comparison(results, session.facts, decided_by)
     assert comparison is not None
-    return replace(comparison, keep_maps=keep_maps)
+    in_order = {plan.key: keep_maps[plan.key] for plan in session.facts.plans}
+    return replace(comparison, keep_maps=in_order)
+
+
+def _steps(session: Session) -> Iterator[Passed | Finished]:
+    for index in range(len(session.samples)):
+        yield from evaluate_sample(session, index)
+
+
+def _spread(executor: Executor, session: Session, model: object) -> Iterator[Passed | Finished | Died]:
+    """The same by the workers of an executor."""
+    job = None
+    if isinstance(model, str | Path):
+        job = Job(
+            data_path="",
+            text_field="",
+            max_samples=None,
+            max_length=None,
+            chat_template=False,
+            strict=False,
+            model_name=str(model),
+            dtype="auto",
+            kvzap_scorer_model=None,
+            kvzap_model_type="auto",
+            plan=Plan(session.facts.plans, False, ()),
+            chunk_size=session.chunk_size,
+            seed=session.seed,
+            output_dir=Path(),
+            run="",
+            model_place=place_of(str(model)),
+        )
+    hashes = model_hashes(session.language_model, session.methods)
+    session = replace(session, facts=replace(session.facts, hashes=hashes))
+    return spread_session(executor, session, job, "auto")

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from keepmap.kv.comparison.files import (
 from keepmap.kv.comparison.results import Comparison, SampleResult
 from keepmap.kv.comparison.rows import ResultKey, build_comparison, complete_samples, method_keys
 from keepmap.kv.comparison.session import Facts, Finished, Job, Passed
+from keepmap.kv.comparison.spreading import spread_job
 from keepmap.kv.comparison.workers import Event, Ready, run_job
 
 __all__ = ["Files", "Run", "configuration", "n_results", "no_files"]
@@ -38,6 +40,10 @@ def no_files(facts: Facts) -> Sequence[str]:
 class Run:
     """A job on its devices and what it has found so far, which can be written at any time: after an interrupt too.
 
+    Args:
+        files: made beside the results.
+        executor: whose workers do the job, on the first of the devices, in place of processes of its own.
+
     Attributes:
         facts: what loading has shown; None before that.
         results, seconds: by (sample, method), in the order in which they came in.
@@ -45,8 +51,16 @@ class Run:
         n_reused: how many results an earlier start has left.
     """
 
-    def __init__(self, job: Job, devices: Sequence[str], place: RunFolder, files: Files = no_files) -> None:
+    def __init__(
+        self,
+        job: Job,
+        devices: Sequence[str],
+        place: RunFolder,
+        files: Files = no_files,
+        executor: Executor | None = None,
+    ) -> None:
         self.job, self.devices, self.place, self._files = job, tuple(devices), place, files
+        self.executor = executor
         self.facts: Facts | None = None
         self.results: dict[ResultKey, SampleResult] = {}
         self.seconds: dict[ResultKey, float] = {}
@@ -59,9 +73,13 @@ class Run:
         """Do what is left of the job; what an event tells is recorded before it is passed on.
 
         Raises:
-            KeepmapError: as `run_job`, and where the folder is another run's.
+            KeepmapError: as `run_job` and `spread_job`, and where the folder is another run's.
         """
-        with closing(run_job(self.job, self.devices, self._begin)) as events:
+        if self.executor is None:
+            work = run_job(self.job, self.devices, self._begin)
+        else:
+            work = spread_job(self.executor, self.job, self.devices[0], self._begin)
+        with closing(work) as events:
             for event in events:
                 match event:
                     case Ready(facts):

@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.core.densities import KeptCounts, entry_statistics, token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, KeepmapError, ModelError
-from keepmap.kv.comparison.inputs import input_hashes
+from keepmap.kv.comparison.checks import check_validation
+from keepmap.kv.comparison.inputs import model_hashes, tokens_hash
+from keepmap.kv.comparison.kept import Kept, counted_kept, everything_kept
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
 from keepmap.kv.comparison.results import SampleResult
-from keepmap.kv.data.texts import Samples, Skipped, TextSample, read_texts, tokenize_texts
+from keepmap.kv.data.texts import Samples, Skipped, Text, TextSample, read_texts, tokenize_texts
 from keepmap.kv.eviction.dense import dense
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.resolve import resolve_method
@@ -32,8 +33,10 @@ __all__ = [
     "Passed",
     "Session",
     "evaluate_sample",
+    "load_session",
     "make_session",
     "open_session",
+    "with_texts",
 ]
 
 NO_CHUNKING = "baseline_no_chunking"
@@ -50,6 +53,7 @@ class Job:
 
     Attributes:
         run: what the records of its results say of whose they are.
+        model_place: the model's folder or file, for processes in which a relative name means another one.
     """
 
     data_path: str
@@ -67,6 +71,7 @@ class Job:
     seed: int
     output_dir: Path
     run: str
+    model_place: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,7 @@ class Facts:
     n_kv_heads: int
     dtype: str
     device: str
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,30 +134,56 @@ def open_session(job: Job, device: str) -> Session:
         InputError, ModelError: the data, the model or a surrogate cannot be used.
     """
     texts, skipped = read_texts(job.data_path, job.text_field, job.max_samples, strict=job.strict)
-    language_model = load_language_model(job.model_name, device=device, dtype=job.dtype)
-    samples = tokenize_texts(
-        texts,
-        language_model.tokenizer,
-        vocab_size=language_model.vocab_size,
-        max_length=job.max_length,
-        max_positions=language_model.max_positions,
-        model_name=language_model.name,
-        chat_template=job.chat_template,
-        skipped=skipped,
-        skip_short=not job.strict,
-        skip_long=not job.strict,
-    )
+    return with_texts(load_session(job, device), job, texts, skipped)
+
+
+def load_session(job: Job, device: str) -> Session:
+    """Load the model and whatever its methods need; it has no samples yet.
+
+    Raises:
+        ModelError: the model or a surrogate cannot be used.
+    """
+    language_model = load_language_model(job.model_place or job.model_name, device=device, dtype=job.dtype)
     session = make_session(
-        language_model,
-        samples,
+        replace(language_model, name=job.model_name),
+        Samples((), ()),
         job.plan,
         chunk_size=job.chunk_size,
         seed=job.seed,
         kvzap_scorer_model=job.kvzap_scorer_model,
         kvzap_model_type=job.kvzap_model_type,
     )
-    hashes = input_hashes(session.language_model, session.methods, session.samples)
+    hashes = model_hashes(session.language_model, session.methods)
     return replace(session, facts=replace(session.facts, hashes=hashes))
+
+
+def with_texts(session: Session, job: Job, texts: Sequence[Text], skipped: Sequence[Skipped]) -> Session:
+    """The session with these texts as its samples.
+
+    Raises:
+        InputError, ModelError: the texts are none for this model.
+    """
+    language_model = session.language_model
+    samples = tokenize_texts(
+        tuple(texts),
+        language_model.tokenizer,
+        vocab_size=language_model.vocab_size,
+        max_length=job.max_length,
+        max_positions=language_model.max_positions,
+        model_name=language_model.name,
+        chat_template=job.chat_template,
+        skipped=tuple(skipped),
+        skip_short=not job.strict,
+        skip_long=not job.strict,
+    )
+    facts = replace(
+        session.facts,
+        n_samples=len(samples.samples),
+        skipped=samples.skipped,
+        chat_template=samples.chat_template,
+        hashes=session.facts.hashes | tokens_hash(samples.samples),
+    )
+    return replace(session, facts=facts, samples=samples.samples)
 
 
 def make_session(
@@ -242,7 +273,7 @@ def evaluate_sample(session: Session, index: int, done: frozenset[str] = frozens
         full = finished_pass.hidden_states if full is None else full
         if finished_pass.method not in done:
             waiting.append(finished_pass)
-            yield Passed(index, finished_pass.method)
+            yield Passed(sample.index, finished_pass.method)
         held = sum(entry.hidden_states.nbytes for entry in waiting)
         if n_left and held < HELD_BYTES and time.monotonic() - waiting_since < HELD_SECONDS:
             continue
@@ -251,7 +282,7 @@ def evaluate_sample(session: Session, index: int, done: frozenset[str] = frozens
             if key in (STREAMING, VALIDATION) and validates(session.facts.plans):
                 assert measured.keep_map is not None
                 validation[key] = (measured.result, measured.keep_map)
-                _validate(validation, sample)
+                check_validation(validation, sample)
             yield measured
         waiting, waiting_since = [], time.monotonic()
 
@@ -262,7 +293,7 @@ def _passes(
     """Every pass over a sample, the dense one first."""
     language_model = session.language_model
     n_entries = language_model.n_layers * language_model.n_kv_heads
-    everything = _everything(n_entries, len(ids))
+    everything = everything_kept(n_entries, len(ids))
     started = time.perf_counter()
     with _in_memory(session, sample, "the dense model"):
         full = dense(language_model, ids)
@@ -297,7 +328,7 @@ def _passes(
                 f"{plan.label} evicted entries of sample {sample.index} ({sample.where}) whose loss the last query "
                 "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
             )
-        yield _Pass(plan.key, _counted(keep_map), hidden_states, time.perf_counter() - started, keep_map)
+        yield _Pass(plan.key, counted_kept(keep_map), hidden_states, time.perf_counter() - started, keep_map)
 
 
 def _is_wide(states: Float[Tensor, "N d"]) -> bool:
@@ -321,29 +352,12 @@ def _in_memory(session: Session, sample: TextSample, running: str) -> Iterator[N
         ) from None
 
 
-@dataclass(frozen=True)
-class _Kept:
-    entries: KeptCounts
-    tokens: KeptCounts
-    footprint: float
-
-
-def _everything(n_entries: int, n: int) -> _Kept:
-    """Without eviction all is kept, and all is compressible."""
-    return _Kept(KeptCounts(n_entries * n, n_entries * n, n_entries * n, n_entries * n), KeptCounts(n, n, n, n), 1.0)
-
-
-def _counted(keep_map: KeepMap) -> _Kept:
-    n = keep_map.shape[2]
-    return _Kept(entry_statistics(keep_map, n), token_statistics(keep_map, n).counts, keep_map.footprint())
-
-
 @dataclass(frozen=True, eq=False)
 class _Pass:
     """A pass whose predictions are still to be measured."""
 
     method: str
-    kept: _Kept
+    kept: Kept
     hidden_states: Float[Tensor, "N d"]
     seconds: float
     keep_map: KeepMap | None = None
@@ -382,18 +396,3 @@ def _measured(
             footprint=entry.kept.footprint,
         )
         yield Finished(result, entry.seconds + each, entry.keep_map)
-
-
-def _validate(validation: Mapping[str, tuple[SampleResult, KeepMap]], sample: TextSample) -> None:
-    if len(validation) < 2:
-        return
-    (streaming, streaming_map), (random, random_map) = validation[STREAMING], validation[VALIDATION]
-    same_maps = torch.equal(streaming_map.expires, random_map.expires) and torch.equal(
-        streaming_map.kept(), random_map.kept()
-    )
-    if not same_maps or streaming.nll != random.nll:
-        raise ImpossibleResultError(
-            f"StreamingLLM and Random(threshold=1.0) disagree on sample {sample.index} ({sample.where}): "
-            f"NLL {streaming.nll!r} and {random.nll!r}, {'equal' if same_maps else 'different'} expiries; "
-            "they must be equal to the last bit"
-        )

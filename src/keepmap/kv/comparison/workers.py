@@ -14,7 +14,17 @@ from keepmap.kv.comparison.files import sample_folder, write_finished
 from keepmap.kv.comparison.rows import method_keys
 from keepmap.kv.comparison.session import Facts, Finished, Job, Passed, Session, evaluate_sample, open_session
 
-__all__ = ["Died", "Done", "Event", "Ready", "choose_devices", "death_place", "nothing_done", "run_job"]
+__all__ = [
+    "Died",
+    "Done",
+    "Event",
+    "Ready",
+    "choose_devices",
+    "death_place",
+    "nothing_done",
+    "opened_quietly",
+    "run_job",
+]
 
 
 @dataclass(frozen=True)
@@ -152,12 +162,17 @@ def _death_place(share: _Share | None) -> str:
     return death_place(None if share is None else share.sample)
 
 
-def _open(argument: tuple[Job, str]) -> tuple[tuple[Job, Session], Facts]:
+def opened_quietly(open_it: Callable[[Job, str], Session], job: Job, device: str) -> Session:
+    """The session that a worker opens, without what transformers would print: that is for the run to say, once."""
     from keepmap.language_model import quiet_transformers
 
     quiet_transformers()
+    return open_it(job, device)
+
+
+def _open(argument: tuple[Job, str]) -> tuple[tuple[Job, Session], Facts]:
     job, device = argument
-    session = open_session(job, device)
+    session = opened_quietly(open_session, job, device)
     return (job, session), session.facts
 
 
