@@ -5,40 +5,29 @@
 
 import os
 import random
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["STDERR", "TIMED", "Verb", "begin", "fill_the_disk", "finish", "kill_at_moments", "remove_in_the_middle"]
+from tests.chaos.starts import STDERR, Start
 
-REPOSITORY = Path(__file__).parents[2]
+__all__ = [
+    "MOMENTS",
+    "STDERR",
+    "TIMED",
+    "Verb",
+    "begin",
+    "fill_the_disk",
+    "finish",
+    "kill_at_moments",
+    "remove_in_the_middle",
+]
+
 MOMENTS = int(os.environ.get("KEEPMAP_CHAOS", "3"))
 TIMED = {"timings.json", "index.jsonl", "run.json", ".lock"}
 """Files that may differ from run to run."""
-STDERR = "stderr.txt"
-SLOW = """
-import importlib, sys, time
-module, name = sys.argv[2].rsplit(".", 1)
-module = importlib.import_module(module)
-write = getattr(module, name)
-def slowly(*arguments, **options):
-    time.sleep(0.02)
-    return write(*arguments, **options)
-setattr(module, name, slowly)
-if sys.argv[1] == "jump":
-    real, start = time.time, time.time()
-    time.time = lambda: start - 3e8 * (real() - start)
-del sys.argv[1:3]
-from keepmap.cli import main
-sys.exit(main())
-"""
-"""The command with records that take a moment, so that many moments lie between two of them; or a clock that jumps."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +57,9 @@ class Verb:
         return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
 
 
-def begin(
-    verb: Verb, place: Path, clock: str = "real", before: Callable[[], None] | None = None
-) -> subprocess.Popen[bytes]:
-    """Start the command in `place`, in a group of its own; `before` is called in its process."""
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SLOW, clock, verb.writer, *verb.words]
-    with (place / STDERR).open("w") as stderr:
-        return subprocess.Popen(
-            command,
-            cwd=place,
-            env=variables,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            preexec_fn=before,
-            start_new_session=True,
-        )
+def begin(verb: Verb, place: Path, clock: str = "real", largest: int | None = None) -> Start:
+    """Start the command in `place`; no file may have more than `largest` bytes."""
+    return Start(verb.words, place, writer=verb.writer, clock=clock, largest=largest)
 
 
 def finish(verb: Verb, place: Path) -> None:
@@ -133,7 +109,9 @@ def remove_in_the_middle(verb: Verb, place: Path, calm: dict[str, bytes], folder
     while len(verb.recorded(place)) < after:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
-    shutil.rmtree(place / verb.out / folder)
+    gone = place / "gone"  # at once, whatever is being written there
+    (place / verb.out / folder).rename(gone)
+    shutil.rmtree(gone)
     assert process.wait(timeout=120) == 2
     error = (place / STDERR).read_text()
     assert "Traceback" not in error and error.splitlines()[-1].startswith("error: ")
@@ -143,12 +121,7 @@ def remove_in_the_middle(verb: Verb, place: Path, calm: dict[str, bytes], folder
 
 def fill_the_disk(verb: Verb, place: Path, calm: dict[str, bytes], size: int) -> None:
     """No file grows beyond `size` bytes: an error, nothing half-written, and the next start ends as the calm run."""
-
-    def small_files() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    process = begin(verb, place, before=small_files)
+    process = begin(verb, place, largest=size)
     assert process.wait(timeout=120) == 2
     error = (place / STDERR).read_text()
     assert "Traceback" not in error

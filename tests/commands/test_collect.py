@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keepmap.agents.collection.dataset import NAMES, open_histories
+from keepmap.agents.collection.sources.optimistic import Optimistic
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import split_named
 from keepmap.cli import main
@@ -39,7 +40,7 @@ def test_the_command_as_it_stands(tmp_path):
     assert max(map(len, lines)) <= 80
     histories = open_histories(path)
     assert (len(histories), histories.n_steps, histories.n_learners) == (73, 320, 100)
-    assert os.listdir(path.parent) == [path.name]
+    assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.run"]
 
 
 @pytest.mark.parametrize("split", ["seed", "0/9", "8/9"])
@@ -70,7 +71,7 @@ def test_the_same_command_gives_the_same_bytes(tmp_path, monkeypatch):
     for environment in ("darkroom", "keepmap/DarkKeyToDoor-9x9-v0"):
         small = ("--environment", environment, "--size", "3", "--horizon", "6", "--learners", "2", "--episodes", "3")
         for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-            assert main(["collect", *small, "--seed", seed, "--out", name]) == 0
+            assert main(["collect", *small, "--seed", seed, "--out", name, "--overwrite"]) == 0
         content = {name: Path(name).read_bytes() for name in "abc"}
         assert content["a"] == content["b"] != content["c"]
 
@@ -133,6 +134,39 @@ def test_an_error_in_a_process_is_one_line_and_exit_code_2(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_the_same_command_goes_on_and_says_where_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Optimistic, "at_once", 2)
+    learn, calls = Optimistic.learn, []
+
+    def stops(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return learn(*arguments)
+
+    words = ["collect", "--size", "3", "--horizon", "4", "--learners", "2", "--episodes", "3", "--out", "h.hdf5"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Optimistic, "learn", stops)
+        assert main(words) == 130
+    assert main(["runs"]) == 0
+    shown = capsys.readouterr().out.splitlines()[-2:]
+    assert shown == ["h.hdf5.run: collect, stopped at 3 of 8", f"  keepmap {' '.join(words)}"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "\n  Goes on: the histories of 3 of 8 goals are there already\nWrote h.hdf5\n" in out
+    assert main(words) == 0
+    again = capsys.readouterr().out
+    assert again.splitlines()[2] == "Finished already: h.hdf5" and "Time:" not in again
+    assert out.splitlines()[-4:-1] == again.splitlines()[-3:]
+    assert main([*words, "--seed", "1"]) == 2
+    assert capsys.readouterr().err == (
+        "error: h.hdf5.run holds another run: --seed is 0 there and 1 here; give --overwrite to replace it, or another "
+        "--out\n"
+    )
+    assert main([*words, "--seed", "1", "--overwrite"]) == 0 and open_histories("h.hdf5").seed == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit on file sizes")
 def test_a_full_disk_leaves_the_earlier_file(tmp_path):
     """A limit on the size of files stands for the full disk; HDF5 itself would crash at it."""
@@ -143,6 +177,7 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path):
     )
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "error: cannot write h.hdf5: File too large\n")
+    block = "h.hdf5.run/blocks/goals_00000-00080.hdf5"
+    assert (done.returncode, done.stderr) == (2, f"error: cannot write {block}: File too large\n")
     assert (tmp_path / "h.hdf5").read_text() == "the earlier file"
-    assert os.listdir(tmp_path) == ["h.hdf5"]
+    assert sorted(os.listdir(tmp_path)) == ["h.hdf5", "h.hdf5.run"] and not list(tmp_path.rglob("*.part"))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_a_study_from_beginning_to_end(
     assert "3 trainings of 3 updates and 3 runs without, 6 of them left to do, in 1 process" in text
     assert "every agent starts from the baseline's weights" in text and "the baseline goes on for as many" in text
     assert sorted(path.name for path in (out / "runs").iterdir()) == RUNS
-    names = {"study.json", "study.csv", "study.md", "timings.json", "study.png", "study.svg"}
+    names = {"run.json", "study.json", "study.csv", "study.md", "timings.json", "study.png", "study.svg"}
     assert files_in(out).keys() == names
     assert [line for line in lines if line.startswith("Saved ")] == [
         *(f"Saved out/{name}" for name in ("study.json", "timings.json", "study.csv", "study.md")),
@@ -113,14 +114,17 @@ def test_a_study_that_was_stopped_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(module, "do_job", stop)
         assert study(*options) == 130
-    assert files_in(place / "stopped") == {} and len(done) == 2
+    assert files_in(place / "stopped").keys() == {"run.json"} and len(done) == 2
     capsys.readouterr()
+    assert main(["runs", "stopped"]) == 0
+    words = ["keepmap", "study", "--checkpoint", "runs/base0", *SMALL, "--workers", "1", *options]
+    assert capsys.readouterr().out.splitlines() == ["stopped: study, stopped at 2 of 6", f"  {shlex.join(words)}"]
     assert study(*options, workers="2") == 0
     assert "4 of them left to do, in 2 processes" in " ".join(capsys.readouterr().out.split())
     # As one that was not stopped, in one process.
     assert study("--output_dir", "whole", "--format", "png") == 0
     ours, theirs = files_in(place / "stopped"), files_in(place / "whole")
-    assert {name for name in ours if ours[name] != theirs[name]} <= {"timings.json", "study.md"}
+    assert {name for name in ours if ours[name] != theirs[name]} <= {"timings.json", "study.md", "run.json"}
 
 
 def test_a_wider_study_uses_the_runs_of_a_narrower_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,8 +191,17 @@ def test_another_study_in_the_same_folder_is_an_error(place: Path, capsys: pytes
     assert main(["study", "--checkpoint", "runs/base0", *small, "--workers", "1", "--updates", "2"]) == 0
     before = files_in(place / "same")
     assert main(["study", "--checkpoint", "runs/base0", *small, "--updates", "4"]) == 2
+    assert capsys.readouterr().err == (
+        "error: same holds another run: --updates is 2 there and 4 here; give --overwrite to replace it, or another "
+        "--output_dir\n"
+    )
+    (place / "same" / "run.json").rename(place / "run.json")
+    assert main(["study", "--checkpoint", "runs/base0", *small, "--updates", "4"]) == 2
     assert "holds a run with another train_timesteps; give another --output_dir" in (capsys.readouterr().err)
+    (place / "run.json").rename(place / "same" / "run.json")
     assert files_in(place / "same") == before
+    assert main(["study", "--checkpoint", "runs/base0", *small, "--workers", "1", "--updates", "4", "--overwrite"]) == 0
+    assert read_study(place / "same" / "study.json").options["updates"] == 4
 
 
 def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone(
@@ -204,9 +217,9 @@ def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone
     before = files_in(out)
 
     # A second one beside it is refused before it touches anything.
-    with alone_in(out, "study", "`output_dir`"):
+    with alone_in(out, "`keepmap study`", "`output_dir`"):
         assert study("png") == 2
-    assert "error: another study is going on in again; wait for it, or give another --output_dir" in (
+    assert "error: another `keepmap study` is going on in again; wait for it, or give another --output_dir" in (
         capsys.readouterr().err
     )
     assert files_in(out) == before
@@ -219,7 +232,7 @@ def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone
     with monkeypatch.context() as patch:
         patch.setattr(module, "do_job", lambda job, tell: (_ for _ in ()).throw(KeyboardInterrupt))
         assert study("png") == 130
-    assert files_in(out) == before
+    assert {**files_in(out), "run.json": b""} == {**before, "run.json": b""}
     assert study("png") == 0
     assert json.loads((out / "timings.json").read_text())["seconds"]["recency 75%"]["1"] < 99, "measured again"
     assert files_in(out).keys() == before.keys() - {"study.svg"}
@@ -253,7 +266,7 @@ def test_histories_are_collected_for_each_place_where_they_are_missing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "load_baselines", lambda names: agents)
-    monkeypatch.setattr(module, "collect_missing", lambda config: collected.append(config.traj_dir))
+    monkeypatch.setattr(module, "collect_missing", lambda config, overwrite: collected.append(config.traj_dir))
     monkeypatch.setattr(module, "run_jobs", stop)
     words = ["--compressors", "recency", "--budgets", "75", "--seeds", "2", "--copies", "1", "--output_dir", "homes"]
     assert main(["study", "--checkpoint", "runs/base0", "runs/base1", *words]) == 130

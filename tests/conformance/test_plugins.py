@@ -171,7 +171,7 @@ def test_a_compressor_shortens_an_evaluation() -> None:
 def test_a_source_is_collected_from_and_distilled(place: Path) -> None:
     plugin = ("--plugin", "plugins/source.py")
     keepmap("collect", *plugin, "--source", "mine", "--learners", "2", "--size", "3", "--horizon", "6")
-    (path,) = (place / "datasets").iterdir()
+    (path,) = (place / "datasets").glob("*.hdf5")
     assert "_mine_" in path.name
     assert open_histories(path).n_steps == 3 * 6
     settings = "alg=mine grid_size=3 horizon=6 max_reward=6 n_transit=8 n_stream=3 train_timesteps=2 log_dir=run"

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from keepmap.core.arguments import as_path
 from keepmap.core.files import folder_written_whole, read_json
+from keepmap.core.runs.records import sync
 from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.errors import ModelError
 
@@ -76,6 +78,10 @@ def write_checkpoint(
         (part / MODEL).write_bytes(tensors_file(model))
         if training is not None:
             (part / TRAINING).write_bytes(tensors_file(training))
+        for written in (*part.iterdir(), part):
+            sync(written)
+    with suppress(OSError):  # some systems cannot sync a folder
+        sync(folder.parent)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -175,6 +175,8 @@ class TrainSurrogate:
     """auto (the checkpoint's), float32, bfloat16, float16 or float64."""
     device: str = "auto"
     """auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    overwrite: Flag = False
+    """Remove what another run made in that folder, and nothing else."""
 
 
 @record
@@ -197,7 +199,7 @@ class Runs:
 class Collect(Plugins):
     """Collect learning histories: what learners see while they learn.
 
-    The training goals of a dark room, each with learners of its own, in one HDF5 file.
+    The training goals of a dark room, each with learners of its own, in one HDF5 file. What was stopped goes on.
     """
 
     environment: str = "darkroom"
@@ -223,7 +225,7 @@ class Collect(Plugins):
     out: str | None = None
     """The file to write. Default: datasets/history_ENVIRONMENT_SOURCE_alg-seedSEED.hdf5."""
     overwrite: Flag = False
-    """Write over a file that is there and holds no histories of keepmap's."""
+    """Write over a file that is there and holds other histories, or none of keepmap's."""
 
 
 @record
@@ -240,6 +242,8 @@ class Train(Plugins):
     """Keys of the configuration, as name=value, separated by spaces: n_transit=80 compressor.name=recency."""
     tensorboard: Flag = False
     """Write TensorBoard's files into the run's folder, too."""
+    overwrite: Flag = False
+    """Remove what another run made in that folder, and nothing else."""
 
 
 @record
@@ -380,6 +384,8 @@ class Study(Plugins):
     workers: int | None = None
     """Processes, with one thread each. Default: one for each core. Same results whatever the number."""
     output_dir: str = "study_results"
-    """Where the results go, and each run in runs/."""
+    """Where the results go, and each run in runs/. The same study goes on there; another one is refused."""
+    overwrite: Flag = False
+    """Remove what another study made in that folder, and nothing else."""
     format: str = "png"
     """Format of the figure: png, svg, pdf, or several with commas."""

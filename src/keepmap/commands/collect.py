@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from keepmap.agents.collection.collect import Collected, collect_histories, planned_collection
+from keepmap.agents.collection.collect import Collected, planned_collection
+from keepmap.agents.collection.run import CollectionRun
 from keepmap.commands.progress import share_of_work
 from keepmap.core.joining.options import read_options
 from keepmap.errors import counted
@@ -29,7 +30,8 @@ def collect(
 ) -> Collected:
     """Collect the learning histories of a split's training goals, and print what was written and how they progress.
 
-    The arguments are the options of `keepmap collect`, which `keepmap collect --help` describes.
+    The arguments are the options of `keepmap collect`, which `keepmap collect --help` describes. The same call goes on
+    where it was, and ends with the same bytes.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
@@ -46,8 +48,9 @@ def collect(
         horizon=horizon,
         options=read_options(settings),
         out=out,
-        overwrite=overwrite,
     )
+    run = CollectionRun(collection, overwrite=overwrite)
+    run.check()
     room, goals = collection.room, counted(len(collection.split.train), "goal")
     episodes_each = f"{counted(collection.episodes, 'episode')} of {counted(room.horizon, 'step')}"
     print(
@@ -55,20 +58,28 @@ def collect(
         f"  {goals}, {counted(learners, 'learner')} each, {episodes_each}",
         flush=True,
     )
-    with share_of_work("Steps", Console(stderr=True, highlight=False), total=float(collection.steps)) as progress:
-        collected = collect_histories(**vars(collection), progress=progress)
-    print("\n".join(_summary(collected)), flush=True)
+    with run:
+        run.begin()
+        if run.n_reused:
+            print(
+                f"  Goes on: the histories of {run.n_reused:,} of {run.n_goals:,} goals are there already", flush=True
+            )
+        console = Console(stderr=True, highlight=False)
+        with share_of_work("Steps", console, total=float(collection.steps)) as progress:
+            collected = run.collect(progress)
+    print("\n".join(_summary(collected, run.was_finished)), flush=True)
     return collected
 
 
-def _summary(collected: Collected) -> list[str]:
+def _summary(collected: Collected, was_finished: bool) -> list[str]:
     held_out = len(collected.split.held_out)
+    time = [] if was_finished else [f"  Time: {collected.seconds:.1f} s"]
     return [
-        f"Wrote {collected.path}",
+        f"Finished already: {collected.path}" if was_finished else f"Wrote {collected.path}",
         f"  Size: {collected.path.stat().st_size / 1e6:.1f} MB, {collected.steps:,} steps",
         f"  Goals: {len(collected.split.train):,} for training, {held_out:,} held out"
         + (" (nothing of them is in the file)" if held_out else ""),
         f"  Mean return: {collected.returns[0]:.2f} in the first episode, {collected.returns[-1]:.2f} in the last; "
         f"optimum {collected.optimum:.2f}",
-        f"  Time: {collected.seconds:.1f} s",
+        *time,
     ]

@@ -11,6 +11,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.checkpoints import EMBEDDED
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines
+from keepmap.agents.study.place import StudyPlace
 from keepmap.agents.study.plan import BUDGETS, plan_study
 from keepmap.agents.study.results import BASELINE, FILE, Study, StudyRow, write_study
 from keepmap.agents.study.run import do_job
@@ -19,12 +20,11 @@ from keepmap.agents.study.timings import action_times_path, measured_times, stor
 from keepmap.commands.progress import progress_bar
 from keepmap.commands.training.agent import collect_missing
 from keepmap.core.arguments import as_path
-from keepmap.core.files import make_folder, remove_files, write_json, write_text
+from keepmap.core.files import remove_files, write_json, write_text
 from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs
-from keepmap.core.runs.lock import alone_in
 from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure, save_joined_figures
-from keepmap.errors import InputError
+from keepmap.errors import InputError, OutputError
 from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table
 
 __all__ = ["study_compressors"]
@@ -44,12 +44,14 @@ def study_compressors(
     settings: Sequence[str] = (),
     workers: int | None = None,
     output_dir: str | Path = "study_results",
+    overwrite: bool = False,
     format: str = "png",
 ) -> Study:
     """Train and evaluate agents whose histories are shortened, compare them with the baseline, and write all of it.
 
     The arguments are the options of `keepmap study`, which `keepmap study --help` describes. The results have the same
-    bytes on every run and for any number of workers, but for times. Runs that are done are not done again.
+    bytes on every run and for any number of workers, but for times. Runs that are done are not done again, and those
+    that were stopped go on.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do. Runs that are done are kept,
@@ -86,12 +88,18 @@ def study_compressors(
         ),
         **_options(agents, trained, max(planned.seed for planned in plan) + 1, from_scratch, copies),
     }
-    make_folder(folder)
-    with alone_in(folder, "study", "`output_dir`"):
-        left = [job for job in jobs if finished(job) is None]
-        for job in jobs:
-            if job not in left:
-                stored_action_times(job)
+    place = StudyPlace(folder, jobs, overwrite=overwrite)
+    place.check()
+    left = place.left()
+    for job in jobs:
+        if job not in left:
+            stored_action_times(job)
+    # By where they go, so that each is collected once.
+    for training in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
+        collect_missing(training, overwrite)
+    with place:
+        place.begin(_outputs(formats), _outputs(FORMATS))
+        left = place.left()
         processes = workers or os.cpu_count() or 1
         lines = header(
             [agent.name for agent in agents],
@@ -103,14 +111,13 @@ def study_compressors(
             from_scratch=from_scratch,
         )
         print("\n".join(lines), flush=True)
-        # By where they go, so that each is collected once.
-        for training in {job.config.histories_path(): job.config for job in left if job.config is not None}.values():
-            collect_missing(training)
         _run(left, processes, folder)
+        if gone := place.left():
+            raise OutputError(f"{gone[0]} has lost its result, in {gone[0].folder}; the same command does it again")
         study = study_of(jobs, options)
         timings = _times(jobs, study.results)
         paths = _write(study, timings, folder, formats)
-        remove_files(path for path in _outputs(folder) if path not in paths)
+        place.finish([path.relative_to(folder).as_posix() for path in paths])
     print("\n".join(["", *table(study, timings), "", *legend(study), "", *promise_lines(study), ""]))
     print("\n".join(f"Saved {path}" for path in paths), flush=True)
     return study
@@ -132,8 +139,9 @@ def _run(jobs: Sequence[StudyJob], workers: int, folder: Path) -> None:
             progress.update(task, completed=done * len(jobs), description=f"Runs, now {jobs[index].planned}")
             if share == 1.0:
                 run = finished(jobs[index])
-                assert run is not None
-                print(f"  {jobs[index].planned}: return {run.early.mean():.2f}", flush=True)
+                # Where its folder was taken away in this moment, the end of the study says so.
+                mean = "gone" if run is None else f"{run.early.mean():.2f}"
+                print(f"  {jobs[index].planned}: return {mean}", flush=True)
 
         def see_death(index: int, exit_code: int | None) -> None:
             shares[index] = 0.0
@@ -182,10 +190,10 @@ def _options(
     }
 
 
-def _outputs(folder: Path) -> list[Path]:
-    figures = [f"{stem}.{name}" for stem in (STEM, *joined("figure")) for name in FORMATS]
-    names = [FILE, f"{STEM}.csv", f"{STEM}.md", TIMINGS, *figures]
-    return [folder / name for name in names]
+def _outputs(formats: Sequence[str]) -> list[str]:
+    """The names of what a study may write, with pictures in these formats."""
+    figures = [f"{stem}.{name}" for stem in (STEM, *joined("figure")) for name in formats]
+    return [FILE, f"{STEM}.csv", f"{STEM}.md", TIMINGS, *figures]
 
 
 def _write(study: Study, timings: dict[str, dict[str, float]], folder: Path, formats: Sequence[str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 import keepmap
+from keepmap.agents.collection.sources.optimistic import Optimistic
 from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.training import loop
 from keepmap.cli import main
 
 REPOSITORY = Path(__file__).parents[3]
@@ -92,6 +95,44 @@ def test_training_collects_trains_and_says_what_comes_next(tmp_path: Path) -> No
     returns = agent.play(RoomVectorEnv(agent.room, 3, agent.held_out[:1] * 3), 5)
     assert returns.shape == (3, 5)
     assert np.array_equal(returns, agent.play(RoomVectorEnv(agent.room, 3, agent.held_out[:1] * 3), 5))
+
+
+def test_a_training_has_a_run_folder_and_so_have_its_histories(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    learn, save = Optimistic.learn, loop.save
+
+    def stops(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Optimistic, "at_once", 8)
+    train = ["train", "--set", *SMALL, "ckpt_interval=2"]
+    for stopped, state in (
+        (
+            (Optimistic, "learn"),
+            "datasets/history_darkroom-4x4x6_optimistic_alg-seed0.hdf5.run: collect, stopped at 0 of 7",
+        ),
+        ((loop, "save"), "run: train, stopped at 0 of 6"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(*stopped, stops)
+            assert main(train) == 130
+        capsys.readouterr()
+        assert main(["runs"]) == 0
+        assert capsys.readouterr().out.splitlines()[-2:] == [state, f"  keepmap {shlex.join(train)}"]
+    assert (Optimistic.learn, loop.save) == (learn, save)
+    assert main(train) == 0
+    # The command that collects by itself finds the same histories.
+    sizes = ["--size", "4", "--horizon", "6", "--learners", "4"]
+    capsys.readouterr()
+    assert main(["collect", *sizes]) == 0 and "\nFinished already: datasets/" in capsys.readouterr().out
+    assert main([*train, "lr=0.5"]) == 2
+    assert capsys.readouterr().err == (
+        "error: run holds another run: `lr` is 0.004 there and 0.5 here; give --overwrite to replace it, or another "
+        "log_dir\n"
+    )
+    assert main([*train, "lr=0.5", "--overwrite"]) == 0
+    assert "\nTrained 6 updates" in capsys.readouterr().out
+    assert main(["runs"]) == 0 and capsys.readouterr().out.endswith("\nrun: train, finished\n")
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,17 @@ def test_the_same_command_reads_what_is_there_and_another_is_refused(command, ca
     first = capfd.readouterr().out
     assert "too few texts for an interval" in first
     assert run(command) == 0
-    assert capfd.readouterr().out == first
+    again = capfd.readouterr().out.splitlines(keepends=True)
+    assert again.pop(2) == f"Finished already: {command['out']}\n" and "".join(again) == first
     assert run(command, seed=1) == 2
-    assert "holds a run with seed 0, not 1; give another --out, or delete that folder" in capfd.readouterr().err
+    assert capfd.readouterr().err.endswith(
+        "holds another run: --seed is 0 there and 1 here; give --overwrite to replace it, or another --out\n"
+    )
+    words = [word for name, value in (command | {"seed": 1}).items() for word in (f"--{name}", str(value))]
+    assert main(["train-surrogate", *words, "--overwrite"]) == 0
+    assert "Finished already" not in capfd.readouterr().out
+    assert main(["runs", command["out"]]) == 0
+    assert capfd.readouterr().out == f"{command['out']}: train-surrogate, finished\n"
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,81 @@ def test_files_that_no_run_made_are_not_replaced(tmp_path: Path, name: str) -> N
     done(tmp_path)
 
 
+def numbered(
+    folder: Path, density: float = 0.2, *, overwrite: bool = False, patterns=("ckpt-[0-9]*/a.bin",)
+) -> RunFolder:
+    """A run that has made files under names that nobody knew before."""
+    identity = Identity(verb="train", options={"density": density}, versions={}, hashes={})
+    place = RunFolder(folder, identity, overwrite=overwrite, patterns=patterns, steps=9)
+    with place:
+        place.begin([], ["log"], data="ab")
+    return place
+
+
+def test_files_under_numbers_go_with_their_run_and_so_do_folders_that_are_empty_then(tmp_path: Path) -> None:
+    numbered(tmp_path)
+    for name in ("ckpt-1/a.bin", "ckpt-22/a.bin", "ckpt-22/mine", "ckpt-mine/a.bin", "log"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    numbered(tmp_path, patterns=())
+    file = read_run_file(tmp_path)
+    assert file is not None and (file.steps, file.patterns) == (9, ("ckpt-[0-9]*/a.bin",)), "they are of this run still"
+    assert (tmp_path / "ckpt-1/a.bin").exists()
+    numbered(tmp_path, 0.5, overwrite=True, patterns=())
+    assert not (tmp_path / "ckpt-1").exists()
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"ckpt-22/mine", "ckpt-mine/a.bin", ".lock", RUN_FILE}
+
+
+@pytest.mark.parametrize("pattern", ["/etc/host*", "../mine*", "", "link/*", "**/../mine*"])
+def test_a_pattern_that_leads_out_of_the_folder_removes_nothing_there(tmp_path: Path, pattern: str) -> None:
+    out, mine = tmp_path / "out", tmp_path / "mine.txt"
+    mine.write_text("mine")
+    numbered(out, patterns=(pattern,))
+    (out / "link").symlink_to(tmp_path)
+    numbered(out, 0.5, overwrite=True)
+    assert mine.read_text() == "mine" and (out / "link").is_symlink()
+
+
+def test_a_folder_from_before_there_were_run_files_is_adopted_or_refused(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_text("ours")
+    for overwrite in (False, True):
+        with run(tmp_path, overwrite=overwrite) as place:
+            place.adopt()
+            place.begin(UNITS, FILES)
+            assert place.goes_on and not place.was_finished
+        assert all((tmp_path / name).read_text() == "ours" for name in FILES)
+        (tmp_path / RUN_FILE).unlink()
+    (tmp_path / "ckpt-3").mkdir()
+    (tmp_path / "ckpt-3" / "a.bin").touch()
+    numbered(tmp_path)
+    assert (tmp_path / "ckpt-3" / "a.bin").exists()
+    (tmp_path / RUN_FILE).unlink()
+    numbered(tmp_path, overwrite=True)
+    assert not (tmp_path / "ckpt-3").exists()
+
+
+def test_what_is_not_known_today_is_known_from_before_and_old_files_stay_until_the_end(tmp_path: Path) -> None:
+    done(tmp_path)
+    with run(tmp_path) as place:
+        place.begin(UNITS, [*FILES, "new.txt"])
+        assert place.identity.hashes == {"data": "ab", "model": "cd"}
+        assert (tmp_path / FILES[1]).exists()
+        place.finish([FILES[0], "new.txt"])
+    file = read_run_file(tmp_path)
+    assert file is not None and file.finished and file.files == (FILES[0], "new.txt")
+    assert (tmp_path / FILES[0]).exists() and not (tmp_path / FILES[1]).exists()
+
+
+def test_what_a_killed_process_left_beside_a_unit_goes(tmp_path: Path) -> None:
+    (tmp_path / "units").mkdir()
+    for name in (".a.json.4194304.part", "a.json.part"):
+        (tmp_path / "units" / name).touch()
+    done(tmp_path, units=0)
+    assert [path.name for path in (tmp_path / "units").iterdir()] == ["a.json.part"]
+
+
 def test_a_second_process_is_told(tmp_path: Path) -> None:
     with run(tmp_path) as place:
         place.begin(UNITS, FILES)

@@ -35,3 +35,14 @@ def test_what_lies_too_deep_is_not_looked_for(tmp_path: Path) -> None:
         pass
     assert runs_under(tmp_path) == ()
     assert len(runs_under(tmp_path / "a")) == 1
+
+
+def test_steps_are_counted_by_their_checkpoints_and_what_counts_nothing_says_so(tmp_path: Path) -> None:
+    identity = Identity(verb="train", options={}, versions={}, hashes={})
+    for name, steps in (("a", 1500), ("b", None)):
+        with RunFolder(tmp_path / name, identity, overwrite=False, steps=steps) as place:
+            place.begin([], [])
+            assert next(iter(runs_under(tmp_path / name))).state == ("going on, 0 of 1,500" if steps else "going on")
+        for folder in ("ckpt-100", "ckpt-1200", "ckpt-mine", "ckpt-1" + "0" * 20):
+            (tmp_path / name / folder).mkdir()
+    assert [state.state for state in runs_under(tmp_path)] == ["stopped at 1,200 of 1,500", "stopped"]

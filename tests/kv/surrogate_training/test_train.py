@@ -98,25 +98,28 @@ def test_what_is_finished_is_read_and_not_done_again(model, tmp_path, monkeypatc
     monkeypatch.setattr("keepmap.kv.surrogate_training.train.score_positions", None)
     again = train_surrogate(model, TEXTS, out=tmp_path, **OPTIONS["linear"])
     assert repr(again) == repr(first)
-    assert json.loads((tmp_path / "run.json").read_text())["facts"]["held_out"] == 2
+    assert json.loads((tmp_path / "run.json").read_text())["options"]["held_out"] == 2
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": 1}, "holds a run with seed 0, not 1; give another `out`, or delete that folder"),
-        ({"kind": "mlp"}, "holds a run with kind 'linear', not 'mlp'"),
-        ({"max_length": 20}, "holds a run with max_length 1250, not 20"),
-        ({"texts": [*TEXTS[:-1], "another text"]}, "holds a run with another texts"),
+        ({"seed": 1}, "`seed` is 0 there and 1 here; give `overwrite` to replace it, or another `out`"),
+        ({"kind": "mlp"}, "`kind` is linear there and mlp here"),
+        ({"max_length": 20}, "`max_length` is 1250 there and 20 here"),
+        ({"texts": [*TEXTS[:-1], "another text"]}, "the data has changed"),
     ],
 )
 def test_another_run_in_the_same_folder_is_refused(model, tmp_path, changes, message):
     train_surrogate(model, TEXTS, out=tmp_path, **OPTIONS["linear"])
     before = contents(tmp_path)
     options = OPTIONS["linear"] | {"texts": TEXTS} | changes
-    with pytest.raises(InputError, match=re.escape(message)):
-        train_surrogate(model, options.pop("texts"), out=tmp_path, **options)
+    texts = options.pop("texts")
+    with pytest.raises(InputError, match=re.escape(f"holds another run: {message}")):
+        train_surrogate(model, texts, out=tmp_path, **options)
     assert contents(tmp_path) == before
+    replaced = train_surrogate(model, texts, out=tmp_path, overwrite=True, **options)
+    assert repr(replaced) == repr(train_surrogate(model, texts, **options))
 
 
 def test_another_model_in_the_same_folder_is_refused(model, tmp_path):
@@ -124,7 +127,7 @@ def test_another_model_in_the_same_folder_is_refused(model, tmp_path):
     other = random_llama()
     with torch.no_grad():
         other.model.layers[0].mlp.up_proj.weight[0, 0] += 1
-    with pytest.raises(InputError, match="holds a run with another weights"):
+    with pytest.raises(InputError, match="holds another run: the model has changed; give `overwrite` to"):
         train_surrogate(load_language_model(other, Letters()), TEXTS, out=tmp_path, **OPTIONS["linear"])
 
 

@@ -1,17 +1,26 @@
 """From a source, a room and a split to a file of learning histories."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keepmap.agents.collection.dataset import BYTES, FORMAT, Histories, Streams, open_histories, writing_histories
+from keepmap.agents.collection.dataset import (
+    BYTES,
+    FORMAT,
+    Histories,
+    HistoryWriter,
+    Streams,
+    open_histories,
+    writing_histories,
+)
 from keepmap.agents.collection.naming import default_histories
 from keepmap.agents.collection.source import Source, as_source
 from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Split, split_named
+from keepmap.agents.environments.goals import Goal, Split, split_named
 from keepmap.agents.environments.room import Room
 from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.files import make_folder
@@ -20,12 +29,23 @@ from keepmap.core.progress import Progress
 from keepmap.core.storage.own import holds, require_free
 from keepmap.errors import InputError
 
-__all__ = ["Collected", "Collection", "check_sizes", "collect", "collect_histories", "planned_collection"]
+__all__ = [
+    "Collected",
+    "Collection",
+    "check_sizes",
+    "collect",
+    "collect_histories",
+    "collected_in",
+    "goal_blocks",
+    "learned",
+    "planned_collection",
+    "require_histories",
+    "writing",
+]
 
 DATASETS = Path("datasets")
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """What every file of HDF5 begins with."""
-AT_ONCE = 2000  # learners: enough that the arrays' work outweighs the calls', few enough for the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +152,8 @@ def collect(
         horizon=horizon,
         options=options,
         out=out,
-        overwrite=overwrite,
     )
+    require_histories(collection.path, overwrite)
     collect_histories(**vars(collection), progress=progress)
     return open_histories(collection.path)
 
@@ -151,13 +171,12 @@ def planned_collection(
     horizon: int | None,
     options: Mapping[str, str | int | float | bool] | None,
     out: str | Path | None,
-    overwrite: bool = False,
 ) -> Collection:
     """What `collect` will do, checked before any work; the arguments are its own.
 
     Raises:
         InputError: as there.
-        OutputError: the file's folder cannot be written into, or another file is there.
+        OutputError: the file's folder cannot be written into.
     """
     room = room_named(environment, size, horizon)
     algorithm = as_source(source, options)
@@ -168,11 +187,19 @@ def planned_collection(
     path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else as_path("out", out)
     if path.is_dir():
         raise InputError(f"expected `out` to be the name of a file, got the folder {path}")
-    require_free(path, holds(HDF5, FORMAT.encode()), "a file of learning histories", overwrite)
     make_folder(path.parent)
     return Collection(
         room=room, source=algorithm, split=parts, path=path, learners=learners, episodes=episodes, seed=seed
     )
+
+
+def require_histories(path: Path, overwrite: bool) -> None:
+    """Whether a file of histories may be written to `path`.
+
+    Raises:
+        OutputError: a file that holds none is there, and `overwrite` is false.
+    """
+    require_free(path, holds(HDF5, FORMAT.encode()), "a file of learning histories", overwrite)
 
 
 def check_sizes(room: Room, split: Split, learners: int, episodes: int, seed: int) -> None:
@@ -214,48 +241,75 @@ def collect_histories(
         OutputError: the file cannot be written.
     """
     check_sizes(room, split, learners, episodes, seed)
-    begun = time.perf_counter()
-    goals = sorted(split.train, key=room.index)
-    at_once = max(1, AT_ONCE // learners)
-    total = np.zeros(episodes)
-    n_steps = len(goals) * learners * episodes * room.horizon
+    begun, done = time.perf_counter(), 0
+    collection = Collection(
+        room=room, source=source, split=split, path=path, learners=learners, episodes=episodes, seed=seed
+    )
+    blocks = goal_blocks(collection)
+    with writing(collection, path) as writer:
+        for goals in blocks:
 
-    with writing_histories(
-        path,
-        room,
-        source=source.name,
-        seed=seed,
-        options=asdict(source),
-        split=split.name,
-        split_seed=split.seed,
-    ) as writer:
-        for first in range(0, len(goals), at_once):
-            some = goals[first : first + at_once]
-
-            def so_far(share: float, first: int = first, count: int = len(some)) -> None:
+            def so_far(share: float, done: int = done, count: int = len(goals)) -> None:
                 if progress is not None:
-                    progress((first + count * share) / len(goals))
+                    progress((done + count * share) / len(split.train))
 
-            try:
-                streams = source.learn(room, some, learners, episodes, seed, so_far)
-            except MemoryError as error:
-                raise InputError(
-                    f"{learners * len(some):,} learners of {episodes:,} episodes do not fit into memory; take fewer"
-                ) from error
-            total += _returns(streams, room.horizon).sum(axis=1)
-            for number, goal in enumerate(some):
+            streams = learned(collection, goals, so_far)
+            done += len(goals)
+            for number, goal in enumerate(goals):
                 writer.add(goal, streams.learners(slice(number * learners, (number + 1) * learners)))
-    return Collected(
-        path=path,
-        split=split,
-        steps=n_steps,
-        returns=tuple((total / (len(goals) * learners)).tolist()),
-        optimum=sum(map(room.optimum, goals)) / len(goals),
-        seconds=time.perf_counter() - begun,
+    return collected_in(collection, time.perf_counter() - begun)
+
+
+def goal_blocks(collection: Collection) -> list[tuple[Goal, ...]]:
+    """The training goals in the order of their numbers, in blocks of those that are learned together."""
+    goals = sorted(collection.split.train, key=collection.room.index)
+    at_once = max(1, collection.source.at_once // collection.learners)
+    return [tuple(goals[first : first + at_once]) for first in range(0, len(goals), at_once)]
+
+
+def learned(collection: Collection, goals: Sequence[Goal], progress: Progress) -> Streams:
+    """What the learners of some goals saw.
+
+    Raises:
+        InputError: they do not fit into memory.
+    """
+    learners, episodes = collection.learners, collection.episodes
+    try:
+        return collection.source.learn(collection.room, goals, learners, episodes, collection.seed, progress)
+    except MemoryError as error:
+        raise InputError(
+            f"{learners * len(goals):,} learners of {episodes:,} episodes do not fit into memory; take fewer"
+        ) from error
+
+
+def writing(collection: Collection, path: Path) -> AbstractContextManager[HistoryWriter]:
+    """Writes a file with histories of the collection; what goes into it is for the caller to add."""
+    return writing_histories(
+        path,
+        collection.room,
+        source=collection.source.name,
+        seed=collection.seed,
+        options=asdict(collection.source),
+        split=collection.split.name,
+        split_seed=collection.split.seed,
     )
 
 
-def _returns(streams: Streams, horizon: int) -> np.ndarray:
-    """The return of each episode and learner, [E, n]."""
-    steps, n = streams.rewards.shape
-    return streams.rewards.reshape(steps // horizon, horizon, n).sum(axis=1, dtype=np.int64)
+def collected_in(collection: Collection, seconds: float) -> Collected:
+    """What is in the file of a collection.
+
+    Raises:
+        InputError: it is gone or damaged.
+    """
+    goals, horizon = collection.split.train, collection.room.horizon
+    total = np.zeros(collection.episodes)
+    for streams in open_histories(collection.path):
+        total += streams.rewards.reshape(-1, horizon, collection.learners).sum(axis=(1, 2), dtype=np.int64)
+    return Collected(
+        path=collection.path,
+        split=collection.split,
+        steps=collection.steps,
+        returns=tuple((total / (len(goals) * collection.learners)).tolist()),
+        optimum=sum(map(collection.room.optimum, sorted(goals, key=collection.room.index))) / len(goals),
+        seconds=seconds,
+    )

@@ -16,8 +16,8 @@ from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import OLD_NAMES, Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.arguments import as_integer, as_path, shown
-from keepmap.core.files import written_whole
 from keepmap.core.html import card
+from keepmap.core.runs.records import write_synced
 from keepmap.errors import InputError, escaped, kind_of
 
 __all__ = ["BYTES", "Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
@@ -125,8 +125,7 @@ def writing_histories(
         writer.close()
         file.flush()
         image = file.id.get_file_image()
-    with written_whole(path) as temporary:
-        temporary.write_bytes(image)
+    write_synced(path, image)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,9 @@ class Source(ABC):
     name: ClassVar[str]
     usual_episodes: ClassVar[int]
     """After which the learners have come near their optimum."""
+    at_once: ClassVar[int] = 2000
+    """How many learners learn together, those of some goals: enough that the work of arrays outweighs the calls, few
+    enough for the cache. With 1, goals are learned, and kept, one by one."""
     config_keys: ClassVar[Mapping[str, str | None]] = {}
     """Key of a configuration that this source understands -> the option that it is; None: a fact, to be checked."""
 

@@ -17,11 +17,22 @@ from keepmap.agents.study.cost import pass_flops
 from keepmap.agents.study.plan import PlannedRun
 from keepmap.agents.study.results import BASELINE, StudyRun
 from keepmap.agents.training.state import MAY_CHANGE
-from keepmap.core.files import read_json, write_text
+from keepmap.core.files import read_json
 from keepmap.core.joining.options import as_settings
+from keepmap.core.runs.records import write_synced
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["EPISODES", "StudyJob", "baseline_agent", "finished", "jobs_of", "load_baselines", "write_result"]
+__all__ = [
+    "BY_STUDY",
+    "EPISODES",
+    "RESULT",
+    "StudyJob",
+    "baseline_agent",
+    "finished",
+    "jobs_of",
+    "load_baselines",
+    "write_result",
+]
 
 EPISODES = EARLY[1]
 RESULT = "result.json"
@@ -172,13 +183,13 @@ def jobs_of(
 
 
 def write_result(job: StudyJob, run: StudyRun) -> None:
-    """Write the result of a job whole.
+    """Write the result of a job: it is on the disk, or it is not there.
 
     Raises:
         OutputError: it cannot be written.
     """
     text = json.dumps({"facts": job.facts(), "run": run.document()}, allow_nan=False, sort_keys=True)
-    write_text(job.folder / RESULT, text + "\n")
+    write_synced(job.folder / RESULT, f"{text}\n".encode())
 
 
 def finished(job: StudyJob) -> StudyRun | None:

@@ -2,8 +2,9 @@
 
 from dataclasses import asdict
 
-from keepmap.agents.collection.collect import Collected, collect_histories
+from keepmap.agents.collection.collect import Collected, Collection, check_sizes, collect_histories
 from keepmap.agents.collection.dataset import Histories
+from keepmap.agents.collection.run import CollectionRun
 from keepmap.agents.collection.source import Source, make_source
 from keepmap.agents.config import Config
 from keepmap.agents.config.sizes import check_training_memory
@@ -11,7 +12,14 @@ from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
-__all__ = ["check_histories", "collect_configured", "configured_source", "histories_missing"]
+__all__ = [
+    "check_histories",
+    "collect_configured",
+    "configured_collection",
+    "configured_source",
+    "histories_missing",
+    "missing_histories",
+]
 
 
 def configured_source(config: Config) -> Source:
@@ -38,21 +46,46 @@ def collect_configured(config: Config, progress: Progress | None = None) -> Coll
         InputError: nothing to collect, or an option that the source cannot use, or a package that it lacks.
         OutputError: the file cannot be written.
     """
+    return collect_histories(**vars(configured_collection(config)), progress=progress)
+
+
+def missing_histories(config: Config, overwrite: bool = False) -> CollectionRun | None:
+    """The collection of histories that are not there yet, where no folder of them is named; it waits for another one.
+
+    Args:
+        overwrite: whether other histories that were begun in their place are given up.
+
+    Raises:
+        InputError, OutputError: as `collect_configured`, or others were begun in their place.
+    """
+    if not histories_missing(config):
+        return None
+    run = CollectionRun(configured_collection(config), overwrite=overwrite, option="alg_seed", waits=True)
+    run.check()
+    return run
+
+
+def configured_collection(config: Config) -> Collection:
+    """What there is to collect for a configuration, checked before any work.
+
+    Raises:
+        InputError, OutputError: as `collect_configured`.
+    """
     check_training_memory(config)  # before the hours that collecting may take
     source = configured_source(config)
     source.check()
-    path = config.histories_path()
+    room, split, path, episodes = config.room(), config.goal_split(), config.histories_path(), config.source_episodes()
+    episodes = source.usual_episodes if episodes is None else episodes
+    check_sizes(room, split, config.n_stream, episodes, config.alg_seed)
     make_folder(path.parent)
-    episodes = config.source_episodes()
-    return collect_histories(
-        config.room(),
-        source,
-        config.goal_split(),
-        path,
+    return Collection(
+        room=room,
+        source=source,
+        split=split,
+        path=path,
         learners=config.n_stream,
-        episodes=source.usual_episodes if episodes is None else episodes,
+        episodes=episodes,
         seed=config.alg_seed,
-        progress=progress,
     )
 
 

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ from keepmap.core.progress import Progress
 from keepmap.core.runs.lock import alone_in
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["MakeBoard", "Trained", "train"]
+__all__ = ["MakeBoard", "Trained", "finished_training", "train", "train_while"]
 
 LOWEST = 0.02  # of the learning rate, at the end
 CLIP = 1.0
@@ -122,14 +122,44 @@ def train(
     """
     config = _configured(config, settings)
     progress, make_board = as_function("progress", progress), as_function("make_board", make_board)
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        with alone_in(make_folder(config.run_folder()), "training", FOLDER_OPTION):
+            yield
+
+    return train_while(alone, config, progress, make_board)
+
+
+def train_while(
+    holding: Callable[[], AbstractContextManager[None]],
+    config: Config,
+    progress: Progress | None = None,
+    make_board: MakeBoard | None = None,
+) -> Trained:
+    """As `train`, in a folder that the caller keeps others out of: `holding` is entered once all else was checked.
+
+    Raises:
+        KeepmapError: as `train`.
+    """
     check_training_memory(config)
     split, compressor = config.goal_split(), config.make_compressor()
     if histories_missing(config):
         collect_configured(config)
     windows, validation = _histories(config, split)
-    run = make_folder(config.run_folder())
-    with alone_in(run, "training", FOLDER_OPTION):
-        return _train(config, progress, split, compressor, windows, validation, run, make_board)
+    with holding():
+        return _train(config, progress, split, compressor, windows, validation, config.run_folder(), make_board)
+
+
+def finished_training(config: Config) -> Trained:
+    """The training whose last checkpoint is there.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    last = config.run_folder() / f"ckpt-{config.train_timesteps}"
+    seconds = float(read_checkpoint(last).facts["seconds"])
+    return Trained(last, config.train_timesteps, config.train_timesteps, seconds)
 
 
 def _configured(config: Config | str | Path | Sequence[str | Path] | None, settings: Sequence[str]) -> Config:

@@ -23,7 +23,7 @@ from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.versions import versions
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["FOLDER_OPTION", "MAY_CHANGE", "prepared", "save"]
+__all__ = ["FOLDER_OPTION", "MAY_CHANGE", "prepared", "refuse_another", "save"]
 
 FOLDER_OPTION = "log_dir (of a study: `output_dir`)"
 """What names the folder of a training, in messages."""
@@ -53,15 +53,7 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
             _start_from(model, config.init)
         return model, optimizer, None
     begun = read_checkpoint(newest)
-    known = config.as_dict()
-    for key, value in known.items():
-        held = begun.config.get(key)
-        same = held == value or key in MAY_CHANGE or (key == "init" and _same_start(held, value))
-        if not same:
-            raise InputError(
-                f"{run} holds a run with {key} {held!r}, not {value!r}; delete that folder, or give "
-                f"another {FOLDER_OPTION}"
-            )
+    refuse_another(config, begun)
     _fill(model, load_tensors(begun), newest)
     moments = load_tensors(begun, TRAINING)
     names = [name for name, _ in model.named_parameters()]
@@ -82,6 +74,22 @@ def prepared(config: Config, run: Path) -> tuple[DecisionTransformer, torch.opti
         }
     )
     return model, optimizer, begun
+
+
+def refuse_another(config: Config, begun: Checkpoint) -> None:
+    """Whether a training with this configuration goes on from a checkpoint.
+
+    Raises:
+        InputError: it is of a run with another one.
+    """
+    for key, value in config.as_dict().items():
+        held = begun.config.get(key)
+        same = held == value or key in MAY_CHANGE or (key == "init" and _same_start(held, value))
+        if not same:
+            raise InputError(
+                f"{begun.folder.parent} holds a run with {key} {held!r}, not {value!r}; delete that folder, or give "
+                f"another {FOLDER_OPTION}"
+            )
 
 
 def _same_start(held: Any, init: Any) -> bool:

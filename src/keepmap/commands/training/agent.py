@@ -8,10 +8,15 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from keepmap.agents.config import DEFAULT, Config, load_config
-from keepmap.agents.training.histories import collect_configured, histories_missing
-from keepmap.agents.training.log import Board
-from keepmap.agents.training.loop import MakeBoard, Trained
-from keepmap.agents.training.loop import train as run_training
+from keepmap.agents.training import (
+    Board,
+    MakeBoard,
+    Trained,
+    TrainingRun,
+    finished_training,
+    missing_histories,
+    train_while,
+)
 from keepmap.commands.progress import progress_bar
 from keepmap.errors import InputError
 
@@ -21,27 +26,34 @@ if TYPE_CHECKING:
 __all__ = ["collect_missing", "train"]
 
 
-def train(config: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False) -> Trained:
+def train(
+    config: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False, overwrite: bool = False
+) -> Trained:
     """Train an agent as files and settings configure it, and print how it goes.
 
-    The arguments are the options of `keepmap train`, which `keepmap train --help` describes.
+    The arguments are the options of `keepmap train`, which `keepmap train --help` describes. The same call goes on from
+    the last checkpoint.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
     """
-    return _train(load_config(tuple(config) or DEFAULT, settings), tensorboard)
+    return _train(load_config(tuple(config) or DEFAULT, settings), tensorboard, overwrite)
 
 
-def _train(config: Config, tensorboard: bool) -> Trained:
-    run = config.run_folder()
+def _train(config: Config, tensorboard: bool, overwrite: bool) -> Trained:
     make_board = _tensorboard() if tensorboard else None
-    collect_missing(config)
+    run = TrainingRun(config, overwrite=overwrite)
+    run.check()
+    if run.is_finished():
+        with run.held():
+            return _reported(finished_training(config))
+    collect_missing(config, overwrite)
     compressor = config.make_compressor()
     print(
         f"Training {config.model} on {config.room().name}, split {config.split}, seed {config.env_split_seed}\n"
         f"  {config.train_timesteps:,} updates of {config.train_batch_size} histories, context {config.n_transit}"
         + (f", compressor {compressor}" if compressor else "")
-        + f"\n  run folder {run}",
+        + f"\n  run folder {run.folder}",
         flush=True,
     )
     with progress_bar(Console(stderr=True, highlight=False)) as bar:
@@ -50,13 +62,19 @@ def _train(config: Config, tensorboard: bool) -> Trained:
         def make_boards(run: Path, began_at: int) -> Board:
             return Terminal(bar, task, None if make_board is None else make_board(run, began_at))
 
-        trained = run_training(
+        trained = train_while(
+            run.held,
             config,
             progress=lambda share: bar.update(task, completed=round(share * config.train_timesteps)),
             make_board=make_boards,
         )
+    return _reported(trained)
+
+
+def _reported(trained: Trained) -> Trained:
+    """Say where the checkpoint is, and what comes next."""
     if trained.began_at == trained.steps:
-        print(f"Already trained: {trained.checkpoint}; give another log_dir, or delete it, to train again")
+        print(f"Already trained: {trained.checkpoint}; give another log_dir to train again")
     else:
         since = f" (this time from update {trained.began_at:,})" if trained.began_at else ""
         print(f"Trained {trained.steps:,} updates in {trained.seconds:.0f} s{since}: {trained.checkpoint}")
@@ -64,14 +82,24 @@ def _train(config: Config, tensorboard: bool) -> Trained:
     return trained
 
 
-def collect_missing(config: Config) -> None:
-    """Collect histories that are not there yet, where no folder of them is named: most sources take a second."""
-    if not histories_missing(config):
+def collect_missing(config: Config, overwrite: bool = False) -> None:
+    """Collect histories that are not there yet, where no folder of them is named: most sources take a second.
+
+    They go on where an earlier start was. Where another process is at it, they are waited for.
+
+    Args:
+        overwrite: whether other histories that were begun there are given up.
+    """
+    run = missing_histories(config, overwrite)
+    if run is None:
         return
     print(f"Collecting histories into {config.histories_path()}", flush=True)
-    with progress_bar(Console(stderr=True, highlight=False)) as progress:
+    if run.is_going_on:
+        print("  another process collects them; waiting until it is done", flush=True)
+    with run, progress_bar(Console(stderr=True, highlight=False)) as progress:
+        run.begin()
         task = progress.add_task("Per cent", total=100)
-        collected = collect_configured(config, lambda share: progress.update(task, completed=round(100 * share)))
+        collected = run.collect(lambda share: progress.update(task, completed=round(100 * share)))
     print(
         f"  {collected.steps:,} steps, mean return {collected.returns[0]:.2f} in the first episode, "
         f"{collected.returns[-1]:.2f} in the last; optimum {collected.optimum:.2f}"

@@ -34,10 +34,12 @@ def train_surrogate(
     seed: int = 0,
     dtype: str = "auto",
     device: str = "auto",
+    overwrite: bool = False,
 ) -> TrainedSurrogate:
     """Train a KVzap surrogate on a data file, write it into `out`, and print how much of the variance it explains.
 
-    The arguments are the options of `keepmap train-surrogate`, which `keepmap train-surrogate --help` describes.
+    The arguments are the options of `keepmap train-surrogate`, which `keepmap train-surrogate --help` describes. The
+    same call goes on where it was.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
@@ -69,14 +71,18 @@ def train_surrogate(
     console = Console(stderr=True, highlight=False)
     with progress_bar(console) as bar:
         task = bar.add_task("Per mille", total=1000)
-        log = None if console.is_terminal else _log()
+        log, was_finished = None if console.is_terminal else _log(), True
 
         def tell(share: float) -> None:
+            nonlocal was_finished
+            was_finished = False
             bar.update(task, completed=round(1000 * share))
             if log is not None:
                 log(share)
 
-        trained = training.run(folder, tell)
+        trained = training.run(folder, tell, overwrite=overwrite)
+    if was_finished:
+        print(f"Finished already: {out}")
     _report(trained)
     print(f"Use it: keepmap compare --model_name {model_name} --kvzap_scorer_model {out} --methods kvzap --data_path …")
     return trained

@@ -19,7 +19,7 @@ from keepmap.core.arguments import as_path
 from keepmap.core.joining.registry import Registry, registries
 from keepmap.errors import InputError, KeepmapError
 
-__all__ = ["joined", "load_plugin", "load_plugins", "plugin_faults", "plugins", "unload_plugins"]
+__all__ = ["joined", "load_plugin", "load_plugins", "plugin_faults", "plugins", "plugins_with", "unload_plugins"]
 
 _PLUGINS: dict[Path, list[tuple[Registry[Any], str, Any]]] = {}
 """Where a loaded plugin lies -> which names of it joined which registry."""
@@ -33,6 +33,11 @@ def plugins() -> tuple[Path, ...]:
 def joined(kind: str) -> dict[str, Any]:
     """What plugins have added to the registry of this kind, by name; none is loaded for this."""
     return {name: thing for things in _PLUGINS.values() for registry, name, thing in things if registry.kind == kind}
+
+
+def plugins_with(*classes: type) -> tuple[Path, ...]:
+    """The files of `plugins` that define one of these classes."""
+    return tuple(path for path, things in _PLUGINS.items() if any(thing in classes for *_, thing in things))
 
 
 def load_plugins(paths: Iterable[str | Path]) -> None:

@@ -1,8 +1,8 @@
 """The folder of a run: `run.json` says which run it holds; the same one goes on there, another one is refused."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from keepmap.core.files import make_folder, remove_files
 from keepmap.core.runs.command import command
 from keepmap.core.runs.identity import Identity
-from keepmap.core.runs.lock import alone_in, refuse_taken
+from keepmap.core.runs.lock import alone_in, refuse_taken, remove_left_over
 from keepmap.core.runs.records import read_record, write_record
 from keepmap.errors import InputError
 
@@ -30,6 +30,8 @@ class RunFile:
         units: paths of the records of its units of work, relative to the folder, whether they are there yet or not.
         files: the other files that it makes, in the same way.
         finished: whether all of them are there.
+        patterns: of files that it makes under names that are not known before: "ckpt-[0-9]*/model.safetensors".
+        steps: of a run that is one long unit: how many it has; a folder `ckpt-N` is there when N are done.
     """
 
     identity: Identity
@@ -39,6 +41,8 @@ class RunFile:
     units: tuple[str, ...]
     files: tuple[str, ...]
     finished: bool
+    patterns: tuple[str, ...] = ()
+    steps: int | None = None
 
     def document(self) -> dict[str, Any]:
         """It as JSON values."""
@@ -50,6 +54,8 @@ class RunFile:
             "cwd": self.cwd,
             **self.identity.document(),
             "files": list(self.files),
+            "patterns": list(self.patterns),
+            "steps": self.steps,
             "units": list(self.units),
         }
 
@@ -60,7 +66,8 @@ def read_run_file(folder: Path) -> RunFile | None:
     if document is None or document.get("format") != FORMAT:
         return None
     try:
-        names = {key: tuple(document[key]) for key in ("command", "units", "files")}
+        names = {key: tuple(document.get(key, ())) for key in ("command", "units", "files", "patterns")}
+        steps = document.get("steps")
         if not all(isinstance(name, str) for words in names.values() for name in words):
             return None
         return RunFile(
@@ -68,6 +75,7 @@ def read_run_file(folder: Path) -> RunFile | None:
             run=str(document["id"]),
             cwd=str(document["cwd"]),
             finished=document["finished"] is True,
+            steps=steps if isinstance(steps, int) else None,
             **names,
         )
     except (KeyError, TypeError, ValueError):
@@ -82,14 +90,27 @@ class RunFolder:
     Attributes:
         folder: where it works. identity: which run it is.
         overwrite: whether another run's results may be removed, and foreign files of the same names replaced.
+        option: what names the folder, in messages. waits: whether it waits for a process that is at work there.
+        patterns, steps: as `RunFile` has them.
         goes_on: whether the folder holds this run already; known after `begin`.
         was_finished: whether all of it was there.
     """
 
-    def __init__(self, folder: Path, identity: Identity, *, overwrite: bool, option: str = "`output_dir`") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: Identity,
+        *,
+        overwrite: bool,
+        option: str = "`output_dir`",
+        waits: bool = False,
+        patterns: Sequence[str] = (),
+        steps: int | None = None,
+    ) -> None:
         self.folder, self.identity, self.overwrite = folder, identity, overwrite
         self.goes_on = self.was_finished = False
-        self._option = option
+        self._option, self._waits = option, waits
+        self._patterns, self._steps, self._adopts = tuple(patterns), steps, False
         self._run = identity.digest()
         self._file: RunFile | None = None
         self._what = f"`keepmap {identity.verb}`"
@@ -112,10 +133,25 @@ class RunFolder:
         Raises:
             InputError: it holds another run, and `overwrite` was not given; or a process is at work there.
         """
-        refuse_taken(self.folder, self._what, self._option)
+        if not self._waits:
+            refuse_taken(self.folder, self._what, self._option)
         self._refuse(read_run_file(self.folder))
 
-    def begin(self, units: Sequence[str], files: Sequence[str], **hashes: str) -> None:
+    def holds_it(self) -> bool:
+        """Whether the folder holds this run by now, as far as it is known."""
+        earlier = read_run_file(self.folder)
+        return earlier is not None and earlier.identity.difference_to(self.identity) is None
+
+    def adopt(self) -> None:
+        """Take the folder to hold this run where it has no `run.json`: as an older keepmap left it."""
+        self._adopts = True
+
+    def begin(
+        self,
+        units: Sequence[str],
+        files: Sequence[str],
+        **hashes: str,
+    ) -> None:
         """Take the folder for this run: with `overwrite` what another run made is removed, and nothing else.
 
         Args:
@@ -128,23 +164,31 @@ class RunFolder:
         """
         make_folder(self.folder)
         with ExitStack() as held:
-            held.enter_context(alone_in(self.folder, self._what, self._option))
+            held.enter_context(alone_in(self.folder, self._what, self._option, waits=self._waits))
+            for parent in sorted({(self.folder / name).parent for name in (*units, *files)} - {self.folder}):
+                remove_left_over(parent)
             self._take(units, files, hashes)
             self._held = held.pop_all()
 
     def _take(self, units: Sequence[str], files: Sequence[str], hashes: Mapping[str, str]) -> None:
+        patterns: Sequence[str] = self._patterns
         self.identity = self.identity.with_hashes(**hashes)
         earlier = read_run_file(self.folder)
         self._refuse(earlier)
         same = earlier is not None and earlier.identity.difference_to(self.identity) is None
-        if earlier is None:
+        if earlier is None and not self._adopts:
             self._refuse_foreign([*files, *units])
             remove_files(self._inside(files))
-        elif not same:
+            self._remove_matching(patterns if self.overwrite else ())
+        elif earlier is not None and not same:
             self._remove(earlier)
-        else:
+        elif earlier is not None:
             remove_files(self._inside(set(earlier.files) - set(files)))
-        self.goes_on, self.was_finished = same, same and earlier is not None and earlier.finished
+            # What is not known today, or not made, is of this run all the same.
+            self.identity = self.identity.with_hashes(**{**earlier.identity.hashes, **self.identity.hashes})
+            patterns = tuple(dict.fromkeys((*patterns, *earlier.patterns)))
+        self.goes_on = same or (earlier is None and self._adopts)
+        self.was_finished = same and earlier is not None and earlier.finished
         self._file = RunFile(
             identity=self.identity,
             run=self._run,
@@ -153,17 +197,24 @@ class RunFolder:
             units=tuple(units),
             files=tuple(files),
             finished=False,
+            patterns=tuple(patterns),
+            steps=self._steps,
         )
         self._write()
 
-    def finish(self) -> None:
+    def finish(self, files: Sequence[str] | None = None) -> None:
         """Say that all of its files are there.
+
+        Args:
+            files: those that it has made, of those that `begin` was told of: the others are an earlier start's, and go.
 
         Raises:
             OutputError: it cannot be written.
         """
         assert self._file is not None
-        self._file = replace(self._file, finished=True)
+        files = self._file.files if files is None else files
+        remove_files(self._inside(set(self._file.files) - set(files)))
+        self._file = replace(self._file, finished=True, files=tuple(files))
         self._write()
 
     def _write(self) -> None:
@@ -195,6 +246,21 @@ class RunFolder:
         """What another run made: its files by their names, and the records that say that they are its."""
         units = [path for path in self._inside(earlier.units) if read_record(path, earlier.run) is not None]
         remove_files([*self._inside(earlier.files), *units])
+        self._remove_matching(earlier.patterns)
+
+    def _remove_matching(self, patterns: Iterable[str]) -> None:
+        """The files that match, and folders that nothing is left in."""
+        paths = self._inside(name for pattern in patterns for name in self._matching(pattern))
+        remove_files(paths)
+        for parent in sorted({path.parent for path in paths} - {self.folder}, reverse=True):
+            with suppress(OSError):
+                parent.rmdir()
+
+    def _matching(self, pattern: str) -> Iterator[str]:
+        try:
+            yield from (str(path.relative_to(self.folder)) for path in self.folder.glob(pattern))
+        except (NotImplementedError, ValueError):
+            return  # one that keepmap did not write: absolute, empty, or leading out of the folder
 
     def _inside(self, names: Iterable[str]) -> list[Path]:
         """Files of the folder; a `run.json` that names others was not written by keepmap."""

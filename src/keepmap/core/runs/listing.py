@@ -1,7 +1,8 @@
 """The runs under a folder, and how far each is: read from their `run.json` and their records, and from nothing else."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from keepmap.core.runs.lock import is_taken
 
 __all__ = ["RunState", "runs_under"]
 
+_CHECKPOINT = re.compile(r"ckpt-(\d{1,18})")
 DEEPEST = 4
 """Folders below the one that is looked at."""
 
@@ -20,7 +22,7 @@ class RunState:
 
     Attributes:
         folder: where it is. file: what its `run.json` says.
-        n_done: units of work whose records are there, of `len(file.units)`.
+        n_done: units of work whose records are there, or steps that are done; of `n_all`.
         is_going_on: whether a process is at work there now.
     """
 
@@ -30,12 +32,19 @@ class RunState:
     is_going_on: bool
 
     @property
+    def n_all(self) -> int:
+        """The units or steps of the whole run; 0 where it does not count them."""
+        return len(self.file.units) if self.file.steps is None else self.file.steps
+
+    @property
     def state(self) -> str:
-        """In words: "finished", "going on, 3 of 12", "stopped at 3 of 12"."""
-        share = f"{self.n_done:,} of {len(self.file.units):,}"
+        """In words: "finished", "going on, 3 of 12", "stopped at 3 of 12", "stopped" where nothing is counted."""
+        share = f"{self.n_done:,} of {self.n_all:,}" if self.n_all else ""
         if self.is_going_on:
-            return f"going on, {share}"
-        return "finished" if self.file.finished else f"stopped at {share}"
+            return f"going on, {share}" if share else "going on"
+        if self.file.finished:
+            return "finished"
+        return f"stopped at {share}" if share else "stopped"
 
 
 def runs_under(folder: Path) -> tuple[RunState, ...]:
@@ -51,9 +60,14 @@ def runs_under(folder: Path) -> tuple[RunState, ...]:
 
 def _states(top: Path) -> Iterator[RunState]:
     for path, folders, files in os.walk(top):
-        folder = Path(path)
+        folder, folders_in = Path(path), tuple(folders)
         folders[:] = sorted(folders) if len(folder.relative_to(top).parts) < DEEPEST else []
         file = read_run_file(folder) if RUN_FILE in files else None
         if file is not None:
-            n_done = sum((folder / unit).exists() for unit in file.units)
+            n_done = sum((folder / unit).exists() for unit in file.units) if file.steps is None else _steps(folders_in)
             yield RunState(folder, file, n_done, is_taken(folder))
+
+
+def _steps(names: Iterable[str]) -> int:
+    """The number of the last step that a folder `ckpt-N` tells of."""
+    return max((int(match[1]) for name in names if (match := _CHECKPOINT.fullmatch(name))), default=0)

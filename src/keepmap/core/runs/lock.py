@@ -18,11 +18,12 @@ _PART = re.compile(r"\..+\.(\d+)\.part")
 
 
 @contextmanager
-def alone_in(folder: Path, what: str, option: str) -> Iterator[None]:
+def alone_in(folder: Path, what: str, option: str, *, waits: bool = False) -> Iterator[None]:
     """Keep other processes out of a folder, and clear away what a killed one left half-written.
 
     Args:
         what: is done there, and `option` is the one that names the folder.
+        waits: until the other one is done, where there is one.
 
     Raises:
         InputError: another one is at work there.
@@ -30,7 +31,7 @@ def alone_in(folder: Path, what: str, option: str) -> Iterator[None]:
     """
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if waits else 0)
     except Timeout:
         raise _taken(folder, what, option) from None
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from keepmap.core.files import read_json, written_whole
 
-__all__ = ["OWN", "read_record", "sync", "write_record"]
+__all__ = ["OWN", "read_record", "sync", "write_record", "write_synced"]
 
 OWN = ("run", "checksum")
 """The keys that a record has beside its content: of which run it is, and a hash of the rest."""
@@ -27,9 +27,17 @@ def write_record(path: Path, run: str, content: Mapping[str, Any]) -> None:
     """
     document = {**content, "run": run}
     document["checksum"] = _checksum(document)
+    write_synced(path, (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file whole: it is on the disk when this returns, or it is not there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     with written_whole(path) as temporary:
-        text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(content)
         sync(temporary)
     # The name is in the folder, which is to be on the disk too; some systems cannot sync one.
     with suppress(OSError):

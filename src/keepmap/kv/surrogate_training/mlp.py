@@ -4,6 +4,7 @@ L layers · G KV heads · B rows of a batch.
 """
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
-from keepmap.core.files import written_whole
+from keepmap.core.runs.records import write_synced
 from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig
 from keepmap.kv.surrogate_training.targets import ScoredPositions
 
@@ -40,8 +41,9 @@ class Rows:
             OutputError: a file cannot be written.
         """
         for name, rows in (("inputs", positions.inputs), ("scores", positions.scores)):
-            with written_whole(_file(folder, text, name)) as temporary, temporary.open("wb") as file:
-                np.save(file, rows.float().cpu().numpy(), allow_pickle=False)
+            content = BytesIO()  # on a full disk numpy itself does not say what was wrong
+            np.save(content, rows.float().cpu().numpy(), allow_pickle=False)
+            write_synced(_file(folder, text, name), content.getvalue())
 
     @staticmethod
     def has(folder: Path, text: int) -> bool:

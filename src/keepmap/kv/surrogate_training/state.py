@@ -4,69 +4,91 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from keepmap.core.files import make_folder, read_json, remove_files, write_json, written_whole
-from keepmap.core.runs.lock import alone_in
+from keepmap.core.files import read_json, remove_files, write_json
+from keepmap.core.runs.folder import RUN_FILE, RunFolder, read_run_file
+from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.lock import remove_left_over
+from keepmap.core.runs.records import write_synced
 from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.core.versions import versions
 from keepmap.errors import InputError
 from keepmap.kv.surrogate import CONFIG, WEIGHTS
 from keepmap.kv.surrogate_training.quality import HeldOutText
+from keepmap.kv.surrogate_training.result import RESULT
 from keepmap.kv.surrogate_training.targets import Repetition
 
 __all__ = ["SAVE_SECONDS", "TrainingFolder", "texts_digest", "weights_digest"]
 
-RUN, TENSORS, ROWS, HELD_OUT = "run.json", "training.safetensors", "rows", "held_out.json"
+TENSORS, ROWS, HELD_OUT = "training.safetensors", "rows", "held_out.json"
 SAVE_SECONDS = 30.0
 """Between two saves of what is done, at least: what a killed run may lose."""
 SAMPLED = 4096  # numbers of each weight
 
 
 class TrainingFolder:
-    """A folder that one training at a time fills, and that any later one with the same `facts` goes on with."""
+    """A folder that one training at a time fills, and that any later one with the same options and hashes goes on with.
 
-    def __init__(self, path: Path, model: str, facts: Mapping[str, Any]) -> None:
-        self.path, self._model, self._facts = path, model, dict(facts)
-        self.rows = path / ROWS
+    Attributes:
+        path: where it is. rows: the folder in it that an MLP's rows are kept in.
+    """
+
+    def __init__(
+        self, path: Path, options: Mapping[str, Any], hashes: Mapping[str, str], *, overwrite: bool = False
+    ) -> None:
+        self.path, self.rows, self._overwrite = path, path / ROWS, overwrite
+        self._identity = Identity(
+            verb="train-surrogate", options=options, versions=versions("torch", "transformers"), hashes=hashes
+        )
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Make the folder, or make sure that it holds this run, and keep others out.
+        """Make the folder, or make sure that it holds this run, and keep others out; at the end it says it is finished.
 
         Raises:
             InputError: it holds another run or something else, or another process trains there.
             OutputError: it cannot be written.
         """
-        make_folder(self.path)
-        with alone_in(self.path, "training", "`out`"):
-            self._claim()
+        patterns = [f"{ROWS}/*.npy"]
+        with RunFolder(
+            self.path, self._identity, overwrite=self._overwrite, option="`out`", patterns=patterns
+        ) as place:
+            place.check()
+            if self._is_of_an_older_keepmap():
+                place.adopt()
+            place.begin((), (CONFIG, WEIGHTS, RESULT, TENSORS, HELD_OUT))
+            remove_left_over(self.rows)
             yield
+            place.finish()
 
-    def _claim(self) -> None:
-        if not (self.path / RUN).exists():
-            if taken := [name for name in (CONFIG, WEIGHTS) if (self.path / name).exists()]:
-                raise InputError(
-                    f"{self.path} holds {' and '.join(taken)} of something else; give another `out`, or an empty folder"
-                )
-            document = {"model": self._model, "facts": self._facts, "versions": versions("torch", "transformers")}
-            write_json(self.path / RUN, document)
-            return
+    def _is_of_an_older_keepmap(self) -> bool:
+        """Whether the folder holds this run, and says so as keepmap did before all verbs had one form of `run.json`.
+
+        Raises:
+            InputError: it holds another run, or what it says is damaged; without `overwrite`.
+        """
+        path = self.path / RUN_FILE
+        if not path.exists() or read_run_file(self.path) is not None:
+            return False
         try:
-            held = dict(read_json(self.path / RUN)["facts"])
+            facts = dict(read_json(path)["facts"])
+            hashes = {"model": str(facts.pop("weights")), "data": str(facts.pop("texts"))}
+            held = replace(self._identity, options=facts, hashes=hashes)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            raise InputError(f"{self.path / RUN} is damaged; give another `out`, or delete that folder") from None
-        for key in self._facts | held:
-            if held.get(key) != self._facts.get(key):
-                what = f"another {key}" if key in ("weights", "texts") else f"{key} {held.get(key)!r}"
-                wanted = "" if key in ("weights", "texts") else f", not {self._facts.get(key)!r}"
-                raise InputError(
-                    f"{self.path} holds a run with {what}{wanted}; give another `out`, or delete that folder"
-                )
+            difference: str | None = "its run.json is damaged"
+        else:
+            difference = held.difference_to(self._identity)
+        if difference is None or self._overwrite:
+            return difference is None
+        raise InputError(
+            f"{self.path} holds another run: {difference}; give `overwrite` to replace it, or another `out`"
+        )
 
     def save(self, tensors: Mapping[str, Tensor]) -> None:
         """Save what is done, in the place of what was saved before.
@@ -74,8 +96,7 @@ class TrainingFolder:
         Raises:
             OutputError: it cannot be written.
         """
-        with written_whole(self.path / TENSORS) as temporary:
-            temporary.write_bytes(tensors_file(tensors))
+        write_synced(self.path / TENSORS, tensors_file(tensors))
 
     def saved(self) -> dict[str, Tensor] | None:
         """What was saved, None at the beginning.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keepmap.core.arguments import as_integer, as_number, as_path
+from keepmap.core.arguments import as_flag, as_integer, as_number, as_path
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError, ModelError, did_you_mean
 from keepmap.kv.data.sequences import texts_of
@@ -52,6 +52,7 @@ def train_surrogate(
     hidden_dim: int | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> TrainedSurrogate:
     """Train a KVzap surrogate for a model, on texts of which it reads each twice.
@@ -72,6 +73,7 @@ def train_surrogate(
         held_out: the share of the texts that the surrogate is judged on, or texts for that.
         hidden_dim, epochs: of an MLP; by default 512 and 15.
         seed: of the draws, and of an MLP's first weights.
+        overwrite: whether what another run made in `out` is removed; without it, that is an error.
         progress: told the share of the work that is done.
 
     Returns:
@@ -99,7 +101,7 @@ def train_surrogate(
         seed=seed,
     )
     if out is not None:
-        return training.run(as_path("out", out).expanduser(), progress)
+        return training.run(as_path("out", out).expanduser(), progress, overwrite=as_flag("overwrite", overwrite))
     with tempfile.TemporaryDirectory(prefix="keepmap-") as folder:
         return replace(training.run(Path(folder), progress), folder=None)
 
@@ -190,18 +192,22 @@ class Training:
             "device": self.language_model.device.type,
         }
 
-    def run(self, folder: Path, progress: Progress | None = None) -> TrainedSurrogate:
+    def run(self, folder: Path, progress: Progress | None = None, *, overwrite: bool = False) -> TrainedSurrogate:
         """Train in `folder`, from where an earlier run of the same stopped; what is finished is read.
+
+        Args:
+            progress: told the share of the work that is done; not at all where all of it was.
+            overwrite: whether what another run made there is removed.
 
         Raises:
             InputError: the folder holds another run or something else, or is damaged.
             OutputError: it cannot be written.
         """
-        facts = self.options() | {
-            "weights": state.weights_digest(self.language_model.model),
-            "texts": state.texts_digest([*self.train, *self.held_out]),
+        hashes = {
+            "model": state.weights_digest(self.language_model.model),
+            "data": state.texts_digest([*self.train, *self.held_out]),
         }
-        place = state.TrainingFolder(folder, self.language_model.name, facts)
+        place = state.TrainingFolder(folder, self.options(), hashes, overwrite=overwrite)
         with ExitStack() as stack:
             stack.enter_context(place.opened())
             if not (folder / RESULT).exists():

@@ -42,6 +42,7 @@ class PPO(Source):
 
     name: ClassVar[str] = "ppo"
     usual_episodes: ClassVar[int] = 50
+    at_once: ClassVar[int] = 1
     config_keys: ClassVar[Mapping[str, str | None]] = {
         "n_steps": "n_steps",
         "batch_size": "batch_size",
