@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[str]:
     """The address of a cluster of two nodes with a CPU each."""
     # The paths of its sockets are to be short.
@@ -97,9 +97,23 @@ def pids_of(executor: RayExecutor) -> set[int]:
     return pids
 
 
-def test_a_worker_that_is_killed_in_the_middle_changes_no_byte(
-    cluster: str, texts: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+def assert_that_signals_are_for_the_run(capfd: Any) -> None:
+    """Of Ray's library, whose handlers are put in place when it connects for the first time."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        with ray_executor("ray", workers=1, threads=1, device="cpu"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capfd.readouterr().err == ""
+
+
+def assert_that_a_killed_worker_changes_no_byte(
+    texts: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
+    """Of a comparison by two workers."""
     where = {"data_path": texts, "model_name": model_folder}
     compare_compression_methods(**where, **OPTIONS, output_dir=tmp_path / "calm")
     written: list[Path] = []
@@ -127,28 +141,39 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_byte(
             assert time.sleep(1) or os.kill(pid, 0), "a worker is left"
 
 
-def test_the_command_line_finds_the_cluster_and_leaves_what_signals_do(
-    cluster: str, texts: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+def assert_that_the_command_line_finds_the_cluster(
+    texts: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
+    """By RAY_ADDRESS."""
     monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
     words = ["compare", "--data_path", texts.name, "--model_name", str(model_folder), "--max_samples", "2"]
     words += ["--methods", "random", "--sliding_window_size", "16", "--no_visualize", "--quiet", "--device"]
     assert main([*words, "cpu", "--output_dir", "here"]) == 0
     assert main([*words, "cpu", "--output_dir", "there", "--executor", "ray", "--workers", "1"]) == 0
     assert results(tmp_path / "there") == results(tmp_path / "here")
-    assert signal.getsignal(signal.SIGTERM) is before
     capfd.readouterr()
     assert main([*words, "cuda", "--output_dir", "no", "--executor", "ray"]) == 2
     assert capfd.readouterr().err == "error: got --device cuda and a Ray cluster without GPUs; use --device cpu\n"
 
 
-def test_a_worker_with_more_threads_than_any_machine_has_is_refused(cluster: str) -> None:
+def assert_that_a_worker_with_more_threads_than_any_machine_has_is_refused() -> None:
+    """In one line."""
     with (
         pytest.raises(InputError, match="takes 64 CPUs, as torch has here, and the largest machine .* has 1; set OMP_"),
         ray_executor("ray", workers=None, threads=64, device="cpu"),
     ):
         pass
+
+
+def test_on_a_cluster_of_two_nodes(
+    cluster: str, texts: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    # One test: processes that share the tests would begin a cluster each.
+    where = (texts, model_folder, tmp_path, monkeypatch, capfd)
+    assert_that_signals_are_for_the_run(capfd)
+    assert_that_a_killed_worker_changes_no_byte(*where)
+    assert_that_the_command_line_finds_the_cluster(*where)
+    assert_that_a_worker_with_more_threads_than_any_machine_has_is_refused()
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(capfd: Any, texts: Path) -> None:

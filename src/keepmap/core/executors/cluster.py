@@ -3,7 +3,9 @@
 import logging
 import math
 import os
+import signal
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -225,8 +227,6 @@ def _connect(ray: Any, address: str | None) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         except OSError as error:
             raise InputError(f"no Ray cluster answers at {place} ({error.strerror or error}); {advice}") from None
-    # Read when Ray's own library begins to write, past Python's logging.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     failures: list[BaseException] = []
 
     def connect() -> None:
@@ -238,13 +238,37 @@ def _connect(ray: Any, address: str | None) -> None:
         except BaseException as error:
             failures.append(error)
 
-    # In the main thread Ray would put its own handlers in place of those that end a run.
     thread = threading.Thread(target=connect, name="keepmap-ray-connect", daemon=True)
-    thread.start()
-    thread.join(CONNECTING)
+    with _silent_stderr():
+        thread.start()
+        thread.join(CONNECTING)
+    _keep_signals()
     if thread.is_alive() or failures:
         reason = " ".join(str(failures[0]).split()) if failures else f"no answer in {CONNECTING:.0f} seconds"
         raise InputError(f"no Ray cluster at {place or 'this machine'} ({shortened(reason, 150)}); {advice}") from None
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Ray's library writes past Python's logging, where nothing answers once in five seconds."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _keep_signals() -> None:
+    """What ends a run is for the run to handle: Ray's library puts its own handlers below those of Python."""
+    with suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _room(nodes: list[dict[str, Any]], threads: int, device: str) -> tuple[int, dict[str, int]]:
