@@ -25,7 +25,7 @@ demo: $(VENV)/.keepmap-run  ## compare every method at density 0.2 on the embedd
 	@mkdir -p demo_results
 	@$(BIN)/keepmap sample-data --out demo_results/data.jsonl
 	@$(BIN)/keepmap compare --data-path demo_results/data.jsonl --density 0.2 \
-		--h2o-local-window-size 128 --output-dir demo_results --overwrite
+		--output-dir demo_results --overwrite
 	@echo
 	@echo "The pictures and the results are in demo_results/:"
 	@ls demo_results/*.png | sed 's/^/  /'
@@ -34,7 +34,7 @@ demo-real: $(VENV)/.keepmap-smollm2  ## the same on SmolLM2-135M and documents; 
 	@mkdir -p demo_real_results
 	@$(BIN)/keepmap sample-data --kind prose --n-samples 5 --length 6000 --out demo_real_results/data.jsonl
 	@$(BIN)/keepmap compare --model-name smollm2 --data-path demo_real_results/data.jsonl --density 0.2 \
-		--h2o-local-window-size 128 --output-dir demo_real_results --overwrite
+		--output-dir demo_real_results --overwrite
 	@echo
 	@echo "The pictures and the results are in demo_real_results/:"
 	@ls demo_real_results/*.png | sed 's/^/  /'

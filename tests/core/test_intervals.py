@@ -197,3 +197,9 @@ def test_wilson_s_interval() -> None:
     assert share_interval(1.0, 10) == (pytest.approx(0.7225, abs=1e-4), 1.0)
     assert share_interval(0.0, 10) == (0.0, pytest.approx(0.2775, abs=1e-4))
     assert share_interval(0.5, 20) == (pytest.approx(0.2993, abs=1e-4), pytest.approx(0.7007, abs=1e-4))
+
+
+@pytest.mark.parametrize("size", [1e-140, 1e-93, 1e-20, 1e20, 1e90])
+def test_an_interval_grows_with_its_values_however_small_or_large(size: float) -> None:
+    values = np.array([0.2, 1.0, 1.1, 4.0])
+    np.testing.assert_allclose(mean_interval(values * size), np.array(mean_interval(values)) * size, rtol=1e-9)

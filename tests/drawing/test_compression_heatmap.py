@@ -147,10 +147,15 @@ def test_the_statistics_stand_below_the_title_as_they_are_printed() -> None:
     texts = [child.get_text() for child in top.get_children() if isinstance(child, Text)]
     assert (
         "Overall density: 12.89% (132/1024 kept) · Protected tokens: 132 (sinks=4, window=128) · "
-        "Compressible region density: 0.00% (0/892 kept)\nEntries kept: 12.89%"
+        "Compressible region density: 0.00% (0/892 kept)\nEntries kept: 12.89% · the cache after 1,024 of 1,200 tokens"
     ) in texts
     assert bottom.get_xlabel() == "token position"
     assert compression_heatmap(streaming(), title="mine")[0].get_title(loc="left") == "mine"
+
+
+def test_a_text_that_is_shown_whole_is_not_called_cut() -> None:
+    top, *_ = compression_heatmap(streaming(900))
+    assert not any("the cache after" in child.get_text() for child in top.get_children() if isinstance(child, Text))
 
 
 def test_where_layers_and_heads_disagree_it_says_how_many_entries_are_kept() -> None:

@@ -153,4 +153,11 @@ def test_under_a_budget_ages_are_shown_where_all_densities_are_equal() -> None:
 def test_nothing_kept_beside_the_zones_has_no_age() -> None:
     keep_map = map_of(torch.zeros(2, 2, 300), Threshold(0.5))
     _, _, bars = keep_map_by_layer(keep_map)
-    assert [text.get_text() for text in bars.texts][:-1] == ["-"] * 4
+    assert [text.get_text() for text in bars.texts][:-1] == ["nothing beside\nsinks and window"]
+
+
+def test_equal_ages_are_a_number_and_no_bars() -> None:
+    keep_map = map_of(torch.arange(600.0).expand(2, 2, 600), Budget(0.2))
+    _, _, bars = keep_map_by_layer(keep_map)
+    words = [text.get_text() for text in bars.texts]
+    assert words[0].startswith("median age of it:\n") and words[1].startswith("each row keeps") and not bars.patches

@@ -75,10 +75,14 @@ def mean_intervals(
     variance = np.sum(parts, axis=0)
     freedom = np.full(n, min(len(means) for means in effects) - 1.0)
     varying = variance > 0
-    halves = sum(part**2 / (len(means) - 1) for part, means in zip(parts, effects, strict=True))
-    np.divide(variance**2, halves, out=freedom, where=varying)
-    cumulants = np.sum([_third_cumulant(means) / len(means) ** 2 for means in effects], axis=0)
-    skewness = np.divide(cumulants, variance**1.5, out=np.zeros(n), where=varying)
+    # Powers of the parts' shares, and of means in units of the error: those of small values would vanish.
+    shares = [np.divide(part, variance, out=np.zeros(n), where=varying) for part in parts]
+    sums = np.sum([share**2 / (len(means) - 1) for share, means in zip(shares, effects, strict=True)], axis=0)
+    np.divide(1.0, sums, out=freedom, where=varying)
+    unit = np.where(varying, np.sqrt(variance), 1.0)
+    skewness: Float[np.ndarray, " E"] = np.sum(
+        [_third_cumulant(means / unit) / len(means) ** 2 for means in effects], axis=0
+    )
     below, above = _reach(skewness, freedom)
     mean, error = values.mean((0, 1)), np.sqrt(variance)
     return np.maximum(mean - below * error, within[0]), np.minimum(mean + above * error, within[1])

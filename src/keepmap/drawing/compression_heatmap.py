@@ -83,12 +83,12 @@ def compression_heatmap(
         axes = given_axes(ax, *range(1, len(panels) + 1))
         panels = panels if len(axes) == len(panels) else [panels[0], panels[-1]][: len(axes)]
         columns = min(WIDTH_PX, pixels(axes[0].bbox.width))
-        heading = _heading(statistics, entries, panels, wording, columns, width_in_points(axes[0]))
+        heading = _heading(keep_map.shape[2], statistics, entries, panels, wording, columns, width_in_points(axes[0]))
         _draw(axes, panels, statistics, heading)
         return axes
     width = WIDTH_PX / DPI
     with figure_style():
-        heading = _heading(statistics, entries, panels, wording, WIDTH_PX, width * 72)
+        heading = _heading(keep_map.shape[2], statistics, entries, panels, wording, WIDTH_PX, width * 72)
         left, top = 1.05, heading.height + 0.1
         heights = [1.3, *[0.45] * (len(panels) - 1)]
         figure = blank_figure(left + width + 0.3, top + sum(heights) + 0.1 * len(heights) + 0.45, heading.label)
@@ -128,6 +128,7 @@ def _panels(keep_map: KeepMap, statistics: TokenStatistics) -> list[_Panel]:
 
 
 def _heading(
+    n_text: int,
     statistics: TokenStatistics,
     entries: KeptCounts,
     panels: Sequence[_Panel],
@@ -143,11 +144,13 @@ def _heading(
     if "protection" in labels:
         legend += [swatch(PROTECTED, "protected"), swatch(COMPRESSIBLE, "compressible")]
     legend += [line.handle for line in boundaries(n, statistics.n_sink, statistics.window)]
+    # A longer text's cache changes until its end: other figures of it have other densities.
+    cut = [f"the cache after {n:,} of {n_text:,} tokens"] if n < n_text else []
     if "cache" not in labels:
-        return wording.heading([*entries.entry_lines(), statistics.lines()[2]], legend, width)
+        return wording.heading([*entries.entry_lines(), statistics.lines()[2], *cut], legend, width)
     # Tokens are counted by what layers and heads do on average; where they disagree, the cache holds another share.
     kept = f"Entries kept: {entries.n_kept / entries.n:.2%}"
-    return wording.heading([*statistics.lines()[1:], kept], legend, width)
+    return wording.heading([*statistics.lines()[1:], kept, *cut], legend, width)
 
 
 def _draw(axes: tuple[Axes, ...], panels: Sequence[_Panel], statistics: TokenStatistics, heading: Heading) -> None:

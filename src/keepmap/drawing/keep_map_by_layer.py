@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -239,17 +240,18 @@ def _draw_densities(ax: Axes, keep_map: KeepMap, kept: Bool[np.ndarray, "L G N"]
     """A bar for each row, and a number for each row or, where they are too low, for each layer."""
     counts = kept.sum(axis=2)
     if counts.size > 1 and np.ptp(counts) <= 1 < kept.shape[2] - counts.max():
-        _draw_bars(ax, rows, *_ages(keep_map, kept), colour=AGE)
-        ax.annotate(
-            f"each row keeps {kept.mean():.1%}",
-            (0, 1),
-            (0, 4),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=7.5,
-        )
-        ax.set_xlabel("median age of\nwhat is kept", fontsize=8)
-        ax.set_xticks([0, 1], ["0", str(kept.shape[2])])
+        ages, of_rows, of_layers = _ages(keep_map, kept)
+        place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 7.5}
+        if len({*of_rows}) == 1:
+            # Equal bars say nothing that one number does not.
+            equal = "nothing beside\nsinks and window" if of_rows[0] == "-" else f"median age of it:\n{of_rows[0]}"
+            ax.annotate(equal, (0, 1), (0, -4), va="top", **place)
+            ax.set_axis_off()
+        else:
+            _draw_bars(ax, rows, ages, of_rows, of_layers, colour=AGE)
+            ax.set_xlabel("median age of\nwhat is kept", fontsize=8)
+            ax.set_xticks([0, 1], ["0", str(kept.shape[2])])
+        ax.annotate(f"each row keeps {kept.mean():.1%}", (0, 1), (0, 4), **place)
         return
     share = kept.mean(axis=2)
     _draw_bars(ax, rows, share, [f"{value:.1%}" for value in share.ravel()], [f"{v:.1%}" for v in share.mean(axis=1)])
