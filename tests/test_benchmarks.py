@@ -135,10 +135,16 @@ def test_a_sweep_that_was_done_is_not_done_again(tmp_path: Path) -> None:
     options = ["--data_path", str(tmp_path / "data.jsonl"), "--output_dir", str(tmp_path / "out"), "--max_length", "40"]
     options += ["--model_name", "tiny", "--methods", "random", "--densities", "0.5", "--workers", "1"]
     command = [sys.executable, "-W", "error", "benchmarks/real_model.py", *options]
-    first, second = (
-        subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300) for _ in range(2)
-    )
+    runs, times = [], []
+    for _ in range(2):
+        runs.append(subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300))
+        records = sorted((tmp_path / "out" / "density-0.5" / "samples").iterdir())
+        times.append([record.stat().st_mtime_ns for record in records])
+    first, second = runs
     assert first.returncode == second.returncode == 0, first.stderr
-    assert "density 0.5" in first.stderr and "density 0.5" not in second.stderr
+    assert times[0] == times[1] and len(times[0]) == 3
     assert first.stdout == second.stdout and "| 0.5     | Random |" in first.stdout
     assert (tmp_path / "out" / "cost_by_footprint.png").is_file()
+    (tmp_path / "data.jsonl").write_text('{"text": "Other words in a file of the same name, which are another run."}\n')
+    other = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    assert other.returncode == 2 and "holds another run: the data has changed" in other.stderr

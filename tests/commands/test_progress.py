@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from keepmap.commands.progress import progress_bar, share_of_work
+from keepmap.commands.progress import Lines, progress_bar, share_of_work
 
 
 class Terminal(io.StringIO):
@@ -77,3 +77,11 @@ def test_a_share_of_work_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch)
     with share_of_work("Deletions", Console(file=error, width=80)) as progress:
         progress(0.5)
     assert "Deletions" in error.getvalue() and "after" not in error.getvalue()
+
+
+def test_lines_that_are_not_due_come_after_half_a_minute_without_one(capsys: pytest.CaptureFixture[str]) -> None:
+    moments = {"at 1": 1.0, "at 29": 29.0, "at 31": 31.0, "at 40": 40.0, "at 69": 69.0, "at 70": 70.0}
+    lines = Lines(iter([0.0, *moments.values()]).__next__)
+    for words in moments:
+        lines.say(words.__str__, due=words in ("at 1", "at 40"))
+    assert capsys.readouterr().err.split("\n") == ["at 1", "at 31", "at 40", "at 70", ""]

@@ -168,7 +168,8 @@ def test_where_layers_and_heads_disagree_it_says_how_many_entries_are_kept() -> 
     assert line.startswith("Overall density: 12.89% (132/1024 kept)")
     assert line.endswith(f"Entries kept: {keep_map.density():.2%}")
     first, *_ = compression_heatmap(keep_map, n_tokens=300)
-    assert first.texts[0].get_text().endswith(f"Entries kept: {keep_map.density(299):.2%}")
+    cut = f"Entries kept: {keep_map.density(299):.2%} · the cache after 300 of 1,024 tokens"
+    assert first.texts[0].get_text().endswith(cut)
 
 
 def test_given_axes_are_drawn_into_at_any_size() -> None:

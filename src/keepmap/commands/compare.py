@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 from keepmap.commands.compare_pictures import draw_comparison, draw_method, picture_files
-from keepmap.commands.progress import progress_bar
+from keepmap.commands.progress import Lines, progress_bar
 from keepmap.core.arguments import as_path, as_string, shown
 from keepmap.core.executors.choice import as_executor, opened_executor
 from keepmap.core.files import write_text
@@ -251,6 +251,7 @@ def _do(run: Run, quiet: bool) -> None:
     console = Console(stderr=True, highlight=False)
     with contextlib.closing(run.events()) as events, progress_bar(console) as progress:
         task = progress.add_task("Loading", total=None)
+        lines = None if quiet or console.is_terminal else Lines()
         n_known = 0
         for event in events:
             match event:
@@ -265,11 +266,13 @@ def _do(run: Run, quiet: bool) -> None:
                     console.print(f"a worker died {death_place(sample)}{how}; another one does it again")
                 case Passed():
                     progress.update(task, completed=len(run.passed))
+                    if lines is not None:
+                        lines.say(lambda: _how_far(run, passes=True))
                 case finished:
                     # What a worker that died had done comes a second time.
                     is_new, n_known = len(run.results) > n_known, len(run.results)
-                    if is_new and not quiet and not console.is_terminal and run.is_complete(finished.result.sample):
-                        _log(run)
+                    if is_new and lines is not None and run.is_complete(finished.result.sample):
+                        lines.say(lambda: _how_far(run), due=True)
 
 
 def _files(facts: Facts, formats: Sequence[str], quiet: bool) -> list[str]:
@@ -282,11 +285,13 @@ def _naming_options(reason: str) -> str:
     return re.sub(r"`([a-z0-9_]+)`", r"--\1", reason)
 
 
-def _log(run: Run) -> None:
-    """Where no bar is shown: a line on stderr when a sample is done with, its last method included."""
+def _how_far(run: Run, passes: bool = False) -> str:
+    """A line on stderr where no bar is shown: the samples that are done with, and the passes of others."""
     assert run.facts is not None
     n_complete, left = len(run.complete_samples()), timedelta(seconds=round(run.seconds_left()))
-    print(f"{n_complete} of {run.facts.n_samples} samples evaluated, {left} left", file=sys.stderr, flush=True)
+    n_others = len(run.passed) - n_complete * (n_results(run.facts) // run.facts.n_samples)
+    within = f" and {n_others} passes of others" if passes else ""
+    return f"{n_complete} of {run.facts.n_samples} samples evaluated{within}, {left} left"
 
 
 class _Report:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from keepmap.core.outside.output import escaped_stdout
 
-__all__ = ["progress_bar", "share_of_work"]
+__all__ = ["Lines", "progress_bar", "share_of_work"]
 
 EVERY = 30.0
 """Seconds between two lines where stderr is no terminal."""
@@ -69,3 +69,17 @@ def share_of_work(
             console.print(f"{label}: {100 * share:.0f} % after {spent}, about {left} left", soft_wrap=True)
 
     yield progress
+
+
+class Lines:
+    """Lines on stderr that say how far a run is: those that are due, and others after half a minute without one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._last = clock, clock()
+
+    def say(self, words: Callable[[], str], due: bool = False) -> None:
+        """Print a line, if it is due or none was for half a minute."""
+        now = self._clock()
+        if due or now - self._last >= EVERY:
+            self._last = now
+            print(words(), file=sys.stderr, flush=True)

@@ -20,6 +20,7 @@ from keepmap.language_model.sizes import require_counts, require_memory_for
 from keepmap.language_model.support import attention_options, require_supported
 
 if TYPE_CHECKING:
+    from gguf import GGUFReader
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = [
@@ -87,6 +88,7 @@ def cached_model(file: Path, name: str) -> Path | None:
 
     def fill(folder: Path) -> None:
         _require_readers(name)
+        _opened(file, name)
         logging.getLogger(__name__).warning(
             "reading %s into the cache %s: once, about half a minute", file.name, cache_folder()
         )
@@ -141,10 +143,9 @@ def read_model(file: Path, name: str) -> "PreTrainedModel":
 
 def _require_memory(file: Path, name: str) -> None:
     """Whether the weights of a GGUF file go into memory, twice: as they are read, and in the model that is made."""
-    from gguf import GGUFReader
     from transformers import AutoConfig
 
-    reader = explained(lambda: GGUFReader(file), name, "weights")
+    reader = _opened(file, name)
     counts = [(key, field.contents()) for key, field in reader.fields.items() if key.endswith("_count")]
     require_counts(counts, name)
     elements = sum(int(tensor.n_elements) for tensor in reader.tensors)
@@ -153,6 +154,22 @@ def _require_memory(file: Path, name: str) -> None:
         lambda: AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False), name, "config"
     )
     require_memory_for(config, (), name, torch.float32, torch.device("cpu"))
+
+
+def _opened(file: Path, name: str) -> "GGUFReader":
+    """A GGUF file's header, and where its tensors lie, none of which is read yet."""
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(file)
+    except OSError as error:
+        raise ModelError(
+            f'cannot read the GGUF file {file.name} of model "{name}": {error.strerror or error}'
+        ) from error
+    except Exception as error:  # of any kind: the reader takes what the file says of itself as it is
+        raise ModelError(
+            f'the GGUF file {file.name} of model "{name}" is damaged or was cut: copy it or download the file again'
+        ) from error
 
 
 def read_tokenizer(file: Path, name: str) -> "PreTrainedTokenizerBase":
