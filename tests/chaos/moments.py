@@ -23,6 +23,7 @@ __all__ = [
     "finish",
     "kill_at_moments",
     "remove_in_the_middle",
+    "terminate_in_the_middle",
 ]
 
 MOMENTS = int(os.environ.get("KEEPMAP_CHAOS", "3"))
@@ -50,6 +51,10 @@ class Verb:
         """Each record, and when it was written."""
         return {path: path.stat().st_mtime_ns for path in (place / self.out).glob(self.records)}
 
+    def forget(self, place: Path) -> None:
+        """Remove what it has made, so that it can begin anew."""
+        shutil.rmtree(place / self.out)
+
     def results(self, place: Path) -> dict[str, bytes]:
         """What is to have the same bytes whatever happened, by its path in `out`."""
         out = place / self.out
@@ -69,10 +74,13 @@ def finish(verb: Verb, place: Path) -> None:
 
 
 def kill_at_moments(verb: Verb, place: Path, calm: dict[str, bytes], seed: int, most: int = 8) -> None:
-    """Kill it at random moments, up to `most` records apart; no record is made again, and the end is the calm run's."""
+    """Kill it at random moments, up to `most` records apart; no record is made again, and the end is the calm run's.
+
+    What is finished before that begins anew.
+    """
     rng, kept = random.Random(seed), dict[Path, int]()
     for _ in range(MOMENTS):
-        n_more = rng.randrange(1, most)
+        n_more = rng.randrange(most)
         process = begin(verb, place, clock=rng.choice(["real", "jump"]))
         deadline = time.monotonic() + 120
         while process.poll() is None and len(verb.recorded(place)) < len(kept) + n_more and time.monotonic() < deadline:
@@ -85,6 +93,27 @@ def kill_at_moments(verb: Verb, place: Path, calm: dict[str, bytes], seed: int, 
         assert {path: now[path] for path in kept} == kept, "what counted was done again"
         _wait_for_group(process.pid)
         kept = verb.recorded(place)
+        if process.poll() == 0:
+            assert verb.results(place) == calm
+            verb.forget(place)
+            kept = {}
+    finish(verb, place)
+    assert {path: stamp for path, stamp in verb.recorded(place).items() if path in kept} == kept
+    assert verb.results(place) == calm
+
+
+def terminate_in_the_middle(verb: Verb, place: Path, calm: dict[str, bytes]) -> None:
+    """Ask it to end once a record is there: the exit code says so, nothing is half-written, the next start goes on."""
+    process = begin(verb, place)
+    deadline = time.monotonic() + 120
+    while not verb.recorded(place):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.003)
+    process.terminate()
+    assert process.wait(timeout=120) == 143
+    assert "Traceback" not in (place / STDERR).read_text()
+    assert not list(place.rglob("*.part"))
+    kept = verb.recorded(place)
     finish(verb, place)
     assert {path: stamp for path, stamp in verb.recorded(place).items() if path in kept} == kept
     assert verb.results(place) == calm

@@ -57,6 +57,10 @@ class Start:
             raise TimeoutExpired("keepmap", timeout)
         return self._process.exitcode
 
+    def terminate(self) -> None:
+        """Ask it to end: SIGTERM."""
+        self._process.terminate()
+
     def kill(self) -> None:
         """End it as the system does, at once."""
         self._process.kill()

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from keepmap.core.runs.folder import read_run_file
-from tests.chaos.moments import MOMENTS, Verb, fill_the_disk, finish, kill_at_moments, remove_in_the_middle
+from tests.chaos.moments import (
+    MOMENTS,
+    Verb,
+    fill_the_disk,
+    finish,
+    kill_at_moments,
+    remove_in_the_middle,
+    terminate_in_the_middle,
+)
 
 COVERS = ("keepmap.agents.collection.run", "keepmap.agents.training.run", "keepmap.agents.study.place")
 SIZES = ["grid_size=3", "horizon=4", "max_reward=4", "n_stream=1000", "n_episodes=4", "tf_n_embd=8", "tf_n_layer=1"]
@@ -70,7 +78,15 @@ TRAIN = Training(
 )
 
 
-COLLECT_TO_TRAIN = Collecting(
+class CollectingToTrain(Collecting):
+    """What a training collects for itself."""
+
+    def forget(self, place: Path) -> None:
+        super().forget(place)
+        shutil.rmtree(place / TRAIN.out)
+
+
+COLLECT_TO_TRAIN = CollectingToTrain(
     words=TRAIN.words,
     out="datasets",
     records="*.run/blocks/*.json",
@@ -128,6 +144,10 @@ def test_killed_with_its_workers(calm: Path, tmp_path: Path, workers: str) -> No
 def test_a_training_is_killed_while_it_collects(calm: Path, tmp_path: Path) -> None:
     kill_at_moments(COLLECT_TO_TRAIN, tmp_path, COLLECT_TO_TRAIN.results(calm), seed=7, most=2)
     assert TRAIN.results(tmp_path) == TRAIN.results(calm)
+
+
+def test_a_signal_ends_it_with_what_is_finished(calm: Path, place: Path, verb: Verb) -> None:
+    terminate_in_the_middle(verb, place, verb.results(calm))
 
 
 def test_a_folder_that_is_removed_in_the_middle(calm: Path, place: Path, verb: Verb) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.moments import Verb, fill_the_disk, finish, kill_at_moments, remove_in_the_middle
+from tests.chaos.moments import (
+    Verb,
+    fill_the_disk,
+    finish,
+    kill_at_moments,
+    remove_in_the_middle,
+    terminate_in_the_middle,
+)
 
 COVERS = ("keepmap.kv.surrogate_training.state",)
 TEXTS = 6
@@ -46,6 +53,10 @@ def place(calm: tuple[Path, Verb], tmp_path: Path) -> Path:
 
 def test_killed_at_random_moments_it_ends_with_the_bytes_of_the_calm_run(calm, place):
     kill_at_moments(calm[1], place, calm[1].results(calm[0]), seed=5, most=4)
+
+
+def test_a_signal_ends_it_with_what_is_finished(calm, place):
+    terminate_in_the_middle(calm[1], place, calm[1].results(calm[0]))
 
 
 def test_a_folder_that_is_removed_in_the_middle(calm, place):
