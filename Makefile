@@ -13,10 +13,12 @@ PYTEST ?=
 # Each test process runs its torch on one thread: the processes share the cores.
 WORKERS ?= auto
 MOMENTS ?= 200
+FUZZ ?= 3600
+SEED ?= $(shell date +%s)
 OUT ?= tiny-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test test-all chaos check lint format docs bench train-tiny train-agent clean
+.PHONY: help demo demo-real test test-all chaos fuzz check lint format docs bench train-tiny train-agent clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +49,9 @@ test-all: check $(VENV)/.keepmap-smollm2  ## the full products of families, meth
 
 chaos: $(VENV)/.keepmap-dev  ## kill comparisons at MOMENTS random moments, and see that they go on (200: half an hour)
 	@OMP_NUM_THREADS=1 KEEPMAP_CHAOS=$(MOMENTS) $(BIN)/python -m pytest -q --timeout 0 tests/chaos
+
+fuzz: $(VENV)/.keepmap-dev  ## damage files, values and options for FUZZ seconds of processor (3600), from SEED on
+	@OMP_NUM_THREADS=1 KEEPMAP_FUZZ=$(FUZZ) KEEPMAP_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -rP -n $(WORKERS) --timeout 0 tests/fuzz
 
 check: $(VENV)/.keepmap-dev  ## ruff, mypy, import directions, generated pages
 	@$(BIN)/ruff check .

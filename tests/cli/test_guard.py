@@ -131,6 +131,11 @@ def test_every_verb_names_its_own_options() -> None:
     train = tuple(VERBS["train"].options())
     assert in_options("`methods`, `settings`, tensorboard=True", train) == "`methods`, --set, --tensorboard"
     assert tuple(VERBS["methods"].options()) == ()
+    assert (
+        in_options("`path`", VERBS["evaluate"].named())
+        == in_options("`path`", VERBS["study"].named())
+        == "--checkpoint"
+    )
     deeper = "`window`, window=-1, `model`"
     assert (
         in_options(deeper, VERBS["compare"].named()) == "--sliding_window_size, --sliding_window_size -1, --model_name"

@@ -76,10 +76,10 @@ def test_strings_paths_functions_and_arrays() -> None:
     assert as_string("s", "ä") == "ä" and as_path("p", "a") == Path("a") and as_function("f", None) is None
     assert as_array("a", [1.5, 2]).tolist() == [1.5, 2.0]
     assert as_path("p", "\udcff") == Path("\udcff"), "a byte of a name that is not UTF-8"
-    for wrong in ("\ud800", 5):
+    for wrong in ("\ud800", "\udd00", 5):
         with pytest.raises(InputError, match="^expected `s` to be "):
             as_string("s", wrong)
-    for wrong in ("", "a\0b", "\ud800", 5, None):
+    for wrong in ("", "a\0b", "\ud800", "\udc7f", "\udd00", "\udfff", 5, None):
         with pytest.raises(InputError, match="^expected `p` to be a path, got "):
             as_path("p", wrong)
     with pytest.raises(InputError, match="^expected `f` to be a function or None, got 5$"):

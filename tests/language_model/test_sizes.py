@@ -86,7 +86,17 @@ def test_ten_million_layers_are_more_than_a_small_machine_has(folder: Path, monk
     monkeypatch.setattr("keepmap.core.outside.memory.memory_there_is", lambda: 2**36)
     assert "num_hidden_layers 10,000,000 would take 153 GiB of memory" in refusal(folder, num_hidden_layers=10**7)
     monkeypatch.setattr("keepmap.core.outside.memory.memory_there_is", lambda: 2**60)
-    assert "its config names 100,000 layers, and its files hold 21 tensors" in refusal(folder, num_hidden_layers=10**5)
+    assert "its config names 9,000 layers, and its files hold 21 tensors" in refusal(folder, num_hidden_layers=9000)
+
+
+def test_more_layers_than_any_model_has_are_refused_before_a_config_is_made_of_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keepmap.core.outside.memory.memory_there_is", lambda: 2**60)
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", None)  # it takes three seconds
+    message = refusal(folder, model_type="qwen2", num_hidden_layers=10**6)
+    assert "expected the num_hidden_layers of model" in message and "to be 10,000 at most, got 1,000,000; " in message
+    require_counts([("num_experts", 10**6), ("n_layer", 10_000)], "m")
 
 
 def test_files_beyond_memory_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

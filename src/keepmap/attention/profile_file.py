@@ -9,7 +9,7 @@ from torch import Tensor
 
 from keepmap.attention.landmarks import Landmarks
 from keepmap.core.arguments import as_integer
-from keepmap.core.storage.tensors import read_record, write_record
+from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError
 
 __all__ = ["read", "write"]
@@ -30,7 +30,7 @@ def write(parts: Mapping[str, Any], path: Path, *, overwrite: bool = False) -> N
     tensors = {name: value.clone() for name, value in parts.items() if isinstance(value, Tensor)}
     about = {name: parts[name] for name in _ABOUT} | {"info": dict(parts["info"])}
     about["landmarks"] = None if parts["landmarks"] is None else asdict(parts["landmarks"])
-    write_record(path, FORMAT, about, tensors, kind="an AttentionProfile", overwrite=overwrite)
+    write_labelled(path, FORMAT, about, tensors, kind="an AttentionProfile", overwrite=overwrite)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"no AttentionProfile at {path}: no such file")
     try:
-        about, tensors = read_record(path, FORMAT)
+        about, tensors = read_labelled(path, FORMAT)
         parts: dict[str, Any] = {name: about[name] for name in _ABOUT}
         for name in ("layers", "heads", "kv_heads", "labels"):
             parts[name] = None if parts[name] is None else tuple(parts[name])

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from keepmap import __version__
-from keepmap.cli.guard import guarded, naming_options
+from keepmap.cli.guard import Option, guarded, naming_options
 from keepmap.cli.signals import unwinding
 
 __all__ = ["main"]
@@ -31,7 +31,8 @@ def _main(arguments: Sequence[str]) -> int:
     from keepmap.core.outside.output import escaped_output
     from keepmap.core.runs.command import typing
 
-    load_plugins(getattr(options, "plugin", ()))
+    with naming_options([Option("plugin", "path")], arguments):
+        load_plugins(getattr(options, "plugin", ()))
     typed = typing(["keepmap", *arguments])
     with naming_options(verb.named(), arguments), plugin_faults(), escaped_output(), typed:
         if getattr(options, "model_name", None) is not None:

@@ -14,7 +14,7 @@ __all__ = ["VERBS", "Verb"]
 RENAMED = {"set": "settings", "no_visualize": "visualize_first_sample"}
 """Option -> parameter, where they differ."""
 INVERTED = {"no_visualize"}
-DEEPER = {"sliding_window_size": "window", "model_name": "model"}
+DEEPER = {"sliding_window_size": "window", "model_name": "model", "checkpoint": "path"}
 """Option -> parameter of the functions that the verb's own one calls, whose messages name it."""
 NO_PARAMETER = {"plugin"}
 """What the command line does by itself, before it calls the function."""

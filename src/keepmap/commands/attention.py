@@ -14,8 +14,9 @@ from keepmap.commands.attention_pictures import Pictures
 from keepmap.commands.attention_wings import AgentWing, TextWing, Wing, refuse_others_options
 from keepmap.commands.progress import progress_bar, share_of_work
 from keepmap.core.arguments import as_integer, as_path
-from keepmap.core.files import make_folder, remove_files, write_json, write_text
+from keepmap.core.files import make_folder, remove_files, write_text
 from keepmap.core.progress import part_of
+from keepmap.core.storage.documents import write_document
 from keepmap.drawing import check_colours, picture_formats
 from keepmap.errors import InputError, escaped
 from keepmap.insight.document import FILE, as_document
@@ -146,11 +147,11 @@ def visualize_attention(
     print("\n".join([*suggestion_lines(report.suggestion), *advice]), flush=True)
     pictures.remove_older(folder / FILE)
     document = report.document | {"figures": pictures.written}
-    write_json(folder / FILE, document)  # what comes next may take long, and be stopped
+    write_document(folder / FILE, document)  # what comes next may take long, and be stopped
     if verify:
         chosen = measured if layers or wing.quick else telling_layers(report.by_sample)
         verification = _verified(wing, chosen, report.suggested, seed, quiet)
-        write_json(folder / FILE, report.document | {"verification": verification, "figures": pictures.written})
+        write_document(folder / FILE, report.document | {"verification": verification, "figures": pictures.written})
     print(f"\nFigures saved to: {pictures.folder}{os.sep}\nSaved {folder / FILE}", flush=True)
     return profiles
 

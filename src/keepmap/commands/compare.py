@@ -115,7 +115,7 @@ def compare_compression_methods(
         quiet: whether to print the table alone.
 
     Returns:
-        The rows and samples; as a mapping, the content of `detailed_results.json`.
+        The rows and samples; as a mapping, the content of `detailed_results.json` but its checksum.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do. What is finished has been

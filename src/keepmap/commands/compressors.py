@@ -15,15 +15,17 @@ from keepmap.agents.compressor import Compressor, History, Selection, compressor
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
-from keepmap.core.arguments import as_path
+from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import make_folder
+from keepmap.core.outside.memory import require_memory
 from keepmap.drawing import kept_transitions, picture_formats, save_figure
-from keepmap.errors import InputError
 from keepmap.printing.tables import Column, panels
 
 __all__ = ["show_compressors"]
 
 SOURCE = "optimistic"
+PAIR = 48
+"""Bytes of two transitions, one of which attends to the other: logits and shares in each of four heads."""
 
 
 def show_compressors(
@@ -46,8 +48,8 @@ def show_compressors(
     """
     room = room_named("darkroom")
     for name, value, least in (("n_transit", n_transit, 1), ("target_length", target_length, 1), ("seed", seed, 0)):
-        if value < least:
-            raise InputError(f"expected `{name}` to be {least} or more, got {value}")
+        as_integer(name, value, least)
+    require_memory(PAIR * n_transit**2, f"the attention to {n_transit:,} transitions", "lower `n_transit`")
     hidden = parse_cell(goal)
     room.index(hidden)
     formats, folder = picture_formats(format), make_folder(as_path("output_dir", output_dir))

@@ -141,7 +141,7 @@ def as_path(name: str, value: object) -> Path:
             at.
     """
     # To Python, bytes of a name that are not UTF-8 are U+DC80 to U+DCFF; no name has other halves of surrogate pairs.
-    possible = not re.search("[\0\ud800-\udc7f]", str(value))
+    possible = not re.search("[\0\ud800-\udc7f\udd00-\udfff]", str(value))
     if not isinstance(value, str | Path) or not str(value) or not possible:
         raise InputError(f"expected `{name}` to be a path, got {shown(value)}")
     path = Path(value)

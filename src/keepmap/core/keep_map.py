@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keepmap.core.arguments import as_flag, as_integer, as_number, as_path
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
-from keepmap.core.storage.tensors import read_record, write_record
+from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import ImpossibleResultError, InputError, counted, escaped, kind_of
 
 __all__ = ["HasKeepMap", "KeepMap"]
@@ -283,7 +283,7 @@ class KeepMap:
             "scores": self.scores.contiguous(),
             "held": self.held.to(torch.uint8).contiguous(),
         }
-        write_record(as_path("path", path), FORMAT, about, tensors, kind="a KeepMap", overwrite=overwrite)
+        write_labelled(as_path("path", path), FORMAT, about, tensors, kind="a KeepMap", overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path) -> "KeepMap":
@@ -300,7 +300,7 @@ class KeepMap:
         if not path.is_file():
             raise InputError(f"no KeepMap at {path}: no such file")
         try:
-            about, tensors = read_record(path, FORMAT)
+            about, tensors = read_labelled(path, FORMAT)
             parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}
             _check_facts(**parts)
             return cls(tensors["expires"], tensors["scores"], held=tensors["held"].bool(), **parts)

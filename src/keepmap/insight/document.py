@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import plain, read_json
+from keepmap.core.files import plain
+from keepmap.core.storage.documents import read_document
 from keepmap.errors import InputError
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.subject import Subject
@@ -55,7 +56,7 @@ def read_verification(path: str | Path) -> Verification:
     if not file.is_file():
         raise InputError(f"no verification at {file}: no such file; keepmap attention writes one with `verify`")
     try:
-        values = read_json(file)["verification"]
+        values = read_document(file)["verification"]
         trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in values["trials"])
         overall = tuple(_compared(comparison, values["host"]) for comparison in values["compared"])
         return Verification(

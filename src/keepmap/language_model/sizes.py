@@ -20,6 +20,8 @@ __all__ = ["config_counts", "require_counts", "require_memory_for", "weight_byte
 COUNT = re.compile(r"(n|num)_(\w+_)?(layers?|experts)|(\w+\.)?(block|expert)_count")
 """The names under which configs and GGUF files say how many modules there are."""
 
+MOST_LAYERS = 10_000
+"""Ten times what the deepest models have; transformers takes seconds for the config of a million."""
 LARGEST_CONFIG = 2**24
 MORE_THAN_ANY = 2**90
 """Bytes of a tensor whose size is beyond what torch can count."""
@@ -31,11 +33,15 @@ def require_counts(counts: Iterable[tuple[str, Any]], name: str) -> None:
     """Whether so many layers and experts go into memory; a config that is made of such numbers takes some itself.
 
     Raises:
-        ModelError: they do not.
+        ModelError: they do not, or there are more layers than any model has.
     """
     for key, value in counts:
         if isinstance(value, int) and COUNT.fullmatch(key):
             require_memory(value * LAYER, f'model "{name}" with {key} {value:,}', _REMEDY, ModelError)
+            if value > MOST_LAYERS and "expert" not in key:
+                raise ModelError(
+                    f'expected the {key} of model "{name}" to be {MOST_LAYERS:,} at most, got {value:,}; {_REMEDY}'
+                )
 
 
 def config_counts(file: Path, name: str) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keepmap.agents.collection.dataset import NAMES, open_histories
-from keepmap.agents.collection.stored import stored_array, stored_file
+from keepmap.agents.collection.stored import stored_array, stored_facts, stored_file
 from keepmap.errors import InputError
 
 
@@ -116,3 +116,32 @@ def test_a_stored_array_is_itself(path: Path) -> None:
         array = stored_array(path, file, "0", "actions")
         assert array is not None and array.shape == (40, 3)
         assert stored_array(path, file, "0", "no_such") is None
+
+
+@pytest.fixture
+def texts(path: Path) -> Path:
+    """A file whose texts are of any length, as earlier versions of keepmap wrote them."""
+    with h5py.File(path, "a") as file:
+        file.attrs["format"], file.attrs["source"], file.attrs["seed"] = "a" * 30, "b" * 30, 7
+    return path
+
+
+def test_texts_of_any_length_are_read_where_their_heap_is_whole(texts: Path) -> None:
+    content = texts.read_bytes()
+    with stored_file(texts) as file:
+        assert stored_facts(texts, file) == {"format": "a" * 30, "source": "b" * 30, "seed": 7}
+    heap = content.index(b"GCOL")
+    free = content.index(b"b" * 30) + 32
+    for at, number, size in ((heap + 8, 2**60, 8), (heap + 24, 2**63, 8), (free + 8, 0, 8), (free + 8, 2**40, 8)):
+        texts.write_bytes(content[:at] + number.to_bytes(size, "little") + content[at + size :])
+        assert "is damaged where its texts are; collect it again" in refusal(texts)  # HDF5 itself would not end
+
+
+@pytest.mark.parametrize("kind", [h5py.vlen_dtype(np.int32), h5py.ref_dtype, np.dtype([("a", "i4")]), np.dtype("V3")])
+def test_what_a_file_says_is_numbers_and_texts(texts: Path, kind: np.dtype) -> None:
+    values = np.empty(2, dtype=kind)
+    if h5py.check_vlen_dtype(kind):
+        values[:] = [np.ones(1, np.int32), np.ones(2, np.int32)]
+    with h5py.File(texts, "a") as file:
+        file.attrs.create("seed", values, (2,), kind)
+    assert "what it says as 'seed' is no number and no text" in refusal(texts)

@@ -105,7 +105,7 @@ def test_the_file_holds_all_to_the_last_bit(tmp_path, copies: int) -> None:
     write_evaluation(path, again)
     assert path.read_bytes() == content
     document = json.loads(content)
-    assert [*document] == [*played.document()]
+    assert [*document] == [*played.document(), "checksum"]
     assert document["goals"] == [[4, 2], [5, 6], [0, 0]]
     assert np.shape(document["returns"]) == (3, 60) and document["copies"] == copies
     assert (document["all_returns"] is None) == (copies == 1)
@@ -138,6 +138,7 @@ def test_a_file_of_an_earlier_rule_for_intervals_reads_with_those_of_today(tmp_p
         ({"returns": [[1.0], [2.0, 3.0], [1.0]], "all_returns": None}, "inhomogeneous"),
         ({"all_returns": [[[-1.0]], [[0.0]], [[0.0]]]}, "the returns on the goal"),
         ({"goals": 3}, "not iterable"),
+        ({"returns": None, "all_returns": None}, "evaluation.json is not an evaluation, or is damaged: "),
         ({"goals": [[math.inf, 0], [0, 0], [1, 1]]}, "cannot convert float infinity"),
         ({"optimum": [math.nan, 1.0, 1.0]}, "its optimum does not agree"),
         ({"options": 3}, "its options are not a mapping"),

@@ -108,6 +108,14 @@ def test_a_plugin_of_each_kind_joins_and_leaves(plugin):
     assert "mine" in methods()
 
 
+def test_a_plugin_whose_name_is_no_utf_8(tmp_path):
+    file = tmp_path / os.fsdecode(b"\x80.py")
+    with pytest.raises(InputError, match=r"udc80.py: no such file"):
+        load_plugin(file)
+    file.write_text(METHOD.replace("NAME", "mine"))
+    assert load_plugin(file) == ("mine",)
+
+
 def test_a_plugins_method_evicts(plugin):
     import torch
 

@@ -46,5 +46,6 @@ def test_limits_of_control_groups(tmp_path: Path, groups: str, files: dict[str, 
 
 @given(st.floats(0, 1e40))
 def test_sizes_are_short(size: float) -> None:
+    assert size_text(10**400) == "more than 1,000 PiB", "what no float holds"
     text = size_text(size)
     assert len(text) <= 19 and "e+" not in text

@@ -11,7 +11,7 @@ import keepmap
 from keepmap.cli import main
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.storage.own import ENDS, begins_with, holds
-from keepmap.core.storage.tensors import is_record
+from keepmap.core.storage.tensors import is_labelled
 from keepmap.errors import OutputError
 from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig
 
@@ -62,7 +62,7 @@ def test_a_profile_is_not_written_over_a_keep_map(tmp_path):
         profile.save(tmp_path / "file")
     profile.save(tmp_path / "file", overwrite=True)
     profile.save(tmp_path / "file")
-    assert is_record(tmp_path / "file", "keepmap-attention/9") and not is_record(tmp_path / "file", "keepmap/1")
+    assert is_labelled(tmp_path / "file", "keepmap-attention/9") and not is_labelled(tmp_path / "file", "keepmap/1")
 
 
 def test_a_surrogate_is_not_written_over_a_language_model(tmp_path):

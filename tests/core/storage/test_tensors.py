@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import keepmap
 from keepmap.agents.checkpoints import MODEL, load_tensors, read_checkpoint, write_checkpoint
 from keepmap.core.keep_map import KeepMap
-from keepmap.core.storage.tensors import CHECKSUM, read_record, read_tensors, tensors_file, write_record
+from keepmap.core.storage.tensors import CHECKSUM, read_labelled, read_tensors, tensors_file, write_labelled
 from keepmap.errors import InputError, KeepmapError
 from keepmap.kv.surrogate import WEIGHTS, KVzapSurrogate, SurrogateConfig, load_surrogate
 
@@ -154,16 +154,16 @@ def test_the_checksum_is_of_names_types_shapes_and_what_is_said(tmp_path):
     ids=["newer", "older", "other", "endless"],
 )
 def test_another_format_or_version_is_named(tmp_path, given, message):
-    write_record(tmp_path / "file", given, {}, {"a": torch.ones(1)}, kind="a form")
+    write_labelled(tmp_path / "file", given, {}, {"a": torch.ones(1)}, kind="a form")
     with pytest.raises(ValueError, match=f"^{message}"):
-        read_record(tmp_path / "file", "form/2")
+        read_labelled(tmp_path / "file", "form/2")
 
 
 @pytest.mark.parametrize("about", ["[" * 100_000, "[]", "3", "{"], ids=lambda text: text[:2])
 def test_what_is_said_about_the_tensors_is_an_object_of_some_depth(tmp_path, about):
     save_file({"a": torch.ones(1)}, tmp_path / "file", {"format": "form/2", "about": about})
     with pytest.raises(ValueError, match="what it says about its tensors|Expecting"):
-        read_record(tmp_path / "file", "form/2")
+        read_labelled(tmp_path / "file", "form/2")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from keepmap.core.runs.records import write_record
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import (
+    FORMAT,
     Comparison,
     MethodResult,
     SampleResult,
@@ -154,6 +155,16 @@ def test_a_damaged_sample_and_that_of_another_run_are_none(tmp_path):
     assert read_sample_result(tmp_path / "a.json", "cd34") is None
     (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace("0.5", "0.6", 1))
     assert read_sample_result(tmp_path / "a.json") is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_tokens": [21]}, {"nll": "0.5"}, {"entries": 3}, {"method": "\x1b"}, {"kl": True}]
+)
+def test_a_sample_whose_fields_are_of_other_types_is_none(tmp_path, change):
+    fields = {"format": FORMAT, **asdict(sample(3, 21, 0.5))}
+    for values in (fields, fields | change):
+        write_record(tmp_path / "a.json", "ab12", values)
+        assert (read_sample_result(tmp_path / "a.json") is None) == (values is not fields)
 
 
 def test_a_comparison_is_its_json(tmp_path):

@@ -66,6 +66,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     trained().surrogate.save(tmp_path)
     path = tmp_path / "explained_variance.json"
     good = json.loads(path.read_text())
+    del good["checksum"]
     for damage, message in (
         ("[]", "is of no trained surrogate, or is damaged"),
         ("{", "is of no trained surrogate, or is damaged"),

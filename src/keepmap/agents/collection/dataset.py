@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from keepmap.agents.collection.stored import require_room_for, stored_array, stored_file
+from keepmap.agents.collection.stored import require_room_for, stored_array, stored_facts, stored_file
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import OLD_NAMES, Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
@@ -256,7 +256,7 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
     path = as_path("path", path)
     with stored_file(path) as file:
         described = "format" in file.attrs
-        facts = {name: _plain(value) for name, value in file.attrs.items()} if described else {}
+        facts = stored_facts(path, file) if described else {}
         if described and facts["format"] != FORMAT:
             raise InputError(f"{path} is not a file of learning histories: its format is {facts['format']!r}")
         if described and facts["schema_version"] > SCHEMA_VERSION:
@@ -300,11 +300,6 @@ def _options(path: Path, text: str) -> Mapping[str, Any]:
         return dict(json.loads(text))
     except RecursionError:
         raise InputError(f"{path} is damaged: its options are nested too deeply; collect it again") from None
-
-
-def _plain(value: Any) -> Any:
-    """An attribute; a text of fixed length as the text that it is."""
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _room(path: Path, facts: Mapping[str, Any], environment: str | None) -> Room:

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from keepmap.core.arguments import as_integer, as_path
-from keepmap.core.files import read_json, write_text
+from keepmap.core.files import write_text
 from keepmap.core.intervals import RULE, mean_interval, mean_intervals
 from keepmap.core.result_table import ResultTable
+from keepmap.core.storage.documents import read_document, with_checksum
 from keepmap.errors import ImpossibleResultError, InputError
 
 __all__ = ["EARLY", "FILE", "LAST", "SOLVED", "Estimate", "Evaluation", "curve", "read_evaluation", "write_evaluation"]
@@ -236,7 +237,7 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     Raises:
         OutputError: the path cannot be written.
     """
-    lines = [f"{json.dumps(key)}: {_text(value)}" for key, value in evaluation.document().items()]
+    lines = [f"{json.dumps(key)}: {_text(value)}" for key, value in with_checksum(evaluation.document()).items()]
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
@@ -260,7 +261,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
     path = as_path("path", path)
     path = path / FILE if path.is_dir() else path
     try:
-        document = read_json(path)
+        document = read_document(path)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         return _checked(document)
@@ -273,6 +274,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
         ValueError,
         TypeError,
         AttributeError,
+        IndexError,
         ArithmeticError,
         RecursionError,
         ImpossibleResultError,

@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from keepmap.agents.evaluation.returns import EARLY, Estimate
 from keepmap.core.arguments import as_path
-from keepmap.core.files import plain, read_json, write_json
+from keepmap.core.files import plain
 from keepmap.core.result_table import ResultTable
+from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 
 __all__ = ["BASELINE", "FILE", "Study", "StudyRow", "StudyRun", "read_study", "write_study"]
@@ -261,7 +262,7 @@ def write_study(path: Path, study: Study) -> None:
     Raises:
         OutputError: the path cannot be written.
     """
-    write_json(path, study.document())
+    write_document(path, study.document())
 
 
 def read_study(path: str | Path) -> Study:
@@ -280,7 +281,7 @@ def read_study(path: str | Path) -> Study:
     path = as_path("path", path)
     path = path / FILE if path.is_dir() else path
     try:
-        document = read_json(path)
+        document = read_document(path)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         return _read(document)

@@ -160,7 +160,7 @@ def _names(file: Path) -> tuple[str, ...]:
 
 
 def _module_name(file: Path) -> str:
-    return f"_keepmap_plugin_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    return f"_keepmap_plugin_{hashlib.sha256(os.fsencode(file)).hexdigest()[:16]}"
 
 
 def _run(file: Path, module_name: str, shown: str) -> ModuleType:

@@ -54,6 +54,7 @@ def size_text(size: int | float) -> str:
     """
     if size < 1024:
         return f"{size:.0f} bytes"
+    size = min(size, 2**70)  # it can be an integer that no float holds
     for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
         size /= 1024
         if size < 1000:

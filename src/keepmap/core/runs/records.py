@@ -1,6 +1,5 @@
 """Records of finished units of work: each written whole and synced before it counts, and checked when it is read."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.core.files import read_json, written_whole
+from keepmap.core.storage.documents import checksum
 
 __all__ = ["OWN", "read_record", "sync", "write_record", "write_synced"]
 
@@ -26,7 +26,7 @@ def write_record(path: Path, run: str, content: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     document = {**content, "run": run}
-    document["checksum"] = _checksum(document)
+    document["checksum"] = checksum(document)
     write_synced(path, (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
@@ -55,8 +55,7 @@ def read_record(path: Path, run: str | None = None) -> dict[str, Any] | None:
     """
     try:
         document = read_json(path)
-        checksum = document.pop("checksum")
-        if checksum != _checksum(document):
+        if document.pop("checksum") != checksum(document):
             return None
         of = document.pop("run")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -76,8 +75,3 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _checksum(document: Mapping[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""What files are: what stands at a path, whose it is, lines of a bounded length, tensors with a checksum."""
+"""What files are: what stands at a path, whose it is, bounded lines, tensors and results with a checksum."""

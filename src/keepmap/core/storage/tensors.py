@@ -15,7 +15,7 @@ from keepmap.core.files import in_one_order, make_folder, written_whole
 from keepmap.core.storage.own import require_free
 from keepmap.core.storage.places import as_file
 
-__all__ = ["is_record", "read_record", "read_tensors", "tensors_file", "write_record"]
+__all__ = ["is_labelled", "read_labelled", "read_tensors", "tensors_file", "write_labelled"]
 
 CHECKSUM = "keepmap_checksum"
 """Where in the metadata of a file the checksum is; files that were written before there was one have none."""
@@ -47,7 +47,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def write_record(
+def write_labelled(
     path: Path,
     form: str,
     about: Mapping[str, Any],
@@ -67,15 +67,15 @@ def write_record(
     Raises:
         OutputError: the path cannot be written, or a file of another kind is there.
     """
-    require_free(path, lambda place: is_record(place, form), kind, overwrite)
+    require_free(path, lambda place: is_labelled(place, form), kind, overwrite)
     content = tensors_file(tensors, {"format": form, "about": json.dumps(about, sort_keys=True)})
     make_folder(path.parent)
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
 
 
-def read_record(path: Path, form: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What is said about the tensors that `write_record` wrote, and these.
+def read_labelled(path: Path, form: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What is said about the tensors that `write_labelled` wrote, and these.
 
     Raises:
         OSError: it cannot be read, or is no file.
@@ -92,7 +92,7 @@ def read_record(path: Path, form: str) -> tuple[dict[str, Any], dict[str, Tensor
     return about, tensors
 
 
-def is_record(path: Path, form: str) -> bool:
+def is_labelled(path: Path, form: str) -> bool:
     """Whether a file says of itself that it is of this format, of whatever version."""
     try:
         with safe_open(as_file(path), framework="pt") as file:

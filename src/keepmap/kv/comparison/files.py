@@ -8,6 +8,7 @@ from keepmap.core.files import write_json
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.runs.index import INDEX
 from keepmap.core.runs.records import sync
+from keepmap.core.storage.documents import write_document
 from keepmap.errors import InputError, OutputError
 from keepmap.kv.comparison.plan import STREAMING, VALIDATION, MethodPlan, validates
 from keepmap.kv.comparison.results import (
@@ -142,8 +143,8 @@ def write_comparison(
         OutputError: one cannot be written.
     """
     detailed, summary = output_dir / DETAILED, output_dir / SUMMARY
-    write_json(detailed, comparison.document())
-    write_json(summary, comparison.summary())
+    write_document(detailed, comparison.document())
+    write_document(summary, comparison.summary())
     keys = dict.fromkeys(result.method for result in comparison.samples)
     timings = {
         method: {str(sample): taken for (sample, key), taken in sorted(seconds.items()) if key == method}

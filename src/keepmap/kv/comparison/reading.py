@@ -1,24 +1,18 @@
 """Reading a comparison back: what is read is data from outside, and every field of it is checked."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
 from keepmap.core.arguments import as_path
-from keepmap.core.densities import KeptCounts
-from keepmap.core.files import read_json
+from keepmap.core.storage.documents import read_document
 from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.kv.comparison.fields import as_record, typed
 from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
 from keepmap.kv.comparison.plan import BASELINE
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
 from keepmap.kv.comparison.session import NO_CHUNKING
 
 __all__ = ["comparison_from", "read_comparison"]
-
-Record = TypeVar("Record", KeptCounts, SampleResult, MethodResult)
 
 
 def read_comparison(path: str | Path) -> Comparison:
@@ -48,7 +42,7 @@ def read_comparison(path: str | Path) -> Comparison:
     if file.is_dir():
         file = file / DETAILED
     try:
-        document = read_json(file, parse_constant=_refuse)
+        document = read_document(file, parse_constant=_refuse)
         return comparison_from(document, file.parent)
     except FileNotFoundError:
         raise InputError(f"no comparison at {file}: no such file; give an output folder of `keepmap compare`") from None
@@ -76,8 +70,8 @@ def comparison_from(document: Any, folder: Path) -> Comparison:
     results: dict[str, list[SampleResult]] = {}
     for key, entry in by_method.items():
         entry = dict(entry)
-        results[key] = [_record(SampleResult, sample) for sample in entry.pop("samples")]
-        rows[key] = _record(MethodResult, entry)
+        results[key] = [as_record(SampleResult, sample) for sample in entry.pop("samples")]
+        rows[key] = as_record(MethodResult, entry)
         if rows[key].n_samples != len(results[key]):
             raise ValueError(f"{key} has {len(results[key])} samples and a row of {rows[key].n_samples}")
     if rows.keys() != set(keys):
@@ -93,41 +87,13 @@ def comparison_from(document: Any, folder: Path) -> Comparison:
         baseline=rows[BASELINE],
         methods=methods,
         samples=tuple(results[key][index] for index in range(len(order)) for key in keys),
-        complete=_typed(document["complete"], bool, "complete"),
-        validated=_typed(_validated(document["validation"]), int | None, "validation"),
+        complete=typed(document["complete"], bool, "complete"),
+        validated=typed(_validated(document["validation"]), int | None, "validation"),
         keep_maps=SavedKeepMaps(folder, methods),
     )
     if comparison.document() != document:
         raise ValueError("its parts do not agree")
     return comparison
-
-
-def _record(kind: type[Record], values: Any) -> Record:
-    """A record whose fields all have their types."""
-    if not isinstance(values, Mapping):
-        raise ValueError(f"expected the fields of a {kind.__name__}, got {type(values).__name__}")
-    hints = get_type_hints(kind)
-    typed: dict[str, Any] = {
-        field.name: _record(KeptCounts, values[field.name])
-        if hints[field.name] is KeptCounts
-        else _typed(values[field.name], hints[field.name], field.name)
-        for field in fields(kind)
-    }
-    return kind(**typed)
-
-
-def _typed(value: Any, hint: Any, name: str) -> Any:
-    """The value, where it is of its type: a bool is not a number, and a text is printable."""
-    allowed = get_args(hint) or (hint,)
-    if type(value) is int and float in allowed and int not in allowed:
-        value = float(value)
-    if type(value) not in allowed or (value is None and NoneType not in allowed):
-        raise ValueError(f"{name} is of type {type(value).__name__}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} is not finite")
-    if isinstance(value, str) and not value.isprintable():
-        raise ValueError(f"{name} has characters that are not printable")
-    return value
 
 
 def _validated(validation: Any) -> Any:

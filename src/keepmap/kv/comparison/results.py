@@ -12,6 +12,7 @@ from keepmap.core.labels import model_label
 from keepmap.core.result_table import ResultTable
 from keepmap.core.runs.records import read_record, write_record
 from keepmap.errors import ImpossibleResultError, escaped
+from keepmap.kv.comparison.fields import as_record
 
 __all__ = [
     "Comparison",
@@ -260,6 +261,6 @@ def read_sample_result(path: Path, run: str | None = None) -> SampleResult | Non
     if fields is None or fields.pop("format", None) != FORMAT:
         return None
     try:
-        return SampleResult(**fields | {name: KeptCounts(**fields[name]) for name in ("entries", "tokens")})
+        return as_record(SampleResult, fields)
     except (KeyError, TypeError, ValueError, ImpossibleResultError):
         return None

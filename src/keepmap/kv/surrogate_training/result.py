@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import plain, read_json, write_json
+from keepmap.core.files import plain
 from keepmap.core.html import card
+from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError, escaped
 from keepmap.kv.method import Scored, method_class
 from keepmap.kv.surrogate import KVzapSurrogate, load_surrogate
@@ -78,7 +79,7 @@ class TrainedSurrogate:
             "by_layer_and_kv_head": self.explained,
             "options": self.options,
         }
-        write_json(folder / RESULT, plain(document))
+        write_document(folder / RESULT, plain(document))
 
     def __repr__(self) -> str:
         low, high = self.interval
@@ -118,7 +119,7 @@ def read_surrogate(folder: str | Path) -> TrainedSurrogate:
         )
     surrogate = load_surrogate(place)
     try:
-        held = read_json(path)
+        held = read_document(path)
         low, high = held["interval"]
         explained = np.array(held["by_layer_and_kv_head"], dtype=np.float64)
         result = TrainedSurrogate(
