@@ -66,7 +66,7 @@ def test_where_no_summary_can_be_written_the_first_error_is_told(comparing, capf
         raise OutputError(f"cannot write {path}: No space left on device")
 
     monkeypatch.setattr(compare, "evict", fails_after(1, torch.OutOfMemoryError("CUDA out of memory")))
-    monkeypatch.setattr(build, "write_json", is_full)
+    monkeypatch.setattr(build, "write_document", is_full)
     assert comparing("--methods", "random", "--no_visualize") == 2
     out, error = capfd.readouterr()
     assert error.count("error: ") == 1 and "does not fit" in error

@@ -112,6 +112,7 @@ CASES = [
     ("include: nowhere.yaml", "a.yaml includes nowhere.yaml: no such file"),
     ("include: 3", "a.yaml: include must be the name of a file, or a list of names"),
     ("include: ''", "empty name"),
+    (f"include: {'a' * 300}", ": File name too long"),
     ("include: a.yaml", "a.yaml includes a.yaml: a circle; break it"),
     ("include: b/b.yaml", "a.yaml includes b/b.yaml includes b/../a.yaml: a circle; break it"),
     ("lr: \0", "a.yaml: not usable as YAML"),

@@ -90,7 +90,7 @@ def find_file(name: str | Path, beside: Path | None = None, shown_beside: str = 
     name = str(name)
     if not name.strip():
         raise InputError("a configuration file with an empty name was given; name one, as config/model/ad_dr.yaml")
-    if beside is not None and (near := beside.parent / name).exists():
+    if beside is not None and (near := as_path("include", beside.parent / name)).exists():
         return near, (Path(shown_beside).parent / name).as_posix()
     if (path := as_path("config", name)).exists():
         return path, name
