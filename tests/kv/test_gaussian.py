@@ -49,8 +49,8 @@ def test_it_is_what_drawn_queries_pay():
     st.integers(0, 99),
 )
 def test_the_mean_over_each_prefix(dim, group, ends, seed):
-    start = torch.tensor([first for first, _ in ends])
-    last = torch.tensor(sorted(first + length for first, length in ends))
+    ends = sorted(((first, first + length) for first, length in ends), key=lambda prefix: prefix[1])
+    start, last = torch.tensor(ends).T
     keys = torch.randn(2, int(last[-1]) + 3, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     mean, covariance = gaussians(len(ends), 2, group, dim, seed)
     result = log_mean_expected(keys, mean, covariance, start, last, 0.7)

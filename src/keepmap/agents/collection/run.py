@@ -96,7 +96,7 @@ class CollectionRun:
         remove_left_over(path.parent)
         if self._place.goes_on:  # what it was once nobody else was at work there
             was_finished = self._place.was_finished
-        self.was_finished = was_finished and path.exists() and _difference(path, self.collection) is None
+        self.was_finished = was_finished and path.exists() and self._difference() is None
         if not self.was_finished:
             self.n_reused = sum(len(goals) for goals in self._blocks if self._is_done(goals))
 
@@ -167,7 +167,7 @@ class CollectionRun:
         if self._overwrite and not known:
             return False
         require_histories(path, self._overwrite)
-        difference = _difference(path, self.collection)
+        difference = self._difference()
         if difference is None:
             return True
         if self._overwrite:
@@ -175,6 +175,19 @@ class CollectionRun:
         raise InputError(
             f"{path} holds other histories: {difference}; give `overwrite` to replace them, or another {self._option}"
         )
+
+    def _difference(self) -> str | None:
+        """In what the file's histories differ; None where they are those that are to be collected.
+
+        Raises:
+            InputError: it is damaged or none of histories, and `overwrite` was not given.
+        """
+        try:
+            return _difference(self.collection.path, self.collection)
+        except InputError:
+            if self._overwrite:
+                return "they cannot be read"
+            raise
 
     def _record(self, goals: Sequence[Goal]) -> str:
         return f"{BLOCKS}/{self._name(goals)}.json"
