@@ -13,7 +13,7 @@ from keepmap.errors import ImpossibleResultError
 
 __all__ = ["Likelihood", "measure_likelihood", "measure_likelihoods"]
 
-LOGITS_AT_ONCE = 1 << 23
+LOGITS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
