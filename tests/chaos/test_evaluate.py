@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.agents.checkpoint_folders import write_agent
-from tests.chaos.moments import Verb, fill_the_disk, finish, kill_at_moments
+from tests.chaos.moments import Verb, fill_the_disk, finish, kill_at_moments, terminate_in_the_middle
 
 COVERS = ("keepmap.core.runs.units",)
 FOLDS = 9
@@ -36,3 +36,7 @@ def test_killed_at_random_moments_it_ends_with_the_bytes_of_the_calm_run(evaluat
 
 def test_a_disk_that_is_full_at_the_end(evaluation, calm, tmp_path):
     fill_the_disk(evaluation, tmp_path, calm, 9000)
+
+
+def test_asked_to_end_it_says_so_and_goes_on(evaluation, calm, tmp_path):
+    terminate_in_the_middle(evaluation, tmp_path, calm)

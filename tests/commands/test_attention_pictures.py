@@ -66,7 +66,7 @@ def test_many_layers_are_summed_up_and_their_lines_are_in_a_file(deeply, capsys)
     verbose = capsys.readouterr().out
     assert verbose.index("SUMMARY") < verbose.index("ANALYZING LAYER 0") < verbose.index("OVERALL")
     # A few layers have what they always had, and nothing is left of the many.
-    assert main([*deeply, "--layers", "1", "2"]) == 0
+    assert main([*deeply, "--layers", "1", "2", "--overwrite"]) == 0
     assert "SUMMARY" not in capsys.readouterr().out
     names = files(Path("figs/attention"))
     assert "attention_layers.txt" not in names and "attention_heads_sample0_layers0-5.png" not in names
@@ -99,7 +99,8 @@ def test_the_result_is_there_before_the_verification_starts(deeply, capsys, monk
     (result,) = before
     assert len(result["layers"]) == 6 and "verification" not in result  # type: ignore[arg-type]
     assert len(result["tested"]) == 4, "the layers that tell most"  # type: ignore[arg-type]
-    plan = capsys.readouterr().err.splitlines()[-1]
+    plan, interrupted = capsys.readouterr().err.splitlines()[-2:]
+    assert interrupted == "Interrupted: 0 parts of the test by deletion finished"
     assert re.fullmatch(
         r"Deletions in 4 layers of 6 \(\d(, \d)+; --layers names others\): at most 158 passes, about a minute", plan
     )

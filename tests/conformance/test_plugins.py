@@ -210,8 +210,8 @@ def test_figures_of_a_comparison_are_drawn_beside_the_others(place: Path, model_
 
 def test_figures_of_profiles_and_of_evaluations(place: Path) -> None:
     plugin = ("--plugin", "plugins/figure.py")
-    for samples in ("2", "1"):
-        keepmap("attention", *plugin, "--checkpoint", "tiny", "--samples", samples, "--layers", "0")
+    for options in (["--samples", "2"], ["--samples", "1", "--overwrite"]):
+        keepmap("attention", *plugin, "--checkpoint", "tiny", "--layers", "0", *options)
     folder = place / "figs" / "attention"
     assert [path.name for path in folder.glob("looked*")] == ["looked_sample0.png"]
     assert "looked_sample0.png" in json.loads((folder / "attention.json").read_text())["figures"]

@@ -349,8 +349,11 @@ class Attention(Plugins):
     auto."""
     device: str | None = None
     """Device of the language model: auto (CUDA where there is one), cpu, cuda or cuda:N. Default: auto."""
-    output_dir: str = "figs/attention"
-    """Where figures and attention.json go."""
+    output_dir: str | None = None
+    """Where figures and attention.json go. Default: figs/attention; another run (model, samples, layers) goes beside
+    it, into figs/attention-2 and so on."""
+    overwrite: Flag = False
+    """Remove what another run made in the folder. Without it, that is an error where the folder is named."""
     format: str = "png"
     """Format of the figures: png, svg, pdf, or several with commas."""
 

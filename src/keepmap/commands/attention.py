@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,16 +12,25 @@ from keepmap import __version__
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import indices
-from keepmap.commands.attention_pictures import Pictures
+from keepmap.commands.attention_pictures import FEW, Pictures, picture_files
 from keepmap.commands.attention_wings import AgentWing, TextWing, Wing, refuse_others_options
-from keepmap.commands.progress import progress_bar, share_of_work
-from keepmap.core.arguments import as_integer, as_path
-from keepmap.core.files import make_folder, remove_files, write_text
-from keepmap.core.progress import part_of
+from keepmap.commands.progress import progress_bar, saying_what_is_kept, share_of_work
+from keepmap.core.arguments import as_flag, as_integer, as_path
+from keepmap.core.files import write_text
+from keepmap.core.joining.plugins import plugins
+from keepmap.core.progress import Progress, part_of
+from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.hashes import hash_of_files
+from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.index import INDEX
+from keepmap.core.runs.place import folder_for
+from keepmap.core.runs.records import read_record, sync
+from keepmap.core.runs.units import Once, Units
 from keepmap.core.storage.documents import write_document
+from keepmap.core.versions import versions
 from keepmap.drawing import check_colours, picture_formats
 from keepmap.errors import InputError, escaped
-from keepmap.insight.document import FILE, as_document
+from keepmap.insight.document import FILE, as_document, verification_of
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import layer_guide, suggest, telling_layers, verdicts
@@ -40,10 +51,10 @@ __all__ = ["visualize_attention"]
 
 SAMPLES, MOMENTS = 5, 3
 FORMAT = "keepmap-attention-run/2"
-TRAJECTORY = "trajectory_0"
-FEW = 4
-"""Layers up to which each has lines and pictures of its own; of more, a summary comes first."""
+USUAL, TRAJECTORY = Path("figs", "attention"), "trajectory_0"
+"""Where figures go; a trajectory has a folder of its own in it."""
 
+VERIFIED = "verification.json"
 BLOCKS = "attention_layers.txt"
 """Where the lines of many layers go."""
 
@@ -68,41 +79,47 @@ def visualize_attention(
     cmap: str = "viridis",
     dtype: str | None = None,
     device: str | None = None,
-    output_dir: str | Path = "figs/attention",
+    output_dir: str | Path | None = None,
+    overwrite: bool = False,
     format: str = "png",
 ) -> tuple[AttentionProfile, ...]:
     """Show what an agent attends to in histories of goals that it never saw, or a language model in texts.
 
-    The arguments are the options of `keepmap attention`, which `keepmap attention --help` describes.
+    The arguments are the options of `keepmap attention`, which `keepmap attention --help` describes. The results have
+    the same bytes on every run, and after any number of stops: the same call goes on where it was.
+
+    Args:
+        overwrite: whether what another run made in the folder is removed; without it, that is an error. Where no
+            `output_dir` is given, another run has another folder.
 
     Returns:
-        A profile of each sample; figures and `attention.json` lie in `output_dir`.
+        A profile of each sample; figures and `attention.json` lie in the folder. Profiles that an earlier call has left
+        there hold no queries and keys.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
+        KeyboardInterrupt: Ctrl-C; what is finished is kept.
     """
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet` to be given, got both; leave one out")
     formats = picture_formats(format)
     n_samples = as_integer("samples", (MOMENTS if trajectory else SAMPLES) if samples is None else samples, 1)
-    seed = as_integer("seed", seed)
-    place = as_path("output_dir", output_dir)
-    refuse_others_options(
-        model_name,
-        {
-            "checkpoint": checkpoint,
-            "goal": goal,
-            "episodes": episodes,
-            "trajectory": trajectory,
-            "data_path": data_path,
-            "text_field": text_field,
-            "chat_template": chat_template,
-            "strict": strict,
-            "max_length": max_length,
-            "dtype": dtype,
-            "device": device,
-        },
-    )
+    seed, overwrite = as_integer("seed", seed), as_flag("overwrite", overwrite)
+    named = None if output_dir is None else as_path("output_dir", output_dir)
+    options: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "goal": goal,
+        "episodes": episodes,
+        "trajectory": trajectory,
+        "data_path": data_path,
+        "text_field": text_field,
+        "chat_template": chat_template,
+        "strict": strict,
+        "max_length": max_length,
+        "dtype": dtype,
+        "device": device,
+    }
+    refuse_others_options(model_name, options)
     check_colours(cmap)
     wing: Wing
     if model_name is None:
@@ -120,54 +137,130 @@ def visualize_attention(
             strict=strict,
         )
     measured = indices("layer", tuple(layers) or None, wing.n_layers)
+    del options["device"]  # its kind decides, which the wing knows
+    options |= {"samples": n_samples, "layers": list(measured) if layers else "all", "seed": seed, "cmap": cmap}
+    options["checkpoint" if model_name is None else "model_name"] = wing.model.name
+    identity = _identity(wing, options)
     # A trajectory has a folder of its own: neither kind of run takes away the other's figures.
-    folder = make_folder(place / TRAJECTORY if trajectory else place)
-    if not quiet:
-        print("\n".join(wing.lines), flush=True)
-    profiles = _profiles(wing, measured, seed)
-    many = len(measured) > FEW
-    pictures = Pictures(folder, formats, cmap, wing.model.name)
-    report = _Report(wing, profiles, pictures, seed)
-    report.work_through(show=not many and not quiet)
-    if many:
-        wing.draw_many(pictures, profiles)
-    wing.draw_whole(pictures, profiles)
-    for sample, profile in zip(wing.samples, profiles, strict=True):
-        pictures.joined(sample.stem, profile)
-    blocks = folder / BLOCKS
-    if many:
-        write_text(blocks, "\n".join([*wing.lines, *report.lines]).rstrip() + "\n")
-        if not quiet:
-            print("\n".join([*report.summary, "", f"Layer by layer, with the guide's block of each sample: {blocks}"]))
-            if verbose:
-                print("\n".join(report.lines), flush=True)
+    usual = USUAL / TRAJECTORY if trajectory else USUAL
+    if named is not None:
+        folder = named / TRAJECTORY if trajectory else named
     else:
-        remove_files([blocks])
-    advice = [] if quiet else advice_lines()
-    print("\n".join([*suggestion_lines(report.suggestion), *advice]), flush=True)
-    pictures.remove_older(folder / FILE)
-    document = report.document | {"figures": pictures.written}
-    write_document(folder / FILE, document)  # what comes next may take long, and be stopped
-    if verify:
-        chosen = measured if layers or wing.quick else telling_layers(report.by_sample)
-        verification = _verified(wing, chosen, report.suggested, seed, quiet)
-        write_document(folder / FILE, report.document | {"verification": verification, "figures": pictures.written})
-    print(f"\nFigures saved to: {pictures.folder}{os.sep}\nSaved {folder / FILE}", flush=True)
-    return profiles
+        folder = usual if overwrite else folder_for(usual, identity)
+    with RunFolder(folder, identity, overwrite=overwrite) as place:
+        place.check()
+        return _Look(wing, measured, place, formats, cmap, seed).do(bool(layers), verify, verbose, quiet)
 
 
-def _profiles(wing: Wing, layers: Sequence[int], seed: int) -> tuple[AttentionProfile, ...]:
-    n = len(wing.samples)
-    with progress_bar(Console(stderr=True, highlight=False)) as bar:
-        task = bar.add_task("Profiles", total=float(n))
+def _identity(wing: Wing, options: Mapping[str, Any]) -> Identity:
+    """Of a run on this model and these samples; whether it is verified, it is the same one."""
+    return Identity(
+        verb="attention",
+        options={name: str(value) if isinstance(value, Path) else value for name, value in options.items()},
+        versions=versions(*wing.packages),
+        hashes={**wing.hashes(), "plugins": hash_of_files(plugins())},
+    )
 
-        def progress(share: float) -> None:
-            bar.update(task, completed=share * n)
 
-        return tuple(
-            profile_attention(wing.model, sample.looked, layers=layers, seed=seed, progress=part_of(progress, index, n))
-            for index, sample in enumerate(wing.samples)
-        )
+class _Look:
+    """A run in its folder: profiles, what is said and drawn of them, and with `verify` the test by deletion."""
+
+    def __init__(
+        self, wing: Wing, layers: Sequence[int], place: RunFolder, formats: Sequence[str], cmap: str, seed: int
+    ) -> None:
+        self._wing, self._layers, self._place, self._seed = wing, layers, place, seed
+        self._folder, self._many = place.folder, len(layers) > FEW
+        self._grids = wing.grids or self._many
+        self._pictures = Pictures(folder=place.folder, formats=formats, cmap=cmap, model=wing.model.name)
+
+    def do(self, layers_are_named: bool, verify: bool, verbose: bool, quiet: bool) -> tuple[AttentionProfile, ...]:
+        wing, folder, pictures = self._wing, self._folder, self._pictures
+        stems = [sample.stem for sample in wing.samples]
+        figures = picture_files(stems, self._layers, self._grids, pictures.formats)
+        blocks = [BLOCKS] if self._many else []
+        names = list(map(_record, stems))
+        self._place.begin(names, [FILE, INDEX, *blocks, *map(_profile, stems), *figures])
+        pictures.kept = self._place.goes_on
+        if not quiet:
+            print("\n".join(wing.lines), flush=True)
+        units = Units(self._place, names)
+        with saying_what_is_kept(lambda: f"{units.n_done} of {len(names)} samples looked at"):
+            profiles = self._profiles(units)
+            report = _Report(wing, profiles, pictures, self._seed)
+            report.work_through(show=not self._many and not quiet)
+            if self._many:
+                wing.draw_many(pictures, profiles)
+            wing.draw_whole(pictures, profiles)
+            for sample, profile in zip(wing.samples, profiles, strict=True):
+                pictures.joined(sample.stem, profile)
+        if self._many:
+            write_text(folder / BLOCKS, "\n".join([*wing.lines, *report.lines]).rstrip() + "\n")
+            if not quiet:
+                named = f"Layer by layer, with the guide's block of each sample: {folder / BLOCKS}"
+                print("\n".join([*report.summary, "", named]))
+                if verbose:
+                    print("\n".join(report.lines), flush=True)
+        advice = [] if quiet else advice_lines()
+        print("\n".join([*suggestion_lines(report.suggestion), *advice]), flush=True)
+        verification = read_record(folder / VERIFIED, self._place.run)
+        if verification is None:
+            # What comes next may take long, and be stopped.
+            write_document(folder / FILE, report.document | {"figures": pictures.written})
+        if verify:
+            chosen = self._layers if layers_are_named or wing.quick else telling_layers(report.by_sample)
+            verification = _verified(wing, chosen, report.suggested, self._seed, quiet, self._place)
+        if verification is not None:
+            document = report.document | {"verification": verification["value"]["result"]}
+            write_document(folder / FILE, document | {"figures": pictures.written})
+        self._place.finish()
+        print(f"\nFigures saved to: {folder}{os.sep}\nSaved {folder / FILE}", flush=True)
+        return profiles
+
+    def _profiles(self, units: Units) -> tuple[AttentionProfile, ...]:
+        samples = self._wing.samples
+        n = len(samples)
+        with progress_bar(Console(stderr=True, highlight=False)) as bar:
+            task = bar.add_task("Profiles", total=float(n))
+
+            def progress(share: float) -> None:
+                bar.update(task, completed=share * n)
+
+            return tuple(self._profile(units, index, part_of(progress, index, n)) for index in range(n))
+
+    def _profile(self, units: Units, index: int, progress: Progress) -> AttentionProfile:
+        """That of an earlier start, where all pictures of the sample are there too; else one that can be drawn."""
+        sample = self._wing.samples[index]
+        path = self._folder / _profile(sample.stem)
+
+        def look() -> AttentionProfile:
+            model, layers = self._wing.model, self._layers
+            return profile_attention(model, sample.looked, layers=layers, seed=self._seed, progress=progress)
+
+        def work() -> AttentionProfile:
+            profile = look()
+            profile.save(path, overwrite=True)
+            with suppress(OSError):
+                sync(path)
+            return profile
+
+        def earlier(about: Any) -> AttentionProfile:
+            try:
+                return AttentionProfile.load(path)
+            except InputError:
+                raise ValueError("it is damaged") from None
+
+        profile = units.value(_record(sample.stem), work, lambda _: sample.about, earlier)
+        if profile.captured is None and not self._pictures.has_all_of(sample.stem, profile, self._grids, index == 0):
+            return look()
+        return profile
+
+
+def _record(stem: str) -> str:
+    return f"samples/{stem}.json"
+
+
+def _profile(stem: str) -> str:
+    return f"samples/{stem}.safetensors"
 
 
 class _Report:
@@ -248,14 +341,35 @@ class _Report:
         return document
 
 
-def _verified(wing: Wing, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, quiet: bool) -> object:
-    """Test the insight by deletion, and print what came of it."""
-    console = Console(stderr=True, highlight=False)
-    if not quiet:
-        for line in wing.verify_plan(layers):
-            console.print(escaped(line), markup=False, soft_wrap=True)
-    with share_of_work("Deletions", console) as progress:
-        result, left_out = wing.verify(layers, suggested, seed, progress)
+def _verified(
+    wing: Wing,
+    layers: Sequence[int],
+    suggested: Mapping[str, Suggestion],
+    seed: int,
+    quiet: bool,
+    place: RunFolder,
+) -> dict[str, Any]:
+    """Test the insight by deletion, where that is not done, and print what came of it; the record of it."""
+    place.add_units([VERIFIED])
+    whole, parts = Units(place, [VERIFIED]), list[Units]()
+
+    def recorded(names: Sequence[str]) -> Once:
+        place.add_units(names)
+        parts.append(Units(place, names))
+        return parts[0].once
+
+    def work() -> Any:
+        console = Console(stderr=True, highlight=False)
+        if not quiet:
+            for line in wing.verify_plan(layers):
+                console.print(escaped(line), markup=False, soft_wrap=True)
+        with share_of_work("Deletions", console) as progress:
+            result, left_out = wing.verify(layers, suggested, seed, progress, recorded)
+        return {"result": {} if result is None else as_document(result), "left_out": left_out}
+
+    with saying_what_is_kept(lambda: f"{sum(part.n_done for part in parts)} parts of the test by deletion finished"):
+        value = whole.once(VERIFIED, work)
+    result = verification_of(value["result"]) if value["result"] else None
     tested = [] if result is None else [repr(result)] if quiet else verification_lines(result)
-    print("\n".join(["", *tested, *left_out]), flush=True)
-    return {} if result is None else as_document(result)
+    print("\n".join(["", *tested, *value["left_out"]]), flush=True)
+    return {"value": value}

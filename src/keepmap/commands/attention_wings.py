@@ -9,12 +9,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from keepmap.agents.acting.agent import Agent, load_agent
+from keepmap.agents.acting.agent import Agent, hash_of_agent, load_agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run
 from keepmap.attention.profile import AttentionProfile
 from keepmap.commands.attention_pictures import Pictures
 from keepmap.commands.attention_samples import Sample, agent_samples, text_samples, trajectory_samples
 from keepmap.core.progress import Progress
+from keepmap.core.runs.hashes import hash_of_lines, hash_of_tensors
+from keepmap.core.runs.units import Recorded
 from keepmap.errors import InputError, counted
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verification import Verification
@@ -57,11 +59,14 @@ class Wing(ABC):
     Attributes:
         samples: what is looked at. lines: for the console, which model and samples these are.
         quick: whether all layers are tested by deletion unless some are named.
+        grids: whether few layers have them too. packages: that take part in its numbers.
     """
 
     samples: tuple[Sample, ...]
     lines: list[str]
     quick: ClassVar[bool]
+    grids: ClassVar[bool]
+    packages: ClassVar[tuple[str, ...]]
 
     @property
     @abstractmethod
@@ -78,6 +83,10 @@ class Wing(ABC):
         return {}
 
     @abstractmethod
+    def hashes(self) -> dict[str, str]:
+        """Of what was loaded and read, by what it is of."""
+
+    @abstractmethod
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
         """The pictures of all layers together, where this wing has some."""
 
@@ -91,12 +100,18 @@ class Wing(ABC):
 
     @abstractmethod
     def verify(
-        self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
+        self,
+        layers: Sequence[int],
+        suggested: Mapping[str, Suggestion],
+        seed: int,
+        progress: Progress,
+        recorded: Recorded,
     ) -> tuple[Verification | None, list[str]]:
         """The test by deletion, None where no sample is long enough; and lines on what was left out of it.
 
         Args:
             suggested: what was printed, by rule.
+            recorded: what keeps the finished parts of it.
         """
 
 
@@ -109,6 +124,8 @@ class AgentWing(Wing):
     lines: list[str]
 
     quick: ClassVar[bool] = True
+    grids: ClassVar[bool] = False
+    packages: ClassVar[tuple[str, ...]] = ("torch", "numpy", "gymnasium", "matplotlib")
 
     @classmethod
     def load(
@@ -153,6 +170,10 @@ class AgentWing(Wing):
         """How many layers the agent's transformer has."""
         return self.agent.model.shape.n_layer
 
+    def hashes(self) -> dict[str, str]:
+        """Of the agent; what its learners do follows from the options."""
+        return {"checkpoint": hash_of_agent(self.agent)}
+
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
         """Nothing: an agent has few layers, and each has pictures of its own."""
 
@@ -167,11 +188,17 @@ class AgentWing(Wing):
         return []
 
     def verify(
-        self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
+        self,
+        layers: Sequence[int],
+        suggested: Mapping[str, Suggestion],
+        seed: int,
+        progress: Progress,
+        recorded: Recorded,
     ) -> tuple[Verification | None, list[str]]:
         """The test by the agent's contexts; what is suggested follows from the same ones."""
         contexts = [sample.context for sample in self.samples if sample.context is not None]
-        return verify_agent(self.agent, contexts, layers=layers, seed=seed, progress=progress), []
+        result = verify_agent(self.agent, contexts, layers=layers, seed=seed, progress=progress, recorded=recorded)
+        return result, []
 
 
 @dataclass(frozen=True)
@@ -185,6 +212,8 @@ class TextWing(Wing):
     skipped: tuple[str, ...]
 
     quick: ClassVar[bool] = False
+    grids: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "numpy", "matplotlib")
 
     @classmethod
     def load(
@@ -243,6 +272,15 @@ class TextWing(Wing):
         """Whether the texts are in a chat template, and what was skipped."""
         return {"chat_template": self.chat_template, "skipped": list(self.skipped)}
 
+    def hashes(self) -> dict[str, str]:
+        """Of the weights, and of the tokens with where they are from."""
+        texts = [(sample.about, sample.looked.tolist()) for sample in self.samples]
+        return {
+            "model": hash_of_tensors(self.language_model.model.state_dict()),
+            "data": hash_of_lines([*texts, *self.skipped]),
+            "device": self.language_model.device.type,
+        }
+
     @property
     def n_layers(self) -> int:
         """How many layers the language model has."""
@@ -277,7 +315,12 @@ class TextWing(Wing):
             pictures.grids(sample.stem, sample.heading, profile)
 
     def verify(
-        self, layers: Sequence[int], suggested: Mapping[str, Suggestion], seed: int, progress: Progress
+        self,
+        layers: Sequence[int],
+        suggested: Mapping[str, Suggestion],
+        seed: int,
+        progress: Progress,
+        recorded: Recorded,
     ) -> tuple[Verification | None, list[str]]:
         """The test by the texts that are long enough to be halved."""
         texts = self._long_texts
@@ -286,6 +329,12 @@ class TextWing(Wing):
         short = len(self.samples) - len(texts)
         left_out = [f"Left out: {counted(short, 'text')} of fewer than {SHORTEST_TEXT} tokens"] if short else []
         result = verify_texts(
-            self.language_model, texts, layers=layers, suggested=suggested, seed=seed, progress=progress
+            self.language_model,
+            texts,
+            layers=layers,
+            suggested=suggested,
+            seed=seed,
+            progress=progress,
+            recorded=recorded,
         )
         return result, left_out

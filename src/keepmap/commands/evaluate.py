@@ -1,28 +1,26 @@
 """Evaluating agents: choose checkpoints and goals, let them play, print and write what came of it."""
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from keepmap.agents.acting.agent import Agent
+from keepmap.agents.acting.agent import Agent, hash_of_agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run, run_of
 from keepmap.agents.compressor import AS_TRAINED, WHOLE_WINDOW, Compressor, make_compressor
 from keepmap.agents.evaluation.evaluate import PACKAGES, Returns, play_protocol
 from keepmap.agents.evaluation.protocol import Protocol, protocol_of, resolve_agents
 from keepmap.agents.evaluation.returns import FILE, Evaluation, write_evaluation
-from keepmap.commands.progress import share_of_work
+from keepmap.commands.progress import saying_what_is_kept, share_of_work
 from keepmap.core.arguments import as_flag, as_path
 from keepmap.core.files import write_json
 from keepmap.core.joining.options import read_options
 from keepmap.core.joining.plugins import joined, plugins
 from keepmap.core.labels import model_label
 from keepmap.core.runs.folder import RunFolder
-from keepmap.core.runs.hashes import hash_of_files, hash_of_lines, hash_of_tensors
+from keepmap.core.runs.hashes import hash_of_files, hash_of_lines
 from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.index import INDEX, read_index
 from keepmap.core.runs.place import folder_for
@@ -79,7 +77,7 @@ def evaluate_agents(
         place.begin(names, files)
         units = Units(place, names)
         print("\n".join([*heading, *header(protocol), *_reused(units.n_done, len(names))]), flush=True)
-        with _saying_what_is_kept(units, len(names)):
+        with saying_what_is_kept(lambda: f"{units.n_done} of {counted(len(names), 'fold')} finished"):
             evaluation = _played(protocol, units, names)
             index = read_index(folder)
             timings = {"seconds": sum(index.get(name, 0.0) for name in names), "steps": protocol.steps}
@@ -130,9 +128,7 @@ def _identity(protocol: Protocol, goals: str | Sequence[str], compressor: str, s
         },
         versions=versions(*PACKAGES),
         hashes={
-            "checkpoint": hash_of_lines(
-                (agent.step, agent.config, hash_of_tensors(agent.model.state_dict())) for agent in agents
-            ),
+            "checkpoint": hash_of_lines(map(hash_of_agent, agents)),
             "plugins": hash_of_files(plugins()),
         },
     )
@@ -144,17 +140,6 @@ def _reused(n_done: int, n_folds: int) -> list[str]:
     if n_done == n_folds:
         return ["Finished already: the returns are there", ""]
     return [f"Goes on: {n_done} of {n_folds} folds are there already", ""]
-
-
-@contextlib.contextmanager
-def _saying_what_is_kept(units: Units, n_folds: int) -> Iterator[None]:
-    """After Ctrl-C, a line on stderr; after an error that is the error's alone."""
-    try:
-        yield
-    except (KeyboardInterrupt, BrokenPipeError):
-        with contextlib.suppress(OSError):
-            print(f"Interrupted: {units.n_done} of {counted(n_folds, 'fold')} finished", file=sys.stderr)
-        raise
 
 
 def _agents(checkpoint: str | Path | Sequence[str | Path]) -> tuple[Sequence[Agent], list[str]]:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from keepmap.core.outside.output import escaped_stdout
 
-__all__ = ["Lines", "progress_bar", "share_of_work"]
+__all__ = ["Lines", "progress_bar", "saying_what_is_kept", "share_of_work"]
 
 EVERY = 30.0
 """Seconds between two lines where stderr is no terminal."""
@@ -83,3 +83,14 @@ class Lines:
         if due or now - self._last >= EVERY:
             self._last = now
             print(words(), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def saying_what_is_kept(kept: Callable[[], str]) -> Iterator[None]:
+    """After Ctrl-C or another signal, a line on stderr that says what is finished."""
+    try:
+        yield
+    except (KeyboardInterrupt, BrokenPipeError):
+        with contextlib.suppress(OSError):
+            print(f"Interrupted: {kept()}", file=sys.stderr)
+        raise

@@ -15,7 +15,7 @@ from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.text_subject import TextSubject
 from keepmap.insight.verification import Compared, Trial, Verification, as_rule
 
-__all__ = ["FILE", "as_document", "read_verification"]
+__all__ = ["FILE", "as_document", "read_verification", "verification_of"]
 
 FILE = "attention.json"
 """What `keepmap attention` writes into its folder, and where a verification is in it."""
@@ -56,22 +56,30 @@ def read_verification(path: str | Path) -> Verification:
     if not file.is_file():
         raise InputError(f"no verification at {file}: no such file; keepmap attention writes one with `verify`")
     try:
-        values = read_document(file)["verification"]
-        trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in values["trials"])
-        overall = tuple(_compared(comparison, values["host"]) for comparison in values["compared"])
-        return Verification(
-            host=values["host"],
-            costs=tuple(values["costs"]),
-            trials=trials,
-            skipped=tuple(values["skipped"]),
-            suggestion=_suggestion(values["suggestion"], values["host"]),
-            compared=overall,
-            n_samples=values["n_samples"],
-            n_draws=values["n_draws"],
-            seed=values["seed"],
-        )
+        return verification_of(read_document(file)["verification"])
     except (ValueError, KeyError, TypeError, InputError):
         raise InputError(f"{file} holds no verification, or is damaged; run keepmap attention with `verify`") from None
+
+
+def verification_of(values: Mapping[str, Any]) -> Verification:
+    """The verification that `as_document` gave as these values.
+
+    Raises:
+        ValueError, KeyError, TypeError, InputError: it is none.
+    """
+    trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in values["trials"])
+    overall = tuple(_compared(comparison, values["host"]) for comparison in values["compared"])
+    return Verification(
+        host=values["host"],
+        costs=tuple(values["costs"]),
+        trials=trials,
+        skipped=tuple(values["skipped"]),
+        suggestion=_suggestion(values["suggestion"], values["host"]),
+        compared=overall,
+        n_samples=values["n_samples"],
+        n_draws=values["n_draws"],
+        seed=values["seed"],
+    )
 
 
 def _compared(values: Mapping[str, Any], host: str) -> Compared:

@@ -1,6 +1,7 @@
 """Insights into an agent, tested by deletion: its histories are shortened, with the true ages, and it acts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices
 from keepmap.core.metrics import divergence, negative_log_likelihood
 from keepmap.core.progress import Progress, part_of
+from keepmap.core.runs.units import Once, Recorded, every_time
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.insight.agent_subject import AgentSubject, CompressorSuggestion
 from keepmap.insight.coverage import SHARE
@@ -32,6 +34,7 @@ __all__ = ["costs_of", "verify_agent"]
 _SUBJECT = AgentSubject()
 
 PLAYED_DRAWS = 3
+WHOLE = "whole"
 COPIES = 4
 """Agents that play each held-out goal."""
 
@@ -46,6 +49,7 @@ def verify_agent(
     layers: Indices = None,
     seed: int = 0,
     progress: Progress | None = None,
+    recorded: Recorded | None = None,
 ) -> Verification:
     """Drop from histories what the insights into each layer say can go, and as much at random.
 
@@ -64,6 +68,7 @@ def verify_agent(
         draws: random choices for each trial; their mean cost is compared.
         episodes: that are played; 0 plays none. layers: whose insights are tested, all by default.
         progress: called with the share of the work that is done.
+        recorded: what keeps the costs of each context, and the returns of each compressor that plays.
 
     Raises:
         InputError: no contexts, or as in `profile_attention`.
@@ -80,6 +85,7 @@ def verify_agent(
     deletions = Deletions(guides, share, draws, seed)
     suggestion = suggest(profiles, share=share)
     tested = {"guide": guides[-1].suggested, "ours": suggestion} if episodes and agent.compressor is None else {}
+    once = every_time if recorded is None else recorded(_units(agent, len(contexts), tested))
     goals = sorted({context.goal for context in contexts if context.goal is not None})
     work = len(contexts) + len(contexts) * len(tested)
     trials: list[Trial] = []
@@ -87,7 +93,7 @@ def verify_agent(
     for sample, (context, profile) in enumerate(zip(contexts, profiles, strict=True)):
         assert context.goal is not None
         choices = _choices(profile, deletions, left_out)
-        trials += _trials(agent, context, choices, deletions, sample, goals.index(context.goal))
+        trials += _trials(agent, context, choices, deletions, sample, goals.index(context.goal), once)
         part_of(progress, sample, work)(1.0)
     skipped, results = list(left_out.lines(len(contexts))), list[Compared]()
     if agent.compressor is not None:
@@ -95,13 +101,13 @@ def verify_agent(
     elif tested and not agent.held_out:
         skipped.append("returns: the agent has no held-out goals to play")
     elif tested:
-        whole = _returns(agent, None, episodes, seed)
+        whole = _returns(agent, None, episodes, seed, WHOLE, once)
         for number, (rule, tried) in enumerate(tested.items(), start=1):
-            most = agent.config.n_transit
-            if tried.keep < most:
-                results.append(_compared(agent, rule, tried, whole, episodes, seed))
+            if _drops(agent, tried):
+                results.append(_compared(agent, rule, tried, whole, episodes, seed, once))
             else:
-                skipped.append(f"returns, {rule}: {tried.keep} of {most} are kept: nothing is dropped")
+                kept = f"{tried.keep} of {agent.config.n_transit}"
+                skipped.append(f"returns, {rule}: {kept} are kept: nothing is dropped")
             part_of(progress, number, 1 + len(tested))(1.0)
     return Verification(
         host=_SUBJECT.host,
@@ -114,6 +120,31 @@ def verify_agent(
         n_draws=draws,
         seed=seed,
     )
+
+
+def _drops(agent: Agent, tried: Suggestion) -> bool:
+    return tried.keep < agent.config.n_transit
+
+
+def _units(agent: Agent, contexts: int, tested: Mapping[str, Suggestion]) -> list[str]:
+    """What the pieces of work are called whose results may be kept."""
+    played = [WHOLE] if tested and agent.held_out else []
+    for rule, tried in tested.items():
+        if played and _drops(agent, tried):
+            played += [rule, *(_drawn(rule, draw) for draw in range(PLAYED_DRAWS))]
+    return [*map(_trials_unit, range(contexts)), *map(_returns_unit, played)]
+
+
+def _trials_unit(sample: int) -> str:
+    return f"verification/sample{sample}.json"
+
+
+def _returns_unit(player: str) -> str:
+    return f"verification/returns_{player}.json"
+
+
+def _drawn(rule: str, draw: int) -> str:
+    return f"{rule}_random{draw}"
 
 
 def costs_of(agent: Agent, context: Context, kept: Bool[Tensor, "B n"]) -> dict[str, Float[np.ndarray, " B"]]:
@@ -171,18 +202,10 @@ def _trials(
     deletions: Deletions,
     sample: int,
     group: int,
+    once: Once,
 ) -> list[Trial]:
-    """The trials of one sample, all of them in one batch."""
-    if not choices:
-        return []
-    stays = _newest(len(choices[0][2].kept))
-    arms = []
-    for layer, rule, choice in choices:
-        rng = deletions.generator(sample, layer, rule)
-        drawn = [at_random(choice.kept[None], stays, rng)[0] for _ in range(deletions.draws)]
-        arms.append(torch.stack([choice.kept, *drawn]) | stays)
-    costs = costs_of(agent, context, torch.cat(arms))
-    by_trial = {name: values.reshape(len(choices), deletions.draws + 1) for name, values in costs.items()}
+    """The trials of one sample."""
+    costs = once(_trials_unit(sample), partial(_costs, agent, context, choices, deletions, sample))
     return [
         Trial(
             layer=layer,
@@ -191,27 +214,58 @@ def _trials(
             rule=rule,
             pattern=choice.pattern,
             kept=int(choice.kept.sum()),
-            of=int((~stays).sum()),
-            cost={name: float(values[number, 0]) for name, values in by_trial.items()},
-            random={name: float(values[number, 1:].mean()) for name, values in by_trial.items()},
+            of=len(choice.kept) - 1,  # the newest stays
+            **of_trial,
         )
-        for number, (layer, rule, choice) in enumerate(choices)
+        for (layer, rule, choice), of_trial in zip(choices, costs, strict=True)
     ]
 
 
-def _returns(agent: Agent, compressor: Compressor | None, episodes: int, seed: int) -> Float[np.ndarray, " G"]:
+def _costs(
+    agent: Agent, context: Context, choices: Sequence[tuple[int, str, Choice]], deletions: Deletions, sample: int
+) -> list[dict[str, dict[str, float]]]:
+    """Of each choice, "cost" and "random": costs by their names; all of them in one batch."""
+    if not choices:
+        return []
+    stays, arms = _newest(len(choices[0][2].kept)), list[Tensor]()
+    for layer, rule, choice in choices:
+        rng = deletions.generator(sample, layer, rule)
+        drawn = [at_random(choice.kept[None], stays, rng)[0] for _ in range(deletions.draws)]
+        arms.append(torch.stack([choice.kept, *drawn]) | stays)
+    costs = costs_of(agent, context, torch.cat(arms))
+    by_trial = {name: values.reshape(len(choices), deletions.draws + 1) for name, values in costs.items()}
+    return [
+        {
+            "cost": {name: float(values[number, 0]) for name, values in by_trial.items()},
+            "random": {name: float(values[number, 1:].mean()) for name, values in by_trial.items()},
+        }
+        for number in range(len(choices))
+    ]
+
+
+def _returns(
+    agent: Agent, compressor: Compressor | None, episodes: int, seed: int, player: str, once: Once
+) -> Float[np.ndarray, " G"]:
     """Of each held-out goal, the mean return over copies and episodes."""
-    goals = [goal for goal in agent.held_out for _ in range(COPIES)]
-    envs = RoomVectorEnv(agent.room, len(goals), goals)
-    played = agent.play(envs, episodes, seed=seed, compressor=compressor)
-    return played.reshape(len(agent.held_out), -1).mean(1)
+
+    def work() -> list[float]:
+        goals = [goal for goal in agent.held_out for _ in range(COPIES)]
+        envs = RoomVectorEnv(agent.room, len(goals), goals)
+        played = agent.play(envs, episodes, seed=seed, compressor=compressor)
+        means: list[float] = played.reshape(len(agent.held_out), -1).mean(1).tolist()
+        return means
+
+    return np.array(once(_returns_unit(player), work))
 
 
 def _compared(
-    agent: Agent, rule: str, tried: Suggestion, whole: Float[np.ndarray, " G"], episodes: int, seed: int
+    agent: Agent, rule: str, tried: Suggestion, whole: Float[np.ndarray, " G"], episodes: int, seed: int, once: Once
 ) -> Compared:
     assert isinstance(tried, CompressorSuggestion)
-    suggested = _returns(agent, tried.compressor, episodes, seed)
-    drawn = [_returns(agent, NewestAndRandom(tried.keep, seed + draw), episodes, seed) for draw in range(PLAYED_DRAWS)]
+    suggested = _returns(agent, tried.compressor, episodes, seed, rule, once)
+    drawn = [
+        _returns(agent, NewestAndRandom(tried.keep, seed + draw), episodes, seed, _drawn(rule, draw), once)
+        for draw in range(PLAYED_DRAWS)
+    ]
     random = np.mean(drawn, axis=0)
     return compared(rule, tried, "return", whole, suggested, random, suggested - random)

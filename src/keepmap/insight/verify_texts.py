@@ -1,6 +1,7 @@
 """Insights into a language model, tested by deletion: a layer forgets a part of the text, and the rest is predicted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from keepmap.attention.profiling import profile_attention
 from keepmap.attention.request import Indices
 from keepmap.attention.text import one_text
 from keepmap.core.progress import Progress, part_of
+from keepmap.core.runs.units import Once, Recorded, every_time
 from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE
-from keepmap.insight.deletions import Deletions, at_random, by_kv_head
+from keepmap.insight.deletions import Deletions, LayerChoice, at_random, by_kv_head
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.text_subject import MethodSuggestion, TextSubject
@@ -52,6 +54,7 @@ def verify_texts(
     suggested: Mapping[str, Suggestion] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    recorded: Recorded | None = None,
 ) -> Verification:
     """Drop what the insights into each layer say can go, and as much at random, and predict how the texts go on.
 
@@ -70,6 +73,7 @@ def verify_texts(
         layers: whose insights are tested, all by default.
         suggested: what is tried on the whole texts, by rule ("guide", "ours"); by default, the first halves'.
         progress: called with the share of the work that is done.
+        recorded: what keeps the costs of each layer of each text, and of each suggestion on each text.
 
     Raises:
         InputError: no texts, or one that is too short; and as in `profile_attention`.
@@ -97,17 +101,19 @@ def verify_texts(
     if suggested is None:
         suggested = {"guide": guides[-1].suggested, "ours": suggest(profiles, share=share)}
     tried = {as_rule(rule): suggestion for rule, suggestion in suggested.items()}
+    once = every_time if recorded is None else recorded(_units(len(tokens), profiles[0].layers, tried))
     trials: list[Trial] = []
     left_out = LeftOut()
     for sample, (text, profile) in enumerate(zip(tokens, profiles, strict=True)):
-        forgetful = ForgetfulText(language_model, text, sample)
+        # Where all of a text is known already, its own pass is not run.
+        forgetful = cache(partial(ForgetfulText, language_model, text, sample))
         for at in range(profile.shape[0]):
-            trials += _trials(forgetful, profile, at, deletions, left_out)
+            trials += _trials(forgetful, sample, profile, at, deletions, left_out, once)
             part_of(progress, sample, len(tokens) + 1)((at + 1) / profile.shape[0])
     skipped, results = list(left_out.lines(len(tokens))), list[Compared]()
     for rule, suggestion in tried.items():
-        if suggestion.options["density"] < 1:
-            results += _compared(language_model, tokens, rule, suggestion, seed)
+        if _drops(suggestion):
+            results += _compared(language_model, tokens, rule, suggestion, seed, once)
         else:
             kept = f"{suggestion.keep} of {suggestion.of}"
             skipped.append(f"overall, {rule}: {kept} positions are kept: nothing is dropped")
@@ -123,6 +129,25 @@ def verify_texts(
         n_draws=draws,
         seed=seed,
     )
+
+
+def _drops(suggestion: Suggestion) -> bool:
+    return suggestion.options["density"] < 1
+
+
+def _units(texts: int, layers: Sequence[int], tried: Mapping[str, Suggestion]) -> list[str]:
+    """What the pieces of work are called whose costs may be kept."""
+    trials = [_trial_unit(sample, layer) for sample in range(texts) for layer in layers]
+    rules = [rule for rule, suggestion in tried.items() if _drops(suggestion)]
+    return [*trials, *(_overall_unit(sample, rule) for rule in rules for sample in range(texts))]
+
+
+def _trial_unit(sample: int, layer: int) -> str:
+    return f"verification/sample{sample}_layer{layer}.json"
+
+
+def _overall_unit(sample: int, rule: str) -> str:
+    return f"verification/sample{sample}_{rule}.json"
 
 
 def n_passes(texts: int, layers: int, draws: int = DRAWS) -> int:
@@ -174,64 +199,101 @@ class ForgetfulText:
 
 
 def _trials(
-    text: ForgetfulText, profile: AttentionProfile, at: int, deletions: Deletions, left_out: LeftOut
+    text: Callable[[], ForgetfulText],
+    sample: int,
+    profile: AttentionProfile,
+    at: int,
+    deletions: Deletions,
+    left_out: LeftOut,
+    once: Once,
 ) -> list[Trial]:
     """The trials of one layer (by its place in the profile), one for each rule that drops something."""
-    layer, trials = profile.layers[at], list[Trial]()
+    layer, choices = profile.layers[at], dict[str, LayerChoice]()
     for rule in RULES:
         choice = by_kv_head(profile, at, rule, deletions)
-        kept, stays = choice.kept, choice.stays
-        free = int((~stays).sum()) * len(kept)
-        if left_out.notes(layer, rule, int(kept.sum()), free):
-            continue
-        rng = deletions.generator(text.sample, layer, rule)
-        cost = text.cost(layer, kept | stays)
-        random = [text.cost(layer, at_random(kept, stays, rng) | stays) for _ in range(deletions.draws)]
-        trials.append(
-            Trial(
-                layer=layer,
-                sample=text.sample,
-                group=text.sample,
-                rule=rule,
-                pattern=max(sorted(set(choice.patterns)), key=choice.patterns.count),
-                kept=int(kept.sum()),
-                of=free,
-                cost=cost,
-                random={name: float(np.mean([costs[name] for costs in random])) for name in cost},
-            )
+        if not left_out.notes(layer, rule, int(choice.kept.sum()), _free(choice)):
+            choices[rule] = choice
+
+    def work() -> dict[str, Arms]:
+        return {rule: _arms(text(), layer, rule, choice, deletions) for rule, choice in choices.items()}
+
+    costs = once(_trial_unit(sample, layer), work)
+    return [
+        Trial(
+            layer=layer,
+            sample=sample,
+            group=sample,
+            rule=rule,
+            pattern=max(sorted(set(choice.patterns)), key=choice.patterns.count),
+            kept=int(choice.kept.sum()),
+            of=_free(choice),
+            **costs[rule],
         )
-    return trials
+        for rule, choice in choices.items()
+    ]
+
+
+Arms = dict[str, dict[str, float]]
+"""Of a trial, "cost" and "random"; each has costs by their names."""
+
+
+def _arms(text: ForgetfulText, layer: int, rule: str, choice: LayerChoice, deletions: Deletions) -> Arms:
+    kept, stays = choice.kept, choice.stays
+    rng = deletions.generator(text.sample, layer, rule)
+    cost = text.cost(layer, kept | stays)
+    random = [text.cost(layer, at_random(kept, stays, rng) | stays) for _ in range(deletions.draws)]
+    return {"cost": cost, "random": {name: float(np.mean([costs[name] for costs in random])) for name in cost}}
+
+
+def _free(choice: LayerChoice) -> int:
+    """How many entries may go, over KV heads."""
+    return int((~choice.stays).sum()) * len(choice.kept)
 
 
 def _compared(
-    language_model: LanguageModel, tokens: Sequence[Int[Tensor, "..."]], rule: str, tried: Suggestion, seed: int
+    language_model: LanguageModel,
+    tokens: Sequence[Int[Tensor, "..."]],
+    rule: str,
+    tried: Suggestion,
+    seed: int,
+    once: Once,
 ) -> list[Compared]:
     """An overall suggestion against random, of each cost; the whole cache costs no KL."""
-    assert isinstance(tried, MethodSuggestion)
-    arms: dict[str, Method | str | None] = {"whole": None, "suggested": tried.method(), "random": "random"}
-    costs: dict[str, list[dict[str, float]]] = {arm: [] for arm in arms}
-    for number, text in enumerate(tokens):
-        full = torch.full((language_model.n_layers, language_model.n_kv_heads, len(text)), len(text))
-        whole = hidden_states_under(language_model, text, full)
-        for arm, method in arms.items():
-            hidden_states = whole
-            if method is not None:
-                hidden_states = evict(
-                    language_model,
-                    text,
-                    method,
-                    density=tried.density,
-                    n_sink=tried.n_sink,
-                    window=tried.window,
-                    seed=seed,
-                ).hidden_states
-            likelihood = measure_likelihood(
-                language_model.head, language_model.vocab_size, text, hidden_states, whole, f"text {number}"
-            )
-            n = likelihood.n_predicted
-            costs[arm].append({"kl": likelihood.kl / n, "nll": likelihood.nll / n})
+    costs = [
+        once(_overall_unit(number, rule), partial(_whole_and_shortened, language_model, text, number, tried, seed))
+        for number, text in enumerate(tokens)
+    ]
     results = []
     for unit in TextSubject.costs:
-        values = {arm: np.array([cost[unit] for cost in of_arm]) for arm, of_arm in costs.items()}
+        values = {arm: np.array([of_text[arm][unit] for of_text in costs]) for arm in costs[0]}
         results.append(compared(rule, tried, unit, **values, saved=values["random"] - values["suggested"]))
     return results
+
+
+def _whole_and_shortened(
+    language_model: LanguageModel, text: Int[Tensor, "..."], number: int, tried: Suggestion, seed: int
+) -> Arms:
+    """What a text costs whole, with the suggestion, and with `random`."""
+    assert isinstance(tried, MethodSuggestion)
+    arms: dict[str, Method | str | None] = {"whole": None, "suggested": tried.method(), "random": "random"}
+    costs: Arms = {}
+    full = torch.full((language_model.n_layers, language_model.n_kv_heads, len(text)), len(text))
+    whole = hidden_states_under(language_model, text, full)
+    for arm, method in arms.items():
+        hidden_states = whole
+        if method is not None:
+            hidden_states = evict(
+                language_model,
+                text,
+                method,
+                density=tried.density,
+                n_sink=tried.n_sink,
+                window=tried.window,
+                seed=seed,
+            ).hidden_states
+        likelihood = measure_likelihood(
+            language_model.head, language_model.vocab_size, text, hidden_states, whole, f"text {number}"
+        )
+        n = likelihood.n_predicted
+        costs[arm] = {"kl": likelihood.kl / n, "nll": likelihood.nll / n}
+    return costs

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keepmap.core.runs.folder import RunFolder
+from keepmap.core.runs.folder import RunFolder, read_run_file
 from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.index import read_index
 from keepmap.core.runs.units import Units
@@ -56,3 +56,15 @@ def test_work_that_fails_leaves_no_record(tmp_path: Path) -> None:
         with pytest.raises(ZeroDivisionError):
             Units(place, NAMES).once(NAMES[0], lambda: 1 / 0)
         assert not (tmp_path / NAMES[0]).exists()
+
+
+def test_units_that_are_known_late_are_the_run_s_whether_they_are_asked_for_again_or_not(tmp_path: Path) -> None:
+    late = ["parts/late.json", "parts/never.json"]
+    with begun(tmp_path) as place:
+        place.add_units(late)
+        Units(place, late).once(late[0], lambda: 1)
+    for seed in (0, 1):
+        with begun(tmp_path, seed):
+            run = read_run_file(tmp_path)
+            assert run is not None and run.units == (*NAMES, *late[: 1 - seed])
+            assert (tmp_path / late[0]).exists() == (seed == 0)

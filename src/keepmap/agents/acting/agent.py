@@ -25,9 +25,10 @@ from keepmap.attention.layer import AttentionLayer
 from keepmap.core.html import card
 from keepmap.core.labels import model_label
 from keepmap.core.progress import Progress
+from keepmap.core.runs.hashes import hash_of_lines, hash_of_tensors
 from keepmap.errors import InputError, ModelError, counted, kind_of
 
-__all__ = ["Agent", "load_agent"]
+__all__ = ["Agent", "hash_of_agent", "load_agent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +218,15 @@ def load_agent(path: "str | Path | Agent" = EMBEDDED) -> Agent:
             return _loaded(read_checkpoint(folder), EMBEDDED)
     folder = find_checkpoint(path)
     return _loaded(read_checkpoint(folder), str(folder))
+
+
+def hash_of_agent(agent: Agent) -> str:
+    """Of what decides how it acts: its weights and its configuration; and of how long it was trained.
+
+    >>> hash_of_agent(load_agent("tiny")) == hash_of_agent(load_agent("tiny"))
+    True
+    """
+    return hash_of_lines([agent.step, agent.config, hash_of_tensors(agent.model.state_dict())])
 
 
 def _loaded(checkpoint: Checkpoint, name: str) -> Agent:

@@ -187,6 +187,7 @@ class RunFolder:
             # What is not known today, or not made, is of this run all the same.
             self.identity = self.identity.with_hashes(**{**earlier.identity.hashes, **self.identity.hashes})
             patterns = tuple(dict.fromkeys((*patterns, *earlier.patterns)))
+            units = [*units, *self._recorded(earlier)]
         self.goes_on = same or (earlier is None and self._adopts)
         self.was_finished = same and earlier is not None and earlier.finished
         self._file = RunFile(
@@ -194,12 +195,22 @@ class RunFolder:
             run=self._run,
             command=command(),
             cwd=os.getcwd(),
-            units=tuple(units),
+            units=tuple(dict.fromkeys(units)),
             files=tuple(files),
             finished=False,
             patterns=tuple(patterns),
             steps=self._steps,
         )
+        self._write()
+
+    def add_units(self, units: Sequence[str]) -> None:
+        """Units that are known by now only.
+
+        Raises:
+            OutputError: `run.json` cannot be written.
+        """
+        assert self._file is not None
+        self._file = replace(self._file, units=tuple(dict.fromkeys([*self._file.units, *units])))
         self._write()
 
     def finish(self, files: Sequence[str] | None = None) -> None:
@@ -244,8 +255,7 @@ class RunFolder:
 
     def _remove(self, earlier: RunFile) -> None:
         """What another run made: its files by their names, and the records that say that they are its."""
-        units = [path for path in self._inside(earlier.units) if read_record(path, earlier.run) is not None]
-        remove_files([*self._inside(earlier.files), *units])
+        remove_files(self._inside([*earlier.files, *self._recorded(earlier)]))
         self._remove_matching(earlier.patterns)
 
     def _remove_matching(self, patterns: Iterable[str]) -> None:
@@ -261,6 +271,10 @@ class RunFolder:
             yield from (str(path.relative_to(self.folder)) for path in self.folder.glob(pattern))
         except (NotImplementedError, ValueError):
             return  # one that keepmap did not write: absolute, empty, or leading out of the folder
+
+    def _recorded(self, earlier: RunFile) -> list[str]:
+        """Those of its units whose records are there, and say that they are its."""
+        return [name for name in earlier.units if read_record(self.folder / name, earlier.run) is not None]
 
     def _inside(self, names: Iterable[str]) -> list[Path]:
         """Files of the folder; a `run.json` that names others was not written by keepmap."""

@@ -10,11 +10,13 @@ from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.index import add_to_index
 from keepmap.core.runs.records import read_record, write_record
 
-__all__ = ["Once", "Units", "every_time"]
+__all__ = ["Once", "Recorded", "Units", "every_time"]
 
 Value = TypeVar("Value")
 Once = Callable[[str, Callable[[], Any]], Any]
 """Told what a unit is called and what does it: gives its result as JSON values, of now or of an earlier start."""
+Recorded = Callable[[Sequence[str]], Once]
+"""Told the names of all units that are going to be asked for."""
 
 
 def every_time(name: str, work: Callable[[], Any]) -> Any:
