@@ -4,9 +4,12 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
+PATIENCE = 5.0
+"""Times the seconds of processor that this may take in all, on a machine that does other things, too."""
 USAGE = "python -m tests.fuzz {name} --seed {seed} --last {seed}"
 
 
@@ -14,7 +17,7 @@ def main() -> int:
     """Fuzz; returns 1 where something was tally, of which it prints how it is repeated."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("names", nargs="*", help="such as keep-map/bytes or options/compare; all by default")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for all of them together")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of processor, for all of them together")
     parser.add_argument("--seed", type=int, default=0, help="the first one")
     parser.add_argument("--last", type=int, default=None, help="the last one")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th pair of the names, from the i-th")
@@ -45,8 +48,11 @@ def _fuzz(options: argparse.Namespace, place: Path) -> int:
     # Both ways of a target are in one part, which makes its files once.
     names = options.names or [name for at, name in enumerate(every) if at // 2 % parts == part]
     total, faults = Counter[str](), Counter[str]()
-    begun = computed()
+    begun, deadline = computed(), time.monotonic() + PATIENCE * options.seconds
     for at, name in enumerate(names):
+        if time.monotonic() > deadline:
+            print(f"the machine is too busy: not tried are {', '.join(names[at:])}", flush=True)
+            break
         share = max(0.0, options.seconds - (computed() - begun)) / (len(names) - at)
         tally = in_children(every[name](place), options.seed, options.last, share, place)
         total.update(read=tally.read, refused=tally.refused, faults=len(tally.faults))

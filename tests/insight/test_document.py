@@ -77,3 +77,28 @@ def test_json_has_no_nan_and_a_suggestion_says_its_line() -> None:
         "options": {"keep_recent": 3},
         "line": "from compression_strategies import RecencyCompressor; compressor = RecencyCompressor(keep_recent=3)",
     }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kept": None}, {"kept": 40}, {"kept": -1}, {"of": 0, "kept": 0}, {"layer": "1"}, {"layer": True},
+        {"pattern": "\x1b"}, {"cost": {}}, {"cost": {"kl": "0.25", "log_likelihood": 0.25}},
+        {"random": 3}, {"random": {"kl": 1.0}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_trial_of_other_values_is_one_line(tmp_path: Path, change: dict[str, object]) -> None:
+    document: dict[str, Any] = as_document(verification("agent"))
+    document["trials"][0] |= change
+    with pytest.raises(InputError, match="holds no verification, or is damaged"):
+        read_verification(written(tmp_path / "attention.json", document))
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": None}, {"n_draws": 1.5}, {"costs": [3]}, {"skipped": "ab\x1b"}, {"trials": [3]}]
+)
+def test_a_verification_of_other_values_is_one_line(tmp_path: Path, change: dict[str, object]) -> None:
+    document: dict[str, Any] = as_document(verification("agent")) | change
+    with pytest.raises(InputError, match="holds no verification, or is damaged"):
+        read_verification(written(tmp_path / "attention.json", document))

@@ -1,6 +1,6 @@
 """Insight as JSON values, and back: what `attention.json` holds of verdicts, suggestions and a verification."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from keepmap.core.arguments import as_path
 from keepmap.core.files import plain
 from keepmap.core.storage.documents import read_document
+from keepmap.core.storage.fields import as_record, typed
 from keepmap.errors import InputError
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.subject import Subject
@@ -57,7 +58,7 @@ def read_verification(path: str | Path) -> Verification:
         raise InputError(f"no verification at {file}: no such file; keepmap attention writes one with `verify`")
     try:
         return verification_of(read_document(file)["verification"])
-    except (ValueError, KeyError, TypeError, InputError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise InputError(f"{file} holds no verification, or is damaged; run keepmap attention with `verify`") from None
 
 
@@ -65,28 +66,33 @@ def verification_of(values: Mapping[str, Any]) -> Verification:
     """The verification that `as_document` gave as these values.
 
     Raises:
-        ValueError, KeyError, TypeError, InputError: it is none.
+        ValueError, KeyError, TypeError, AttributeError, OverflowError: it is none.
     """
-    trials = tuple(Trial(**trial | {"rule": as_rule(trial["rule"])}) for trial in values["trials"])
-    overall = tuple(_compared(comparison, values["host"]) for comparison in values["compared"])
+    costs, skipped = (tuple(typed(text, str, name) for text in values[name]) for name in ("costs", "skipped"))
+    host = typed(values["host"], str, "host")
     return Verification(
-        host=values["host"],
-        costs=tuple(values["costs"]),
-        trials=trials,
-        skipped=tuple(values["skipped"]),
-        suggestion=_suggestion(values["suggestion"], values["host"]),
-        compared=overall,
-        n_samples=values["n_samples"],
-        n_draws=values["n_draws"],
-        seed=values["seed"],
+        host=host,
+        costs=costs,
+        trials=tuple(_trial(trial, costs) for trial in values["trials"]),
+        skipped=skipped,
+        suggestion=_suggestion(values["suggestion"], host),
+        compared=tuple(_compared(comparison, host) for comparison in values["compared"]),
+        **{name: typed(values[name], int, name) for name in ("n_samples", "n_draws", "seed")},
     )
+
+
+def _trial(values: Mapping[str, Any], costs: Sequence[str]) -> Trial:
+    trial = as_record(Trial, {**values, "rule": as_rule(values["rule"])})
+    if not 0 <= trial.kept <= trial.of or not trial.of or not trial.cost.keys() == trial.random.keys() == set(costs):
+        raise ValueError("a trial's numbers are not those of one")
+    return trial
 
 
 def _compared(values: Mapping[str, Any], host: str) -> Compared:
     # Files of earlier versions call the suggestion "made".
     suggestion = _suggestion(values["suggestion"] if "suggestion" in values else values["made"], host)
     kept = {name: value for name, value in values.items() if name not in ("made", "suggestion")}
-    return Compared(**kept | {"rule": as_rule(values["rule"]), "suggestion": suggestion})
+    return as_record(Compared, kept | {"rule": as_rule(values["rule"]), "suggestion": suggestion})
 
 
 def _suggestion(values: Mapping[str, Any], host: str) -> Suggestion:

@@ -159,6 +159,14 @@ def test_another_format_or_version_is_named(tmp_path, given, message):
         read_labelled(tmp_path / "file", "form/2")
 
 
+def test_a_checksum_that_has_lost_its_name_is_no_file_from_before_there_was_one(tmp_path):
+    write_labelled(tmp_path / "file", "form/2", {}, {"a": torch.ones(1)}, kind="a form")
+    content = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(content.replace(CHECKSUM.encode(), b"kaepmap_checksum"))
+    with pytest.raises(ValueError, match="^it says 'kaepmap_checksum', which is no part of its format"):
+        read_labelled(tmp_path / "file", "form/2")
+
+
 @pytest.mark.parametrize("about", ["[" * 100_000, "[]", "3", "{"], ids=lambda text: text[:2])
 def test_what_is_said_about_the_tensors_is_an_object_of_some_depth(tmp_path, about):
     save_file({"a": torch.ones(1)}, tmp_path / "file", {"format": "form/2", "about": about})

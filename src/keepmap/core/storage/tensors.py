@@ -83,6 +83,8 @@ def read_labelled(path: Path, form: str) -> tuple[dict[str, Any], dict[str, Tens
     """
     tensors, metadata = read_tensors(path)
     _require_form(metadata.get("format"), form)
+    if unknown := metadata.keys() - {"format", "about"}:
+        raise ValueError(f"it says {min(unknown)!r:.60}, which is no part of its format")  # a checksum's name, damaged
     try:
         about = json.loads(metadata["about"])
     except (KeyError, RecursionError):

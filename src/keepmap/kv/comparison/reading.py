@@ -5,8 +5,8 @@ from typing import Any
 
 from keepmap.core.arguments import as_path
 from keepmap.core.storage.documents import read_document
+from keepmap.core.storage.fields import as_record, typed
 from keepmap.errors import ImpossibleResultError, InputError
-from keepmap.kv.comparison.fields import as_record, typed
 from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
 from keepmap.kv.comparison.plan import BASELINE
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult

@@ -11,8 +11,8 @@ from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
 from keepmap.core.result_table import ResultTable
 from keepmap.core.runs.records import read_record, write_record
+from keepmap.core.storage.fields import as_record
 from keepmap.errors import ImpossibleResultError, escaped
-from keepmap.kv.comparison.fields import as_record
 
 __all__ = [
     "Comparison",

@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
-
-from keepmap.core.densities import KeptCounts
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 __all__ = ["as_record", "typed"]
 
@@ -14,7 +12,7 @@ Record = TypeVar("Record")
 
 
 def as_record(kind: type[Record], values: Any) -> Record:
-    """A record whose fields all have their types.
+    """A record whose fields all have their types: plain ones, records, and mappings from names to numbers.
 
     Raises:
         ValueError: they have not. KeyError: one is missing.
@@ -22,13 +20,19 @@ def as_record(kind: type[Record], values: Any) -> Record:
     if not isinstance(values, Mapping):
         raise ValueError(f"expected the fields of a {kind.__name__}, got {type(values).__name__}")
     hints = get_type_hints(kind)
-    checked: dict[str, Any] = {
-        field.name: as_record(KeptCounts, values[field.name])
-        if hints[field.name] is KeptCounts
-        else typed(values[field.name], hints[field.name], field.name)
-        for field in fields(kind)  # type: ignore[arg-type]
-    }
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    checked: dict[str, Any] = {name: _checked(values[name], hints[name], name) for name in names}
     return kind(**checked)
+
+
+def _checked(value: Any, hint: Any, name: str) -> Any:
+    if is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else as_record(hint, value)
+    if get_origin(hint) is Mapping:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{name} is of type {type(value).__name__}")
+        return {typed(key, str, name): typed(number, get_args(hint)[1], name) for key, number in value.items()}
+    return typed(value, hint, name)
 
 
 def typed(value: Any, hint: Any, name: str) -> Any:

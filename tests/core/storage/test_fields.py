@@ -1,12 +1,13 @@
 """A record of a file has fields of their types, or there is none."""
 
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import pytest
 
 from keepmap.core.densities import KeptCounts
-from keepmap.kv.comparison.fields import as_record, typed
+from keepmap.core.storage.fields import as_record, typed
 
 COUNTS = KeptCounts(n=10, n_kept=5, n_compressible=4, n_compressible_kept=2)
 
@@ -30,6 +31,23 @@ def test_a_record_is_made_of_its_fields() -> None:
 def test_a_value_of_another_type_is_refused(value: object, hint: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         typed(value, hint, "a")
+
+
+@dataclass(frozen=True)
+class Both:
+    """Counts, and numbers by name."""
+
+    counts: KeptCounts
+    cost: Mapping[str, float]
+
+
+def test_a_field_can_be_a_record_or_numbers_by_name() -> None:
+    both = Both(COUNTS, {"kl": 1.0})
+    assert as_record(Both, {"counts": asdict(COUNTS), "cost": {"kl": 1}}) == both
+    assert as_record(Both, {"counts": COUNTS, "cost": {"kl": 1.0}}) == both
+    for wrong in ([1], {"kl": None}, {"\x1b": 1.0}, {"kl": math.nan}):
+        with pytest.raises(ValueError, match="^cost "):
+            as_record(Both, {"counts": COUNTS, "cost": wrong})
 
 
 def test_what_has_no_fields_is_refused() -> None:
