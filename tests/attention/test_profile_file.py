@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from keepmap.attention.landmarks import Landmarks
-from keepmap.attention.profile_file import read
+from keepmap.attention.profile_file import read, write
 from keepmap.attention.profiling import profile_attention
 from keepmap.errors import InputError, OutputError
 from tests.drawing.profiles import Chosen
@@ -66,3 +66,11 @@ def test_what_is_not_there_is_neither_read_nor_written(profile, tmp_path):
     with pytest.raises(OutputError):
         profile.save(tmp_path / "file" / "profile")
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("entropy", torch.int64), ("queries", torch.float32)])
+def test_tensors_of_other_types_are_refused(profile, tmp_path, name, dtype):
+    parts = {field.name: getattr(profile, field.name) for field in fields(profile)}
+    write(parts | {name: parts[name].nan_to_num().to(dtype)}, tmp_path / "profile")
+    with pytest.raises(InputError, match=f"is damaged: its {name} are of torch"):
+        read(tmp_path / "profile")

@@ -16,13 +16,15 @@ COVERS = ("keepmap.core.storage.*",)
 SECONDS = float(os.environ.get("KEEPMAP_FUZZ", "40"))
 SEED = os.environ.get("KEEPMAP_FUZZ_SEED", "0")
 PARTS = 2
+LAST = [] if "KEEPMAP_FUZZ" in os.environ else ["--last", "5"]
+"""By default the same cases on every machine, however fast it is; what is new is found by `make fuzz`."""
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what a case takes is read in /proc")
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_file_and_no_option_ends_in_anything_but_a_result_or_a_line(part: int, tmp_path: Path) -> None:
-    words = ["--part", f"{part}/{PARTS}", "--seconds", str(SECONDS / PARTS), "--seed", SEED]
+    words = ["--part", f"{part}/{PARTS}", "--seconds", str(SECONDS / PARTS), "--seed", SEED, *LAST]
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", *words], cwd=REPOSITORY, env=variables, capture_output=True, text=True

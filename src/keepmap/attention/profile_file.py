@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from keepmap.attention.landmarks import Landmarks
@@ -15,6 +16,8 @@ from keepmap.errors import InputError
 __all__ = ["read", "write"]
 
 FORMAT = "keepmap-attention/2"
+_COUNTS = ("queries", "measured", "n_visible", "max_position")
+"""The tensors of integers; all others are of floating-point numbers."""
 _ABOUT = ("layers", "heads", "kv_heads", "n_sink", "window", "info", "labels")
 
 
@@ -64,6 +67,8 @@ def _check(parts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         other = {"rows": (layers, heads, len(queries), n), "queries": (len(queries),), "measured": (len(measured),)}
         if tuple(value.shape) != other.get(name, (layers, heads, n)):
             raise ValueError(f"its {name} are of the shape {tuple(value.shape)}")
+        if (value.dtype == torch.int64) != (name in _COUNTS) or not (name in _COUNTS or value.is_floating_point()):
+            raise ValueError(f"its {name} are of {value.dtype}")
     for name, size in (("layers", layers), ("heads", heads), ("kv_heads", heads)):
         if len([as_integer(name, part) for part in parts[name]]) != size:
             raise ValueError(f"it has {len(parts[name])} {name}, and tensors of {size}")
