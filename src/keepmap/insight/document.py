@@ -83,7 +83,7 @@ def verification_of(values: Mapping[str, Any]) -> Verification:
 
 def _trial(values: Mapping[str, Any], costs: Sequence[str]) -> Trial:
     trial = as_record(Trial, {**values, "rule": as_rule(values["rule"])})
-    if not 0 <= trial.kept <= trial.of or not trial.of or not trial.cost.keys() == trial.random.keys() == set(costs):
+    if trial.kept < 0 or trial.of < 1 or not trial.cost.keys() == trial.random.keys() == set(costs):
         raise ValueError("a trial's numbers are not those of one")
     return trial
 
