@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.moments import Verb, fill_the_disk, finish, kill_at_moments, terminate_in_the_middle
+from tests.chaos.moments import Verb, fill_the_disk, finish, kill_at_moments
 
 COVERS = ("keepmap.core.runs.units",)
 DATA = ["--model_name", "tiny", "--data_path", "data.jsonl"]
 VERIFIED = Verb(
-    words=["attention", *DATA, "--verify", "--quiet"],
+    words=["attention", *DATA, "--verify", "--layers", "0", "--quiet"],
     out="figs/attention",
     records="*/sample*.json",
     writer="keepmap.core.runs.units.write_record",
@@ -21,7 +21,7 @@ VERIFIED = Verb(
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
     folder = tmp_path_factory.mktemp("calm")
-    texts = ["The code of river is 4821. " * n for n in (2, 3, 4)]
+    texts = ["The code of river is 4821. " * n for n in (3, 4)]
     (folder / "data.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     finish(VERIFIED, folder)
     return folder, VERIFIED.results(folder)
@@ -39,7 +39,3 @@ def test_killed_at_random_moments_it_ends_with_the_bytes_of_the_calm_run(calm, p
 
 def test_a_disk_that_is_full_in_the_middle(calm, place):
     fill_the_disk(VERIFIED, place, calm[1], 20_000)
-
-
-def test_asked_to_end_it_says_so_and_goes_on(calm, place):
-    terminate_in_the_middle(VERIFIED, place, calm[1])

@@ -11,6 +11,7 @@ import pytest
 from keepmap.agents.acting.agent import Agent
 from keepmap.cli import main
 from keepmap.commands import attention, attention_pictures, attention_wings
+from keepmap.core.runs.records import write_record
 from keepmap.insight import verify_agent, verify_texts
 from tests.commands.test_attention import files, small
 
@@ -111,6 +112,16 @@ def test_what_was_verified_stays_so(briefly) -> None:
     assert main(AGENT[:-1]) == 0
     assert main(AGENT) == 0
     assert results("figs/attention") == whole and not Path("figs/attention-2").exists()
+
+
+@pytest.mark.parametrize("damage", [{"result": {"trials": 3}, "left_out": []}, {"result": {}, "left_out": 3}, [], {}])
+def test_a_record_of_a_verification_that_is_none_is_made_again(briefly, damage) -> None:
+    assert main(AGENT) == 0
+    whole = results("figs/attention")
+    run = json.loads(Path("figs/attention/run.json").read_text())["run"]
+    write_record(Path("figs/attention/verification.json"), run, {"value": damage})
+    assert main(AGENT) == 0
+    assert results("figs/attention") == whole
 
 
 def test_pictures_that_are_missing_or_of_another_format_are_drawn(small) -> None:

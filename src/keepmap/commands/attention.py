@@ -202,7 +202,7 @@ class _Look:
                     print("\n".join(report.lines), flush=True)
         advice = [] if quiet else advice_lines()
         print("\n".join([*suggestion_lines(report.suggestion), *advice]), flush=True)
-        verification = read_record(folder / VERIFIED, self._place.run)
+        verification = _verified_before(folder / VERIFIED, self._place.run)
         if verification is None:
             # What comes next may take long, and be stopped.
             write_document(folder / FILE, report.document | {"figures": pictures.written})
@@ -210,7 +210,7 @@ class _Look:
             chosen = self._layers if layers_are_named or wing.quick else telling_layers(report.by_sample)
             verification = _verified(wing, chosen, report.suggested, self._seed, quiet, self._place)
         if verification is not None:
-            document = report.document | {"verification": verification["value"]["result"]}
+            document = report.document | {"verification": verification["result"]}
             write_document(folder / FILE, document | {"figures": pictures.written})
         self._place.finish()
         print(f"\nFigures saved to: {folder}{os.sep}\nSaved {folder / FILE}", flush=True)
@@ -348,8 +348,8 @@ def _verified(
     seed: int,
     quiet: bool,
     place: RunFolder,
-) -> dict[str, Any]:
-    """Test the insight by deletion, where that is not done, and print what came of it; the record of it."""
+) -> Any:
+    """Test the insight by deletion, where that is not done, and print what came of it; what is recorded of it."""
     place.add_units([VERIFIED])
     whole, parts = Units(place, [VERIFIED]), list[Units]()
 
@@ -368,8 +368,32 @@ def _verified(
         return {"result": {} if result is None else as_document(result), "left_out": left_out}
 
     with saying_what_is_kept(lambda: f"{sum(part.n_done for part in parts)} parts of the test by deletion finished"):
-        value = whole.once(VERIFIED, work)
+        value = whole.value(VERIFIED, work, lambda value: value, _checked)
     result = verification_of(value["result"]) if value["result"] else None
     tested = [] if result is None else [repr(result)] if quiet else verification_lines(result)
     print("\n".join(["", *tested, *value["left_out"]]), flush=True)
-    return {"value": value}
+    return value
+
+
+def _checked(value: Any) -> Any:
+    """What is recorded of a whole test, where it is that: what a folder holds may come from anywhere.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not.
+    """
+    try:
+        if value["result"]:
+            verification_of(value["result"])
+        "\n".join(value["left_out"])
+    except (InputError, AttributeError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _verified_before(path: Path, run: str) -> Any:
+    """What an earlier start has recorded of a whole test; None where there is none."""
+    record = read_record(path, run)
+    try:
+        return None if record is None else _checked(record["value"])
+    except (ValueError, TypeError, KeyError):
+        return None
