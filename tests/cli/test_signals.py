@@ -143,3 +143,38 @@ def test_exit_codes():
         ends(SystemExit(3))
     open_streams()
     assert sys.stdout is not None
+
+
+DROPPED = """
+import gc, signal, sys, time, weakref
+from keepmap.cli.signals import Ended, ending_by_signals, unwinding
+
+class Thing: pass
+
+def end(*arguments):
+    gc.callbacks.clear()
+    signal.raise_signal(signal.SIGTERM)
+
+with ending_by_signals():
+    try:
+        with unwinding():
+            if sys.argv[1] == "weakref":
+                thing = Thing()
+                reference = weakref.ref(thing, end)
+                del thing
+            else:
+                gc.callbacks.append(end)
+                gc.collect()
+            time.sleep(20)
+            print("went on")
+    except Ended as ended:
+        print(ended.code)
+"""
+
+
+@pytest.mark.parametrize("callback", ["weakref", "gc"])
+def test_a_signal_that_python_drops_in_a_callback_comes_once_more(callback: str) -> None:
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    command = [sys.executable, "-c", DROPPED, callback]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("143\n", "", 0)

@@ -159,8 +159,6 @@ def _run(words: list[str], place: Path) -> None:
     sys.stdout.seek(0)
     sys.stdout.truncate()
     lines = [line for line in error.splitlines() if re.match("error: ", line)]
-    if interrupted and "Exception ignored in" in error:
-        return  # Python drops what is raised in a callback: docs/reliability.md
     assert "Traceback" not in error, error
     assert code in (0, 2) or (code == 143 and interrupted), f"it ended with {code}: {error}"
     assert code != 2 or (len(lines) == 1 and len(lines[0]) <= LONGEST), f"no line says why: {error}"

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -12,6 +13,8 @@ __all__ = ["CLOSED_PIPE", "Ended", "ending_by_signals", "open_streams", "silence
 
 CLOSED_PIPE = 128 + 13
 """The exit code where the reader of a pipe (head, less) has seen enough, as that of a program that SIGPIPE ends."""
+AGAIN = 0.01
+"""Seconds until a signal is sent once more."""
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -31,13 +34,24 @@ class _Ending:
     """What a signal does: ends the process at once, or the first one by an exception where there is work to keep."""
 
     def __init__(self) -> None:
-        self.unwinds = False
+        self.unwinds = self.is_dropped = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if not self.unwinds:
             os._exit(128 + number)
-        self.unwinds = False
+        self.unwinds = self.is_dropped = False
         raise Ended(number)
+
+    def again(self, end: Ended) -> None:
+        """Python has dropped the exception: its signal is sent once more, in a moment, when other code runs."""
+        self.unwinds = self.is_dropped = True
+        timer = threading.Timer(AGAIN, self._send, [end.code - 128])
+        timer.daemon = True
+        timer.start()
+
+    def _send(self, number: int) -> None:
+        if self.is_dropped:
+            os.kill(os.getpid(), number)
 
 
 _ending = _Ending()
@@ -49,15 +63,28 @@ def ending_by_signals() -> Iterator[None]:
 
     A signal that this process ignores from its start (`nohup`, a job in the background) stays ignored. In a thread that
     is not the main one nothing changes: only that one may say what signals do.
+
+    Python drops what is raised while it runs a callback of a weak reference or of the garbage collector; a signal that
+    comes just then ends the process a moment later.
     """
     before = {}
+    report = sys.unraisablehook
+
+    def dropped(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, Ended):
+            _ending.again(unraisable.exc_value)
+        else:
+            report(unraisable)
+
     with suppress(ValueError):
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, _ending)
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -69,7 +96,7 @@ def unwinding() -> Iterator[None]:
     try:
         yield
     finally:
-        _ending.unwinds = False
+        _ending.unwinds = _ending.is_dropped = False
 
 
 def open_streams() -> None:
