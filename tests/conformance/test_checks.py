@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AttentionMaskInterface
 
-from keepmap.attention.forward import NAME
+from keepmap.attention.passes.forward import NAME
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.kv.eviction import evict as evict_module
 from keepmap.kv.eviction.dense import dense

@@ -12,11 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from keepmap.attention.blocks import WeightBlock
-from keepmap.attention.encoder import encoder_layers
-from keepmap.attention.forward import LayerCall, run
-from keepmap.attention.forward_check import check_forward
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
+from keepmap.attention.passes.encoder import encoder_layers
+from keepmap.attention.passes.forward import LayerCall, run
+from keepmap.attention.passes.forward_check import check_forward
 from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.request import Indices, Queries, Rows, indices, require_some_context, rows
 from keepmap.attention.statistics import LayerStatistics, attend, layer_statistics

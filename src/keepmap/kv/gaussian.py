@@ -11,7 +11,7 @@ from torch import Tensor
 
 __all__ = ["log_expected", "log_mean_expected"]
 
-_KEYS_AT_ONCE = 256
+_KEYS_AT_ONCE = 384
 _BAND = 8
 """How many rows of a symmetric matrix are taken together: fewer spare more products, more are larger ones."""
 

@@ -3,6 +3,8 @@
 N positions · D head dimension · F rotated pairs (2F <= D).
 """
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
@@ -10,6 +12,9 @@ from torch import Tensor
 from keepmap.kv.method import Rotation
 
 __all__ = ["mean_future", "turned", "unrotated"]
+
+_KEPT = 1 << 13
+"""Positions whose turns are kept: 4 MiB for 32 pairs."""
 
 
 def turned(
@@ -32,21 +37,26 @@ def turned(
 
 def unrotated(vectors: Float[Tensor, "*heads N D"], rotation: Rotation, first: int = 0) -> Float[Tensor, "*heads N D"]:
     """Undo the rotation of positions `first` and those that follow, scale included."""
-    positions = torch.arange(first, first + vectors.shape[-2], device=vectors.device)
-    turn = torch.polar(
-        torch.full((), 1.0 / rotation.scale, dtype=torch.float64, device=vectors.device), -_angles(rotation, positions)
-    )
-    return turned(vectors, turn, rotation)
+    end = first + vectors.shape[-2]
+    return turned(vectors, _turns(rotation, end, vectors.device)[first:end].conj() / rotation.scale, rotation)
 
 
 def mean_future(rotation: Rotation, after: Int[Tensor, " K"], n_future: int) -> Complex[Tensor, "K F"]:
     """For each step, the mean of the rotations of the positions after+1 .. after+n_future, scale included."""
-    steps = torch.arange(1, n_future + 1, device=after.device)
-    scale = torch.full((), rotation.scale, dtype=torch.float64, device=after.device)
-    mean = torch.polar(scale, _angles(rotation, steps)).mean(dim=0)
-    return torch.polar(torch.ones_like(scale), _angles(rotation, after)) * mean
+    turns = _turns(rotation, max(n_future, int(after.max())) + 1, after.device)
+    return turns[after] * (rotation.scale * turns[1 : n_future + 1].mean(dim=0))
 
 
-def _angles(rotation: Rotation, positions: Int[Tensor, " K"]) -> Float[Tensor, "K F"]:
-    """The product in float32, as models compute it; its sine and cosine in float64."""
-    return (positions.float()[:, None] * rotation.frequency.float()).double()
+def _turns(rotation: Rotation, n: int, device: torch.device) -> Complex[Tensor, "n F"]:
+    """The rotation of each of the first `n` positions, without its scale; kept, since layers rotate alike."""
+    make = _kept_turns if n <= _KEPT else _made_turns
+    return make(tuple(rotation.frequency.tolist()), max(_KEPT, n), device)
+
+
+def _made_turns(frequency: tuple[float, ...], n: int, device: torch.device) -> Complex[Tensor, "n F"]:
+    # The product in float32, as models compute it; its sine and cosine in float64.
+    angles = torch.arange(n, device=device).float()[:, None] * torch.tensor(frequency, device=device)
+    return torch.polar(torch.ones((), dtype=torch.float64, device=device), angles.double())
+
+
+_kept_turns = lru_cache(maxsize=2)(_made_turns)

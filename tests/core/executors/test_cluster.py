@@ -6,7 +6,6 @@ Everything that Ray writes lies in a folder of the test's, and it speaks to nobo
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ import pytest
 from keepmap.cli import main
 from keepmap.commands.compare import compare_compression_methods
 from keepmap.core.executors.cluster import RayExecutor, ray_executor
+from keepmap.core.executors.connection import Head
 from keepmap.core.executors.spread import Spread
 from keepmap.errors import InputError, WorkerError
 from keepmap.kv.comparison import spreading
@@ -189,18 +189,6 @@ def test_on_a_cluster_of_two_nodes(
     assert_that_a_worker_with_more_threads_than_any_machine_has_is_refused()
 
 
-def test_a_cluster_that_does_not_answer_is_one_line(capfd: Any, texts: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"ray://127.0.0.1:{taken.getsockname()[1]}"
-        started = time.monotonic()
-        assert main(["compare", "--data_path", str(texts), "--executor", address]) == 2
-        assert time.monotonic() - started < 60
-    error = capfd.readouterr().err
-    assert error.startswith(f"error: no Ray cluster answers at {address} (Connection refused)")
-    assert len(error.splitlines()) == 1
-
-
 class Failing(types.ModuleType):
     """As much of Ray as an executor needs, on a cluster where keepmap is not installed."""
 
@@ -236,7 +224,7 @@ class Failing(types.ModuleType):
 def test_workers_that_cannot_begin_are_not_begun_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ray = Failing()
     monkeypatch.setitem(sys.modules, "ray", ray)
-    executor = RayExecutor(1, {"num_cpus": 1})
+    executor = RayExecutor(1, {"num_cpus": 1}, Head(""))
     with (
         Spread(executor, crew(), tmp_path) as spread,
         pytest.raises(WorkerError, match="the Ray cluster has no worker any more .*No module named 'keepmap'.*goes on"),

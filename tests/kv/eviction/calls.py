@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from keepmap.attention.forward import LayerCall
+from keepmap.attention.passes.forward import LayerCall
 from tests.reference.attention import dense_weights
 
 __all__ = ["layer_call", "obvious_output", "sees"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from keepmap.attention.forward import LayerCall, queries_unturned, run
+from keepmap.attention.passes.forward import LayerCall, queries_unturned, run
 from keepmap.errors import ModelError
 from keepmap.kv.eviction.checks import full_attention
 from keepmap.kv.eviction.rotation import rotation_of

@@ -1,11 +1,6 @@
 """An executor over a Ray cluster: an actor for each worker, which loads what it needs once; a dead one is replaced."""
 
-import logging
 import math
-import os
-import signal
-import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -14,12 +9,11 @@ from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from keepmap.core.executors.connection import Head, connected
 from keepmap.errors import InputError, WorkerError, counted, shortened
 
 __all__ = ["RayExecutor", "ray_executor"]
 
-CONNECTING = 60.0
-"""Seconds in which a cluster has to answer."""
 BEGINNING = 300.0
 """Seconds in which a worker of a cluster has to begin where there is none."""
 AT_ONCE = 2
@@ -49,12 +43,14 @@ class RayExecutor(Executor):
 
     Args:
         n_workers: actors. resources: what each takes of its machine, as Ray names it: num_cpus, num_gpus.
+        head: of the cluster; without it nothing is begun or ended any more.
     """
 
-    def __init__(self, n_workers: int, resources: dict[str, int]) -> None:
+    def __init__(self, n_workers: int, resources: dict[str, int], head: Head) -> None:
         import ray
 
         self._ray = ray
+        self._head = head
         self._actor = ray.remote(max_restarts=0, **resources)(_Worker)
         self.slots = AT_ONCE * n_workers
         self._lock = threading.Lock()
@@ -99,11 +95,12 @@ class RayExecutor(Executor):
         for future in waiting:
             future.cancel()
         for future in running:
-            future.set_exception(CancelledError())
-        for actor in actors:
+            if not future.done():
+                future.set_exception(CancelledError())
+        self._watcher.join()
+        for actor in actors if not self._head.is_lost() else []:
             with suppress(Exception):
                 self._ray.kill(actor)
-        self._watcher.join()
 
     def _begin_worker(self) -> None:
         actor = self._actor.remote()
@@ -133,6 +130,8 @@ class RayExecutor(Executor):
                     self._end(reference)
                 if time.monotonic() > self._begins_until:
                     raise TimeoutError(f"none has begun in {BEGINNING:.0f} seconds: its CPUs or GPUs are taken")
+                if self._head.is_lost():
+                    raise ConnectionError("its head does not answer")
             except Exception as error:
                 self._break(error)
                 return
@@ -201,74 +200,13 @@ def ray_executor(address: str, *, workers: int | None, threads: int, device: str
         import ray
     except ImportError:
         raise InputError("`executor` needs ray, which is not installed: pip install 'keepmap[ray]'") from None
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        _connect(ray, None if address == "ray" else address)
-    try:
+    with connected(ray, None if address == "ray" else address) as head:
         room, resources = _room(ray.nodes(), threads, device)
-        executor = RayExecutor(room if workers is None else min(workers, room), resources)
+        executor = RayExecutor(room if workers is None else min(workers, room), resources, head)
         try:
             yield executor
         finally:
             executor.shutdown()
-    finally:
-        if is_ours:
-            ray.shutdown()
-
-
-def _connect(ray: Any, address: str | None) -> None:
-    """Connect, within a bounded time and without a word on the terminal."""
-    place = address or os.environ.get("RAY_ADDRESS", "")
-    host, _, port = place.removeprefix("ray://").rpartition(":")
-    advice = "begin a cluster with `ray start --head` and name it as ray://HOST:10001, or leave `executor` out"
-    if host and port.isdecimal():
-        # Ray itself tries for a minute, and tells the terminal about it.
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-        except OSError as error:
-            raise InputError(f"no Ray cluster answers at {place} ({error.strerror or error}); {advice}") from None
-    failures: list[BaseException] = []
-
-    def connect() -> None:
-        # A cluster that is begun here tells nobody about it.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options = {} if place else {"include_dashboard": False}
-        try:
-            ray.init(address, logging_level=logging.CRITICAL, log_to_driver=False, **options)
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=connect, name="keepmap-ray-connect", daemon=True)
-    with _silent_stderr():
-        thread.start()
-        thread.join(CONNECTING)
-    _keep_signals()
-    if thread.is_alive() or failures:
-        reason = " ".join(str(failures[0]).split()) if failures else f"no answer in {CONNECTING:.0f} seconds"
-        raise InputError(f"no Ray cluster at {place or 'this machine'} ({shortened(reason, 150)}); {advice}") from None
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Ray's library writes past Python's logging, where nothing answers once in five seconds."""
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-def _keep_signals() -> None:
-    """What ends a run is for the run to handle: Ray's library puts its own handlers below those of Python."""
-    with suppress(ValueError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handler = signal.getsignal(number)
-            if handler is not None:
-                signal.signal(number, handler)
 
 
 def _room(nodes: list[dict[str, Any]], threads: int, device: str) -> tuple[int, dict[str, int]]:

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.forward import LayerCall
-from keepmap.attention.forward_check import check_forward
+from keepmap.attention.passes.forward import LayerCall
+from keepmap.attention.passes.forward_check import check_forward
 from keepmap.errors import ImpossibleResultError
 from keepmap.kv.eviction.attention import evicting_attention, probabilities, visible
 from keepmap.language_model import LanguageModel

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.forward import in_eval_mode
+from keepmap.attention.passes.forward import in_eval_mode
 from keepmap.kv.eviction.checks import check_supported
 from keepmap.language_model import LanguageModel
 

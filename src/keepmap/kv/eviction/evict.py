@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.attention.forward import LayerCall, run
+from keepmap.attention.passes.forward import LayerCall, run
 from keepmap.attention.text import as_tokens
 from keepmap.core.arguments import as_function, as_integer, as_number, as_size
 from keepmap.core.keep_map import KeepMap

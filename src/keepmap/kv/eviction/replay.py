@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.forward import LayerCall, run
+from keepmap.attention.passes.forward import LayerCall, run
 from keepmap.attention.text import as_tokens
 from keepmap.errors import InputError
 from keepmap.kv.eviction.attention import evicting_attention

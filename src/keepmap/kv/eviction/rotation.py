@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from keepmap.attention.forward import LayerCall, queries_unturned
+from keepmap.attention.passes.forward import LayerCall, queries_unturned
 from keepmap.errors import ModelError
 from keepmap.kv.method import Rotation
 from keepmap.kv.rotary import unrotated
@@ -17,6 +17,8 @@ __all__ = ["rotation_of"]
 
 _CHECKED = 8
 """Positions on which a candidate is checked against the layer itself."""
+_COMPARED = 256
+"""Positions, from the first to the last, whose cosines and sines it is to reproduce."""
 
 
 def rotation_of(model: nn.Module, call: LayerCall) -> Rotation | None:
@@ -48,21 +50,24 @@ def _first(model: nn.Module, call: LayerCall) -> Rotation | None:
 def _candidates(model: nn.Module, call: LayerCall) -> list[Rotation]:
     """Rotations that reproduce the cosines and sines that the layer turns by."""
     assert call.rotary is not None
-    cosines, sines = (part.double() for part in call.rotary)
+    n = call.rotary[0].shape[0]
+    at = torch.linspace(0, n - 1, min(n, _COMPARED), device=call.rotary[0].device).long()
+    cosines, sines = (part[at].double() for part in call.rotary)
     tolerance = 8 * torch.finfo(call.rotary[0].dtype).eps + 1e-5
-    positions = torch.arange(cosines.shape[0], device=cosines.device).float()[:, None]
+    positions = at.float()[:, None]
     explaining = []
     for frequency in _frequencies(model):
         pairs = frequency.numel()
         angles = (positions * frequency.to(cosines.device)).double()
+        own = angles.cos(), angles.sin()
         scale = float(cosines[0].mean())
         # Given once per pair, once per half, or each value twice.
         layouts = [(1, 1, False)] if cosines.shape[1] == pairs else [(1, 2, False), (2, 1, True)]
         for each, whole, interleaved in layouts:
             if cosines.shape[1] != pairs * each * whole:
                 continue
-            laid_out = angles.repeat_interleave(each, dim=1).repeat(1, whole)
-            worst = torch.maximum((cosines - scale * laid_out.cos()).abs(), (sines - scale * laid_out.sin()).abs())
+            laid_out = [scale * part.repeat_interleave(each, dim=1).repeat(1, whole) for part in own]
+            worst = torch.maximum((cosines - laid_out[0]).abs(), (sines - laid_out[1]).abs())
             if float(worst.max()) <= tolerance * max(scale, 1.0):
                 explaining.append(Rotation(frequency.to(cosines.device), scale, interleaved))
     return explaining

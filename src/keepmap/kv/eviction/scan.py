@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.attention.forward import LayerCall
+from keepmap.attention.passes.forward import LayerCall
 from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.method import Received

@@ -16,6 +16,7 @@ __all__ = ["ExpectedAttention"]
 
 _LARGEST_EXPONENT = 60.0
 _HELD_BYTES = 1 << 25
+_UNTURNED_AT_ONCE = 1024
 """Statistics of prefixes that are held at once."""
 
 
@@ -121,7 +122,8 @@ class _Prefix:
     def __init__(self, queries: Float[Tensor, "G R N D"], rotation: Rotation | None) -> None:
         heads, group, _, dim = queries.shape
         self.queries, self.rotation = queries, rotation
-        self.start = self.end = 0
+        self.start = self.end = self.plain_from = 0
+        self.plain = queries[:, :, :0]
         self.sum = queries.new_zeros(heads, group, dim)
         self.products = queries.new_zeros(heads, group, dim, dim)
 
@@ -135,10 +137,13 @@ class _Prefix:
         if start != self.start:
             self.start = self.end = start
             self.sum, self.products = torch.zeros_like(self.sum), torch.zeros_like(self.products)
-        new = self.queries[:, :, self.end : last + 1]
-        if self.rotation is not None:
-            # Here, where they are few: all at once, they would be as large as the queries three times over.
-            new = unrotated(new, self.rotation, self.end)
+        if last >= self.plain_from + self.plain.shape[2] or self.end < self.plain_from:
+            # A stretch at a time: all at once, they would be as large as the queries three times over.
+            self.plain_from = self.end
+            self.plain = self.queries[:, :, self.end : max(last + 1, self.end + _UNTURNED_AT_ONCE)]
+            if self.rotation is not None:
+                self.plain = unrotated(self.plain, self.rotation, self.end)
+        new = self.plain[:, :, self.end - self.plain_from : last + 1 - self.plain_from]
         self.sum = self.sum + new.sum(dim=2)
         self.products = self.products + new.transpose(2, 3) @ new
         self.end = last + 1

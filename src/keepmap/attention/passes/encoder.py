@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.backends import mha
 
-from keepmap.attention.forward import in_eval_mode
 from keepmap.attention.layer import AttentionLayer, causal
+from keepmap.attention.passes.forward import in_eval_mode
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError, ModelError
 

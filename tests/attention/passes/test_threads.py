@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import keepmap
-from keepmap.attention.forward import alone_with
+from keepmap.attention.passes.forward import alone_with
 from keepmap.language_model import load_language_model
 from tests.families import build, tokens
 
-COVERS = ("keepmap.attention.forward",)
+COVERS = ("keepmap.attention.passes.forward",)
 FAMILIES = (("llama", "eager"), ("llama", "sdpa"), ("gemma2", "eager"), ("gpt_oss", "eager"))
 TIMES = 6
 

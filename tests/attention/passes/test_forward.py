@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from keepmap.attention.forward import in_eval_mode, queries_unturned, run
+from keepmap.attention.passes.forward import in_eval_mode, queries_unturned, run
 from keepmap.errors import ModelError
 from keepmap.language_model import load_language_model
 from tests.families import SLIDING, build, tokens

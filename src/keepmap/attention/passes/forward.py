@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from keepmap.attention.passes.pieces import in_pieces
 from keepmap.errors import ModelError
 
 __all__ = ["Attend", "LayerCall", "alone_with", "in_eval_mode", "queries_unturned", "run"]
@@ -83,7 +84,8 @@ def run(model: nn.Module, body: nn.Module, input_ids: Int[Tensor, " N"], attend:
         ModelError: an attention of the model does not go through transformers' AttentionInterface.
     """
     state = _Run(attend, {})
-    with torch.no_grad(), in_eval_mode(model), _implementation(model), _inputs_noted(model, state):
+    hooks = _inputs_noted(model, state), in_pieces(model, lambda: _active.get() is state)
+    with torch.no_grad(), in_eval_mode(model), _implementation(model), hooks[0], hooks[1]:
         token = _active.set(state)
         try:
             output = body(input_ids=input_ids[None], use_cache=False)

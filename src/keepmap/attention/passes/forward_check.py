@@ -5,7 +5,7 @@ import weakref
 import torch
 from torch import Tensor, nn
 
-from keepmap.attention.forward import Attend, LayerCall, in_eval_mode, run
+from keepmap.attention.passes.forward import Attend, LayerCall, in_eval_mode, run
 from keepmap.errors import ModelError
 from keepmap.language_model import LanguageModel
 

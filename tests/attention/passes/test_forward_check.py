@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from keepmap.attention.forward_check import check_forward
+from keepmap.attention.passes.forward_check import check_forward
 from keepmap.errors import ModelError
 from keepmap.kv.eviction.checks import full_attention
 from keepmap.language_model import load_language_model
