@@ -2,10 +2,12 @@
 
 import inspect
 from dataclasses import MISSING, fields
+from types import SimpleNamespace
 
 import pytest
 
 from keepmap.cli.verbs import INVERTED, NO_PARAMETER, RENAMED, VERBS
+from keepmap.errors import OutputError
 
 COVERS = ("keepmap.cli.verbs",)
 
@@ -47,3 +49,15 @@ def test_what_a_function_is_called_with(name: str) -> None:
 def test_defaults_that_differ_are_noticed() -> None:
     assert equal(("all",), "all") and equal((), ()) and equal(None, None)
     assert not equal(("all",), "some") and not equal(0, False) and not equal((), None) and not equal(1, 1.0)
+
+
+def test_what_cannot_be_a_folder_is_refused_before_anything_is_imported(tmp_path):
+    (tmp_path / "file").touch()
+    folders = {name for name, verb in VERBS.items() if verb.folder is not None}
+    assert folders == {"attention", "compare", "compressors", "evaluate", "study", "train-surrogate"}
+    for verb in (VERBS[name] for name in folders):
+        parameter = verb.folder
+        for given in (tmp_path / "new", None):
+            verb.check_folder(SimpleNamespace(**{parameter: given}))
+        with pytest.raises(OutputError, match=f"file is a file, not a folder; name another with `{parameter}`$"):
+            verb.check_folder(SimpleNamespace(**{parameter: tmp_path / "file"}))

@@ -11,6 +11,7 @@ import pytest
 from keepmap.agents.acting.agent import Agent
 from keepmap.cli import main
 from keepmap.commands import attention, attention_pictures, attention_wings
+from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.records import write_record
 from keepmap.insight import verify_agent, verify_texts
 from tests.commands.test_attention import files, small
@@ -103,13 +104,18 @@ def test_a_verification_of_an_agent_goes_on_where_it_was(briefly, interrupted_at
     assert capsys.readouterr().out == printed.replace("calm", "figs/attention")
 
 
-def test_what_was_verified_stays_so(briefly) -> None:
+def test_what_was_verified_stays_so(briefly, interrupted_at, capsys) -> None:
     assert main(AGENT) == 0
     whole = results("figs/attention")
     assert main(AGENT[:-1]) == 0
     assert results("figs/attention") == whole
     shutil.rmtree("figs")
     assert main(AGENT[:-1]) == 0
+    interrupted_at(attention_wings, "verify_agent", 1)
+    assert main(AGENT) == 130
+    capsys.readouterr()
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().out.startswith("figs/attention: attention, stopped at 1 of 2\n")
     assert main(AGENT) == 0
     assert results("figs/attention") == whole and not Path("figs/attention-2").exists()
 
@@ -156,3 +162,19 @@ def test_another_run_is_refused_or_has_its_own_folder(small, capsys) -> None:
     names = files(Path("figs/attention"))
     assert [name for name in names if name.startswith("layer_0")] == ["layer_0/mine.png"]
     assert "layer_1/attention_summary_layer1.png" in names
+
+
+def test_another_run_of_texts_is_refused_before_the_model_is_loaded(texts, monkeypatch, capsys) -> None:
+    words = [*texts, "--output_dir", "mine"]
+    monkeypatch.setattr(attention_wings, "load_language_model", None)
+    known = {"samples": 5, "seed": 0, "cmap": "Reds", "model_name": "tiny", "max_length": None}
+    with RunFolder(Path("mine"), attention_wings.TextWing.known(known), overwrite=False) as place:
+        place.begin([], [])
+    assert main(words) == 2
+    assert "mine holds another run: --cmap is Reds there and viridis here; give --overwrite" in capsys.readouterr().err
+    assert main([*words, "--cmap", "Reds", "--samples", "4"]) == 2
+    assert "mine holds another run: --samples is 5 there and 4 here" in capsys.readouterr().err
+    Path("mine/run.json").unlink()
+    Path("mine/attention.json").touch()
+    assert main(words) == 2
+    assert "mine holds attention.json, and no run of keepmap's that made it" in capsys.readouterr().err

@@ -186,8 +186,16 @@ def test_an_output_folder_that_cannot_be_written(capfd, place, output_dir):
 def test_results_of_an_earlier_run_survive_a_refused_one(capfd, place, data_file):
     (place / "comparison_results").mkdir()
     (place / "comparison_results" / "comparison_summary.json").write_text("{}")
-    refused(capfd, place, "compare", "--data_path", str(data_file), "--model_name", "./nothing")
+    refused(capfd, place, "compare", "--data_path", str(data_file), "--model_name", "./nothing", "--overwrite")
     assert (place / "comparison_results" / "comparison_summary.json").read_text() == "{}"
+
+
+def test_somebody_elses_results_are_refused_before_anything_is_loaded(capfd, place, data_file):
+    (place / "comparison_results").mkdir()
+    (place / "comparison_results" / "detailed_results.json").write_text("{}")
+    assert main(["compare", "--data_path", str(data_file), "--model_name", "./nothing"]) == 2
+    out, error = capfd.readouterr()
+    assert (out, "holds detailed_results.json, and no run of keepmap's that made it" in error) == ("", True)
 
 
 def test_a_long_value_is_quoted_whole(capfd, place):

@@ -16,6 +16,7 @@ from keepmap.core.files import (
     make_folder,
     plain,
     remove_files,
+    require_folder,
     write_json,
     written_whole,
 )
@@ -56,8 +57,24 @@ def test_a_folder_is_made_with_its_parents_and_left_empty(tmp_path: Path) -> Non
     assert make_folder(tmp_path / "a" / "b") == make_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="^cannot write into the folder .*file: .*file is a file; name another$"):
+    with pytest.raises(OutputError, match="^cannot write into the folder .*file: .*file is a file, not a folder; name"):
         make_folder(tmp_path / "file")
+    require_folder(tmp_path / "a" / "new" / "er", "`out`")
+    assert not (tmp_path / "a" / "new").exists()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    kinds = {"file": "a file", "pipe": "a FIFO", "dangling": "a link that leads nowhere"}
+    for name, kind in (*kinds.items(), ("pipe/below", "a FIFO")):
+        with pytest.raises(
+            OutputError, match=f"{name.split('/')[0]} is {kind}, not a folder; name another with `out`$"
+        ):
+            require_folder(tmp_path / name, "`out`")
+
+
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # whoever runs this may be root
+    with pytest.raises(OutputError, match=f"out: {tmp_path} is not writable; name another with `out`$"):
+        require_folder(tmp_path / "out", "`out`")
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,9 @@ def test_which_results_a_stopped_run_has():
         "  Each result is in out/samples",
     ]
     assert stopped_lines("Interrupted", complete=[], written=False, **options)[1] == "  sample 2 with baseline"
+    assert stopped_lines("Interrupted", complete=[], written=False, **(options | {"begun": {}})) == [
+        "Interrupted: 0 of 4 samples are finished"
+    ]
 
 
 def test_the_list_has_every_method_in_80_columns():

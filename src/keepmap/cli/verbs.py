@@ -7,6 +7,8 @@ from typing import Any
 
 from keepmap.cli import options
 from keepmap.cli.guard import Option
+from keepmap.core.arguments import as_path
+from keepmap.core.files import require_folder
 
 __all__ = ["VERBS", "Verb"]
 
@@ -22,10 +24,15 @@ NO_PARAMETER = {"plugin"}
 
 @dataclass(frozen=True)
 class Verb:
-    """One verb: the record of its options, and the function that they are the parameters of, as `module:name`."""
+    """One verb: the record of its options, and the function that they are the parameters of, as `module:name`.
+
+    Attributes:
+        folder: the option that names the folder of its results, where it has one.
+    """
 
     record: type
     target: str
+    folder: str | None = None
 
     def options(self) -> Iterator[Option]:
         """Those of the options that are parameters of the function."""
@@ -41,6 +48,15 @@ class Verb:
             if option.name in DEEPER:
                 yield Option(option.name, DEEPER[option.name])
 
+    def check_folder(self, record: Any) -> None:
+        """Refuse what cannot be the folder of results at once, before anything is imported.
+
+        Raises:
+            InputError, OutputError: it is no path, or of no folder.
+        """
+        if self.folder is not None and (named := getattr(record, self.folder)) is not None:
+            require_folder(as_path(self.folder, named), f"`{self.folder}`")
+
     def function(self) -> Callable[..., object]:
         """The function, whose module is imported now."""
         module, _, name = self.target.partition(":")
@@ -54,15 +70,15 @@ class Verb:
 
 
 VERBS = {
-    "compare": Verb(options.Compare, "keepmap.commands.compare:compare_compression_methods"),
+    "compare": Verb(options.Compare, "keepmap.commands.compare:compare_compression_methods", "output_dir"),
     "sample-data": Verb(options.SampleData, "keepmap.commands.sample_data:sample_data"),
-    "train-surrogate": Verb(options.TrainSurrogate, "keepmap.commands.training.surrogate:train_surrogate"),
+    "train-surrogate": Verb(options.TrainSurrogate, "keepmap.commands.training.surrogate:train_surrogate", "out"),
     "methods": Verb(options.Methods, "keepmap.commands.methods:show_methods"),
     "collect": Verb(options.Collect, "keepmap.commands.collect:collect"),
     "train": Verb(options.Train, "keepmap.commands.training.agent:train"),
-    "evaluate": Verb(options.Evaluate, "keepmap.commands.evaluate:evaluate_agents"),
-    "attention": Verb(options.Attention, "keepmap.commands.attention:visualize_attention"),
-    "compressors": Verb(options.Compressors, "keepmap.commands.compressors:show_compressors"),
+    "evaluate": Verb(options.Evaluate, "keepmap.commands.evaluate:evaluate_agents", "output_dir"),
+    "attention": Verb(options.Attention, "keepmap.commands.attention:visualize_attention", "output_dir"),
+    "compressors": Verb(options.Compressors, "keepmap.commands.compressors:show_compressors", "output_dir"),
     "runs": Verb(options.Runs, "keepmap.commands.runs:show_runs"),
-    "study": Verb(options.Study, "keepmap.commands.study:study_compressors"),
+    "study": Verb(options.Study, "keepmap.commands.study:study_compressors", "output_dir"),
 }

@@ -17,17 +17,13 @@ from keepmap.commands.attention_wings import AgentWing, TextWing, Wing, refuse_o
 from keepmap.commands.progress import progress_bar, saying_what_is_kept, share_of_work
 from keepmap.core.arguments import as_flag, as_integer, as_path
 from keepmap.core.files import write_text
-from keepmap.core.joining.plugins import plugins
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.runs.folder import RunFolder
-from keepmap.core.runs.hashes import hash_of_files
-from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.index import INDEX
-from keepmap.core.runs.place import folder_for
+from keepmap.core.runs.place import folder_for, require_place
 from keepmap.core.runs.records import read_record, sync
 from keepmap.core.runs.units import Once, Units
 from keepmap.core.storage.documents import write_document
-from keepmap.core.versions import versions
 from keepmap.drawing import check_colours, picture_formats
 from keepmap.errors import InputError, escaped
 from keepmap.insight.document import FILE, as_document, verification_of
@@ -54,6 +50,8 @@ FORMAT = "keepmap-attention-run/2"
 USUAL, TRAJECTORY = Path("figs", "attention"), "trajectory_0"
 """Where figures go; a trajectory has a folder of its own in it."""
 
+FILES = (FILE, INDEX)
+"""What every look writes beside its pictures."""
 VERIFIED = "verification.json"
 BLOCKS = "attention_layers.txt"
 """Where the lines of many layers go."""
@@ -121,6 +119,10 @@ def visualize_attention(
     }
     refuse_others_options(model_name, options)
     check_colours(cmap)
+    options |= {"samples": n_samples, "seed": seed, "cmap": cmap}
+    if model_name is not None and named is not None:
+        known = {name: value for name, value in options.items() if name != "device"} | {"model_name": str(model_name)}
+        require_place(named, TextWing.known(known), FILES, overwrite=overwrite)
     wing: Wing
     if model_name is None:
         wing = AgentWing.load(checkpoint, goal, n_samples, episodes, trajectory, seed)
@@ -138,9 +140,9 @@ def visualize_attention(
         )
     measured = indices("layer", tuple(layers) or None, wing.n_layers)
     del options["device"]  # its kind decides, which the wing knows
-    options |= {"samples": n_samples, "layers": list(measured) if layers else "all", "seed": seed, "cmap": cmap}
+    options["layers"] = list(measured) if layers else "all"
     options["checkpoint" if model_name is None else "model_name"] = wing.model.name
-    identity = _identity(wing, options)
+    identity = wing.identity(options)
     # A trajectory has a folder of its own: neither kind of run takes away the other's figures.
     usual = USUAL / TRAJECTORY if trajectory else USUAL
     if named is not None:
@@ -148,18 +150,8 @@ def visualize_attention(
     else:
         folder = usual if overwrite else folder_for(usual, identity)
     with RunFolder(folder, identity, overwrite=overwrite) as place:
-        place.check()
+        place.check(FILES)
         return _Look(wing, measured, place, formats, cmap, seed).do(bool(layers), verify, verbose, quiet)
-
-
-def _identity(wing: Wing, options: Mapping[str, Any]) -> Identity:
-    """Of a run on this model and these samples; whether it is verified, it is the same one."""
-    return Identity(
-        verb="attention",
-        options={name: str(value) if isinstance(value, Path) else value for name, value in options.items()},
-        versions=versions(*wing.packages),
-        hashes={**wing.hashes(), "plugins": hash_of_files(plugins())},
-    )
 
 
 class _Look:
@@ -179,7 +171,7 @@ class _Look:
         figures = picture_files(stems, self._layers, self._grids, pictures.formats)
         blocks = [BLOCKS] if self._many else []
         names = list(map(_record, stems))
-        self._place.begin(names, [FILE, INDEX, *blocks, *map(_profile, stems), *figures])
+        self._place.begin([*names, *([VERIFIED] if verify else [])], [*FILES, *blocks, *map(_profile, stems), *figures])
         pictures.kept = self._place.goes_on
         if not quiet:
             print("\n".join(wing.lines), flush=True)
@@ -350,7 +342,6 @@ def _verified(
     place: RunFolder,
 ) -> Any:
     """Test the insight by deletion, where that is not done, and print what came of it; what is recorded of it."""
-    place.add_units([VERIFIED])
     whole, parts = Units(place, [VERIFIED]), list[Units]()
 
     def recorded(names: Sequence[str]) -> Once:

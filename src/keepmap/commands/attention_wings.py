@@ -14,9 +14,12 @@ from keepmap.agents.checkpoints import EMBEDDED, newest_run
 from keepmap.attention.profile import AttentionProfile
 from keepmap.commands.attention_pictures import Pictures
 from keepmap.commands.attention_samples import Sample, agent_samples, text_samples, trajectory_samples
+from keepmap.core.joining.plugins import plugins
 from keepmap.core.progress import Progress
-from keepmap.core.runs.hashes import hash_of_lines, hash_of_tensors
+from keepmap.core.runs.hashes import hash_of_files, hash_of_lines, hash_of_tensors
+from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.units import Recorded
+from keepmap.core.versions import versions
 from keepmap.errors import InputError, counted
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verification import Verification
@@ -77,6 +80,20 @@ class Wing(ABC):
     @abstractmethod
     def n_layers(self) -> int:
         """How many layers the model has."""
+
+    @classmethod
+    def known(cls, options: Mapping[str, object]) -> Identity:
+        """A look of this wing, as far as it is known before anything is loaded."""
+        return Identity(
+            verb="attention",
+            options={name: str(value) if isinstance(value, Path) else value for name, value in options.items()},
+            versions=versions(*cls.packages),
+            hashes={"plugins": hash_of_files(plugins())},
+        )
+
+    def identity(self, options: Mapping[str, object]) -> Identity:
+        """A look at this model and these samples; whether it is verified, it is the same one."""
+        return self.known(options).with_hashes(**self.hashes())
 
     def data_record(self) -> dict[str, object]:
         """What attention.json says of how the samples were read."""

@@ -1,7 +1,6 @@
 """The main job: every method on every text, tables, pictures and files."""
 
 import contextlib
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +24,8 @@ from keepmap.core.runs.hashes import hash_of_files, hash_of_lines
 from keepmap.core.runs.identity import Identity
 from keepmap.core.versions import versions
 from keepmap.drawing import picture_formats
-from keepmap.errors import InputError, KeepmapError, OutputError, kind_of
-from keepmap.kv.comparison.files import PACKAGES, sample_folder
+from keepmap.errors import InputError, KeepmapError, kind_of
+from keepmap.kv.comparison.files import FILES, PACKAGES, sample_folder
 from keepmap.kv.comparison.plan import MethodPlan, check_chunk_size, plan_methods
 from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.run import Run, n_results
@@ -148,7 +147,6 @@ def compare_compression_methods(
         as_path("kvzap_scorer_model", kvzap_scorer_model)
     formats = picture_formats(format)
     folder = as_path("output_dir", output_dir)
-    _check_folder(folder)
     executor = as_executor("executor", executor)
     if executor is not None and num_gpus is not None:
         raise InputError("got `num_gpus` and an `executor`, which has its own workers; leave one of them out")
@@ -183,7 +181,7 @@ def compare_compression_methods(
         hashes={"data": hash_of_lines([*texts, *skipped]), "plugins": hash_of_files(plugins())},
     )
     place = RunFolder(folder, identity, overwrite=overwrite)
-    place.check()
+    place.check(FILES)
     job = Job(
         data_path=str(data_path),
         text_field=text_field,
@@ -374,22 +372,6 @@ def _write_finished(run: Run, reason: str) -> list[str]:
         written=written,
         folder=sample_folder(run.job.output_dir),
     )
-
-
-def _check_folder(folder: Path) -> None:
-    """Before hours of work: whether the folder could be made. It is made when there is something to write.
-
-    Raises:
-        OutputError: something of its path is a file, or is not writable.
-    """
-    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not nearest.is_dir():
-        reason = f"{nearest} is a file"
-    elif not os.access(nearest, os.W_OK | os.X_OK):
-        reason = f"{nearest} is not writable"
-    else:
-        return
-    raise OutputError(f"cannot write into the folder {folder}: {reason}; name another with `output_dir`")
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ def evaluate_agents(
     names = [f"folds/fold_{index:03d}.json" for index in range(len(agents))]
     files = [FILE, TIMINGS, INDEX, *(f"{stem}.{name}" for stem in (FIGURE, *joined("figure")) for name in formats)]
     with RunFolder(folder, identity, overwrite=overwrite) as place:
-        place.check()
+        place.check(files)
         place.begin(names, files)
         units = Units(place, names)
         print("\n".join([*heading, *header(protocol), *_reused(units.n_done, len(names))]), flush=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from keepmap.core.storage.places import as_file, file_to_write
+from keepmap.core.storage.places import as_file, file_to_write, kind_at
 from keepmap.errors import OutputError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "plain",
     "read_json",
     "remove_files",
+    "require_folder",
     "write_json",
     "write_text",
     "written_whole",
@@ -90,12 +91,43 @@ def make_folder(path: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        in_the_way = next(
-            (part for part in (path, *path.parents) if os.path.exists(part) and not os.path.isdir(part)), None
-        )
-        reason = error.strerror or error if in_the_way is None else f"{in_the_way} is a file; name another"
+        blocked = _blocked(path)
+        reason = error.strerror or error if blocked is None else f"{blocked}; name another"
         raise OutputError(f"cannot write into the folder {path}: {reason}") from error
     return path
+
+
+def require_folder(path: Path, option: str) -> None:
+    """Whether a folder for results is there or could be made, before work that would come to nothing.
+
+    Nothing is written to find out. `option` is what names it.
+
+    >>> require_folder(Path(os.devnull, "out"), "`output_dir`")
+    Traceback (most recent call last):
+    keepmap.errors.OutputError: cannot write into the folder /dev/null/out: /dev/null is a device, not a folder; name \
+another with `output_dir`
+
+    Raises:
+        OutputError: something of its path is no folder, or it is not writable.
+    """
+    blocked = _blocked(path)
+    nearest = next((part for part in (path, *path.parents) if part.is_dir()), None)
+    if blocked is None and nearest is not None and not os.access(nearest, os.W_OK | os.X_OK):
+        blocked = f"{nearest} is not writable"
+    if blocked is not None:
+        raise OutputError(f"cannot write into the folder {path}: {blocked}; name another with {option}")
+
+
+def _blocked(path: Path) -> str | None:
+    """What of a path is there and is no folder, in words."""
+    for part in (path, *path.parents):
+        if os.path.isdir(part):
+            return None
+        if os.path.exists(part):
+            return f"{part} is {kind_at(part) or 'a file'}, not a folder"
+        if os.path.islink(part):
+            return f"{part} is a link that leads nowhere, not a folder"
+    return None
 
 
 def plain(value: Any) -> Any:

@@ -211,7 +211,7 @@ def stopped_lines(
         where = " (in the result files too)" if written else ""
         lines.append(f"  with every method: samples {', '.join(map(str, complete))}{where}")
     lines += [f"  sample {sample} with {', '.join(methods)}" for sample, methods in begun.items()]
-    return [*lines, f"  Each result is in {folder}"]
+    return [*lines, f"  Each result is in {folder}"] if complete or begun else lines
 
 
 def methods_table() -> list[str]:

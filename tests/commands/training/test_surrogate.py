@@ -53,9 +53,11 @@ def test_the_same_command_reads_what_is_there_and_another_is_refused(command, ca
     again = capfd.readouterr().out.splitlines(keepends=True)
     assert again.pop(2) == f"Finished already: {command['out']}\n" and "".join(again) == first
     assert run(command, seed=1) == 2
-    assert capfd.readouterr().err.endswith(
+    out, error = capfd.readouterr()
+    assert error.endswith(
         "holds another run: --seed is 0 there and 1 here; give --overwrite to replace it, or another --out\n"
     )
+    assert out == "", "it was not refused before it began"
     words = [word for name, value in (command | {"seed": 1}).items() for word in (f"--{name}", str(value))]
     assert main(["train-surrogate", *words, "--overwrite"]) == 0
     assert "Finished already" not in capfd.readouterr().out

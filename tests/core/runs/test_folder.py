@@ -8,8 +8,9 @@ import pytest
 from keepmap.core.runs.command import typing
 from keepmap.core.runs.folder import RUN_FILE, RunFolder, read_run_file
 from keepmap.core.runs.identity import Identity
+from keepmap.core.runs.listing import runs_under
 from keepmap.core.runs.records import read_record, write_record
-from keepmap.errors import InputError
+from keepmap.errors import InputError, OutputError
 
 UNITS, FILES = ["units/a.json", "units/b.json"], ["summary.json", "map.bin"]
 
@@ -204,3 +205,31 @@ def test_a_run_file_of_another_form_is_none(tmp_path: Path, change: dict) -> Non
     assert read is None or (change == {"id": None} and read.run == "None")
     (tmp_path / RUN_FILE).write_text(json.dumps(file.document()))
     assert read_run_file(tmp_path) is None
+
+
+def test_a_folder_is_refused_for_somebody_elses_files_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / FILES[0]).write_text("mine")
+    run(tmp_path).check()
+    with pytest.raises(InputError, match=f"holds {FILES[0]}, and no run of keepmap's that made it; give `overwrite`"):
+        run(tmp_path).check(FILES)
+    run(tmp_path, overwrite=True).check(FILES)
+    with pytest.raises(OutputError, match="summary.json is a file, not a folder; name another with `output_dir`$"):
+        run(tmp_path / FILES[0]).check()
+    done(tmp_path, overwrite=True)
+    run(tmp_path).check(FILES)
+
+
+def test_what_is_noted_of_the_steps_stays_until_all_are_done(tmp_path: Path) -> None:
+    identity = Identity(verb="train-surrogate", options={}, versions={}, hashes={})
+    for noted in (3, 5):
+        with RunFolder(tmp_path, identity, overwrite=False, steps=9) as place:
+            place.begin([], [])
+            if noted == 3:
+                assert runs_under(tmp_path)[0].state == "going on, 0 of 9"
+                place.note(noted)
+        assert runs_under(tmp_path)[0].state == "stopped at 3 of 9"
+    with RunFolder(tmp_path, identity, overwrite=False, steps=9) as place:
+        place.begin([], [])
+        place.finish()
+    file = read_run_file(tmp_path)
+    assert file is not None and (file.done, file.steps, file.finished) == (9, 9, True)

@@ -30,6 +30,12 @@ def test_each_run_has_its_state(tmp_path: Path) -> None:
     assert states == {"done": "finished", "deep/er/half": "stopped at 1 of 3", "now": "going on, 2 of 3"}
 
 
+def test_a_run_whose_units_are_all_there_and_that_is_not_finished_says_so(tmp_path: Path) -> None:
+    with run(tmp_path, 3):
+        assert runs_under(tmp_path)[0].state == "going on, 3 of 3, its results are still to be written"
+    assert runs_under(tmp_path)[0].state == "stopped at 3 of 3, its results are still to be written"
+
+
 def test_what_lies_too_deep_is_not_looked_for(tmp_path: Path) -> None:
     with run(tmp_path.joinpath(*"abcde"), 1):
         pass

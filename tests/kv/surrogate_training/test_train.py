@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 import keepmap
+from keepmap.core.runs.listing import runs_under
 from keepmap.errors import InputError, ModelError
 from keepmap.kv.data.corpus import training_topics
 from keepmap.kv.surrogate_training import state
@@ -37,6 +38,10 @@ def model():
 @pytest.fixture
 def saves_at_once(monkeypatch):
     monkeypatch.setattr(state, "SAVE_SECONDS", 0.0)
+
+
+STEPS = {"linear": 6 + 2, "mlp": 6 + 3 + 2}
+"""Texts to read, epochs, texts to judge."""
 
 
 def contents(folder):
@@ -71,7 +76,7 @@ def test_the_linear_one_is_the_least_squares_over_the_texts_that_are_not_held_ou
 def test_a_killed_run_goes_on_to_the_same_bytes(model, tmp_path, saves_at_once, kind):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     expected = train_surrogate(model, TEXTS, out=whole, **OPTIONS[kind])
-    starts = []
+    starts, states = [], []
     for after in (1, 2, 2, 4, 3):
         shares = []
 
@@ -83,7 +88,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(model, tmp_path, saves_at_once, 
         with pytest.raises(Killed):
             train_surrogate(model, TEXTS, out=killed, progress=kill, **OPTIONS[kind])
         starts.append(shares[0])
+        states.append(runs_under(killed)[0].state)
     assert starts == sorted(starts)
+    assert states == [f"stopped at {n} of {STEPS[kind]}" for n in (0, 1, 2, 5, 6 if kind == "linear" else 7)]
     shares = []
     trained = train_surrogate(model, TEXTS, out=killed, progress=shares.append, **OPTIONS[kind])
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1) and len(shares) < 12

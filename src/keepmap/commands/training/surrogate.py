@@ -61,6 +61,7 @@ def train_surrogate(
         epochs=epochs,
         seed=seed,
     )
+    training.check(folder, overwrite=overwrite)
     print(
         f"Training a {kind} KVzap surrogate for {training.language_model.name} on {len(training.train)} texts of "
         f"{data_path}, {len(training.held_out)} held out\n  folder {out}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from keepmap.core.files import make_folder, remove_files
+from keepmap.core.files import make_folder, remove_files, require_folder
 from keepmap.core.runs.command import command
 from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.lock import alone_in, refuse_taken, remove_left_over
@@ -31,7 +31,8 @@ class RunFile:
         files: the other files that it makes, in the same way.
         finished: whether all of them are there.
         patterns: of files that it makes under names that are not known before: "ckpt-[0-9]*/model.safetensors".
-        steps: of a run that is one long unit: how many it has; a folder `ckpt-N` is there when N are done.
+        steps: of a run that is one long unit: how many it has.
+        done: of these, how many are; None where it is not said, and a folder `ckpt-N` is there when N are.
     """
 
     identity: Identity
@@ -43,6 +44,7 @@ class RunFile:
     finished: bool
     patterns: tuple[str, ...] = ()
     steps: int | None = None
+    done: int | None = None
 
     def document(self) -> dict[str, Any]:
         """It as JSON values."""
@@ -56,6 +58,7 @@ class RunFile:
             "files": list(self.files),
             "patterns": list(self.patterns),
             "steps": self.steps,
+            "done": self.done,
             "units": list(self.units),
         }
 
@@ -67,7 +70,7 @@ def read_run_file(folder: Path) -> RunFile | None:
         return None
     try:
         names = {key: tuple(document.get(key, ())) for key in ("command", "units", "files", "patterns")}
-        steps = document.get("steps")
+        steps, done = (value if isinstance(value := document.get(key), int) else None for key in ("steps", "done"))
         if not all(isinstance(name, str) for words in names.values() for name in words):
             return None
         return RunFile(
@@ -75,7 +78,8 @@ def read_run_file(folder: Path) -> RunFile | None:
             run=str(document["id"]),
             cwd=str(document["cwd"]),
             finished=document["finished"] is True,
-            steps=steps if isinstance(steps, int) else None,
+            steps=steps,
+            done=done,
             **names,
         )
     except (KeyError, TypeError, ValueError):
@@ -127,15 +131,23 @@ class RunFolder:
         """What its records call it: the digest of what was known of it before it began."""
         return self._run
 
-    def check(self) -> None:
+    def check(self, names: Iterable[str] = ()) -> None:
         """Refuse a folder of another run before any work; nothing is written.
 
+        Args:
+            names: of files that are going to be written, as far as they are known: somebody else's are refused, too.
+
         Raises:
-            InputError: it holds another run, and `overwrite` was not given; or a process is at work there.
+            InputError: it holds another run or such a file, and `overwrite` was not given; or a process is at work.
+            OutputError: it is no folder and cannot become one, or it is not writable.
         """
+        require_folder(self.folder, self._option)
         if not self._waits:
             refuse_taken(self.folder, self._what, self._option)
-        self._refuse(read_run_file(self.folder))
+        earlier = read_run_file(self.folder)
+        self._refuse(earlier)
+        if earlier is None and not self._adopts:
+            self._refuse_foreign(names)
 
     def holds_it(self) -> bool:
         """Whether the folder holds this run by now, as far as it is known."""
@@ -200,7 +212,18 @@ class RunFolder:
             finished=False,
             patterns=tuple(patterns),
             steps=self._steps,
+            done=earlier.done if same and earlier is not None else None,
         )
+        self._write()
+
+    def note(self, done: int) -> None:
+        """Say how many of its steps are done.
+
+        Raises:
+            OutputError: `run.json` cannot be written.
+        """
+        assert self._file is not None
+        self._file = replace(self._file, done=done)
         self._write()
 
     def add_units(self, units: Sequence[str]) -> None:
@@ -225,7 +248,8 @@ class RunFolder:
         assert self._file is not None
         files = self._file.files if files is None else files
         remove_files(self._inside(set(self._file.files) - set(files)))
-        self._file = replace(self._file, finished=True, files=tuple(files))
+        done = None if self._file.done is None else self._file.steps
+        self._file = replace(self._file, finished=True, files=tuple(files), done=done)
         self._write()
 
     def _write(self) -> None:

@@ -38,8 +38,13 @@ class RunState:
 
     @property
     def state(self) -> str:
-        """In words: "finished", "going on, 3 of 12", "stopped at 3 of 12", "stopped" where nothing is counted."""
+        """In words: "finished", "going on, 3 of 12", "stopped at 3 of 12", "stopped" where nothing is counted.
+
+        Where all units are there and the run is not finished, that says so: what it makes of them is still to come.
+        """
         share = f"{self.n_done:,} of {self.n_all:,}" if self.n_all else ""
+        if self.n_all and self.n_done >= self.n_all:
+            share += ", its results are still to be written"
         if self.is_going_on:
             return f"going on, {share}" if share else "going on"
         if self.file.finished:
@@ -64,8 +69,13 @@ def _states(top: Path) -> Iterator[RunState]:
         folders[:] = sorted(folders) if len(folder.relative_to(top).parts) < DEEPEST else []
         file = read_run_file(folder) if RUN_FILE in files else None
         if file is not None:
-            n_done = sum((folder / unit).exists() for unit in file.units) if file.steps is None else _steps(folders_in)
-            yield RunState(folder, file, n_done, is_taken(folder))
+            yield RunState(folder, file, _n_done(folder, file, folders_in), is_taken(folder))
+
+
+def _n_done(folder: Path, file: RunFile, folders_in: Iterable[str]) -> int:
+    if file.steps is None:
+        return sum((folder / unit).exists() for unit in file.units)
+    return _steps(folders_in) if file.done is None else file.done
 
 
 def _steps(names: Iterable[str]) -> int:

@@ -1,13 +1,15 @@
-"""The folder of a run for which the user names none: each run has its own, beside those of other runs."""
+"""Which folder a run has: the one that is named, if it may have that, or one of its own beside those of other runs."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from keepmap.core.runs.folder import read_run_file
+from keepmap.core.runs.folder import RunFolder, read_run_file
 from keepmap.core.runs.identity import Identity
 
-__all__ = ["folder_for"]
+__all__ = ["folder_for", "require_place"]
 
 
 def folder_for(usual: Path, identity: Identity) -> Path:
@@ -29,6 +31,19 @@ def folder_for(usual: Path, identity: Identity) -> Path:
         if file is not None and file.identity.difference_to(identity) is None:
             return _numbered(usual, number)
     return next(folder for number in count(1) if _is_free(folder := _numbered(usual, number)))
+
+
+def require_place(folder: Path, known: Identity, names: Iterable[str], *, overwrite: bool) -> None:
+    """Refuse a folder for what is known of a run before anything is loaded, as `RunFolder.check` does.
+
+    Args:
+        known: some of its options and hashes; in the others the folder's own run is taken to be the same.
+        names: of files that are going to be written.
+    """
+    earlier = read_run_file(folder)
+    if earlier is not None and earlier.identity.verb == known.verb:
+        known = replace(known, options={**earlier.identity.options, **known.options})
+    RunFolder(folder, known, overwrite=overwrite).check(names)
 
 
 def _numbers(usual: Path) -> set[int]:

@@ -29,19 +29,17 @@ class RunRecords(ResultTable):
         n_units: how many there will be. n_damaged: how many are there and cannot be used, and will be done again.
         finished: whether the run says that it is. is_going_on: whether a process was at work in it.
 
-    >>> import contextlib, io, json, pathlib, tempfile
-    >>> import keepmap
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     data = pathlib.Path(folder, "data.jsonl")
-    ...     _ = data.write_text(json.dumps({"text": "The code of river is 4821. " * 9}))
-    ...     with contextlib.redirect_stdout(io.StringIO()):
-    ...         _ = keepmap.compare_compression_methods(
-    ...             data, methods="streaming_llm", sliding_window_size=16, output_dir=f"{folder}/out",
-    ...             visualize_first_sample=False,
-    ...         )
-    ...     records = keepmap.read_run(f"{folder}/out")
-    >>> [row["method"] for row in records.rows], records.n_units, records.finished
-    (['baseline_no_chunking', 'baseline', 'streaming_llm'], 3, True)
+    >>> import tempfile
+    >>> from keepmap.core.runs.folder import RunFolder
+    >>> from keepmap.core.runs.identity import Identity
+    >>> from keepmap.core.runs.records import write_record
+    >>> run = Identity(verb="compare", options={}, versions={}, hashes={})
+    >>> with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder), run, overwrite=False) as place:
+    ...     place.begin(["a.json", "b.json"], [])
+    ...     write_record(Path(folder, "a.json"), place.run, {"nll": 1.5})
+    ...     records = read_run(folder)
+    >>> records.rows, records.n_units, records.finished
+    ([{'unit': 'a.json', 'nll': 1.5}], 2, False)
     """
 
     folder: Path

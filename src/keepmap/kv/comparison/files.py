@@ -23,6 +23,7 @@ from keepmap.kv.comparison.session import Facts, Finished
 
 __all__ = [
     "DETAILED",
+    "FILES",
     "PACKAGES",
     "SavedKeepMaps",
     "finished_results",
@@ -38,6 +39,8 @@ __all__ = [
 PACKAGES = ("torch", "transformers", "numpy")
 """What takes part in a number, beside keepmap and Python."""
 DETAILED, SUMMARY, TIMINGS = "detailed_results.json", "comparison_summary.json", "timings.json"
+FILES = (DETAILED, SUMMARY, TIMINGS, INDEX)
+"""What every comparison writes beside the results of single samples."""
 
 
 def label_stem(label: str) -> str:
@@ -108,7 +111,7 @@ def _has_keep_map(path: Path) -> bool:
 
 def result_files(facts: Facts) -> list[str]:
     """The names of the files that a comparison makes beside the results of single samples."""
-    return [DETAILED, SUMMARY, TIMINGS, INDEX, *(keep_map_path(Path(), plan.label).name for plan in facts.plans)]
+    return [*FILES, *(keep_map_path(Path(), plan.label).name for plan in facts.plans)]
 
 
 class SavedKeepMaps(Mapping[str, KeepMap]):

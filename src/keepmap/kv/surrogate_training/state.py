@@ -27,6 +27,7 @@ from keepmap.kv.surrogate_training.targets import Repetition
 __all__ = ["SAVE_SECONDS", "TrainingFolder", "texts_digest", "weights_digest"]
 
 TENSORS, ROWS, HELD_OUT = "training.safetensors", "rows", "held_out.json"
+FILES = (CONFIG, WEIGHTS, RESULT, TENSORS, HELD_OUT)
 SAVE_SECONDS = 30.0
 """Between two saves of what is done, at least: what a killed run may lose."""
 SAMPLED = 4096  # numbers of each weight
@@ -37,14 +38,24 @@ class TrainingFolder:
 
     Attributes:
         path: where it is. rows: the folder in it that an MLP's rows are kept in.
+        steps: texts to read and epochs, where they are counted.
     """
 
     def __init__(
-        self, path: Path, options: Mapping[str, Any], hashes: Mapping[str, str], *, overwrite: bool = False
+        self,
+        path: Path,
+        options: Mapping[str, Any],
+        hashes: Mapping[str, str],
+        *,
+        overwrite: bool = False,
+        steps: int | None = None,
     ) -> None:
         self.path, self.rows, self._overwrite = path, path / ROWS, overwrite
         self._identity = Identity(
             verb="train-surrogate", options=options, versions=versions("torch", "transformers"), hashes=hashes
+        )
+        self._place = RunFolder(
+            path, self._identity, overwrite=overwrite, option="`out`", patterns=[f"{ROWS}/*.npy"], steps=steps
         )
 
     @contextmanager
@@ -55,17 +66,22 @@ class TrainingFolder:
             InputError: it holds another run or something else, or another process trains there.
             OutputError: it cannot be written.
         """
-        patterns = [f"{ROWS}/*.npy"]
-        with RunFolder(
-            self.path, self._identity, overwrite=self._overwrite, option="`out`", patterns=patterns
-        ) as place:
-            place.check()
-            if self._is_of_an_older_keepmap():
-                place.adopt()
-            place.begin((), (CONFIG, WEIGHTS, RESULT, TENSORS, HELD_OUT))
+        self.check()
+        with self._place as place:
+            place.begin((), FILES)
             remove_left_over(self.rows)
             yield
             place.finish()
+
+    def check(self) -> None:
+        """Refuse a folder of something else before any work; nothing is written.
+
+        Raises:
+            InputError, OutputError: as `opened`.
+        """
+        if self._is_of_an_older_keepmap():
+            self._place.adopt()
+        self._place.check(FILES)
 
     def _is_of_an_older_keepmap(self) -> bool:
         """Whether the folder holds this run, and says so as keepmap did before all verbs had one form of `run.json`.
@@ -97,6 +113,14 @@ class TrainingFolder:
             OutputError: it cannot be written.
         """
         write_synced(self.path / TENSORS, tensors_file(tensors))
+
+    def note(self, done: int) -> None:
+        """Say how many steps are done, for whoever asks how far it is.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._place.note(done)
 
     def saved(self) -> dict[str, Tensor] | None:
         """What was saved, None at the beginning.

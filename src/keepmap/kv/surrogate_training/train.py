@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +191,14 @@ class Training:
             "device": self.language_model.device.type,
         }
 
+    def check(self, folder: Path, *, overwrite: bool = False) -> None:
+        """Refuse a folder before any work; nothing is written.
+
+        Raises:
+            InputError, OutputError: as `run`.
+        """
+        self._place(folder, overwrite).check()
+
     def run(self, folder: Path, progress: Progress | None = None, *, overwrite: bool = False) -> TrainedSurrogate:
         """Train in `folder`, from where an earlier run of the same stopped; what is finished is read.
 
@@ -203,17 +210,20 @@ class Training:
             InputError: the folder holds another run or something else, or is damaged.
             OutputError: it cannot be written.
         """
-        hashes = {
-            "model": state.weights_digest(self.language_model.model),
-            "data": state.texts_digest([*self.train, *self.held_out]),
-        }
-        place = state.TrainingFolder(folder, self.options(), hashes, overwrite=overwrite)
-        with ExitStack() as stack:
-            stack.enter_context(place.opened())
+        place = self._place(folder, overwrite)
+        with place.opened():
             if not (folder / RESULT).exists():
                 units = len(self.train) * (1 + self._epochs_cost) + len(self.held_out)
                 self._work(place, _Share(units, progress))
             return read_surrogate(folder)
+
+    def _place(self, folder: Path, overwrite: bool) -> state.TrainingFolder:
+        hashes = {
+            "model": state.weights_digest(self.language_model.model),
+            "data": state.texts_digest([*self.train, *self.held_out]),
+        }
+        steps = self._n_fits + len(self.held_out)
+        return state.TrainingFolder(folder, self.options(), hashes, overwrite=overwrite, steps=steps)
 
     def _work(self, place: state.TrainingFolder, share: "_Share") -> None:
         surrogate = self._fit_linear(place, share) if self.kind == "linear" else self._fit_mlp(place, share)
@@ -223,6 +233,7 @@ class Training:
         for index in range(len(judged), len(self.held_out)):
             judged.append(judge_text(surrogate, self._positions(self.held_out[index], len(self.train) + index)))
             place.save_held_out(judged)
+            place.note(self._n_fits + len(judged))
             share.add(1.0)
         mean, interval = explained_with_interval(judged)
         TrainedSurrogate(
@@ -252,6 +263,7 @@ class Training:
             sums.add(self._positions(self.train[index], index))
             if time.monotonic() - saved_at >= state.SAVE_SECONDS or index == len(self.train) - 1:
                 place.save(sums.tensors | {"texts": sums.tensors["n"].new_tensor(index + 1)})
+                place.note(index + 1)
                 saved_at = time.monotonic()
             share.add(1.0)
         return fit_linear(sums)
@@ -260,8 +272,9 @@ class Training:
         place.rows.mkdir(exist_ok=True)
         missing = [index for index in range(len(self.train)) if not Rows.has(place.rows, index)]
         share.done(float(len(self.train) - len(missing)))
-        for index in missing:
+        for number, index in enumerate(missing, start=1):
             Rows.save(place.rows, index, self._positions(self.train[index], index))
+            place.note(len(self.train) - len(missing) + number)
             share.add(1.0)
         rows = Rows(place.rows, range(len(self.train)))
         device = self.language_model.device
@@ -272,6 +285,7 @@ class Training:
         while training.epoch < self._epochs:
             training.step_epoch()
             place.save(training.tensors())
+            place.note(len(self.train) + training.epoch)
             share.add(EPOCH * len(self.train))
         return training.finished()
 
@@ -285,6 +299,11 @@ class Training:
         model = self.language_model
         hidden = model.model.config.get_text_config().hidden_size
         return SurrogateConfig(hidden, model.n_kv_heads, model.n_layers, hidden_dim)
+
+    @property
+    def _n_fits(self) -> int:
+        """Steps before it is judged: texts to read, and epochs of an MLP."""
+        return len(self.train) + (self._epochs if self.kind == "mlp" else 0)
 
     @property
     def _epochs_cost(self) -> float:
