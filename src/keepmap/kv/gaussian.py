@@ -70,9 +70,15 @@ def log_mean_expected(
             if begin < starts_from:
                 values.masked_fill_(positions < first[open_from:, None], -math.inf)
             so_far = totals[head, open_from:]
-            torch.logaddexp(so_far, values.logsumexp(dim=1).double(), out=so_far)
+            torch.logaddexp(so_far, _logsumexp(values).double(), out=so_far)
     means = totals.view(heads, gaussians, group).transpose(0, 1)
     return means - (last - start + 1).double().log()[:, None, None]
+
+
+def _logsumexp(values: Float[Tensor, "C K"]) -> Float[Tensor, " C"]:
+    """Of each row, in place; torch's own takes three times as long."""
+    most = values.amax(dim=1).clamp_(min=torch.finfo(values.dtype).min)
+    return values.sub_(most[:, None]).exp_().sum(dim=1).log_() + most
 
 
 def _products(keys: Float[Tensor, "D K"]) -> Float[Tensor, "P K"]:

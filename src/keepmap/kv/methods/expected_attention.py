@@ -84,7 +84,7 @@ class ExpectedAttention(Scored):
         for last in refreshed.unique().split(max(1, _HELD_BYTES // statistics.nbytes)):
             start = torch.where(last >= layer.n_sink, layer.n_sink, 0)
             prefixes = list(zip(last.tolist(), start.tolist(), strict=True))
-            mean, covariance = map(torch.stack, zip(*(statistics.upto(*prefix) for prefix in prefixes), strict=True))
+            mean, covariance = _moments(*zip(*(statistics.upto(*prefix) for prefix in prefixes), strict=True))
             here = mean, covariance
             if rotation is not None and future is not None:
                 here = _turned_ahead(mean, covariance, rotation, future[last])
@@ -116,8 +116,17 @@ def _turned_ahead(
     return turned(mean.movedim(0, -2), turn, rotation).movedim(-2, 0), both.movedim(-2, 0)
 
 
+def _moments(
+    counts: tuple[int, ...], sums: tuple[Float[Tensor, "G R D"], ...], products: tuple[Float[Tensor, "G R D D"], ...]
+) -> tuple[Float[Tensor, "T G R D"], Float[Tensor, "T G R D D"]]:
+    """Means and covariances of prefixes."""
+    n = sums[0].new_tensor(counts)
+    mean = torch.stack(sums) / n[:, None, None, None]
+    return mean, torch.stack(products) / n[:, None, None, None, None] - mean[..., :, None] * mean[..., None, :]
+
+
 class _Prefix:
-    """Mean and covariance of growing prefixes of queries before their rotation, by adding up only what is new."""
+    """Sums of growing prefixes of queries before their rotation, by adding up only what is new."""
 
     def __init__(self, queries: Float[Tensor, "G R N D"], rotation: Rotation | None) -> None:
         heads, group, _, dim = queries.shape
@@ -132,8 +141,8 @@ class _Prefix:
         """The size of what one prefix's statistics take."""
         return self.products.nbytes + self.sum.nbytes
 
-    def upto(self, last: int, start: int) -> tuple[Float[Tensor, "G R D"], Float[Tensor, "G R D D"]]:
-        """Mean and covariance over the queries start..last."""
+    def upto(self, last: int, start: int) -> tuple[int, Float[Tensor, "G R D"], Float[Tensor, "G R D D"]]:
+        """How many queries start..last are; the sums of them and of their outer products."""
         if start != self.start:
             self.start = self.end = start
             self.sum, self.products = torch.zeros_like(self.sum), torch.zeros_like(self.products)
@@ -147,6 +156,4 @@ class _Prefix:
         self.sum = self.sum + new.sum(dim=2)
         self.products = self.products + new.transpose(2, 3) @ new
         self.end = last + 1
-        count = self.end - self.start
-        mean = self.sum / count
-        return mean, self.products / count - mean[..., :, None] * mean[..., None, :]
+        return self.end - self.start, self.sum, self.products
