@@ -57,7 +57,7 @@ class Studying(Verb):
 
 def without_times(results: dict[str, bytes]) -> dict[str, bytes]:
     for name in [name for name in results if name.endswith("checkpoint.json")]:
-        results[name] = json.dumps(json.loads(results[name]) | {"seconds": 0}).encode()
+        results[name] = json.dumps(json.loads(results[name]) | {"seconds": 0, "checksum": 0}).encode()
     return results
 
 

@@ -162,7 +162,7 @@ def test_an_agent_s_checkpoint_with_such_a_name(tmp_path: Path, capfd: pytest.Ca
     assert main(["evaluate", "--checkpoint", str(folder), "--episodes", "2", "--goals", "0,0"]) == 0
     assert "\\x1b[2J" in clean(capfd) and list(folder.rglob("*.png"))
     facts = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
-    facts["config"]["env"] = EVIL
+    facts["config"]["env"] = EVIL  # from before there was a checksum
     (folder / "checkpoint.json").write_text(json.dumps(facts), encoding="utf-8")
     assert main(["evaluate", "--checkpoint", str(folder), "--episodes", "2"]) == 2
     assert "\\x1b[2J" in clean(capfd)

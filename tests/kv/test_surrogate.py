@@ -62,9 +62,14 @@ def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path):
     KVzapSurrogate(SIZES["linear"]).save(tmp_path)
     good_config, good_weights = (tmp_path / "config.json").read_text(), (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "config.json").write_text("{")
-    refused("not a JSON object")
+    refused(r"cannot read .*config.json \(.*\); download the surrogate again, or train it again$")
     (tmp_path / "config.json").write_text("[]")
     refused("not a JSON object")
+    (tmp_path / "config.json").write_text(good_config.replace('"input_dim": 8', '"input_dim": 9'))
+    refused(r"cannot read .*config.json \(its checksum is not that of what it holds\)")
+    good = json.loads(good_config)
+    del good["checksum"]
+    good_config = json.dumps(good)
     (tmp_path / "config.json").write_text(good_config.replace("n_modules", "modules"))
     refused("has no 'n_modules'")
     (tmp_path / "config.json").write_text(good_config.replace('"n_modules": 3', '"n_modules": -3'))
@@ -163,6 +168,7 @@ def test_its_size_is_known_before_it_is_built(hidden_dim):
 def test_a_size_beyond_memory_is_one_line_with_both_numbers(tmp_path, name, monkeypatch):
     KVzapSurrogate(SurrogateConfig(input_dim=12, output_dim=3, n_modules=2, hidden_dim=5)).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
+    del config["checksum"]
     (tmp_path / "config.json").write_text(json.dumps({**config, name: 10**12}))
     monkeypatch.setattr("keepmap.kv.surrogate.KVzapSurrogate", None)
     with pytest.raises(ModelError, match=r"would take .* of memory, and there is .*; correct its config.json$"):

@@ -65,7 +65,7 @@ def test_damaged_and_incomplete_folders_are_one_line(tmp_path, model_folder):
         ("./nothing/here", {}, ModelError, "no such folder or hub id"),
         ("tinyy", {}, ModelError, '^model "tinyy": no such folder, did you mean "tiny"[?]$'),
         ("SmolLM2-135M", {}, ModelError, '^model "SmolLM2-135M": no such folder, did you mean "smollm2"[?]$'),
-        (__file__, {}, ModelError, "is a file that is no GGUF file; give"),
+        (__file__, {}, ModelError, "is a file, and not a GGUF file; give"),
         ("tiny", {"tokenizer": "/nope"}, ModelError, '^tokenizer "/nope": no such folder or hub id; give a folder'),
         ("tiny", {"tokenizer": __file__}, ModelError, "^tokenizer .*: it is a file; give a folder"),
         ("tiny", {"dtype": "float23"}, InputError, 'dtype "float23" is not supported, did you mean "float32"'),

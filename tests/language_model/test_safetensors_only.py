@@ -66,9 +66,9 @@ def test_shards_of_safetensors_are_loaded(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("shard", "message"),
     [
-        ("pytorch_model.bin", "names 'pytorch_model.bin' as weights, which is no safetensors file"),
-        ("model.safetensors.bin", "no safetensors file"),
-        ("../pytorch_model.bin", "no safetensors file"),
+        ("pytorch_model.bin", "names 'pytorch_model.bin' as weights, which is not a safetensors file"),
+        ("model.safetensors.bin", "not a safetensors file"),
+        ("../pytorch_model.bin", "not a safetensors file"),
         ("../model.safetensors", "must lie in its own folder"),
         ("/tmp/model.safetensors", "must lie in its own folder"),
         ("sub\\model.safetensors", "must lie in its own folder"),

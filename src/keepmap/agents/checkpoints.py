@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import folder_written_whole, read_json
+from keepmap.core.files import folder_written_whole
 from keepmap.core.runs.records import sync
+from keepmap.core.storage.documents import read_document, with_checksum
 from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.errors import ModelError
 
@@ -74,7 +75,8 @@ def write_checkpoint(
     """
     content = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "step": step, "config": config, **facts}
     with folder_written_whole(folder) as part:
-        (part / FACTS).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        document = json.dumps(with_checksum(content), indent=2, sort_keys=True)
+        (part / FACTS).write_text(f"{document}\n", encoding="utf-8")
         (part / MODEL).write_bytes(tensors_file(model))
         if training is not None:
             (part / TRAINING).write_bytes(tensors_file(training))
@@ -92,7 +94,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     path = folder / FACTS
     try:
-        content = read_json(path)
+        content = read_document(path)
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path} ({' '.join(str(error).split())}); train the agent again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

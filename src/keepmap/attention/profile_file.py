@@ -74,10 +74,10 @@ def _check(parts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
             raise ValueError(f"it has {len(parts[name])} {name}, and tensors of {size}")
     for name, positions in (("queries", queries), ("measured", measured)):
         if not bool(((positions >= 0) & (positions < n)).all()) or not len(measured):
-            raise ValueError(f"its {name} are no positions of {n}")
+            raise ValueError(f"its {name} are not positions of {n}")
     as_integer("n_sink", parts["n_sink"])
     as_integer("window", parts["window"])
     if not isinstance(parts["info"], Mapping):
-        raise ValueError("its info is no mapping")
+        raise ValueError("its info is not a mapping")
     if parts["labels"] is not None and not all(isinstance(label, str) for label in parts["labels"]):
-        raise ValueError("its labels are no texts")
+        raise ValueError("its labels are not texts")

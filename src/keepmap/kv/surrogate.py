@@ -12,9 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import make_folder, read_json, write_json, written_whole
+from keepmap.core.files import make_folder, read_json, written_whole
 from keepmap.core.outside.hub import without_retries
 from keepmap.core.outside.memory import require_memory
+from keepmap.core.storage.documents import read_document, write_document
 from keepmap.core.storage.own import require_free
 from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.errors import ModelError
@@ -105,7 +106,7 @@ class KVzapSurrogate(nn.Module):
         config = {"architectures": ["KVzapModel"], "dtype": dtype, "model_type": "kvzap", **asdict(self.config)}
         if trained_for is not None:
             config["trained_for"] = {"name": trained_for.name, "norms": norms_digest(trained_for.model)}
-        write_json(folder / CONFIG, dict(sorted(config.items())))
+        write_document(folder / CONFIG, dict(sorted(config.items())))
         content = tensors_file(self.state_dict(), {"format": "pt"})
         with written_whole(folder / WEIGHTS) as temporary:
             temporary.write_bytes(content)
@@ -156,7 +157,7 @@ def find_surrogate(folders: Iterable[Path], model: nn.Module) -> Path | None:
     norms = norms_digest(model)
     for folder in folders:
         if norms is not None and (folder / CONFIG).is_file():
-            trained_for = read_json(folder / CONFIG).get("trained_for", {})
+            trained_for = read_document(folder / CONFIG).get("trained_for", {})
             if trained_for.get("norms") == norms:
                 return folder
     return None
@@ -213,7 +214,7 @@ def _read_config(folder: Path) -> SurrogateConfig:
     if not path.is_file():
         raise ModelError(f"no KVzap surrogate in {folder}: it has no {CONFIG}; give a folder written by its training")
     try:
-        values = read_json(path)
+        values = read_document(path)
         sizes = {name: values[name] for name in ("input_dim", "output_dim", "n_modules")}
         sizes["hidden_dim"] = values.get("hidden_dim")
     except KeyError as error:
@@ -221,7 +222,10 @@ def _read_config(folder: Path) -> SurrogateConfig:
             f"{path} is not a KVzap config: it has no {error}, only {', '.join(sorted(values))}; "
             "it needs input_dim, output_dim, n_modules, hidden_dim"
         ) from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"cannot read {path} ({reason}); download the surrogate again, or train it again") from error
+    except (TypeError, AttributeError) as error:
         raise ModelError(f"{path} is not a JSON object ({error}); download the surrogate again") from error
     for name, size in sizes.items():
         if (name, size) != ("hidden_dim", None) and (type(size) is not int or size < 1):
@@ -237,4 +241,4 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
         return read_tensors(path)[0]
     except (OSError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path} is damaged or no safetensors file ({reason}); download it again") from error
+        raise ModelError(f"{path} is damaged or not a safetensors file ({reason}); download it again") from error

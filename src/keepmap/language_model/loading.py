@@ -192,7 +192,7 @@ def _source(model: str | Path) -> str | Path:
             raise ModelError(f'model "{model}": no such file; give a GGUF file that is there')
         return path
     if path.exists():
-        raise ModelError(f'model "{model}" is a file that is no GGUF file; give {_TAKEN}')
+        raise ModelError(f'model "{model}" is a file, and not a GGUF file; give {_TAKEN}')
     if not _may_be_hub_id(model):
         raise ModelError(f'model "{model}": no such folder or hub id; give {_TAKEN}')
     if "/" not in str(model) and (guess := did_you_mean(str(model), MODEL_NAMES)).startswith("did you mean"):

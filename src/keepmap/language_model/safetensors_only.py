@@ -101,7 +101,7 @@ def _shards(index: Path, name: str) -> list[str]:
 def _own_safetensors(file: object, name: str, where: str, endings: tuple[str, ...]) -> str:
     if not isinstance(file, str) or not file.endswith(endings):
         raise ModelError(
-            f'model "{name}": {where} names {file!r:.80} as weights, which is no safetensors file; others can run '
+            f'model "{name}": {where} names {file!r:.80} as weights, which is not a safetensors file; others can run '
             "code and are not loaded: save the model as safetensors"
         )
     if set("/\\:\0") & set(file) or file.startswith("."):

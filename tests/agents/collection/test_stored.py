@@ -144,4 +144,4 @@ def test_what_a_file_says_is_numbers_and_texts(texts: Path, kind: np.dtype) -> N
         values[:] = [np.ones(1, np.int32), np.ones(2, np.int32)]
     with h5py.File(texts, "a") as file:
         file.attrs.create("seed", values, (2,), kind)
-    assert "what it says as 'seed' is no number and no text" in refusal(texts)
+    assert "what it says as 'seed' is neither a number nor a text" in refusal(texts)

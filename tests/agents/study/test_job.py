@@ -135,6 +135,10 @@ def test_another_run_in_the_same_folder_is_an_error(baseline: Agent, tmp_path: P
     document = json.loads(path.read_text())
     document["facts"]["config"] |= {"init": "elsewhere", "ckpt_interval": 7}
     path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="its checksum is not that of what it holds"):
+        finished(job)
+    del document["checksum"]
+    path.write_text(json.dumps(document))
     assert finished(job) is not None
     (scratch,) = jobs(tmp_path, [baseline], SHORT, updates=4, copies=1, from_scratch=True)
     alike = replace(scratch, config=replace(job.config, init=None))  # type: ignore[type-var]
@@ -182,6 +186,7 @@ def test_a_damaged_result(baseline: Agent, tmp_path: Path, values: dict[str, obj
     assert finished(job) is not None
     path = job.folder / "result.json"
     document = json.loads(path.read_text())
+    del document["checksum"]
     path.write_text(json.dumps(document | {"run": document["run"] | values}))
     with pytest.raises(InputError, match=r"cannot read .*result.json .*; delete it to do the run again") as raised:
         finished(job)

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
+from filelock import FileLock
 
-from keepmap.core.runs.lock import alone_in, is_taken, refuse_taken, remove_left_over
+from keepmap.core.runs.lock import LOCK, PATIENCE, alone_in, is_taken, refuse_taken, remove_left_over
 from keepmap.errors import InputError, OutputError
 
 HOLD = """
@@ -63,3 +65,21 @@ def test_only_what_dead_processes_were_writing_is_removed(tmp_path: Path) -> Non
 def test_where_no_file_can_be_made_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write into the folder"), alone_in(tmp_path / ("a" * 300), "run", "x"):
         raise AssertionError
+
+
+def test_whoever_only_looks_keeps_nobody_out(tmp_path: Path) -> None:
+    enter(tmp_path)
+    looked = FileLock(tmp_path / LOCK, thread_local=False)
+    for ask in (lambda: is_taken(tmp_path), lambda: enter(tmp_path)):
+        looked.acquire()
+        Timer(PATIENCE / 4, looked.release).start()
+        assert not ask()
+
+
+def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / LOCK).symlink_to("mine")
+    assert not is_taken(tmp_path)
+    with pytest.raises(OutputError, match=r"cannot write into the folder .*: its .lock is a link; remove it$"):
+        enter(tmp_path)
+    assert (tmp_path / "mine").read_text() == "mine"

@@ -65,7 +65,7 @@ def test_units_outside_of_the_folder_are_not_read(folder: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("nowhere", "no such folder"), ("", "it holds no run.json of keepmap's"), ("file", "it is no folder")],
+    [("nowhere", "no such folder"), ("", "it holds no run.json of keepmap's"), ("file", "it is not a folder")],
 )
 def test_what_is_no_run_is_one_line(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").touch()

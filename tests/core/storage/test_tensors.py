@@ -163,7 +163,7 @@ def test_a_checksum_that_has_lost_its_name_is_no_file_from_before_there_was_one(
     write_labelled(tmp_path / "file", "form/2", {}, {"a": torch.ones(1)}, kind="a form")
     content = (tmp_path / "file").read_bytes()
     (tmp_path / "file").write_bytes(content.replace(CHECKSUM.encode(), b"kaepmap_checksum"))
-    with pytest.raises(ValueError, match="^it says 'kaepmap_checksum', which is no part of its format"):
+    with pytest.raises(ValueError, match="^it says 'kaepmap_checksum', which is not part of its format"):
         read_labelled(tmp_path / "file", "form/2")
 
 

@@ -95,6 +95,7 @@ def test_a_run_file_of_an_older_keepmap_still_says_which_run_it_is(tmp_path):
         ("run.json", "{", "run.json is damaged"),
         ("training.safetensors", "cut", "training.safetensors is damaged; delete the folder"),
         ("held_out.json", '{"texts": [{}]}', "held_out.json is damaged; delete it"),
+        ("held_out.json", '{"texts": [], "checksum": "0123456789abcdef"}', "held_out.json is damaged; delete it"),
     ],
 )
 def test_damage_is_one_line(tmp_path, file, text, message):

@@ -48,7 +48,9 @@ def stored_facts(path: Path, file: h5py.File) -> dict[str, Any]:
     kinds = {name: file.attrs.get_id(name).get_type() for name in file.attrs}
     for name, kind in kinds.items():
         if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM):
-            raise InputError(f"{path}: what it says as {name!r:.60} is no number and no text; collect the file again")
+            raise InputError(
+                f"{path}: what it says as {name!r:.60} is neither a number nor a text; collect the file again"
+            )
     if any(isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str() for kind in kinds.values()):
         _require_whole_heaps(path)
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in file.attrs.items()}

@@ -17,9 +17,9 @@ from keepmap.agents.study.cost import pass_flops
 from keepmap.agents.study.plan import PlannedRun
 from keepmap.agents.study.results import BASELINE, StudyRun
 from keepmap.agents.training.state import MAY_CHANGE
-from keepmap.core.files import read_json
 from keepmap.core.joining.options import as_settings
 from keepmap.core.runs.records import write_synced
+from keepmap.core.storage.documents import read_document, with_checksum
 from keepmap.errors import InputError, ModelError
 
 __all__ = [
@@ -188,7 +188,8 @@ def write_result(job: StudyJob, run: StudyRun) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    text = json.dumps({"facts": job.facts(), "run": run.document()}, allow_nan=False, sort_keys=True)
+    document = with_checksum({"facts": job.facts(), "run": run.document()})
+    text = json.dumps(document, allow_nan=False, sort_keys=True)
     write_synced(job.folder / RESULT, f"{text}\n".encode())
 
 
@@ -202,7 +203,7 @@ def finished(job: StudyJob) -> StudyRun | None:
     if not path.exists():
         return None
     try:
-        document = read_json(path)
+        document = read_document(path)
         facts, run = document["facts"], StudyRun.from_document(document["run"])
         if facts.get("config"):
             facts["config"] = _deciding(facts["config"])

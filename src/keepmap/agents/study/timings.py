@@ -12,9 +12,9 @@ from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.study.job import StudyJob
 from keepmap.agents.study.results import BASELINE, StudyRow
-from keepmap.core.files import read_json, write_json
 from keepmap.core.processes import one_thread
 from keepmap.core.progress import Progress, part_of
+from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 
 __all__ = ["ENVS", "action_seconds", "action_times", "action_times_path", "measured_times", "stored_action_times"]
@@ -69,7 +69,7 @@ def action_times(job: StudyJob) -> dict[str, float]:
     if job.planned.compressor == BASELINE:
         whole = RecencyCompressor(agent.config.n_transit)
         times |= {f"{AGAIN}{envs}": action_seconds(agent, whole, envs) for envs in ENVS}
-    write_json(action_times_path(job), times)
+    write_document(action_times_path(job), times)
     return times
 
 
@@ -84,7 +84,7 @@ def stored_action_times(job: StudyJob) -> dict[str, float] | None:
         return None
     names = {f"{again}{envs}" for envs in ENVS for again in ("", AGAIN)[: 1 + (job.planned.compressor == BASELINE)]}
     try:
-        times: dict[str, float] = read_json(path)
+        times: dict[str, float] = read_document(path)
         if times.keys() != names or not all(type(value) is float and 0 < value < math.inf for value in times.values()):
             raise ValueError(f"expected seconds of {', '.join(sorted(names))}")
     except (OSError, ValueError, AttributeError, RecursionError) as error:

@@ -1,4 +1,8 @@
-"""One process at a time in a folder: a lock that the system takes back when its owner is gone, however it went."""
+"""One process at a time in a folder: a lock that the system takes back when its owner is gone, however it went.
+
+The file stays when the lock is given back. Were it removed, a process that has opened it just before and one that makes
+a new one would both hold a lock.
+"""
 
 import os
 import re
@@ -14,6 +18,8 @@ from keepmap.errors import InputError, OutputError
 __all__ = ["LOCK", "alone_in", "is_taken", "refuse_taken", "remove_left_over"]
 
 LOCK = ".lock"
+PATIENCE = 0.2
+"""Seconds that a lock is asked for: somebody who only looks whether it is held has it for a moment, too."""
 _PART = re.compile(r"\..+\.(\d+)\.part")
 
 
@@ -29,9 +35,11 @@ def alone_in(folder: Path, what: str, option: str, *, waits: bool = False) -> It
         InputError: another one is at work there.
         OutputError: no file can be made there.
     """
+    if os.path.islink(folder / LOCK):
+        raise OutputError(f"cannot write into the folder {folder}: its {LOCK} is a link; remove it")
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=-1 if waits else 0)
+        lock.acquire(timeout=-1 if waits else PATIENCE)
     except Timeout:
         raise _taken(folder, what, option) from None
     except OSError as error:
@@ -63,11 +71,12 @@ def is_taken(folder: Path) -> bool:
     ...         print(before, is_taken(Path(folder)))
     False True
     """
-    if not (folder / LOCK).is_file():
+    path = folder / LOCK
+    if os.path.islink(path) or not path.is_file():
         return False
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PATIENCE)
     except Timeout:
         return True
     except OSError:

@@ -102,7 +102,7 @@ def read_run(path: str | Path) -> RunRecords:
         if folder.is_dir():
             reason = f"it holds no {RUN_FILE} of keepmap's"
         elif folder.exists():
-            reason = "it is no folder"
+            reason = "it is not a folder"
         raise InputError(f"no run at {folder}: {reason}; `keepmap runs` lists runs")
     root, seconds = folder.resolve(), read_index(folder)
     records: dict[str, dict[str, Value]] = {}

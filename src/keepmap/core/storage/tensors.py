@@ -84,13 +84,13 @@ def read_labelled(path: Path, form: str) -> tuple[dict[str, Any], dict[str, Tens
     tensors, metadata = read_tensors(path)
     _require_form(metadata.get("format"), form)
     if unknown := metadata.keys() - {"format", "about"}:
-        raise ValueError(f"it says {min(unknown)!r:.60}, which is no part of its format")  # a checksum's name, damaged
+        raise ValueError(f"it says {min(unknown)!r:.60}, which is not part of its format")  # a checksum's name, damaged
     try:
         about = json.loads(metadata["about"])
     except (KeyError, RecursionError):
         raise ValueError("what it says about its tensors is missing, or nested too deeply") from None
     if not isinstance(about, dict):
-        raise ValueError("what it says about its tensors is no JSON object")
+        raise ValueError("what it says about its tensors is not a JSON object")
     return about, tensors
 
 

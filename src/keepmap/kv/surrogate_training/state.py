@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from keepmap.core.files import read_json, remove_files, write_json
+from keepmap.core.files import read_json, remove_files
 from keepmap.core.runs.folder import RUN_FILE, RunFolder, read_run_file
 from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.lock import remove_left_over
 from keepmap.core.runs.records import write_synced
+from keepmap.core.storage.documents import read_document, write_document
 from keepmap.core.storage.tensors import read_tensors, tensors_file
 from keepmap.core.versions import versions
 from keepmap.errors import InputError
@@ -140,7 +141,7 @@ class TrainingFolder:
         Raises:
             OutputError: it cannot be written.
         """
-        write_json(self.path / HELD_OUT, {"texts": [text.document() for text in texts]})
+        write_document(self.path / HELD_OUT, {"texts": [text.document() for text in texts]})
 
     def held_out(self) -> list[HeldOutText]:
         """The held-out texts that are judged.
@@ -152,7 +153,7 @@ class TrainingFolder:
         if not path.is_file():
             return []
         try:
-            return [HeldOutText.of(text) for text in read_json(path)["texts"]]
+            return [HeldOutText.of(text) for text in read_document(path)["texts"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f"{path} is damaged; delete it to judge those texts again") from None
 
