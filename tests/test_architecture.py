@@ -96,7 +96,7 @@ def test_light_import_probe_can_fail() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"]], ids=" ".join)
-def test_help_loads_no_torch(arguments: list[str]) -> None:
+def test_help_loads_no_numpy_and_no_torch(arguments: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['keepmap', *{arguments!r}]\n"
         "from keepmap.cli import main\n"
@@ -104,7 +104,7 @@ def test_help_loads_no_torch(arguments: list[str]) -> None:
         "except SystemExit as exit: code = exit.code\n"
         "assert not code, code"
     )
-    assert loaded_after(code).isdisjoint({"torch", "transformers", "matplotlib"})
+    assert loaded_after(code).isdisjoint({"numpy", "torch", "transformers", "matplotlib"})
 
 
 def test_drawing_loads_no_model_code() -> None:

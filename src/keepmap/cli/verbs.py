@@ -7,7 +7,6 @@ from typing import Any
 
 from keepmap.cli import options
 from keepmap.cli.guard import Option
-from keepmap.core.arguments import as_path
 from keepmap.core.files import require_folder
 
 __all__ = ["VERBS", "Verb"]
@@ -55,6 +54,8 @@ class Verb:
             InputError, OutputError: it is no path, or of no folder.
         """
         if self.folder is not None and (named := getattr(record, self.folder)) is not None:
+            from keepmap.core.arguments import as_path  # loads numpy, which help does without
+
             require_folder(as_path(self.folder, named), f"`{self.folder}`")
 
     def function(self) -> Callable[..., object]:
