@@ -68,6 +68,12 @@ def test_the_readmes_agent_plays(tmp_path: Path) -> None:
     assert len(returns) == 2 and all(0 <= mean <= 20 for mean in returns)
 
 
+def test_the_examples_of_the_cache_run(tmp_path: Path) -> None:
+    printed = run("".join(python_blocks("docs/cache.md")), tmp_path).splitlines()
+    assert re.fullmatch(r"CacheReport\(\d+ tokens: .* held, .* at the peak; .* without eviction\)", printed[0])
+    assert printed[1] == "True" and printed[2].endswith("tokens seen) True")
+
+
 def test_the_house_is_told_on_one_page() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     chapter = text[text.index("## The house") : text.index("## Add a method")]

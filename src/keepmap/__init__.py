@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from keepmap.insight.verdicts import suggest
     from keepmap.insight.verification import Verification
     from keepmap.insight.verify import verify
+    from keepmap.kv.cache.cache import EvictingCache
+    from keepmap.kv.cache.compress import compress
+    from keepmap.kv.cache.evicting import evicting
     from keepmap.kv.comparison.compare import compare
     from keepmap.kv.comparison.reading import read_comparison
     from keepmap.kv.comparison.results import Comparison
@@ -77,6 +80,7 @@ __all__ = [
     "Context",
     "Damage",
     "Evaluation",
+    "EvictingCache",
     "Eviction",
     "ExponentialDecayCompressor",
     "Histories",
@@ -107,12 +111,14 @@ __all__ = [
     "collect",
     "compare",
     "compare_compression_methods",
+    "compress",
     "compressors",
     "context_at",
     "draw",
     "environments",
     "evaluate",
     "evict",
+    "evicting",
     "figure",
     "load_agent",
     "load_language_model",
@@ -165,6 +171,9 @@ _HOMES = {
     "keepmap.insight.verdicts": "suggest",
     "keepmap.insight.verification": "Verification",
     "keepmap.insight.verify": "verify",
+    "keepmap.kv.cache.cache": "EvictingCache",
+    "keepmap.kv.cache.compress": "compress",
+    "keepmap.kv.cache.evicting": "evicting",
     "keepmap.kv.comparison.compare": "compare",
     "keepmap.kv.comparison.reading": "read_comparison",
     "keepmap.kv.comparison.results": "Comparison",

@@ -16,7 +16,17 @@ from torch import Tensor
 from keepmap.core.arguments import as_integer, as_number, as_size
 from keepmap.errors import ImpossibleResultError, InputError
 
-__all__ = ["Budget", "Expiries", "Protection", "Rule", "Threshold", "choose", "decidable", "decided_at"]
+__all__ = [
+    "Budget",
+    "Expiries",
+    "Protection",
+    "Rule",
+    "Threshold",
+    "choose",
+    "decidable",
+    "decided_at",
+    "drops_of_budget",
+]
 
 
 @dataclass(frozen=True)
@@ -127,16 +137,36 @@ def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size:
     heads, n = scores.shape
     expires = torch.full((heads, n), n, dtype=torch.int64)
     held = torch.ones((heads, n), dtype=torch.bool)
-    schedule = _schedule(n, rule, protection, chunk_size)
+    schedule = _schedule(0, n, rule, protection, chunk_size, ends=True)
     if schedule.drops_at.numel():
-        # A stable sort gives each position a rank that is unique and breaks ties in favour of the later one, so that
-        # the heaps hold plain integers.
-        order = torch.argsort(scores.cpu(), dim=1, stable=True)
-        rank = torch.empty_like(order).scatter_(1, order, torch.arange(n).expand(heads, n))
-        dropped = order.gather(1, torch.tensor([_dropped_ranks(ranks, schedule) for ranks in rank.tolist()]))
+        dropped = _dropped(scores, schedule)
         expires.scatter_(1, dropped, schedule.drops_at.expand(heads, -1))
         held.scatter_(1, dropped, False)
     return Expiries(expires.to(scores.device), held.to(scores.device))
+
+
+def drops_of_budget(
+    scores: Float[Tensor, "G M"], rule: Budget, protection: Protection, chunk_size: int, first: int, n: int
+) -> tuple[Int[Tensor, "G drops"], Int[Tensor, " drops"]]:
+    """What the queries first..n-1 of a text that goes on drop: which columns of `scores`, and their expiries.
+
+    Args:
+        scores: of the compressible positions that are held of those that had left the window, then of the positions
+            that had not, each in order.
+    """
+    schedule = _schedule(first, n, rule, protection, chunk_size, ends=False)
+    if not schedule.drops_at.numel():
+        return torch.zeros(scores.shape[0], 0, dtype=torch.int64), schedule.drops_at
+    return _dropped(scores, schedule), schedule.drops_at
+
+
+def _dropped(scores: Tensor, schedule: "_Schedule") -> Int[Tensor, "G drops"]:
+    """The columns that are pushed out of each head, in order."""
+    # A stable sort gives each position a rank that is unique and breaks ties in favour of the later one, so that
+    # the heaps hold plain integers.
+    order = torch.argsort(scores.cpu(), dim=1, stable=True)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(scores.shape[1]).expand_as(order))
+    return order.gather(1, torch.tensor([_dropped_ranks(ranks, schedule) for ranks in rank.tolist()]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +174,7 @@ class _Schedule:
     """Positions enter a heap as they leave the window; some find room, the others push the lowest out.
 
     Attributes:
-        runs: (first, room, last): positions first..room-1 find room, positions room..last-1 push one out each.
+        runs: (first, room, last): columns first..room-1 find room, columns room..last-1 push one out each.
         drops_at: [drops], the expiry of what is pushed out, in order.
     """
 
@@ -153,21 +183,30 @@ class _Schedule:
 
 
 @lru_cache(maxsize=8)
-def _schedule(n: int, rule: Budget, protection: Protection, chunk_size: int) -> _Schedule:
-    """The same for every layer and head: capacities do not depend on scores."""
-    runs: list[tuple[int, int, int]] = []
+def _schedule(first: int, n: int, rule: Budget, protection: Protection, chunk_size: int, ends: bool) -> _Schedule:
+    """The same for every layer and head: capacities do not depend on scores.
+
+    Args:
+        first: the first query.
+        ends: whether the text ends after n positions, and with it the last chunk. It is a whole one then, and columns
+            are positions; else they are as in `drops_of_budget`.
+    """
+    begun = first // chunk_size * chunk_size
+    entered = max(protection.n_sink, begun - protection.window)
+    held = rule.capacity(protection.compressible_left(begun))
+    shift = 0 if ends else held - entered
+    runs: list[tuple[int, int, int]] = [(0, held, held)] if held else []
     drops_at: list[int] = []
-    held, entered = 0, protection.n_sink
-    for end in [*range(chunk_size, n, chunk_size), n] if n else []:
+    for end in [*range(begun + chunk_size, n, chunk_size), *([n] if n and (ends or n % chunk_size == 0) else [])]:
         leaving = end - protection.window
         if leaving <= entered:
             continue
         room = min(leaving - entered, rule.capacity(protection.compressible_left(end)) - held)
         drops_at += [end] * (leaving - entered - room)
         if room or not runs:
-            runs.append((entered, entered + room, leaving))
+            runs.append((entered + shift, entered + shift + room, leaving + shift))
         else:
-            runs[-1] = (*runs[-1][:2], leaving)
+            runs[-1] = (*runs[-1][:2], leaving + shift)
         held, entered = held + room, leaving
     return _Schedule(tuple(runs), torch.tensor(drops_at, dtype=torch.int64))
 

@@ -60,6 +60,8 @@ class LayerInput:
         scaling: the factor on query-key products.
         n_sink: how many first positions are protected.
         seed: for methods that draw.
+        first: the position of the first of the N, which is not 0 where a cache is given a text in parts: a method whose
+            score depends on the position itself counts from here.
 
     >>> layer = LayerInput(
     ...     layer=0,
@@ -87,6 +89,7 @@ class LayerInput:
     scaling: float
     n_sink: int
     seed: int
+    first: int = 0
 
 
 class Method(ABC):

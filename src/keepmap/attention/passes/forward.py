@@ -7,6 +7,7 @@ H query head · G KV head · N positions · D head dimension.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,7 +23,18 @@ from torch import Tensor, nn
 from keepmap.attention.passes.pieces import in_pieces
 from keepmap.errors import ModelError
 
-__all__ = ["Attend", "LayerCall", "alone_with", "in_eval_mode", "queries_unturned", "run"]
+__all__ = [
+    "Attend",
+    "LayerCall",
+    "Run",
+    "active",
+    "alone_with",
+    "implementation",
+    "in_eval_mode",
+    "inputs_noted",
+    "queries_unturned",
+    "run",
+]
 
 NAME = "keepmap"
 PRIVATE = "_attn_implementation_internal"
@@ -62,7 +74,9 @@ Attend = Callable[[LayerCall], Float[Tensor, "H N Dv"]]
 
 
 @dataclass
-class _Run:
+class Run:
+    """What replaces the attention in one pass, and what was noted for it."""
+
     attend: Attend
     inputs: dict[nn.Module, tuple[Tensor, tuple[Tensor, Tensor] | None]]
     calls: int = 0
@@ -70,27 +84,32 @@ class _Run:
 
 _own: dict[int, str | None] = {}
 """The id of a config -> the attention that it names by itself, while it names ours."""
+_holders: Counter[int] = Counter()
+"""The id of a config -> how many passes and blocks it names ours for; the last one gives it its own back."""
 _locks: "WeakKeyDictionary[nn.Module, RLock]" = WeakKeyDictionary()
 _locks_lock = Lock()
-_active: ContextVar[_Run | None] = ContextVar("keepmap_run", default=None)
+active: ContextVar[Run | None] = ContextVar("keepmap_run", default=None)
 
 
-def run(model: nn.Module, body: nn.Module, input_ids: Int[Tensor, " N"], attend: Attend) -> Float[Tensor, "N hidden"]:
+def run(
+    model: nn.Module, body: nn.Module, input_ids: Int[Tensor, " N"], attend: Attend, cache: object = None
+) -> Float[Tensor, "N hidden"]:
     """The last hidden states of one text, with `attend` in place of every layer's attention.
 
-    `body` is the part of `model` without the head. Whatever happens, the model is left as it was found.
+    `body` is the part of `model` without the head. With a `cache` of transformers the text goes on with what it has
+    seen. Whatever happens, the model is left as it was found.
 
     Raises:
         ModelError: an attention of the model does not go through transformers' AttentionInterface.
     """
-    state = _Run(attend, {})
-    hooks = _inputs_noted(model, state), in_pieces(model, lambda: _active.get() is state)
-    with torch.no_grad(), in_eval_mode(model), _implementation(model), hooks[0], hooks[1]:
-        token = _active.set(state)
+    state = Run(attend, {})
+    hooks = inputs_noted(model), in_pieces(model, lambda: active.get() is state)
+    with torch.no_grad(), in_eval_mode(model), implementation(model), hooks[0], hooks[1]:
+        token = active.set(state)
         try:
-            output = body(input_ids=input_ids[None], use_cache=False)
+            output = body(input_ids=input_ids[None], past_key_values=cache, use_cache=cache is not None)
         finally:
-            _active.reset(token)
+            active.reset(token)
     if not state.calls:
         raise ModelError(
             f"{type(model).__name__} is not supported: its attention bypasses transformers.AttentionInterface"
@@ -110,7 +129,7 @@ def _attention(
     **ignored: object,
 ) -> tuple[Tensor, None]:
     """The function that transformers calls in each layer; [1, H, N, D] in, [1, N, H, Dv] out."""
-    state = _active.get()
+    state = active.get()
     name = type(module).__name__
     assert state is not None
     if module not in state.inputs:
@@ -152,7 +171,7 @@ def _sees_from(
     cache_position: Tensor | None = None,
     **ignored: object,
 ) -> Int[Tensor, "1 1 N 1"]:
-    """In place of an N x N mask: the first position that each query sees, found by bisection.
+    """In place of a mask of all queries times all keys: the first position that each query sees, found by bisection.
 
     Raises:
         ModelError: a mask that is not causal, or not an interval that ends at the query.
@@ -162,7 +181,7 @@ def _sees_from(
         q_length, q_offset = cache_position.shape[0], int(cache_position[0])
         device = cache_position.device
     assert q_length is not None
-    query = torch.arange(q_length, device=device)
+    query = torch.arange(q_length, device=device) + q_offset
 
     def visible(position: Tensor) -> Tensor:
         assert mask_function is not None
@@ -170,6 +189,8 @@ def _sees_from(
         return torch.as_tensor(mask_function(zero, zero, query, position)).expand(q_length) & (position >= 0)
 
     low, high = torch.zeros_like(query), query.clone()
+    if bool(visible(low).all()):
+        high = low  # causal, and nothing else: there is nothing to look for
     while bool((low < high).any()):
         middle = (low + high) // 2
         seen = visible(middle)
@@ -177,7 +198,7 @@ def _sees_from(
         low = torch.minimum(low, high)
     middle = (low + query) // 2
     one_interval = visible(low) & visible(query) & visible(middle) & ~visible(low - 1) & ~visible(query + 1)
-    if q_length != kv_length or q_offset or kv_offset or attention_mask is not None or not bool(one_interval.all()):
+    if q_length + q_offset != kv_length or kv_offset or attention_mask is not None or not bool(one_interval.all()):
         raise ModelError("this model is not supported: what a query may see is not an interval that ends at the query")
     return low[None, None, :, None]
 
@@ -192,28 +213,33 @@ def alone_with(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _implementation(model: nn.Module) -> Iterator[None]:
+def implementation(model: nn.Module) -> Iterator[None]:
     """Every config of the model names our attention; restored at the end. Nothing is patched."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionInterface.register(NAME, _ours_or_its_own)
     AttentionMaskInterface.register(NAME, _our_mask_or_its_own)
     configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-    # Said before it is so: other threads may ask from then on.
-    _own.update({key: _named_attention(config) for key, config in configs.items()})
-    before = [(config, _swap_attention(config, NAME)) for config in configs.values()]
+    with _locks_lock:
+        for key, config in configs.items():
+            # Said before it is so: other threads may ask from then on.
+            _own.setdefault(key, _named_attention(config))
+            _holders[key] += 1
+            _name_attention(config, NAME)
     try:
         yield
     finally:
-        for config, implementation in before:
-            _swap_attention(config, implementation)
-        for key in configs:
-            del _own[key]
+        with _locks_lock:
+            for key, config in configs.items():
+                _holders[key] -= 1
+                if not _holders[key]:
+                    _name_attention(config, _own[key])
+                    del _own[key], _holders[key]
 
 
 def _ours_or_its_own(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """What transformers calls in each layer: ours in the thread that runs it, in others the one the model came with."""
-    if _active.get() is not None:
+    if active.get() is not None:
         return _attention(module, *args, **kwargs)
     from transformers import AttentionInterface
 
@@ -231,7 +257,7 @@ def _ours_or_its_own(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
 def _our_mask_or_its_own(*args: Any, **kwargs: Any) -> Any:
     """The same of the mask."""
     config = kwargs.get("config")
-    if _active.get() is not None or config is None:
+    if active.get() is not None or config is None:
         return _sees_from(*args, **kwargs)
     from transformers import AttentionMaskInterface
 
@@ -252,26 +278,25 @@ def _named_attention(config: object) -> str | None:
     return name
 
 
-def _swap_attention(config: object, implementation: str | None) -> str | None:
-    """Let a config name another attention for its own modules alone; returns the one that it named.
+def _name_attention(config: object, implementation: str | None) -> None:
+    """Let a config name another attention for its own modules alone.
 
     The one tie to a private name of transformers (tried with 5.2, 5.23 and 5.24): the public setter would pass
     the change on to sub-configs and lose what they had. A config without it, of a part that is no model of
     transformers, stays as it is.
     """
-    before = _named_attention(config)
     if hasattr(config, PRIVATE):
         setattr(config, PRIVATE, implementation)
-    return before
 
 
 @contextmanager
-def _inputs_noted(model: nn.Module, state: _Run) -> Iterator[None]:
-    """Hooks that note each attention module's input; gone at the end."""
+def inputs_noted(model: nn.Module) -> Iterator[None]:
+    """Hooks that note each attention module's input for the thread's own pass; gone at the end."""
 
     def note(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        if _active.get() is not state:
-            return  # another thread's pass
+        state = active.get()
+        if state is None:
+            return  # a pass of somebody else's
         hidden_states = args[0] if args else kwargs.get("hidden_states")
         rotary = kwargs.get("position_embeddings")
         if isinstance(hidden_states, Tensor):
@@ -314,8 +339,8 @@ def queries_unturned(call: LayerCall, n: int) -> Float[Tensor, "H n D"]:
 
     cosines, sines = (part[None, :n] for part in call.rotary)
     hidden_states = call.hidden_states[None, :n]
-    state = _Run(keep, {call.module: (hidden_states[0], None)})
-    token = _active.set(state)
+    state = Run(keep, {call.module: (hidden_states[0], None)})
+    token = active.set(state)
     try:
         call.module(
             hidden_states=hidden_states,
@@ -323,5 +348,5 @@ def queries_unturned(call: LayerCall, n: int) -> Float[Tensor, "H n D"]:
             attention_mask=torch.zeros(1, 1, n, 1, dtype=torch.int64, device=cosines.device),
         )
     finally:
-        _active.reset(token)
+        active.reset(token)
     return seen[0]

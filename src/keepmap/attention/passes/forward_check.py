@@ -5,6 +5,7 @@ import weakref
 import torch
 from torch import Tensor, nn
 
+from keepmap.attention.passes.calls import left_alone
 from keepmap.attention.passes.forward import Attend, LayerCall, in_eval_mode, run
 from keepmap.errors import ModelError
 from keepmap.language_model import LanguageModel
@@ -29,7 +30,7 @@ def check_forward(language_model: LanguageModel, attend: Attend) -> None:
     name = type(model).__name__
     length = min(_LENGTH, language_model.max_positions or _LENGTH)
     input_ids = (torch.arange(length, device=language_model.device) * 7919 + 13) % language_model.vocab_size
-    with torch.no_grad(), in_eval_mode(model):
+    with torch.no_grad(), in_eval_mode(model), left_alone():
         own = model(input_ids=input_ids[None], use_cache=False).logits[0]
     if not bool(torch.isfinite(own).all()):
         raise ModelError(

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["evicting_attention", "probabilities", "visible"]
+__all__ = ["attend_block", "evicting_attention", "probabilities", "visible"]
 
 _BLOCK = {"cpu": 192, "cuda": 1024}
 _ROWS = 288
@@ -21,9 +21,9 @@ _RAGGED = 1.25
 
 
 def evicting_attention(
-    queries: Float[Tensor, "H N D"],
-    keys: Float[Tensor, "G N D"],
-    values: Float[Tensor, "G N Dv"],
+    queries: Float[Tensor, "H Q D"],
+    keys: Float[Tensor, "G K D"],
+    values: Float[Tensor, "G K Dv"],
     expires: Int[Tensor, "G N"],
     sees_from: Int[Tensor, " N"],
     *,
@@ -31,28 +31,34 @@ def evicting_attention(
     softcap: float | None = None,
     sinks: Float[Tensor, " H"] | None = None,
     block: int | None = None,
-) -> Float[Tensor, "H N Dv"]:
+    rows: Int[Tensor, "G N"] | None = None,
+) -> Float[Tensor, "H Q Dv"]:
     """Attention in which query i sees position j of KV head g iff sees_from[i] <= j <= i < expires[g, j].
+
+    The queries are the last Q of the N positions: all of them, or those that are new in a cache. There `rows` says in
+    which row of `keys` and `values` a position is; by default in that of its number.
 
     O(N) memory: at any time the scores of one block of queries against the keys alive at its start, packed.
     """
     heads, n = expires.shape
+    new = n - queries.shape[1]
     group = queries.shape[0] // heads
     longest = block or _BLOCK.get(queries.device.type, 128)
     length = _STRETCH * longest
     step = longest if queries.device.type != "cpu" else min(longest, max(_SMALLEST, _ROWS // group))
-    out = queries.new_empty(queries.shape[0], n, values.shape[2])
-    grouped = queries.view(heads, group, n, -1)
+    out = queries.new_empty(queries.shape[0], n - new, values.shape[2])
+    grouped = queries.view(heads, group, n - new, -1)
+    grouped_out = out.view(heads, group, n - new, -1)
     grouped_sinks = None if sinks is None else sinks.view(heads, group)
-    for start in range(0, n, length):
+    for start in range(new, n, length):
         stretch = range(start, min(start + length, n))
         for members in _alike(expires, int(sees_from[start]), stretch):
-            packed = _Packed(keys, values, expires, members, sees_from, stretch)
+            packed = _Packed(keys, values, expires, members, sees_from, stretch, rows)
             for first in range(start, stretch.stop, step):
                 last = min(first + step, stretch.stop)
                 block_keys, block_values, tail, mask = packed.block(first, last, sees_from[first:last])
-                result = _attend(
-                    grouped[members, :, first:last],
+                result = attend_block(
+                    grouped[members, :, first - new : last - new],
                     block_keys,
                     block_values,
                     tail,
@@ -61,7 +67,7 @@ def evicting_attention(
                     softcap,
                     None if grouped_sinks is None else grouped_sinks[members],
                 )
-                out.view(heads, group, n, -1)[members, :, first:last] = result
+                grouped_out[members, :, first - new : last - new] = result
     return out
 
 
@@ -96,14 +102,16 @@ class _Packed:
 
     def __init__(
         self,
-        keys: Float[Tensor, "G N D"],
-        values: Float[Tensor, "G N Dv"],
+        keys: Float[Tensor, "G K D"],
+        values: Float[Tensor, "G K Dv"],
         expires: Int[Tensor, "G N"],
         members: slice,
         sees_from: Int[Tensor, " N"],
         stretch: range,
+        rows: Int[Tensor, "G N"] | None,
     ) -> None:
         self.keys, self.values = keys[members], values[members]
+        self.rows = None if rows is None else rows[members]
         oldest = int(sees_from[stretch.start])
         position = torch.arange(oldest, stretch.stop, device=keys.device)
         expires = expires[members, oldest : stretch.stop]
@@ -123,6 +131,8 @@ class _Packed:
 
     def _gather(self, at: Int[Tensor, "heads K"], offset: int) -> None:
         width = at.shape[1]
+        if self.rows is not None:
+            at = self.rows.gather(1, at)
         for head in range(at.shape[0]):
             torch.index_select(self.keys[head], 0, at[head], out=self.key_room[head, offset : offset + width])
             torch.index_select(self.values[head], 0, at[head], out=self.value_room[head, offset : offset + width])
@@ -158,7 +168,7 @@ def _alike(expires: Int[Tensor, "G N"], oldest: int, stretch: range) -> list[sli
     return [slice(head, head + 1) for head in range(expires.shape[0])]
 
 
-def _attend(
+def attend_block(
     queries: Float[Tensor, "heads R B D"],
     keys: Float[Tensor, "heads K D"],
     values: Float[Tensor, "heads K Dv"],

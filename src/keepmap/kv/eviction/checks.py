@@ -6,11 +6,12 @@ from torch import Tensor
 
 from keepmap.attention.passes.forward import LayerCall
 from keepmap.attention.passes.forward_check import check_forward
-from keepmap.errors import ImpossibleResultError
+from keepmap.errors import ImpossibleResultError, InputError, kind_of
 from keepmap.kv.eviction.attention import evicting_attention, probabilities, visible
+from keepmap.kv.method import LayerInput, Scored
 from keepmap.language_model import LanguageModel
 
-__all__ = ["check_supported", "full_attention", "last_query_felt", "nan_score"]
+__all__ = ["check_supported", "full_attention", "last_query_felt", "nan_score", "scores_of"]
 
 
 def full_attention(call: LayerCall) -> Tensor:
@@ -34,6 +35,27 @@ def nan_score(method: str, layer: int) -> ImpossibleResultError:
         f"a score of the method {method} is NaN in layer {layer}: its `score`, the model's weights or the inputs are "
         "damaged"
     )
+
+
+def scores_of(method: Scored, layer: LayerInput) -> Float[Tensor, "G N"]:
+    """What a method scores in a layer; a method may be the user's own, and is told what was wrong with it.
+
+    Raises:
+        InputError: something else than one number for each KV head and position.
+        ImpossibleResultError: a NaN score.
+    """
+    scores = method.score(layer)
+    shape = tuple(layer.keys.shape[:2])
+    fits = isinstance(scores, Tensor) and tuple(scores.shape) == shape and scores.is_floating_point()
+    if not fits:
+        kind = f"{scores.dtype} of {tuple(scores.shape)}" if isinstance(scores, Tensor) else kind_of(scores)
+        raise InputError(
+            f"expected the score of method {method.name} to be a float tensor of one number for each KV head and "
+            f"position, {shape}, got {kind}"
+        )
+    if torch.isnan(scores).any():
+        raise nan_score(method.name, layer.layer)
+    return scores
 
 
 def check_supported(language_model: LanguageModel) -> None:

@@ -16,10 +16,10 @@ from keepmap.attention.text import as_tokens
 from keepmap.core.arguments import as_function, as_integer, as_number, as_size
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
-from keepmap.errors import InputError, kind_of
+from keepmap.errors import InputError
 from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
 from keepmap.kv.eviction.attention import evicting_attention
-from keepmap.kv.eviction.checks import check_supported, last_query_felt, nan_score
+from keepmap.kv.eviction.checks import check_supported, last_query_felt, scores_of
 from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.eviction.rotation import rotation_of
@@ -30,7 +30,7 @@ from keepmap.language_model import LanguageModel, as_language_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["evict", "rule_for"]
+__all__ = ["evict", "origin", "rule_for"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def evict(
             choice, scores, output = scanned.choice, scanned.scores, scanned.output
         else:
             assert isinstance(method, Scored)  # as_method takes no third kind
-            scores = _scores(method, _layer_input(call, language_model, method, protection, chunk_size, seed))
+            scores = scores_of(method, _layer_input(call, language_model, method, protection, chunk_size, seed))
             choice = choose(scores, rule, protection, chunk_size)
         if output is None:
             output = evicting_attention(
@@ -121,7 +121,28 @@ def evict(
         return output
 
     hidden_states = run(language_model.model, language_model.body, tokens, attend)
-    info = {
+    by_layer = [decisions[layer] for layer in range(language_model.n_layers)]
+    keep_map = KeepMap(
+        torch.stack([decision.expires for decision in by_layer]),
+        torch.stack([decision.scores for decision in by_layer]),
+        held=torch.stack([decision.held for decision in by_layer]),
+        n_sink=protection.n_sink,
+        window=protection.window,
+        threshold=rule.threshold if isinstance(rule, Threshold) else None,
+        info=origin(language_model, method, rule, chunk_size, seed),
+    )
+    return Eviction(
+        hidden_states=hidden_states,
+        keep_map=keep_map,
+        language_model=language_model,
+        input_ids=tokens,
+        felt=any(decision.felt for decision in by_layer),
+    )
+
+
+def origin(language_model: LanguageModel, method: Method, rule: Rule, chunk_size: int, seed: int) -> dict[str, object]:
+    """What a KeepMap says of how it was decided."""
+    return {
         "method": method.name,
         "label": method.label,
         "model": language_model.name,
@@ -131,23 +152,6 @@ def evict(
         "chunk_size": chunk_size,
         "seed": seed,
     }
-    by_layer = [decisions[layer] for layer in range(language_model.n_layers)]
-    keep_map = KeepMap(
-        torch.stack([decision.expires for decision in by_layer]),
-        torch.stack([decision.scores for decision in by_layer]),
-        held=torch.stack([decision.held for decision in by_layer]),
-        n_sink=protection.n_sink,
-        window=protection.window,
-        threshold=rule.threshold if isinstance(rule, Threshold) else None,
-        info=info,
-    )
-    return Eviction(
-        hidden_states=hidden_states,
-        keep_map=keep_map,
-        language_model=language_model,
-        input_ids=tokens,
-        felt=any(decision.felt for decision in by_layer),
-    )
 
 
 def rule_for(
@@ -185,22 +189,6 @@ def rule_for(
             "threshold nor a density, got none"
         )
     return Budget(method.density)
-
-
-def _scores(method: Scored, layer: LayerInput) -> Tensor:
-    """What a method scores in a layer; a method may be the user's own, and is told what was wrong with it."""
-    scores = method.score(layer)
-    shape = tuple(layer.keys.shape[:2])
-    fits = isinstance(scores, Tensor) and tuple(scores.shape) == shape and scores.is_floating_point()
-    if not fits:
-        kind = f"{scores.dtype} of {tuple(scores.shape)}" if isinstance(scores, Tensor) else kind_of(scores)
-        raise InputError(
-            f"expected the score of method {method.name} to be a float tensor of one number for each KV head and "
-            f"position, {shape}, got {kind}"
-        )
-    if torch.isnan(scores).any():
-        raise nan_score(method.name, layer.layer)
-    return scores
 
 
 def _layer_input(

@@ -22,7 +22,7 @@ from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.method import Received
 
-__all__ = ["Scan", "scan"]
+__all__ = ["Past", "Scan", "State", "advance", "scan"]
 
 _BLOCK_BYTES = 1 << 27
 _LONGEST_BLOCK = 128
@@ -42,44 +42,23 @@ class Scan:
     output: Float[Tensor, "H N Dv"] | None
 
 
-def scan(call: LayerCall, method: Received, rule: Rule, protection: Protection, chunk_size: int) -> Scan:
-    """What `method` and `rule` decide in one layer.
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a cache holds of a layer when new queries come: its rows, those of the new positions among them.
 
-    Raises:
-        ImpossibleResultError: a NaN score; names the method.
+    Attributes:
+        keys, values: [G, K, D], each head's rows, in any order.
+        rows: [G, N], in which row a position is; of one that is gone, any.
+        first: the position of the first new query.
     """
-    heads, n = call.keys.shape[:2]
-    is_plain = call.keys.device.type == "cpu" and call.keys.element_size() >= 4
-    layer = _Layer(
-        call=call,
-        method=method,
-        rule=rule,
-        protection=protection,
-        chunk_size=chunk_size,
-        state=_State(heads, n, protection.n_sink),
-        output=call.values.new_empty(call.queries.shape[0], n, call.values.shape[2]) if is_plain else None,
-    )
-    start = 0
-    while start < n:
-        row = 16 * call.queries.shape[0] * (layer.state.alive_before(start) + _LONGEST_BLOCK)
-        stop = min(n, start + max(1, min(_LONGEST_BLOCK, _BLOCK_BYTES // row)))
-        _block(layer, start, stop)
-        start = stop
-    state = layer.state
-    final = _scores(method, state.total, n - np.arange(n)[None])
-    decided = ~state.held()
-    if isinstance(rule, Threshold):
-        decided[:, protection.n_sink : state.left] = True
-    scores = torch.from_numpy(np.where(decided, state.scores, final))
-    if torch.isnan(scores).any():
-        raise nan_score(method.name, call.layer)
-    device = call.keys.device
-    expires = torch.from_numpy(np.minimum(state.expires, n))
-    choice = Expiries(expires.to(device), torch.from_numpy(state.held()).to(device))
-    return Scan(choice, scores.to(device), layer.output)
+
+    keys: Float[Tensor, "G K D"]
+    values: Float[Tensor, "G K Dv"]
+    rows: np.ndarray
+    first: int
 
 
-class _State:
+class State:
     """Per KV head and position [G, N]: attention received, what was decided and by which score."""
 
     def __init__(self, heads: int, n: int, n_sink: int) -> None:
@@ -91,9 +70,11 @@ class _State:
         """Positions before this one have left the window, or are sinks."""
 
     def held(self) -> np.ndarray:
+        """Bool [G, N]: what has not been dropped."""
         return self.expires > self.expires.shape[1]
 
     def alive_before(self, start: int) -> int:
+        """Of the positions before `start`, how many the fullest head holds."""
         return int(self.held()[:, :start].sum(axis=1).max())
 
 
@@ -104,17 +85,97 @@ class _Layer:
     rule: Rule
     protection: Protection
     chunk_size: int
-    state: _State
-    output: Float[Tensor, "H N Dv"] | None
+    state: State
+    past: Past | None
+    output: Float[Tensor, "H Q Dv"] | None
+
+    @property
+    def first(self) -> int:
+        """The position of the first query."""
+        return 0 if self.past is None else self.past.first
+
+    def schedule(self) -> tuple[np.ndarray, np.ndarray]:
+        """What is decided after each query; a text that goes on does not end a chunk."""
+        n = self.state.total.shape[1]
+        return _schedule(n, self.rule, self.protection, self.chunk_size, ends=self.past is None)
+
+    def gathered(self, which: str, positions: np.ndarray) -> Float[Tensor, "G K D"]:
+        """Each head's keys or values at its own positions; at padding, some row."""
+        rows: Tensor = getattr(self.call if self.past is None else self.past, which)
+        at = positions.clip(min=0)
+        if self.past is not None:
+            at = np.take_along_axis(self.past.rows, at, axis=1)
+        index = torch.from_numpy(at).to(rows.device)
+        return torch.stack([rows[head].index_select(0, index[head]) for head in range(rows.shape[0])])
+
+
+def scan(call: LayerCall, method: Received, rule: Rule, protection: Protection, chunk_size: int) -> Scan:
+    """What `method` and `rule` decide in one layer.
+
+    Raises:
+        ImpossibleResultError: a NaN score; names the method.
+    """
+    heads, n = call.keys.shape[:2]
+    state = State(heads, n, protection.n_sink)
+    output = advance(call, method, rule, protection, chunk_size, state)
+    final = _scores(method, state.total, n - np.arange(n)[None])
+    decided = ~state.held()
+    if isinstance(rule, Threshold):
+        decided[:, protection.n_sink : state.left] = True
+    scores = torch.from_numpy(np.where(decided, state.scores, final))
+    if torch.isnan(scores).any():
+        raise nan_score(method.name, call.layer)
+    device = call.keys.device
+    expires = torch.from_numpy(np.minimum(state.expires, n))
+    choice = Expiries(expires.to(device), torch.from_numpy(state.held()).to(device))
+    return Scan(choice, scores.to(device), output)
+
+
+def advance(
+    call: LayerCall,
+    method: Received,
+    rule: Rule,
+    protection: Protection,
+    chunk_size: int,
+    state: State,
+    past: Past | None = None,
+) -> Float[Tensor, "H Q Dv"] | None:
+    """Take the queries of a call one after the other: `state` then says what they decided.
+
+    Args:
+        past: where the queries go on with a text, what is held of it; what they do not decide stays open.
+
+    Returns:
+        The layer's attention, None where it is computed elsewhere (half precision, CUDA).
+    """
+    n, new = state.total.shape[1], call.keys.shape[1]
+    is_plain = call.keys.device.type == "cpu" and call.keys.element_size() >= 4
+    layer = _Layer(
+        call=call,
+        method=method,
+        rule=rule,
+        protection=protection,
+        chunk_size=chunk_size,
+        state=state,
+        past=past,
+        output=call.values.new_empty(call.queries.shape[0], new, call.values.shape[2]) if is_plain else None,
+    )
+    start = layer.first
+    while start < n:
+        row = 16 * call.queries.shape[0] * (state.alive_before(start) + _LONGEST_BLOCK)
+        stop = min(n, start + max(1, min(_LONGEST_BLOCK, _BLOCK_BYTES // row)))
+        _block(layer, start, stop)
+        start = stop
+    return layer.output
 
 
 @lru_cache(maxsize=8)
-def _schedule(n: int, rule: Rule, protection: Protection, chunk_size: int) -> tuple[np.ndarray, np.ndarray]:
+def _schedule(n: int, rule: Rule, protection: Protection, chunk_size: int, ends: bool) -> tuple[np.ndarray, np.ndarray]:
     """After each query: the positions before which all have left the window, 0 where nothing is decided; and how many
     each head drops by the budget rule, -1 under a threshold. The same for every layer: capacities know no scores."""
     leaves, drops = np.zeros(n, dtype=np.int64), np.full(n, -1)
     dropped = 0
-    for end in [*range(chunk_size, n, chunk_size), n]:
+    for end in [*range(chunk_size, n, chunk_size), *([n] if ends or n % chunk_size == 0 else [])]:
         leaving = end - protection.window
         if leaving <= protection.n_sink:
             continue
@@ -126,7 +187,7 @@ def _schedule(n: int, rule: Rule, protection: Protection, chunk_size: int) -> tu
     return leaves, drops
 
 
-def _columns(state: _State, start: int, stop: int) -> np.ndarray:
+def _columns(state: State, start: int, stop: int) -> np.ndarray:
     """[G, K]: the keys of a block, those alive at its start, flush right (-1 is padding), then its own.
 
     Whatever has not been decided is alive in every head, so that such a position is the same column in all of them.
@@ -146,9 +207,9 @@ def _block(layer: _Layer, start: int, stop: int) -> None:
     from keepmap.kv.eviction.steps import take_steps  # compiles at its first call
 
     state, method = layer.state, layer.method
-    heads, n = state.total.shape
+    heads = state.total.shape[0]
     positions = _columns(state, start, stop)
-    logits = _logits(layer.call, positions, start, stop)
+    logits = _logits(layer, positions, start, stop)
     sinks = _sinks(layer.call, logits)
     most = logits.amax(dim=-1, keepdim=True)
     most = most if sinks is None else torch.maximum(most, sinks)
@@ -159,7 +220,7 @@ def _block(layer: _Layer, start: int, stop: int) -> None:
     head = np.arange(heads)[:, None]
     total = np.where(real, state.total[head, positions], 0.0)
     barred = np.where(positions >= layer.protection.n_sink, 0.0, np.inf)
-    leaves, drops = _schedule(n, layer.rule, layer.protection, layer.chunk_size)
+    leaves, drops = layer.schedule()
     compiled = method.averages is not None
     row, length = 0, stop - start
     while row < length:
@@ -197,11 +258,11 @@ def _attend(layer: _Layer, weights: Tensor, inverse: Tensor, positions: np.ndarr
     """The block's part of the layer's output."""
     assert layer.output is not None
     heads, group, length, width = weights.shape
-    values = _gathered(layer.call.values, positions).to(weights.dtype)
+    values = layer.gathered("values", positions).to(weights.dtype)
     result = torch.bmm(weights.view(heads, group * length, width), values).view(heads, group, length, -1)
-    layer.output.view(heads, group, *layer.output.shape[1:])[:, :, start:stop] = result * inverse[..., None].to(
-        weights.dtype
-    )
+    rows = slice(start - layer.first, stop - layer.first)
+    grouped = layer.output.view(heads, group, *layer.output.shape[1:])
+    grouped[:, :, rows] = result * inverse[..., None].to(weights.dtype)
 
 
 def _anew(
@@ -231,7 +292,7 @@ def _decide(
     """What goes after the row before `upto`, by whatever a method's `score` says."""
     state, rule = layer.state, layer.rule
     end, heads = start + upto, positions.shape[0]
-    leaves, drops = _schedule(state.total.shape[1], rule, layer.protection, layer.chunk_size)
+    leaves, drops = layer.schedule()
     shift = positions.shape[1] - weights.shape[2] - start
     leaving = int(leaves[end - 1])
     if isinstance(rule, Threshold):
@@ -262,13 +323,14 @@ def _sinks(call: LayerCall, logits: Tensor) -> Float[Tensor, "G R 1 1"] | None:
     return None if call.sinks is None else call.sinks.to(logits.dtype).view(logits.shape[0], -1, 1, 1)
 
 
-def _logits(call: LayerCall, positions: np.ndarray, start: int, stop: int) -> Float[Tensor, "G R S K"]:
+def _logits(layer: _Layer, positions: np.ndarray, start: int, stop: int) -> Float[Tensor, "G R S K"]:
     """Query-key products of a block, capped, with -inf where the model's own rules hide a key, and at padding."""
+    call, block = layer.call, slice(start - layer.first, stop - layer.first)
     heads, _, dim = call.keys.shape
     at = torch.from_numpy(positions).to(call.keys.device)
     wide = torch.promote_types(call.keys.dtype, torch.float32)
-    keys = _gathered(call.keys, positions).to(wide)
-    rows = (call.queries[:, start:stop].to(wide) * call.scaling).reshape(heads, -1, dim)
+    keys = layer.gathered("keys", positions).to(wide)
+    rows = (call.queries[:, block].to(wide) * call.scaling).reshape(heads, -1, dim)
     logits = torch.bmm(rows, keys.transpose(1, 2))
     if call.softcap is not None:
         logits = call.softcap * torch.tanh(logits / call.softcap)
@@ -277,14 +339,8 @@ def _logits(call: LayerCall, positions: np.ndarray, start: int, stop: int) -> Fl
     own = logits[..., at.shape[1] - (stop - start) :]
     ahead = torch.ones(stop - start, stop - start, dtype=torch.bool, device=at.device).triu(1)
     own.masked_fill_(ahead, float("-inf"))
-    if int(call.sees_from[stop - 1]):
-        logits.masked_fill_((at[:, None] < call.sees_from[start:stop, None])[:, None], float("-inf"))
+    if int(call.sees_from[block][-1]):
+        logits.masked_fill_((at[:, None] < call.sees_from[block, None])[:, None], float("-inf"))
     elif bool((at[:, 0] < 0).any()):
         logits.masked_fill_((at < 0)[:, None, None], float("-inf"))
     return logits
-
-
-def _gathered(rows: Float[Tensor, "G N D"], positions: np.ndarray) -> Float[Tensor, "G K D"]:
-    """Each head's rows at its own positions; at padding, some row."""
-    at = torch.from_numpy(positions).to(rows.device).clamp(min=0)
-    return torch.stack([rows[head].index_select(0, at[head]) for head in range(rows.shape[0])])

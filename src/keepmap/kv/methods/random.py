@@ -33,7 +33,8 @@ class Random(Scored):
         device = layer.keys.device
         state = stir(seeded(layer.seed, device) + layer.layer)
         state = stir(state + torch.arange(heads, device=device))
-        return uniform(stir(state[:, None] + torch.arange(n, device=device)))
+        positions = torch.arange(layer.first, layer.first + n, device=device)
+        return uniform(stir(state[:, None] + positions))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,88 @@
+"""Calls of a model that somebody else makes, with its attention in our hands: a block, and a question at each call."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any
+from weakref import WeakSet
+
+from torch import nn
+
+from keepmap.attention.passes.forward import Attend, Run, active, implementation, inputs_noted
+from keepmap.errors import InputError
+
+__all__ = ["Prepare", "calls_in_hands", "left_alone"]
+
+Prepare = Callable[[dict[str, Any]], Attend | None]
+"""Given the arguments of a call by their names, which it may change: what replaces the attention, None for nothing."""
+
+_open: "WeakSet[nn.Module]" = WeakSet()
+_open_lock = Lock()
+_is_left_alone: ContextVar[bool] = ContextVar("keepmap_left_alone", default=False)
+
+
+@contextmanager
+def calls_in_hands(model: nn.Module, prepare: Prepare) -> Iterator[None]:
+    """Inside, `prepare` is asked at every call of `model`, in whatever thread; at the end the model is as it was.
+
+    Raises:
+        InputError: the model is in such a block already.
+    """
+    with _open_lock:
+        if model in _open:
+            raise InputError(
+                "this model is inside a `with keepmap.evicting(...)` already, of this thread or of another; close that "
+                "one first"
+            )
+        _open.add(model)
+    parameters = inspect.signature(model.forward).parameters.values()
+    names = [parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+
+    def before(
+        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        active.set(None)  # an interrupt may have left the last one
+        named = dict(zip(names, args, strict=False)) | kwargs
+        attend = None if _is_left_alone.get() else prepare(named)
+        active.set(None if attend is None else Run(attend, {}))
+        return args[len(names) :], named
+
+    def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        state = active.get()
+        active.set(None)
+        cache = kwargs.get("past_key_values")
+        if state is None or cache is None or kwargs.get("use_cache") is not False:
+            return output
+        # Who asked for no cache gets none back: `generate` would go on with it.
+        if isinstance(output, tuple):
+            return tuple(part for part in output if part is not cache)
+        return type(output)(**{name: part for name, part in output.items() if part is not cache})
+
+    outside = active.get()
+    try:
+        with implementation(model), inputs_noted(model):
+            handles = (
+                model.register_forward_pre_hook(before, with_kwargs=True),
+                model.register_forward_hook(after, with_kwargs=True, always_call=True),
+            )
+            try:
+                yield
+            finally:
+                for handle in handles:
+                    handle.remove()
+    finally:
+        active.set(outside)
+        with _open_lock:
+            _open.discard(model)
+
+
+@contextmanager
+def left_alone() -> Iterator[None]:
+    """Inside, this thread's calls are the model's own, also where it is in a block."""
+    token = _is_left_alone.set(True)
+    try:
+        yield
+    finally:
+        _is_left_alone.reset(token)

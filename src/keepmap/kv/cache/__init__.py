@@ -1,0 +1,1 @@
+"""A real cache that evicts as `evict` does while a model generates."""

@@ -1,0 +1,341 @@
+"""A cache for a Hugging Face model whose decisions are those of `evict`."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import Cache, DynamicCache
+
+from keepmap.attention.passes.forward import LayerCall, run
+from keepmap.attention.text import as_tokens
+from keepmap.core.arguments import as_function, as_integer, as_path, as_size
+from keepmap.core.keep_map import KeepMap
+from keepmap.core.progress import Progress
+from keepmap.core.runs.hashes import hash_of_tensors
+from keepmap.core.storage.tensors import read_labelled, write_labelled
+from keepmap.errors import InputError, counted
+from keepmap.kv.cache.checks import check_cached
+from keepmap.kv.cache.files import FORMAT, held_from, tensors_of
+from keepmap.kv.cache.held import Held, Terms
+from keepmap.kv.cache.layer import EvictingLayer
+from keepmap.kv.cache.report import CacheReport, Moment
+from keepmap.kv.choosing import Budget, Protection, Rule, Threshold
+from keepmap.kv.eviction.checks import check_supported
+from keepmap.kv.eviction.evict import origin, rule_for
+from keepmap.kv.eviction.resolve import as_method
+from keepmap.kv.method import Method, Received
+from keepmap.language_model import LanguageModel, as_language_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["EvictingCache"]
+
+_BLOCK = 512
+_TERMS = ("threshold", "density", "budget", "n_sink", "window", "chunk_size", "seed")
+
+
+class EvictingCache(Cache):
+    """A cache of keys and values that holds what a method keeps, to pass as `past_key_values`.
+
+    It works inside `with keepmap.evicting(model):`, for one text in as many calls as one likes. Its decisions are
+    those of `keepmap.evict` on the same tokens, and so are the logits.
+
+    >>> import keepmap
+    >>> language_model = keepmap.load_language_model("tiny")
+    >>> cache = keepmap.EvictingCache(language_model, "streaming_llm", window=16)
+    >>> ids = language_model.tokenizer("The code of river is 4821. " * 9, return_tensors="pt").input_ids
+    >>> with keepmap.evicting(language_model):
+    ...     answer = language_model.model.generate(ids, max_new_tokens=5, do_sample=False, past_key_values=cache)
+    >>> cache.get_seq_length() == answer.shape[1] - 1, cache.keep_map().kept().sum(dim=2).unique().tolist()
+    (True, [20])
+
+    Args:
+        model: as in `evict`.
+        method: a name or an instance. One that looks at the whole prefix (expected_attention) is refused.
+        threshold, density, budget, n_sink, window, chunk_size, seed: as in `evict`.
+
+    Raises:
+        InputError: an option out of range, more than one rule, a method that needs what a cache does not hold.
+        ModelError: the model is not supported, or has no surrogate for the method.
+    """
+
+    def __init__(
+        self,
+        model: "LanguageModel | PreTrainedModel | str | Path",
+        method: str | Method,
+        *,
+        threshold: float | None = None,
+        density: float | None = None,
+        budget: int | None = None,
+        n_sink: int | None = None,
+        window: int | None = None,
+        chunk_size: int = 1,
+        seed: int = 0,
+    ) -> None:
+        language_model = as_language_model(model)
+        method = as_method(method, language_model)
+        if method.needs not in ("nothing", "position", "received"):
+            raise InputError(
+                f"expected `method` to be one that needs no keys that are gone, got {method.name}, which looks at the "
+                "whole prefix; measure it by keepmap.evict, or take another one"
+            )
+        terms = Terms(
+            method=method,
+            rule=rule_for(method, threshold=threshold, density=density, budget=budget),
+            protection=Protection(
+                method.n_sink if n_sink is None else n_sink, method.window if window is None else window
+            ),
+            chunk_size=as_size("chunk_size", chunk_size, 1),
+            seed=as_integer("seed", seed),
+        )
+        check_supported(language_model)
+        self._begin(language_model, terms)
+        check_cached(self)
+
+    def _begin(self, language_model: LanguageModel, terms: Terms) -> None:
+        super().__init__(layers=[EvictingLayer(layer, terms) for layer in range(language_model.n_layers)])
+        self.language_model, self.terms = language_model, terms
+        self._moments: list[Moment] = []
+        self._peak = 0
+
+    def read(self, inputs: Any, progress: Progress | None = None) -> None:
+        """Let the model read a text, which goes on with what the cache has seen.
+
+        It is read in blocks of 512 tokens: what a layer brings at once is held until the rule drops of it.
+
+        Args:
+            inputs: one text, as in `evict`.
+            progress: called after each block with the share of the text that is read.
+
+        Raises:
+            InputError: no text, or one that is too long; a pass on this cache was broken off.
+        """
+        tokens, progress = as_tokens(self.language_model, inputs), as_function("progress", progress)
+        self.require_whole()
+        self.require_room(len(tokens))
+        for start in range(0, len(tokens), _BLOCK):
+            self.go_on(tokens[start : start + _BLOCK])
+            if progress is not None:
+                progress(min(1.0, (start + _BLOCK) / len(tokens)))
+
+    def go_on(self, tokens: Int[Tensor, " N"]) -> Float[Tensor, "N hidden"]:
+        """The last hidden states of tokens that come next."""
+        return run(self.language_model.model, self.language_model.body, tokens, self.attend, self)
+
+    def require_room(self, new: int) -> None:
+        """Whether the model takes so many tokens more.
+
+        Raises:
+            InputError: it does not.
+        """
+        most, total = self.language_model.max_positions, self.get_seq_length() + new
+        if most is not None and total > most:
+            raise InputError(
+                f'expected at most {most} tokens, which model "{self.language_model.name}" takes, got {total}'
+            )
+
+    def attend(self, call: LayerCall) -> Tensor:
+        """One layer's attention; what `keepmap.evicting` puts in place of the model's own."""
+        layer = self._layer(call.layer)
+        output = layer.attend(call)
+        if call.keys.shape[1] > 1:
+            self._peak = max(self._peak, self.bytes() - layer.nbytes + layer.peak)
+        if call.layer == len(self.layers) - 1:
+            seen = self.get_seq_length()
+            self._moments.append(Moment(seen, self.bytes(), sum(layer.full_nbytes for layer in self._parts())))
+            self._peak = max(self._peak, self._moments[-1].nbytes)
+        return output
+
+    def require_whole(self) -> None:
+        """Whether every layer has seen the same positions.
+
+        Raises:
+            InputError: a pass on this cache was broken off in the middle.
+        """
+        lengths = {layer.get_seq_length() for layer in self._parts()}
+        if len(lengths) > 1 or any(layer.is_broken for layer in self._parts()):
+            raise InputError(
+                "a pass on this cache was broken off, and its layers differ; go on from a `fork()` that was taken "
+                "earlier, or from a new cache"
+            )
+
+    def keep_map(self) -> KeepMap:
+        """What `keepmap.evict` says of the tokens that this cache has seen.
+
+        Raises:
+            InputError: it has seen none, or a pass on it was broken off.
+        """
+        parts = [_as_if_ended(held, self.terms) for held in self._layers_held()]
+        expires, scores, held = (torch.from_numpy(np.stack(each)) for each in zip(*parts, strict=True))
+        rule = self.terms.rule
+        return KeepMap(
+            expires,
+            scores,
+            held=held,
+            n_sink=self.terms.protection.n_sink,
+            window=self.terms.protection.window,
+            threshold=rule.threshold if isinstance(rule, Threshold) else None,
+            info=origin(self.language_model, self.terms.method, rule, self.terms.chunk_size, self.terms.seed),
+        )
+
+    def bytes(self) -> int:
+        """What it takes now: keys, values and bookkeeping, the room to spare among them."""
+        return sum(layer.nbytes for layer in self._parts())
+
+    def report(self) -> CacheReport:
+        """Bytes over time, beside those of the full cache."""
+        return CacheReport(moments=tuple(self._moments), peak_nbytes=self._peak)
+
+    def fork(self) -> "EvictingCache":
+        """A cache of its own that has seen the same: many questions on one context.
+
+        Raises:
+            InputError: a pass on this cache was broken off.
+        """
+        self.require_whole()
+        other = EvictingCache.__new__(EvictingCache)
+        other._begin(self.language_model, self.terms)
+        for own, layer in zip(self._parts(), other._parts(), strict=True):
+            if own.held is not None:
+                with torch.inference_mode(False):
+                    layer.held, layer.is_initialized = own.held.copy(), True
+        other._moments, other._peak = list(self._moments), self._peak
+        return other
+
+    def like(self, method: Method, rule: Rule) -> "EvictingCache":
+        """A new cache of the same model that decides otherwise."""
+        other = EvictingCache.__new__(EvictingCache)
+        other._begin(self.language_model, replace(self.terms, method=method, rule=rule))
+        return other
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write it as one safetensors file, whole or not at all; another cache at `path` is written over.
+
+        Args:
+            overwrite: whether a file that is no cache is written over, too.
+
+        Raises:
+            InputError: it has seen nothing, or a pass on it was broken off.
+            OutputError: the path cannot be written, or a file that is no cache is there.
+        """
+        about = self._about() | {"seen": self.get_seq_length()}
+        tensors = tensors_of(self._layers_held())
+        write_labelled(as_path("path", path), FORMAT, about, tensors, kind="a cache", overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: "LanguageModel | PreTrainedModel | str | Path",
+        method: Method | None = None,
+    ) -> "EvictingCache":
+        """Read a cache that `save` wrote, for the same model.
+
+        Args:
+            model: as in `evict`.
+            method: the method it was made with, where its name alone does not say all: one with other options than the
+                default ones, or of a class of your own.
+
+        Raises:
+            InputError: no such file, not a cache, or one of another model or method.
+            ModelError: the model is not supported.
+        """
+        path, language_model = as_path("path", path), as_language_model(model)
+        if not path.is_file():
+            raise InputError(f"no cache at {path}: no such file")
+        try:
+            about, tensors = read_labelled(path, FORMAT)
+            terms = {name: about[name] for name in _TERMS}
+            cache = cls(language_model, about["method"] if method is None else method, **terms)
+            if cache._about() != {name: value for name, value in about.items() if name != "seen"}:
+                what = "model" if about["weights"] != cache._about()["weights"] else "method"
+                raise InputError(f"{path} holds a cache of another {what}; give the `{what}` that it was made with")
+            seen, like = as_integer("seen", about["seen"], 1), language_model.model.get_input_embeddings().weight
+            for index, layer in enumerate(cache._parts()):
+                layer.held = held_from(tensors, index, language_model.n_kv_heads, seen, like)
+                layer.is_initialized = True
+        except KeyError as error:
+            raise InputError(f"{path} is not a cache, or is damaged: it has no {error}") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is not a cache, or is damaged: {error}") from None
+        return cache
+
+    def to_dynamic(self) -> DynamicCache:
+        """The entries as a plain cache of transformers, in the order of their positions.
+
+        The plain one does not know these: give `position_ids` that go on from `get_seq_length()` of this one.
+
+        Raises:
+            InputError: the heads of a layer hold different numbers, or nothing was seen.
+        """
+        plain = DynamicCache()
+        for index, held in enumerate(self._layers_held()):
+            if len(set(held.columns.counts.tolist())) > 1:
+                raise InputError(
+                    "expected a cache whose heads hold the same number of entries, got one whose heads differ; take "
+                    "the budget rule (`density` or `budget`)"
+                )
+            keys, values = held.slabs.padded()
+            order = torch.from_numpy(np.argsort(held.columns.positions[:, : held.columns.width], axis=1))
+            at = order.to(keys.device)[..., None]
+            plain.update(keys.take_along_dim(at, 1)[None], values.take_along_dim(at, 1)[None], index)
+        return plain
+
+    def __repr__(self) -> str:
+        seen = self.get_seq_length()
+        return f"EvictingCache({self.terms.method.label} on {self.language_model.label}, {counted(seen, 'token')} seen)"
+
+    def _layers_held(self) -> list[Held]:
+        """What each layer holds, once all have seen the same."""
+        self.require_whole()
+        held = [layer.held for layer in self._parts() if layer.held is not None]
+        if not held:
+            raise InputError("expected a cache that has seen tokens, got a new one; run the model on it first")
+        return held
+
+    def _about(self) -> dict[str, Any]:
+        """What decided, and of which model: JSON values."""
+        terms = self.terms
+        options = {field.name: getattr(terms.method, field.name) for field in fields(terms.method)}  # type: ignore[arg-type]
+        rule = terms.rule
+        return {
+            "method": terms.method.name,
+            "options": {name: value for name, value in options.items() if isinstance(value, bool | int | float | str)},
+            "threshold": rule.threshold if isinstance(rule, Threshold) else None,
+            "density": rule.density if isinstance(rule, Budget) else None,
+            "budget": rule.count if isinstance(rule, Budget) else None,
+            "n_sink": terms.protection.n_sink,
+            "window": terms.protection.window,
+            "chunk_size": terms.chunk_size,
+            "seed": terms.seed,
+            "weights": hash_of_tensors(self.language_model.model.state_dict()),
+        }
+
+    def _layer(self, index: int) -> EvictingLayer:
+        return self._parts()[index]
+
+    def _parts(self) -> list[EvictingLayer]:
+        layers: Any = self.layers
+        return list(layers)
+
+
+def _as_if_ended(held: Held, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Expiries, scores and what is held [G, N] of one layer, as they are if the text ends here."""
+    n = held.seen
+    expires, scores = held.record.expires.astype(np.int64), held.record.scores.copy()
+    positions, now = held.scores_at(terms, n)
+    stays = positions >= 0
+    if n % terms.chunk_size and (choice := held.gone(terms, n)) is not None:
+        expires[np.nonzero(choice[0])[0], positions[choice[0]]] = n
+    if isinstance(terms.method, Received):
+        rated = stays
+        if isinstance(terms.rule, Threshold):
+            rated = stays & ((positions < terms.protection.n_sink) | (positions >= terms.left(n + 1)))
+        scores[np.nonzero(rated)[0], positions[rated]] = now[rated]
+    is_held = expires == 0
+    return np.where(is_held, n, np.minimum(expires, n)), scores, is_held

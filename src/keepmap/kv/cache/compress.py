@@ -1,0 +1,63 @@
+"""Read a long text into a cache that evicts while it reads."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keepmap.core.progress import Progress
+from keepmap.kv.cache.cache import EvictingCache
+from keepmap.kv.method import Method
+from keepmap.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["compress"]
+
+
+def compress(
+    model: "LanguageModel | PreTrainedModel | str | Path",
+    context: Any,
+    method: str | Method,
+    *,
+    threshold: float | None = None,
+    density: float | None = None,
+    budget: int | None = None,
+    n_sink: int | None = None,
+    window: int | None = None,
+    chunk_size: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> EvictingCache:
+    """Read a text under eviction, in blocks, so that the peak of memory falls too; then ask, on forks of the cache.
+
+    >>> import keepmap
+    >>> language_model = keepmap.load_language_model("tiny")
+    >>> cache = keepmap.compress(language_model, "The code of river is 4821. " * 9, "h2o", density=0.2, window=16)
+    >>> question = language_model.tokenizer("The code of", return_tensors="pt").input_ids
+    >>> with keepmap.evicting(language_model):
+    ...     answer = language_model.model.generate(question, past_key_values=cache.fork(), max_new_tokens=5)
+    >>> answer.shape[1] - question.shape[1], cache.bytes() < cache.report().full_nbytes
+    (5, True)
+
+    Args:
+        model, method, threshold, density, budget, n_sink, window, chunk_size, seed: as in `evict`.
+        context: one text, as in `evict`.
+        progress: called after each block with the share of the text that is read.
+
+    Raises:
+        InputError: an option out of range, a method that is refused, no text or one that is too long.
+        ModelError: the model is not supported, or has no surrogate for the method.
+    """
+    cache = EvictingCache(
+        model,
+        method,
+        threshold=threshold,
+        density=density,
+        budget=budget,
+        n_sink=n_sink,
+        window=window,
+        chunk_size=chunk_size,
+        seed=seed,
+    )
+    cache.read(context, progress)
+    return cache

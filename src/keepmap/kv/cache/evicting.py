@@ -1,0 +1,192 @@
+"""A block in which a model generates under eviction: its own code runs as ever, and is handed our cache."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from transformers import Cache, DynamicCache
+
+from keepmap.attention.passes.calls import calls_in_hands
+from keepmap.core.keep_map import KeepMap
+from keepmap.errors import InputError, kind_of
+from keepmap.kv.cache.cache import EvictingCache
+from keepmap.kv.cache.report import CacheReport
+from keepmap.kv.method import Method
+from keepmap.language_model import LanguageModel, as_language_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["EvictingRun", "evicting"]
+
+
+class EvictingRun:
+    """What runs under eviction inside a `with keepmap.evicting(...)`.
+
+    Attributes:
+        language_model: the model. cache: that of the last call, None before the first.
+    """
+
+    def __init__(self, language_model: LanguageModel, fresh: Callable[[], EvictingCache] | None) -> None:
+        self.language_model = language_model
+        self.cache: EvictingCache | None = None
+        self._fresh = fresh
+        self._instead: "WeakKeyDictionary[Cache, EvictingCache]" = WeakKeyDictionary()
+
+    @property
+    def model(self) -> "PreTrainedModel":
+        """The Hugging Face model."""
+        return self.language_model.model
+
+    @property
+    def keep_map(self) -> KeepMap:
+        """What the cache of the last call kept.
+
+        Raises:
+            InputError: there was no call.
+        """
+        return self._last().keep_map()
+
+    def report(self) -> CacheReport:
+        """The bytes of the cache of the last call, over time.
+
+        Raises:
+            InputError: there was no call.
+        """
+        return self._last().report()
+
+    def _last(self) -> EvictingCache:
+        if self.cache is None:
+            raise InputError("expected a call of the model inside the block first, got none")
+        return self.cache
+
+    def prepare(self, named: dict[str, Any]) -> Callable[[Any], Tensor] | None:
+        """Hand our cache to a call of the model, by the names of its arguments.
+
+        Raises:
+            InputError: what the cache does not hold exactly: several texts, masks with holes, other positions.
+        """
+        cache = self._cache_for(named.get("past_key_values"))
+        if cache is None:
+            return None
+        if cache.language_model.model is not self.model:
+            raise InputError("expected `past_key_values` to be a cache of this model, got one of another model")
+        cache.require_whole()
+        new = named.get("input_ids") if named.get("inputs_embeds") is None else named["inputs_embeds"]
+        if not isinstance(new, Tensor):
+            raise InputError(f"expected `input_ids` to be a tensor of token ids, got {kind_of(new)}")
+        _require_one_text(new, named, cache.get_seq_length())
+        cache.require_room(new.shape[1])
+        if self.model.training:
+            raise InputError("expected a model in eval mode, got one that is training; call model.eval() first")
+        if named.get("output_attentions"):
+            raise InputError("`output_attentions` are not at hand under eviction; look by keepmap.profile_attention")
+        named["past_key_values"], named["attention_mask"] = cache, None
+        self.cache = cache
+        return cache.attend
+
+    def _cache_for(self, given: object) -> EvictingCache | None:
+        """Ours for this call, None where it is the model's own."""
+        if isinstance(given, EvictingCache):
+            return given
+        if self._fresh is None:
+            return None
+        if given is None:
+            return self._fresh()
+        if not isinstance(given, DynamicCache) or (given.get_seq_length() and given not in self._instead):
+            raise InputError(
+                "expected `past_key_values` to be a keepmap.EvictingCache or nothing inside `with keepmap.evicting`, "
+                f"got {kind_of(given)}"
+            )
+        # What `generate` made for the model to fill: ours stands in for it, and goes on if it comes again.
+        if given not in self._instead:
+            self._instead[given] = self._fresh()
+        return self._instead[given]
+
+
+def evicting(
+    model: "LanguageModel | PreTrainedModel | str | Path",
+    method: str | Method | None = None,
+    *,
+    threshold: float | None = None,
+    density: float | None = None,
+    budget: int | None = None,
+    n_sink: int | None = None,
+    window: int | None = None,
+    chunk_size: int = 1,
+    seed: int = 0,
+) -> AbstractContextManager[EvictingRun]:
+    """Inside, a model generates under eviction: `generate`, pipelines and plain calls, each on a fresh cache.
+
+    A call that is given an EvictingCache goes on with that one. Any thread may make the calls. At the end the model is
+    as it was. Greedy decoding, sampling and streaming work, one text at a time; batches, beams and assisted decoding
+    are refused.
+
+    >>> import keepmap
+    >>> language_model = keepmap.load_language_model("tiny")
+    >>> ids = language_model.tokenizer("The code of river is 4821. " * 9, return_tensors="pt").input_ids
+    >>> with keepmap.evicting(language_model, "h2o", density=0.2, window=16) as run:
+    ...     answer = language_model.model.generate(ids, max_new_tokens=5, do_sample=False)
+    >>> run.keep_map == keepmap.evict(language_model, answer[0, :-1], "h2o", density=0.2, window=16).keep_map
+    True
+    >>> run.report().nbytes < run.report().full_nbytes
+    True
+
+    Args:
+        model: as in `evict`.
+        method: a name or an instance; None where only calls that are given an EvictingCache run under eviction.
+        threshold, density, budget, n_sink, window, chunk_size, seed: as in `evict`.
+
+    Raises:
+        InputError: an option out of range, a method that is refused, a block in a block.
+        ModelError: the model is not supported, or has no surrogate for the method.
+    """
+    language_model = as_language_model(model)
+    options = {
+        "threshold": threshold,
+        "density": density,
+        "budget": budget,
+        "n_sink": n_sink,
+        "window": window,
+    }
+    fresh: Callable[[], EvictingCache] | None = None
+    if method is not None:
+        # The options are checked here, before anything runs.
+        first = EvictingCache(language_model, method, **options, chunk_size=chunk_size, seed=seed)  # type: ignore[arg-type]
+        fresh = first.fork
+    elif given := [name for name, value in options.items() if value is not None]:
+        raise InputError(f"expected `method` to be given with `{given[0]}`, got none")
+    return _block(EvictingRun(language_model, fresh))
+
+
+@contextmanager
+def _block(run: EvictingRun) -> Iterator[EvictingRun]:
+    with calls_in_hands(run.model, run.prepare):
+        yield run
+
+
+def _require_one_text(new: Tensor, named: dict[str, Any], seen: int) -> None:
+    """Whether a call is of one text without padding, at the positions that come next."""
+    if new.shape[0] != 1:
+        raise InputError(
+            f"expected one text under eviction, got a batch of {new.shape[0]}; no beams and no `num_return_sequences`: "
+            "run them one by one"
+        )
+    mask = named.get("attention_mask")
+    if mask is not None and not (isinstance(mask, Tensor) and mask.dim() == 2 and bool(mask.bool().all())):
+        raise InputError(
+            "expected `attention_mask` to be all ones under eviction, got one that hides positions; take padding away, "
+            "and give a mask of ones where the text has the padding's id in it"
+        )
+    positions = named.get("position_ids")
+    if positions is not None:
+        expected = torch.arange(seen, seen + new.shape[1], device=positions.device)
+        if positions.shape[-1] != new.shape[1] or not bool((positions == expected).all()):
+            raise InputError(
+                f"expected `position_ids` to go on from {seen}, the tokens that the cache has seen, got others; leave "
+                "them out"
+            )

@@ -1,0 +1,82 @@
+"""What the layers of a cache hold, as the tensors of one safetensors file, and back.
+
+What comes from a file is data: sizes, positions and counts are checked before anything is made of them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from keepmap.kv.cache.held import Held
+from keepmap.kv.cache.rows import Columns
+
+__all__ = ["FORMAT", "held_from", "tensors_of"]
+
+FORMAT = "keepmap-cache/1"
+_KINDS = ("columns", "ghosts")
+
+
+def tensors_of(layers: Sequence[Held]) -> dict[str, Tensor]:
+    """The tensors of all layers, without the room that they have to spare."""
+    tensors: dict[str, Tensor] = {}
+    for index, held in enumerate(layers):
+        parts = list(held.slabs.parts())
+        tensors |= {
+            f"{index}.keys": torch.cat([keys.flatten(0, 1) for _, keys, _ in parts]),
+            f"{index}.values": torch.cat([values.flatten(0, 1) for _, _, values in parts]),
+            f"{index}.expires": torch.tensor(held.record.expires),
+            f"{index}.known": torch.tensor(held.record.scores),
+        }
+        for kind in _KINDS:
+            columns: Columns = getattr(held, kind)
+            inside = np.arange(columns.positions.shape[1]) < columns.counts[:, None]
+            tensors |= {
+                f"{index}.{kind}.counts": torch.tensor(columns.counts),
+                f"{index}.{kind}.positions": torch.tensor(columns.positions[inside]),
+                f"{index}.{kind}.scores": torch.tensor(columns.scores[inside]),
+            }
+    return tensors
+
+
+def held_from(tensors: Mapping[str, Tensor], index: int, heads: int, seen: int, like: Tensor) -> Held:
+    """One layer, on the device and in the format of `like`.
+
+    Raises:
+        KeyError: a tensor is missing.
+        ValueError: the tensors do not agree.
+    """
+    keys, values = tensors[f"{index}.keys"], tensors[f"{index}.values"]
+    _require(keys.ndim == 2 and values.ndim == 2 and keys.dtype == values.dtype == like.dtype, "its keys or values")
+    held = Held(index, heads, *(states.new_empty(0, states.shape[1], device=like.device) for states in (keys, values)))
+    expires, known = tensors[f"{index}.expires"], tensors[f"{index}.known"]
+    _require(expires.dtype == torch.int32 and known.dtype == torch.float32, "its record")
+    _require(expires.shape == known.shape == (heads, seen), "its record")
+    for kind in _KINDS:
+        counts, positions, scores = (tensors[f"{index}.{kind}.{part}"] for part in ("counts", "positions", "scores"))
+        fits = counts.shape == (heads,) and counts.dtype == torch.int64 and positions.dtype == torch.int32
+        fits = fits and bool(((counts >= 0) & (counts <= seen)).all()) and scores.dtype == torch.float64
+        _require(fits and positions.shape == scores.shape == (int(counts.sum()),), f"its {kind}")
+        split = np.cumsum(counts.numpy())[:-1]
+        columns: Columns = getattr(held, kind)
+        columns.append(np.split(positions.numpy(), split), np.split(scores.numpy(), split))
+    at, _ = held.all()
+    real = at >= 0
+    present = np.zeros((heads, seen), dtype=np.int64)
+    entries = held.columns.counts + held.ghosts.counts
+    _require(int(at.max(initial=-1)) < seen and int(real.sum()) == int(entries.sum()), "its positions")
+    np.add.at(present, (np.nonzero(real)[0], at[real]), 1)
+    _require(bool((present == (expires.numpy() == 0)).all()), "its positions")
+    rows = held.columns.counts
+    _require(len(keys) == len(values) == int(rows.sum()), "its keys or values")
+    held.slabs.fill(keys.to(like.device), values.to(like.device), rows)
+    held.record.append(known.numpy())
+    held.record.expires[:] = expires.numpy()
+    held.seen = seen
+    return held
+
+
+def _require(agrees: bool, what: str) -> None:
+    if not agrees:
+        raise ValueError(f"{what} do not agree with the rest")

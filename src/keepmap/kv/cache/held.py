@@ -1,0 +1,194 @@
+"""What one layer of a cache holds, and what its rule drops after a step.
+
+G KV heads · W columns: the entries that are held, those first whose keys and values are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from keepmap.kv.cache.record import Record
+from keepmap.kv.cache.rows import Columns, Slabs
+from keepmap.kv.choosing import Protection, Rule, Threshold
+from keepmap.kv.eviction.checks import nan_score
+from keepmap.kv.method import Method, Received
+
+__all__ = ["Held", "Terms"]
+
+_NO_POSITION = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What decides in every layer: a method, a rule, and when it is applied."""
+
+    method: Method
+    rule: Rule
+    protection: Protection
+    chunk_size: int
+    seed: int
+
+    def left(self, end: int) -> int:
+        """Before this position all had been decided when the chunk began whose last query is `end` - 1."""
+        begun = (end - 1) // self.chunk_size * self.chunk_size
+        return max(self.protection.n_sink, begun - self.protection.window)
+
+    def drops(self, end: int) -> int:
+        """How many each head drops by the budget rule at the end of that chunk."""
+        assert not isinstance(self.rule, Threshold)
+        begun = (end - 1) // self.chunk_size * self.chunk_size
+        before, after = (self.protection.compressible_left(step) for step in (begun, end))
+        return (after - self.rule.capacity(after)) - (before - self.rule.capacity(before))
+
+
+class Held:
+    """Keys, values, positions and scores of one layer, and the record of what went.
+
+    Attributes:
+        slabs: keys and values, with `columns` in the same order.
+        ghosts: entries that are held, but whose keys and values the model's own sliding window hides from now on; they
+            are freed, and the rule goes on to decide about the entries.
+        seen: how many positions have come.
+        peak: bytes that it took at most since this was last set to 0.
+    """
+
+    def __init__(self, layer: int, heads: int, keys: Float[Tensor, "rows D"], values: Float[Tensor, "rows Dv"]) -> None:
+        self.layer = layer
+        self.slabs = Slabs(heads, keys, values)
+        self.columns, self.ghosts = Columns(heads), Columns(heads)
+        self.record = Record(heads)
+        self.seen = self.peak = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Keys, values and bookkeeping."""
+        return self.slabs.nbytes + self.columns.nbytes + self.ghosts.nbytes + self.record.nbytes
+
+    @property
+    def heads(self) -> int:
+        """G."""
+        return len(self.slabs.counts)
+
+    def append(
+        self, keys: Float[Tensor, "G new D"], values: Float[Tensor, "G new Dv"], scores: np.ndarray | None
+    ) -> None:
+        """New positions, with the scores of methods that know them now."""
+        positions = np.arange(self.seen, self.seen + keys.shape[1], dtype=np.int32)
+        known = np.zeros((self.heads, keys.shape[1])) if scores is None else scores
+        self.slabs.append(keys, values)
+        self.columns.append([positions] * self.heads, list(known))
+        self.record.append(known)
+        self.seen += keys.shape[1]
+        self.peak = max(self.peak, self.nbytes)
+
+    def slide(self, oldest: int) -> None:
+        """Free the keys and values of positions before `oldest`, which no query will see."""
+        if oldest <= 0:
+            return
+        hidden = (self.columns.positions >= 0) & (self.columns.positions < oldest)
+        if not hidden.any():
+            return
+        at = [np.flatnonzero(row) for row in hidden]
+        columns = self.columns
+        moved = (
+            [values[head, at[head]] for head in range(self.heads)] for values in (columns.positions, columns.scores)
+        )
+        self.ghosts.append(*moved)
+        self._keep(~hidden)
+
+    def all(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and scores [G, W] of what is held; -1 is padding."""
+        width, ghosts = self.columns.width, self.ghosts.width
+        parts = ((self.columns, width), (self.ghosts, ghosts)) if ghosts else ((self.columns, width),)
+        positions = [part.positions[:, :size] for part, size in parts]
+        scores = [part.scores[:, :size] for part, size in parts]
+        return (positions[0], scores[0]) if not ghosts else (np.hstack(positions), np.hstack(scores))
+
+    def scores_at(self, terms: Terms, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and, once `end` queries are processed, scores."""
+        positions, scores = self.all()
+        if isinstance(terms.method, Received):
+            total, queries = torch.from_numpy(scores), torch.from_numpy((end - positions).astype(np.int64))
+            scores = terms.method.score(total, queries).numpy()
+        return positions, scores
+
+    def gone(self, terms: Terms, end: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """What the rule drops when `end` queries are processed, bool [G, W], and the scores that say so.
+
+        Raises:
+            ImpossibleResultError: a NaN score.
+        """
+        left, leaving = terms.left(end), end - terms.protection.window
+        count = 0 if isinstance(terms.rule, Threshold) else terms.drops(end)
+        if leaving <= left or not (count or isinstance(terms.rule, Threshold)):
+            return None
+        positions, scores = self.scores_at(terms, end)
+        if isinstance(terms.rule, Threshold):
+            deciding = (positions >= left) & (positions < leaving)
+            dropped = deciding & (scores < terms.rule.threshold)
+        else:
+            deciding = (positions >= terms.protection.n_sink) & (positions < leaving)
+            dropped = _lowest(scores, positions, deciding, count)
+        if np.isnan(scores[deciding]).any():
+            raise nan_score(terms.method.name, self.layer)
+        return dropped, scores
+
+    def decide(self, terms: Terms) -> None:
+        """Drop what the rule drops now."""
+        if self.seen % terms.chunk_size or (choice := self.gone(terms, self.seen)) is None:
+            return
+        dropped, scores = choice
+        if isinstance(terms.method, Received):
+            positions, _ = self.all()
+            which = dropped
+            if isinstance(terms.rule, Threshold):
+                which = (positions >= terms.left(self.seen)) & (positions < self.seen - terms.protection.window)
+            self.record.rate(positions, scores, which)
+        self.drop(dropped, np.full(dropped.shape, self.seen))
+
+    def drop(self, dropped: np.ndarray, ends: np.ndarray) -> None:
+        """Drop entries, bool [G, W], that expired at `ends`."""
+        if not dropped.any():
+            return
+        positions, _ = self.all()
+        self.record.expire(positions, ends, dropped)
+        width = self.columns.width
+        held, ghosts = dropped[:, :width], dropped[:, width:]
+        if held.sum(axis=1).max() <= 1:
+            heads, at = np.nonzero(held)
+            self.slabs.remove(heads, at)
+            self.columns.remove(heads, at)
+            self.slabs.shrink()
+        else:
+            self._keep(~held)
+        if ghosts.any():
+            stays = [np.flatnonzero(~row[:count]) for row, count in zip(ghosts, self.ghosts.counts, strict=True)]
+            self.ghosts.keep(stays)
+
+    def copy(self) -> "Held":
+        """The same in memory of its own."""
+        other = Held.__new__(Held)
+        other.layer, other.seen, other.peak = self.layer, self.seen, 0
+        other.slabs, other.columns, other.ghosts = self.slabs.copy(), self.columns.copy(), self.ghosts.copy()
+        other.record = self.record.copy()
+        return other
+
+    def _keep(self, stays: np.ndarray) -> None:
+        rows = [np.flatnonzero(row[:count]) for row, count in zip(stays, self.columns.counts, strict=True)]
+        self.slabs.keep(rows)
+        self.columns.keep(rows)
+
+
+def _lowest(scores: np.ndarray, positions: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
+    """The `count` lowest-scored candidates of each head, the earlier one on a tie: bool [G, W]."""
+    taken = np.zeros_like(candidates)
+    heads = np.arange(len(scores))
+    for _ in range(count):
+        free = candidates & ~taken
+        least = np.where(free, scores, np.inf).min(axis=1, keepdims=True)
+        tied = free & (scores == least)
+        taken[heads, np.where(tied, positions, _NO_POSITION).argmin(axis=1)] = True
+    return taken

@@ -1,0 +1,222 @@
+"""One layer of the cache, as transformers calls it: it takes keys and values in, and our attention does the rest."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers.cache_utils import CacheLayerMixin
+
+from keepmap.attention.passes.forward import LayerCall, active
+from keepmap.errors import InputError, ModelError
+from keepmap.kv.cache.held import Held, Terms
+from keepmap.kv.cache.step import step
+from keepmap.kv.cache.stretch import stretch
+from keepmap.kv.choosing import Protection, decided_at
+from keepmap.kv.eviction.checks import scores_of
+from keepmap.kv.method import LayerInput, Scored
+
+__all__ = ["EvictingLayer"]
+
+_ONE_TEXT = "an evicting cache holds one text: no batch, no beams, no `num_return_sequences`; run them one by one"
+
+
+@lru_cache(maxsize=2)
+def _decided_at(first: int, new: int, protection: Protection, chunk_size: int, device: torch.device) -> Tensor:
+    """The same for every layer."""
+    return decided_at(first + new, protection, chunk_size, device)[first:]
+
+
+class EvictingLayer(CacheLayerMixin):
+    """What one layer holds, and how many positions it has seen: `get_seq_length` is that, never what is held.
+
+    Attributes:
+        held: what it holds, None before the first position.
+        peak: bytes that it took at most during the last pass. full_nbytes: what it would take without eviction.
+        is_broken: a pass ended in the middle of it.
+    """
+
+    is_sliding = False
+
+    def __init__(self, layer: int, terms: Terms) -> None:
+        super().__init__()
+        self.layer, self.terms = layer, terms
+        self.held: Held | None = None
+        self.is_broken = False
+        self.peak = self.full_nbytes = 0
+        self._new: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes now."""
+        return 0 if self.held is None else self.held.nbytes
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Slabs for the first keys and values."""
+        with torch.inference_mode(False):
+            keys, values = (
+                torch.empty(0, states.shape[3], dtype=states.dtype, device=states.device)
+                for states in (key_states, value_states)
+            )
+        self.held = Held(self.layer, key_states.shape[1], keys, values)
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Note the new keys and values; the attention that comes next adds and uses them.
+
+        Raises:
+            InputError: several texts, or a pass without our attention.
+        """
+        if key_states.shape[0] != 1:
+            raise InputError(_ONE_TEXT)
+        if active.get() is None:
+            raise InputError(
+                "an evicting cache works inside `with keepmap.evicting(model):` alone; make this call there"
+            )
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self._new = key_states, value_states
+        return key_states, value_states
+
+    def attend(self, call: LayerCall) -> Float[Tensor, "H N Dv"]:
+        """The attention of the new positions, which are added; what expires is dropped.
+
+        Raises:
+            ModelError: the layer did not give its keys and values to the cache.
+            ImpossibleResultError: a NaN score.
+        """
+        new, self._new = self._new, None
+        if new is None or self.held is None or new[0].shape[2] != call.keys.shape[1]:
+            raise ModelError(f"{type(call.module).__name__} is not supported: it keeps its keys and values elsewhere")
+        self.is_broken = True
+        with torch.inference_mode(False), torch.no_grad():
+            scores = self._scores(call)
+            work = step if call.keys.shape[1] == 1 else stretch
+            output = work(call, self.held, self.terms, scores)
+            self.peak, self.held.peak = self.held.peak, 0
+            entries = self.held.seen - int(call.sees_from[-1])
+            self.full_nbytes = self.held.heads * entries * self.held.slabs.entry_nbytes
+        self.is_broken = False
+        result: Tensor = _NoWayBack.apply(output, call.queries)
+        return result
+
+    def _scores(self, call: LayerCall) -> np.ndarray | None:
+        """The scores of methods that know them as positions come, in float64."""
+        method = self.terms.method
+        if not isinstance(method, Scored):
+            return None
+        assert self.held is not None
+        first, new = self.held.seen, call.keys.shape[1]
+        protection, device = self.terms.protection, call.keys.device
+        scores = scores_of(
+            method,
+            LayerInput(
+                layer=call.layer,
+                hidden_states=call.hidden_states,
+                queries=call.queries,
+                keys=call.keys,
+                values=call.values,
+                rotation=None,
+                decided_at=_decided_at(first, new, protection, self.terms.chunk_size, device),
+                scaling=call.scaling,
+                n_sink=protection.n_sink,
+                seed=self.terms.seed,
+                first=first,
+            ),
+        )
+        values: np.ndarray = scores.detach().double().cpu().numpy()
+        return values
+
+    def get_seq_length(self) -> int:
+        """How many positions were seen."""
+        return 0 if self.held is None else self.held.seen
+
+    def get_mask_sizes(self, query_length: int | Tensor) -> tuple[int, int]:
+        """As if everything were held: the mask says by the model's own rules what a query sees, no more."""
+        # transformers before 5.4 gives the queries' positions instead of their number.
+        new = query_length.shape[0] if isinstance(query_length, Tensor) else query_length
+        return self.get_seq_length() + new, 0
+
+    def get_max_length(self) -> int:
+        """No limit."""
+        return -1
+
+    get_max_cache_shape = get_max_length
+    """Its name before transformers 5.23."""
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.held, self._new, self.is_initialized, self.is_broken = None, None, False, False
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Refused: what was evicted for later positions does not come back.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "an evicting cache cannot take positions back, as assisted and prompt-lookup decoding ask; generate "
+            "without them, or go on from a `fork()` that was taken earlier"
+        )
+
+    def activate_past_recording(self) -> None:
+        """Refused, as `crop` is: who asks for it is about to take positions back.
+
+        Raises:
+            InputError: always.
+        """
+        self.crop(0)
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(_ONE_TEXT)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(_ONE_TEXT)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(_ONE_TEXT)
+
+    def offload(self) -> None:
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("an evicting cache stays where the model is; leave offloading out")
+
+
+class _NoWayBack(torch.autograd.Function):
+    """Under eviction no gradient comes back: it is said, where it would be wrong without a word."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, queries: Tensor) -> Tensor:
+        """The attention, as one that depends on the queries."""
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Refused.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("no gradients come back through an evicting cache; train the model outside of it")

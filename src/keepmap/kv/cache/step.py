@@ -1,0 +1,55 @@
+"""One query against what a layer holds: the step of decoding.
+
+H query head · G KV head · R = H / G · K rows that are held.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from keepmap.attention.passes.forward import LayerCall
+from keepmap.kv.cache.held import Held, Terms
+from keepmap.kv.eviction.attention import attend_block
+from keepmap.kv.method import Received
+
+__all__ = ["step"]
+
+
+def step(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -> Float[Tensor, "H 1 Dv"]:
+    """The attention of one new position; what the rule drops after it is dropped."""
+    held.slide(int(call.sees_from[0]))
+    held.append(call.keys, call.values, scores)
+    queries = call.queries.view(held.heads, -1, 1, call.queries.shape[2])
+    sinks = None if call.sinks is None else call.sinks.view(held.heads, -1)
+    output = call.values.new_empty(held.heads, queries.shape[1], 1, call.values.shape[2])
+    for heads, keys, values in held.slabs.parts():
+        own_sinks = None if sinks is None else sinks[heads]
+        if isinstance(terms.method, Received):
+            held.columns.scores[heads, : keys.shape[1]] += _received(queries[heads], keys, own_sinks, call)
+        nothing = torch.ones(keys.shape[0], 1, 0, dtype=torch.bool, device=keys.device)
+        output[heads] = attend_block(queries[heads], keys, values, 0, nothing, call.scaling, call.softcap, own_sinks)
+    held.decide(terms)
+    return output.view(-1, 1, output.shape[-1])
+
+
+def _received(
+    queries: Float[Tensor, "heads R 1 D"],
+    keys: Float[Tensor, "heads K D"],
+    sinks: Float[Tensor, "heads R"] | None,
+    call: LayerCall,
+) -> np.ndarray:
+    """The attention that each row receives, the mean over the group: [heads, K]."""
+    wide = torch.promote_types(keys.dtype, torch.float32)
+    logits = (queries[:, :, 0].to(wide) * call.scaling) @ keys.to(wide).transpose(1, 2)
+    if call.softcap is not None:
+        logits = call.softcap * torch.tanh(logits / call.softcap)
+    most = logits.amax(dim=-1, keepdim=True)
+    if sinks is not None:
+        most = torch.maximum(most, sinks.to(wide)[..., None])
+    weights = (logits - most).exp_().double()
+    total = weights.sum(dim=-1, keepdim=True)
+    if sinks is not None:
+        total = total + (sinks.to(wide)[..., None] - most).exp().double()
+    received: np.ndarray = (weights / (total * queries.shape[1])).sum(dim=1).cpu().numpy()
+    return received

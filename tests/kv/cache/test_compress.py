@@ -1,0 +1,34 @@
+"""Reading a long text under eviction, then asking."""
+
+import pytest
+import torch
+
+import keepmap
+from keepmap.errors import InputError
+from keepmap.kv.cache.compress import compress
+from keepmap.kv.cache.evicting import evicting
+from tests.families import build, tokens
+
+
+def test_reading_is_evict_and_questions_go_on_from_it() -> None:
+    model, ids, options = build("llama"), tokens(700), {"density": 0.2, "window": 20}
+    shares: list[float] = []
+    cache = compress(model, ids, "h2o", **options, progress=shares.append)
+    assert cache.keep_map() == keepmap.evict(model, ids, "h2o", **options).keep_map
+    assert shares == [512 / 700, 1.0] and cache.report().peak_nbytes < cache.report().full_nbytes
+    for seed in (1, 2):
+        question = tokens(6, seed)
+        with torch.no_grad(), evicting(model):
+            logits = model(question[None], past_key_values=cache.fork()).logits[0]
+        both = keepmap.evict(model, torch.cat([ids, question]), "h2o", **options)
+        torch.testing.assert_close(logits, both.logits[-6:], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"window": -1}, "window"), ({"density": 0.1, "budget": 3}, "one rule")], ids=str
+)
+def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compress(build("llama"), tokens(9), "h2o", **options)
+    with pytest.raises(InputError, match="inputs"):
+        compress(build("llama"), [], "h2o")

@@ -1,0 +1,255 @@
+"""Users' own programs inside a block: what runs under eviction, what is refused, and the model left as it was."""
+
+from collections.abc import Callable
+from threading import Thread
+
+import pytest
+import torch
+from transformers import DynamicCache, PreTrainedModel, TextIteratorStreamer, pipeline
+
+import keepmap
+from keepmap.attention.passes.forward import NAME
+from keepmap.errors import InputError
+from keepmap.kv.cache.cache import EvictingCache
+from keepmap.kv.cache.evicting import evicting
+from keepmap.language_model import LanguageModel, load_language_model
+from tests.families import build, tokens
+
+IDS = tokens(40)
+TRANSFORMERS_OWN = "_previous_max_cache_length"
+"""What `generate` leaves behind when a static cache is asked for."""
+OPTIONS = {"density": 0.3, "n_sink": 2, "window": 4}
+GREEDY = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+
+
+@pytest.fixture(scope="module")
+def language_model() -> LanguageModel:
+    return load_language_model(build("llama"))
+
+
+@pytest.fixture
+def model(language_model: LanguageModel) -> PreTrainedModel:
+    """Whatever a test did to it: it is as it was."""
+    before = state(language_model.model)
+    yield language_model.model
+    assert state(language_model.model) == before
+
+
+def state(model: PreTrainedModel) -> object:
+    hooks = [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()]
+    configs = [module.config._attn_implementation for module in model.modules() if hasattr(module, "config")]
+    flags = [module.training for module in model.modules()]
+    return hooks, configs, flags, sorted(set(vars(model)) - {TRANSFORMERS_OWN}), model.forward.__func__
+
+
+def generated(model: PreTrainedModel, ids: torch.Tensor = IDS, **arguments: object) -> torch.Tensor:
+    return model.generate(ids[None], attention_mask=torch.ones(1, len(ids)), **GREEDY | arguments)[0]
+
+
+def expected(model: PreTrainedModel, ids: torch.Tensor) -> keepmap.KeepMap:
+    return keepmap.evict(model, ids, "h2o", **OPTIONS).keep_map
+
+
+def test_each_call_is_on_a_fresh_cache(model: PreTrainedModel) -> None:
+    with evicting(model, "h2o", **OPTIONS) as run:
+        first, again = generated(model), generated(model)
+        assert run.keep_map == expected(model, first[:-1]) and torch.equal(first, again)
+        other = generated(model, tokens(33, 3))
+        assert run.keep_map == expected(model, other[:-1])
+    assert run.report().tokens == len(other) - 1 and run.report().nbytes < run.report().full_nbytes
+    assert not torch.equal(generated(model), first), "eviction changes what this model says"
+
+
+def test_plain_passes(model: PreTrainedModel) -> None:
+    evicted = keepmap.evict(model, IDS, "h2o", **OPTIONS)
+    with evicting(model, "h2o", **OPTIONS) as run, torch.no_grad():
+        for arguments in ({}, {"use_cache": False}, {"attention_mask": torch.ones(1, 40)}, {"labels": IDS[None]}):
+            output = model(IDS[None], **arguments)
+            torch.testing.assert_close(output.logits[0], evicted.logits, rtol=1e-9, atol=1e-9)
+            assert run.keep_map == evicted.keep_map
+        assert (output.past_key_values is run.cache) and model(IDS[None], use_cache=False).past_key_values is None
+
+
+def test_a_pass_that_goes_on_with_the_cache_of_the_last(model: PreTrainedModel) -> None:
+    with evicting(model, "h2o", **OPTIONS) as run, torch.no_grad():
+        cache = model(IDS[None, :30]).past_key_values
+        model(IDS[None, 30:], past_key_values=cache)
+        assert run.cache is cache and run.keep_map == expected(model, IDS)
+        plain = DynamicCache()
+        for part in IDS[None].split(15, dim=1):
+            model(part, past_key_values=plain)
+        assert run.keep_map == expected(model, IDS), "ours stands in for the one that was given"
+
+
+def test_generating_without_a_cache(model: PreTrainedModel) -> None:
+    with evicting(model, "h2o", **OPTIONS) as run:
+        with_cache = generated(model)
+        assert torch.equal(generated(model, use_cache=False), with_cache)
+    assert run.keep_map == expected(model, with_cache[:-1])
+
+
+@pytest.mark.parametrize("grad", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_every_mode_of_gradients_one_after_the_other(model: PreTrainedModel, grad: Callable[[], object]) -> None:
+    cache = EvictingCache(model, "h2o", **OPTIONS)
+    with evicting(model):
+        with grad():
+            model(IDS[None, :20], past_key_values=cache)
+            fork = cache.fork()
+        for each in (cache, fork):
+            with torch.inference_mode():
+                model(IDS[None, 20:21], past_key_values=each)
+            with torch.no_grad():
+                model(IDS[None, 21:], past_key_values=each)
+            assert each.keep_map() == expected(model, IDS)
+
+
+def test_gradients_are_refused_rather_than_wrong(model: PreTrainedModel) -> None:
+    model.requires_grad_(True)
+    try:
+        with evicting(model, "h2o", **OPTIONS), pytest.raises(InputError, match="no gradients"):
+            model(IDS[None], labels=IDS[None]).loss.backward()
+    finally:
+        model.requires_grad_(False)
+
+
+def test_a_conversation_on_one_cache(model: PreTrainedModel) -> None:
+    cache = EvictingCache(model, "h2o", **OPTIONS)
+    with evicting(model) as run:
+        text = generated(model, past_key_values=cache)
+        text = torch.cat([text, tokens(7, 2)])
+        text = generated(model, text, past_key_values=cache)
+    assert run.cache is cache and cache.keep_map() == expected(model, text[:-1])
+
+
+def test_without_a_method_other_calls_are_the_models_own(model: PreTrainedModel) -> None:
+    own = generated(model)
+    with torch.no_grad():
+        logits = model(IDS[None]).logits
+    with evicting(model) as run, torch.no_grad():
+        assert torch.equal(generated(model), own) and torch.equal(model(IDS[None]).logits, logits)
+    with pytest.raises(InputError, match="expected a call of the model"):
+        _ = run.keep_map
+
+
+def test_keepmaps_own_functions_inside_a_block(model: PreTrainedModel) -> None:
+    fresh = build("llama", seed=7)
+    alone = keepmap.profile_attention(build("llama", seed=7), IDS).received
+    with evicting(model, "h2o", **OPTIONS), evicting(fresh, "h2o", **OPTIONS):
+        assert expected(model, IDS) == expected(model, IDS)
+        # The first look at a model compares its logits with our own: its own they are.
+        assert torch.equal(keepmap.profile_attention(fresh, IDS).received, alone)
+        assert model.config._attn_implementation == NAME
+
+
+def test_a_streamer_in_a_thread_and_a_pipeline() -> None:
+    tiny = keepmap.load_language_model("tiny")
+    prompt = "The code of river is 4821. " * 9
+    inputs = tiny.tokenizer(prompt, return_tensors="pt")
+    options = {"density": 0.2, "window": 16}
+    with evicting(tiny, "h2o", **options) as run:
+        streamer = TextIteratorStreamer(tiny.tokenizer, skip_prompt=True, timeout=60)
+        arguments = {**inputs, "streamer": streamer, "max_new_tokens": 6, "do_sample": False}
+        thread = Thread(target=tiny.model.generate, kwargs=arguments)
+        thread.start()
+        streamed = "".join(streamer)
+        thread.join()
+        kept = run.keep_map
+        program = pipeline("text-generation", model=tiny.model, tokenizer=tiny.tokenizer)
+        answer = program(prompt, max_new_tokens=6, do_sample=False, return_full_text=False)[0]["generated_text"]
+        assert run.keep_map == kept
+    assert streamed == answer and kept.density() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_beams": 2}, "batch of 2"),
+        ({"num_return_sequences": 2, "do_sample": True}, "batch of 2"),
+        ({"prompt_lookup_num_tokens": 2}, "take positions back"),
+        ({"attention_mask": torch.ones(1, 40).index_fill(1, torch.tensor([0]), 0)}, "attention_mask"),
+        ({"attention_mask": torch.ones(1, 40).index_fill(1, torch.tensor([9]), 0)}, "attention_mask"),
+        ({"output_attentions": True, "return_dict_in_generate": True}, "output_attentions"),
+        ({"cache_implementation": "static"}, "past_key_values"),
+    ],
+    ids=str,
+)
+def test_what_a_cache_of_one_text_cannot_do_is_refused(
+    model: PreTrainedModel, arguments: dict[str, object], message: str
+) -> None:
+    cache = EvictingCache(model, "h2o", **OPTIONS)
+    with evicting(model, "h2o", **OPTIONS):
+        if "prompt_lookup_num_tokens" in arguments:
+            arguments = arguments | {"past_key_values": cache}
+        with pytest.raises(InputError, match=message):
+            model.generate(IDS[None], **{"attention_mask": torch.ones(1, 40)} | GREEDY | arguments)
+    assert cache.get_seq_length() == 0
+
+
+def test_other_positions_a_filled_cache_and_a_cache_of_another_model_are_refused(model: PreTrainedModel) -> None:
+    with torch.no_grad():
+        filled = model(IDS[None]).past_key_values
+    other = EvictingCache(build("llama", seed=3), "h2o", **OPTIONS)
+    with evicting(model, "h2o", **OPTIONS), torch.no_grad():
+        with pytest.raises(InputError, match="position_ids"):
+            model(IDS[None], position_ids=torch.arange(1, 41)[None])
+        with pytest.raises(InputError, match="past_key_values.*DynamicCache"):
+            model(IDS[None], past_key_values=filled)
+        with pytest.raises(InputError, match="another model"):
+            model(IDS[None], past_key_values=other)
+        with pytest.raises(InputError, match="one text"):
+            model(IDS.view(2, 20))
+        with pytest.raises(InputError, match="at most 2048 tokens"):
+            model(tokens(2049)[None])
+
+
+def test_a_model_that_is_training_is_refused() -> None:
+    model = build("llama")
+    with evicting(model, "h2o", **OPTIONS):
+        model.train()
+        with pytest.raises(InputError, match="eval mode"):
+            model(IDS[None])
+
+
+def test_a_block_in_a_block_is_refused_also_from_a_thread(model: PreTrainedModel) -> None:
+    messages = []
+
+    def second() -> None:
+        with pytest.raises(InputError, match="already") as caught, evicting(model):
+            pass
+        messages.append(str(caught.value))
+
+    with evicting(model, "h2o", **OPTIONS):
+        second()
+        thread = Thread(target=second)
+        thread.start()
+        thread.join()
+        assert len(messages) == 2
+        assert expected(model, generated(model)[:-1]).shape[2] == 45
+    with evicting(model, "h2o", **OPTIONS):
+        generated(model)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_after_an_error_in_the_middle_everything_is_as_before(
+    model: PreTrainedModel, error: type[BaseException]
+) -> None:
+    own = generated(model)
+
+    def stop(*_: object) -> None:
+        raise error
+
+    handle = model.model.layers[1].mlp.register_forward_pre_hook(stop)
+    with pytest.raises(error), evicting(model, "h2o", **OPTIONS):
+        generated(model)
+    handle.remove()
+    assert torch.equal(generated(model), own)
+    with evicting(model, "h2o", **OPTIONS) as run:
+        assert expected(model, generated(model)[:-1]) == run.keep_map
+
+
+@pytest.mark.parametrize("options", [{"density": 2.0}, {"density": 0.5, "budget": 3}, {"window": -1}], ids=str)
+def test_wrong_options_are_refused_before_anything_runs(model: PreTrainedModel, options: dict[str, float]) -> None:
+    with pytest.raises(InputError), evicting(model, "h2o", **options):
+        pytest.fail("the block was entered")
+    with pytest.raises(InputError, match="`method`.*`density`"), evicting(model, density=0.5):
+        pytest.fail("the block was entered")
