@@ -10,8 +10,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
-from keepmap.attention.passes.forward import LayerCall, run
-from keepmap.attention.text import as_tokens
 from keepmap.core.arguments import as_function, as_integer, as_path, as_size
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
@@ -28,6 +26,7 @@ from keepmap.kv.eviction.checks import check_supported
 from keepmap.kv.eviction.evict import origin, rule_for
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.method import Method, Received
+from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
 
 if TYPE_CHECKING:

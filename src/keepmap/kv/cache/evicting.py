@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
-from keepmap.attention.passes.calls import calls_in_hands
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError, kind_of
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.report import CacheReport
 from keepmap.kv.method import Method
+from keepmap.kv.passes import calls_in_hands
 from keepmap.language_model import LanguageModel, as_language_model
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
-from keepmap.attention.passes.forward import LayerCall, active
 from keepmap.errors import InputError, ModelError
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.step import step
@@ -17,6 +16,7 @@ from keepmap.kv.cache.stretch import stretch
 from keepmap.kv.choosing import Protection, decided_at
 from keepmap.kv.eviction.checks import scores_of
 from keepmap.kv.method import LayerInput, Scored
+from keepmap.kv.passes import LayerCall, active
 
 __all__ = ["EvictingLayer"]
 

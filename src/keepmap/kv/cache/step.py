@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.attention.passes.forward import LayerCall
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.eviction.attention import attend_block
 from keepmap.kv.method import Received
+from keepmap.kv.passes import LayerCall
 
 __all__ = ["step"]
 

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.attention.passes.forward import LayerCall
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.choosing import Threshold, drops_of_budget
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.eviction.scan import Past, State, advance
 from keepmap.kv.method import Received
+from keepmap.kv.passes import LayerCall
 
 __all__ = ["stretch"]
 

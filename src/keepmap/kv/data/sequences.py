@@ -9,10 +9,10 @@ from typing import Any
 import numpy
 from torch import Tensor
 
-from keepmap.attention.text import as_tokens, is_encoding
 from keepmap.core.arguments import as_string
 from keepmap.errors import InputError, kind_of
 from keepmap.kv.data.texts import Text
+from keepmap.kv.passes import as_tokens, is_encoding
 from keepmap.language_model import LanguageModel
 
 __all__ = ["each_text", "texts_of"]

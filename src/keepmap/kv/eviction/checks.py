@@ -4,11 +4,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.passes.forward import LayerCall
-from keepmap.attention.passes.forward_check import check_forward
 from keepmap.errors import ImpossibleResultError, InputError, kind_of
 from keepmap.kv.eviction.attention import evicting_attention, probabilities, visible
 from keepmap.kv.method import LayerInput, Scored
+from keepmap.kv.passes import LayerCall, check_forward
 from keepmap.language_model import LanguageModel
 
 __all__ = ["check_supported", "full_attention", "last_query_felt", "nan_score", "scores_of"]

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.passes.forward import in_eval_mode
 from keepmap.kv.eviction.checks import check_supported
+from keepmap.kv.passes import in_eval_mode
 from keepmap.language_model import LanguageModel
 
 __all__ = ["dense"]

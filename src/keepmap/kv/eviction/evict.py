@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.attention.passes.forward import LayerCall, run
-from keepmap.attention.text import as_tokens
 from keepmap.core.arguments import as_function, as_integer, as_number, as_size
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
@@ -25,6 +23,7 @@ from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.eviction.scan import scan
 from keepmap.kv.method import LayerInput, Method, Received, Scored
+from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.attention.passes.forward import LayerCall, run
-from keepmap.attention.text import as_tokens
 from keepmap.errors import InputError
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import check_supported, last_query_felt
+from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel
 
 __all__ = ["hidden_states_under"]

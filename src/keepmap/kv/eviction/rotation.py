@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from keepmap.attention.passes.forward import LayerCall, queries_unturned
 from keepmap.errors import ModelError
 from keepmap.kv.method import Rotation
+from keepmap.kv.passes import LayerCall, queries_unturned
 from keepmap.kv.rotary import unrotated
 
 __all__ = ["rotation_of"]

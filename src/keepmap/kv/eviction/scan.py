@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.attention.passes.forward import LayerCall
 from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.method import Received
+from keepmap.kv.passes import LayerCall
 
 __all__ = ["Past", "Scan", "State", "advance", "scan"]
 
