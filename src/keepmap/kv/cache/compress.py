@@ -30,13 +30,15 @@ def compress(
 ) -> EvictingCache:
     """Read a text under eviction, in blocks, so that the peak of memory falls too; then ask, on forks of the cache.
 
-    >>> import keepmap
+    >>> import keepmap, torch
     >>> language_model = keepmap.load_language_model("tiny")
-    >>> cache = keepmap.compress(language_model, "The code of river is 4821. " * 9, "h2o", density=0.2, window=16)
-    >>> question = language_model.tokenizer("The code of", return_tensors="pt").input_ids
+    >>> context = language_model.tokenizer("The code of river is 4821. " * 9, return_tensors="pt").input_ids
+    >>> cache = keepmap.compress(language_model, context, "h2o", density=0.2, window=16)
+    >>> question = language_model.tokenizer(" The code of", return_tensors="pt").input_ids
+    >>> both = torch.cat([context, question], dim=1)  # `generate` leaves out what the cache has seen
     >>> with keepmap.evicting(language_model):
-    ...     answer = language_model.model.generate(question, past_key_values=cache.fork(), max_new_tokens=5)
-    >>> answer.shape[1] - question.shape[1], cache.bytes() < cache.report().full_nbytes
+    ...     answer = language_model.model.generate(both, past_key_values=cache.fork(), max_new_tokens=5)
+    >>> answer.shape[1] - both.shape[1], cache.bytes() < cache.report().full_nbytes
     (5, True)
 
     Args:
