@@ -89,7 +89,8 @@ def test_files_of_an_earlier_start_that_are_none_of_the_new_ones_go(tmp_path: Pa
 def test_files_that_no_run_made_are_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / "units").mkdir()
     (tmp_path / name).write_text("mine")
-    with pytest.raises(InputError, match=f"holds {name}, and no run of keepmap's that made it; give `overwrite`"):
+    whose = "which is damaged or not keepmap's" if name == RUN_FILE else "and no run of keepmap's that made it"
+    with pytest.raises(InputError, match=f"holds {name}, {whose}; give `overwrite`"):
         done(tmp_path)
     assert (tmp_path / name).read_text() == "mine"
     with run(tmp_path, overwrite=True) as place:
@@ -233,3 +234,12 @@ def test_what_is_noted_of_the_steps_stays_until_all_are_done(tmp_path: Path) -> 
         place.finish()
     file = read_run_file(tmp_path)
     assert file is not None and (file.done, file.steps, file.finished) == (9, 9, True)
+
+
+def test_a_run_file_that_was_edited_is_called_damaged_and_nothing_is_taken_for_its_run(tmp_path: Path) -> None:
+    done(tmp_path, units=1)
+    path = tmp_path / RUN_FILE
+    path.write_text(path.read_text().replace("0.2", "0.3"))
+    for density in (0.2, 0.3):
+        with pytest.raises(InputError, match=r"holds run.json, which is damaged or not keepmap's; give `overwrite`"):
+            run(tmp_path, density).check()

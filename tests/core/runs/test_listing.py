@@ -33,6 +33,11 @@ def test_each_run_has_its_state(tmp_path: Path) -> None:
 def test_a_run_whose_units_are_all_there_and_that_is_not_finished_says_so(tmp_path: Path) -> None:
     with run(tmp_path, 3):
         assert runs_under(tmp_path)[0].state == "going on, 3 of 3, its results are still to be written"
+        (tmp_path / "c.json").rename(tmp_path / "d.json")
+        (tmp_path / "c.json").mkdir()
+        assert runs_under(tmp_path)[0].state == "going on, 2 of 3", "a folder is no record"
+        (tmp_path / "c.json").rmdir()
+        (tmp_path / "d.json").rename(tmp_path / "c.json")
     assert runs_under(tmp_path)[0].state == "stopped at 3 of 3, its results are still to be written"
 
 

@@ -272,9 +272,11 @@ class RunFolder:
             return
         for name in (RUN_FILE, *names):
             if (self.folder / name).exists():
+                whose = (
+                    "which is damaged or not keepmap's" if name == RUN_FILE else "and no run of keepmap's that made it"
+                )
                 raise InputError(
-                    f"{self.folder} holds {name}, and no run of keepmap's that made it; give `overwrite` to replace "
-                    f"it, or another {self._option}"
+                    f"{self.folder} holds {name}, {whose}; give `overwrite` to replace it, or another {self._option}"
                 )
 
     def _remove(self, earlier: RunFile) -> None:

@@ -74,7 +74,7 @@ def _states(top: Path) -> Iterator[RunState]:
 
 def _n_done(folder: Path, file: RunFile, folders_in: Iterable[str]) -> int:
     if file.steps is None:
-        return sum((folder / unit).exists() for unit in file.units)
+        return sum((folder / unit).is_file() for unit in file.units)
     return _steps(folders_in) if file.done is None else file.done
 
 
