@@ -168,6 +168,15 @@ def test_a_method_of_ones_own(options: dict[str, float]) -> None:
     assert_same(cache.keep_map(), logits, keepmap.evict(language_model, tokens(N), Mine(), **options, window=5))
 
 
+@pytest.mark.parametrize("sizes", [[N], [9, *[1] * (N - 9)]], ids=["at once", "one by one"])
+def test_a_score_at_the_threshold_stays(sizes: list[int]) -> None:
+    language_model = model_of(Case("llama", "streaming_llm", "density", 1, 0, 0, N))
+    cache = EvictingCache(language_model, "streaming_llm", threshold=0.0, window=5)
+    read(cache, tokens(N), sizes)
+    expected = keepmap.evict(language_model, tokens(N), "streaming_llm", threshold=0.0, window=5).keep_map
+    assert bool(cache.keep_map().kept().all()) and cache.keep_map() == expected
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("method", ["h2o", "key_norm"])
 def test_two_turns_a_fork_and_a_file(method: str, rule: str, tmp_path) -> None:

@@ -174,6 +174,7 @@ CHANGES = {
     "0.ghosts.counts": lambda value: value - 1,
     "1.expires": lambda value: value[:, :5],
     "1.known": lambda value: value.double(),
+    "0.expires": lambda value: torch.where(value == value.max(), 0, value),
 }
 
 

@@ -50,6 +50,14 @@ def expected(model: PreTrainedModel, ids: torch.Tensor) -> keepmap.KeepMap:
     return keepmap.evict(model, ids, "h2o", **OPTIONS).keep_map
 
 
+def test_after_a_call_nothing_of_it_is_left(model: PreTrainedModel) -> None:
+    with evicting(model, "h2o", **OPTIONS) as run:
+        generated(model)
+        # The part without the head is no call of the model's.
+        with pytest.raises(InputError, match="inside `with keepmap.evicting"):
+            model.model(input_ids=IDS[None], past_key_values=run.cache.fork())
+
+
 def test_each_call_is_on_a_fresh_cache(model: PreTrainedModel) -> None:
     with evicting(model, "h2o", **OPTIONS) as run:
         first, again = generated(model), generated(model)
