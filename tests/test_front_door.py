@@ -56,6 +56,7 @@ COMPRESSORS = [
     "AttentionBasedCompressor",
     "ExponentialDecayCompressor",
     "RandomCompressor",
+    "RandomWithoutNewestCompressor",
     "RecencyCompressor",
     "RewardAwareCompressor",
     "ThresholdCompressor",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
     from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
     from keepmap.agents.compressors.random import RandomCompressor
+    from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
     from keepmap.agents.compressors.recency import RecencyCompressor
     from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
     from keepmap.agents.compressors.threshold import ThresholdCompressor
@@ -94,6 +95,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "RandomCompressor",
+    "RandomWithoutNewestCompressor",
     "Received",
     "RecencyCompressor",
     "RewardAwareCompressor",
@@ -149,6 +151,7 @@ _HOMES = {
     "keepmap.agents.compressors.attention_based": "AttentionBasedCompressor",
     "keepmap.agents.compressors.exponential_decay": "ExponentialDecayCompressor",
     "keepmap.agents.compressors.random": "RandomCompressor",
+    "keepmap.agents.compressors.random_without_newest": "RandomWithoutNewestCompressor",
     "keepmap.agents.compressors.recency": "RecencyCompressor",
     "keepmap.agents.compressors.reward_aware": "RewardAwareCompressor",
     "keepmap.agents.compressors.threshold": "ThresholdCompressor",

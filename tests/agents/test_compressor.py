@@ -13,6 +13,7 @@ from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.random import RandomCompressor
+from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
@@ -38,6 +39,7 @@ def test_the_documents_constructors() -> None:
     assert ThresholdCompressor() == ThresholdCompressor(0.1, 3, 20)
     assert ExponentialDecayCompressor(target_length=10, decay_rate=0.5) == ExponentialDecayCompressor(10, 0.5)
     assert RandomCompressor(target_length=10, seed=0) == RandomCompressor(10, 0)
+    assert RandomWithoutNewestCompressor(target_length=10, seed=0) == RandomWithoutNewestCompressor(10, 0)
     assert RewardAwareCompressor(target_length=10) == RewardAwareCompressor(10)
 
 
@@ -142,7 +144,7 @@ def test_reward_aware_prefers_rewards_then_what_is_distinct() -> None:
     assert kept == [[2], [2, 7], [2, 6, 7], [0, 2, 3, 5, 6, 7], [0, 2, 3, 4, 5, 6, 7]]
 
 
-@pytest.mark.parametrize("name", ["random", "attention", "exponential_decay"])
+@pytest.mark.parametrize("name", ["random", "random_without_newest", "attention", "exponential_decay"])
 def test_draws_are_fair(name: str) -> None:
     """Over many seeds each transition is kept as often as its weight says; ages count through the weights alone."""
     valid = torch.ones(1, 8, dtype=torch.bool)
@@ -157,17 +159,20 @@ def test_draws_are_fair(name: str) -> None:
         valid=valid,
         attention=weights,
     )
-    options: dict = {"random": {}, "attention": {"sample": True, "temperature": 2.0}}.get(name, {"sample": True})
-    length = 2 if name == "exponential_decay" else 1
+    options: dict = {"attention": {"sample": True, "temperature": 2.0}, "exponential_decay": {"sample": True}}
+    newest_is_kept = compressors()[name].keeps_newest
+    length = 1 + newest_is_kept
     counts = torch.zeros(8)
     for seed in range(2000):
-        counts[make_compressor(name, {"target_length": length, "seed": seed, **options}).select(history).indices] += 1
+        compressor = make_compressor(name, {"target_length": length, "seed": seed, **options.get(name, {})})
+        counts[compressor.select(history).indices] += 1
     expected = {
         "random": torch.ones(8),
+        "random_without_newest": torch.ones(8),
         "attention": weights[0] ** 0.5,
         "exponential_decay": torch.exp(-0.5 * 2 * (7 - torch.arange(8.0)) / 8),
     }[name]
-    if name == "exponential_decay":
+    if newest_is_kept:
         assert counts[7] == 2000
         counts, expected = counts[:7], expected[:7]
     expected = expected / expected.sum() * 2000

@@ -13,11 +13,12 @@ import keepmap
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
+from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.history import History
 from keepmap.errors import InputError
 from keepmap.insight import verify_agent as deletion_agent
 from keepmap.insight.agent_subject import AgentSubject
-from keepmap.insight.deletions import NewestAndRandom, at_random, by_pattern
+from keepmap.insight.deletions import at_random, by_pattern
 from keepmap.insight.guide import GuideInsight, guide_insight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.verdicts import verdicts
@@ -150,7 +151,7 @@ def test_one_context_refutes_and_none_is_an_error(agent: Agent) -> None:
 
 
 def test_a_higher_return_than_the_controls_is_better(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_arm = {type(None): 9.0, NewestAndRandom: 1.0}
+    by_arm = {type(None): 9.0, RandomCompressor: 1.0}
 
     def play(
         agent: Agent, envs: VectorEnv, episodes: int, *, seed: int = 0, compressor: Compressor | None = None
@@ -168,18 +169,6 @@ def test_a_higher_return_than_the_controls_is_better(agent: Agent, monkeypatch: 
             4.0,
             HELD,
         )
-
-
-def test_the_control_keeps_the_newest_and_draws_the_others() -> None:
-    history = walks(1)[0].history
-    drawn = [NewestAndRandom(4, seed).select(history) for seed in range(40)]
-    assert all(
-        selection.mask.all() and selection.indices.shape == (1, 4) and int(selection.indices[0, -1]) == N - 1
-        for selection in drawn
-    )
-    counts = torch.cat([selection.indices[0, :-1] for selection in drawn]).bincount(minlength=N)
-    assert counts[N - 1] == 0 and (counts[: N - 1] > 0).all()
-    assert NewestAndRandom(1).select(history).indices.tolist() == [[N - 1]]
 
 
 def test_random_is_the_mean_of_the_draws(agent: Agent, monkeypatch) -> None:

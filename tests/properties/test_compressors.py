@@ -12,6 +12,7 @@ from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.random import RandomCompressor
+from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
@@ -42,6 +43,7 @@ EACH = {
     "exponential_decay": st.builds(ExponentialDecayCompressor, budgets, rates),
     "exponential_decay, drawn": st.builds(ExponentialDecayCompressor, budgets, rates, st.just(True), seeds),
     "random": st.builds(RandomCompressor, budgets, seeds),
+    "random_without_newest": st.builds(RandomWithoutNewestCompressor, budgets, seeds),
     "reward_aware": st.builds(RewardAwareCompressor, budgets),
 }
 each_compressor = st.one_of(*EACH.values())
@@ -171,9 +173,10 @@ def test_a_shortened_history_keeps_its_times_and_marks_what_is_not_there(history
             assert torch.equal(again.times, short.times)
 
 
-@given(histories(rows=st.just(1)), budgets, seeds)
-def test_a_random_choice_is_stable_as_the_history_grows(history, budget, seed):
-    compressor = RandomCompressor(budget, seed)
+@pytest.mark.parametrize("control", [RandomCompressor, RandomWithoutNewestCompressor])
+@given(history=histories(rows=st.just(1)), budget=budgets, seed=seeds)
+def test_a_random_choice_is_stable_as_the_history_grows(control, history, budget, seed):
+    compressor = control(budget, seed)
     gone: set[int] = set()
     for n in range(history.valid.shape[1] + 1):
         kept = set(chosen(compressor, history.map(lambda part, n=n: part[:, :n]))[0])

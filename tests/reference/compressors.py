@@ -98,6 +98,11 @@ def exponential_decay(row: Row, target_length: int, decay_rate: float, sample: b
 
 
 def random(row: Row, target_length: int, seed: int) -> list[int]:
+    drawn = highest([signed(bits(seed, time)) for time in row.times[:-1]], target_length - 1)
+    return drawn + list(range(len(row)))[-1:]
+
+
+def random_without_newest(row: Row, target_length: int, seed: int) -> list[int]:
     return highest([signed(bits(seed, time)) for time in row.times], target_length)
 
 
@@ -139,6 +144,7 @@ KEPT: dict[str, Callable[..., list[int]]] = {
     "attention": attention,
     "exponential_decay": exponential_decay,
     "random": random,
+    "random_without_newest": random_without_newest,
     "recency": recency,
     "reward_aware": reward_aware,
     "threshold": threshold,

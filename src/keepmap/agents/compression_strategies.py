@@ -11,6 +11,7 @@ from keepmap.agents.compressor import Compressed, Compressor, History, compresso
 from keepmap.agents.compressors import adaptive, attention_based, threshold
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.random import RandomCompressor
+from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
@@ -22,6 +23,7 @@ __all__ = [
     "AttentionBasedCompressor",
     "ExponentialDecayCompressor",
     "RandomCompressor",
+    "RandomWithoutNewestCompressor",
     "RecencyCompressor",
     "RewardAwareCompressor",
     "ThresholdCompressor",

@@ -106,7 +106,7 @@ def _table(
         Column("arguments", tuple(map(_arguments, kept))),
         Column("kept", tuple(str(mask.sum()) for mask in masks)),
         Column("% shorter", tuple(f"{1 - mask.mean():.1%}" for mask in masks)),
-        Column("oldest age", tuple(str(n - 1 - np.flatnonzero(mask)[0]) if mask.any() else "-" for mask in masks)),
+        Column("oldest", tuple(str(n - 1 - np.flatnonzero(mask)[0]) if mask.any() else "-" for mask in masks)),
         Column("rewarded", tuple(f"{(mask & rewarded).sum()}/{rewarded.sum()}" for mask in masks)),
         Column("attention", tuple(f"{share[mask].sum():.1%}" for mask in masks)),
     ]

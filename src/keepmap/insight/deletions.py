@@ -2,24 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from keepmap.agents.choosing import draws, even, recent, top
-from keepmap.agents.compressor import Compressor
+from keepmap.agents.choosing import even, recent, top
 from keepmap.agents.compressors.adaptive import adaptive
-from keepmap.agents.history import History
 from keepmap.attention.profile import AttentionProfile
 from keepmap.insight.coverage import Shares, coverage, pattern_of
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.verification import RULES
 
-__all__ = ["Choice", "Deletions", "LayerChoice", "NewestAndRandom", "at_random", "by_kv_head", "by_pattern", "by_share"]
+__all__ = ["Choice", "Deletions", "LayerChoice", "at_random", "by_kv_head", "by_pattern", "by_share"]
 
 _KEPT: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "recency": lambda valid, _, length: recent(valid, length),
@@ -68,31 +65,6 @@ class Deletions:
     def generator(self, sample: int, layer: int, rule: str) -> np.random.Generator:
         """The random numbers of one trial, whatever other trials there are."""
         return np.random.default_rng([self.seed, sample, layer, RULES.index(rule)])
-
-
-@dataclass(frozen=True)
-class NewestAndRandom(Compressor):
-    """Keeps the newest transition and, drawn evenly as RandomCompressor draws, `target_length` - 1 of the others.
-
-    A stricter control than RandomCompressor: without the newest transition an agent is mostly lost, and every rule that
-    keeps it would pass for insight.
-    """
-
-    target_length: int
-    seed: int = 0
-
-    name: ClassVar[str] = "newest_and_random"
-    keeps_newest: ClassVar[bool] = True
-
-    @property
-    def max_length(self) -> int:
-        """The newest transition, and as many others as are drawn."""
-        return self.target_length
-
-    def kept(self, history: History) -> Bool[Tensor, "B n"]:
-        newest = recent(history.valid, 1)
-        others = history.valid & ~newest
-        return newest | top(others, draws(self.seed, history.times), self.target_length - 1)
 
 
 def by_pattern(pattern: str, length: int, row: Float[Tensor, " n"], stays: Bool[Tensor, " n"]) -> Choice:

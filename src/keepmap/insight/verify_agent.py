@@ -12,6 +12,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, as_context
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
+from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import Selection, shorten
 from keepmap.attention.profile import AttentionProfile
@@ -23,7 +24,7 @@ from keepmap.core.runs.units import Once, Recorded, every_time
 from keepmap.errors import ImpossibleResultError, InputError
 from keepmap.insight.agent_subject import AgentSubject, CompressorSuggestion
 from keepmap.insight.coverage import SHARE
-from keepmap.insight.deletions import Choice, Deletions, NewestAndRandom, at_random, by_pattern, by_share
+from keepmap.insight.deletions import Choice, Deletions, at_random, by_pattern, by_share
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.verdicts import suggest
@@ -264,7 +265,7 @@ def _compared(
     assert isinstance(tried, CompressorSuggestion)
     suggested = _returns(agent, tried.compressor, episodes, seed, rule, once)
     drawn = [
-        _returns(agent, NewestAndRandom(tried.keep, seed + draw), episodes, seed, _drawn(rule, draw), once)
+        _returns(agent, RandomCompressor(tried.keep, seed + draw), episodes, seed, _drawn(rule, draw), once)
         for draw in range(PLAYED_DRAWS)
     ]
     random = np.mean(drawn, axis=0)

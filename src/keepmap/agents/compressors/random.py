@@ -1,4 +1,4 @@
-"""Drawn transitions: the control that every compressor has to beat."""
+"""The newest transition and drawn ones: the control that every compressor has to beat."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxtyping import Bool
 from torch import Tensor
 
-from keepmap.agents.choosing import draws, top
+from keepmap.agents.choosing import draws, recent, top
 from keepmap.agents.compressor import Compressor, History, at_least
 
 __all__ = ["RandomCompressor"]
@@ -14,11 +14,12 @@ __all__ = ["RandomCompressor"]
 
 @dataclass(frozen=True)
 class RandomCompressor(Compressor):
-    """Keeps transitions drawn evenly: the control that every compressor has to beat.
+    """Keeps the newest transition and others drawn evenly: the control that every compressor has to beat.
 
-    Each transition has a draw of its own, from (seed, time) alone, and the highest draws are kept: as the history
-    grows, the kept ones stay unless a new one pushes them out, and what was dropped never comes back. The newest
-    transition is kept with the same probability as any other.
+    Each transition has a draw of its own, from (seed, time) alone, and beside the newest the highest draws are kept: as
+    the history grows, the kept ones stay unless a new one pushes them out, and what was dropped never comes back. The
+    newest is kept in any case, since without it an agent is mostly lost, and every rule that keeps it would pass for
+    insight; `random_without_newest` draws it as any other.
 
     Attributes:
         target_length: how many, 1 or more.
@@ -31,7 +32,7 @@ class RandomCompressor(Compressor):
     >>> import keepmap, torch
     >>> states = torch.arange(12).reshape(1, 6, 2)
     >>> actions, rewards = torch.zeros(1, 6), torch.tensor([[0, 1, 0, 0, 0, 0]])
-    >>> kept = keepmap.RandomCompressor(target_length=3, seed=1).compress(states, actions, rewards, states + 1)
+    >>> kept = keepmap.RandomCompressor(target_length=3, seed=5).compress(states, actions, rewards, states + 1)
     >>> kept.indices.tolist()
     [[0, 4, 5]]
     """
@@ -40,6 +41,7 @@ class RandomCompressor(Compressor):
     seed: int = 0
 
     name: ClassVar[str] = "random"
+    keeps_newest: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         at_least(1, target_length=self.target_length)
@@ -50,4 +52,6 @@ class RandomCompressor(Compressor):
         return self.target_length
 
     def kept(self, history: History) -> Bool[Tensor, "B n"]:
-        return top(history.valid, draws(self.seed, history.times), self.target_length)
+        newest = recent(history.valid, 1)
+        others = top(history.valid & ~newest, draws(self.seed, history.times), self.target_length - 1)
+        return newest | others
