@@ -181,6 +181,7 @@ WRONG = {
     "context_at(HISTORIES, 0, 1, 0, HISTORIES.goals[0])": "most",
     "context_at(HISTORIES, 0, 1, 1, 'a')": "goal",
     "collect(dict)": "environment",
+    "AttentionBasedCompressor().compress(*ARRAYS, agent='tiny')": "agent",
     'collect(type("Mine", (type(HISTORIES.room),), {}))': "environment",
 }
 """Calls, and the parameter that the message names."""
@@ -193,6 +194,7 @@ VALUES_OF_CALLS = {
         "dict(states=torch.zeros(1, 2, 2).long(), next_states=torch.zeros(1, 2, 2).long(), rewards=torch.zeros(1, 2), "
         "actions=torch.zeros(1, 2).long(), times=torch.tensor([[0, 1]]), valid=torch.ones(1, 2).bool())"
     ),
+    "ARRAYS": "torch.zeros(1, 2, 2), torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 2, 2)",
     "NAMELESS_METHOD": 'type("Mine", (keepmap.Scored,), dict(score=print))()',
     "RULELESS_METHOD": (
         'type("Mine", (keepmap.Scored,), dict(score=print, name="mine", label="Mine", needs="position"))()'

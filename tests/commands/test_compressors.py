@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from keepmap.agents import compression_strategies as strategies
 from keepmap.agents.compressor import History, compressors
 from keepmap.cli import main
+from keepmap.commands import compressors as command
 
 
 @pytest.fixture
@@ -21,10 +21,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[History, torch.Tens
         histories.append((history, query_states))
         return 0.01 + history.rewards
 
-    agent = SimpleNamespace(
-        model=SimpleNamespace(shape=SimpleNamespace(observation_sizes=(9, 9), n_actions=5)), attention=attention
-    )
-    monkeypatch.setattr(strategies, "embedded_agent", lambda: agent)
+    monkeypatch.setattr(command, "load_agent", {"tiny": SimpleNamespace(attention=attention)}.__getitem__)
     return histories
 
 

@@ -220,7 +220,9 @@ def test_missing_attention_is_an_error_and_never_a_fallback(name):
     if not compressor.needs_attention:
         assert compressor.select(history).mask.all()
         return
-    with pytest.raises(ValueError, match=r"decides by attention and none was given; pass attention=\.\.\.$"):
+    with pytest.raises(
+        ValueError, match=r"decides by attention and none was given; pass attention=.* or agent=\.\.\.$"
+    ):
         compressor.select(history)
     for wrong in (float("nan"), float("inf"), -0.5):
         with pytest.raises(ValueError, match="30 .* negative or not finite"):

@@ -1,17 +1,18 @@
 """From the arrays that users hold to a `History`, and from a `Selection` back to such arrays."""
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from keepmap.agents.history import History, Selection, nothing
-from keepmap.errors import InputError
+from keepmap.errors import InputError, kind_of
 
-__all__ = ["Array", "Compressed", "as_history", "taken"]
+__all__ = ["Array", "Attends", "Compressed", "as_history", "taken", "with_attention"]
 
 Array = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."]
 
@@ -79,6 +80,44 @@ def as_history(
         valid=valid.bool(),
         attention=_floats(numbers["attention"]) if attention is not None else None,
     )
+
+
+@runtime_checkable
+class Attends(Protocol):
+    """What a compressor needs of an agent."""
+
+    def attention(self, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:
+        """How much each query state attends to each transition."""
+
+
+def with_attention(agent: Attends, history: History) -> History:
+    """The same history with an agent's attention to it, from where it has led: the last next state of each row.
+
+    Raises:
+        InputError: no agent, states that are not whole numbers, or what the agent does not know.
+    """
+    if not isinstance(agent, Attends):
+        raise InputError(f"expected `agent` to be an agent, as keepmap.load_agent gives, got {kind_of(agent)}")
+    gap = ~history.valid
+    if not history.valid.any():
+        return replace(history, attention=torch.zeros(gap.shape))
+    for name in ("states", "next_states"):
+        values = getattr(history, name)[history.valid]
+        if values.is_floating_point() and not (values == values.round()).all():
+            raise InputError(
+                f"expected `{name}` to be whole numbers, which an agent knows, got others; pass attention=..."
+            )
+    # An agent reads whole numbers; what stands at the gaps must be a state that it knows, and is not looked at.
+    known = replace(
+        history,
+        states=history.states.masked_fill(gap[..., None], 0).long(),
+        actions=history.actions.masked_fill(gap, 0),
+        rewards=history.rewards.float().masked_fill(gap, 0),
+        next_states=history.next_states.masked_fill(gap[..., None], 0).long(),
+    )
+    last = (history.valid * torch.arange(1, gap.shape[1] + 1, device=gap.device)).argmax(dim=1)
+    led_to = known.next_states[torch.arange(len(last), device=last.device), last]
+    return replace(history, attention=agent.attention(known, led_to).to(gap.device))
 
 
 def taken(arrays: tuple[Array, Array, Array, Array], selection: Selection) -> Compressed:

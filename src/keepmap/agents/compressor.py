@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from keepmap.agents.arrays import Array, Compressed, as_history, taken
+from keepmap.agents.arrays import Array, Attends, Compressed, as_history, taken, with_attention
 from keepmap.agents.history import History, Selection
 from keepmap.core.arguments import LARGEST, as_flag, as_integer, check_options
 from keepmap.core.joining.registry import Registry
@@ -118,15 +118,25 @@ class Compressor(ABC):
         *,
         attention: Array | None = None,
         mask: Array | None = None,
+        agent: Attends | None = None,
     ) -> Compressed:
         """The kept transitions of a batch, in chronological order; torch tensors or numpy arrays, as given.
+
+        >>> import keepmap, torch
+        >>> states = torch.arange(8).reshape(1, 4, 2)
+        >>> actions, rewards, agent = torch.zeros(1, 4), torch.tensor([[0, 1, 0, 0]]), keepmap.load_agent("tiny")
+        >>> kept = keepmap.AttentionBasedCompressor(2).compress(states, actions, rewards, states, agent=agent)
+        >>> kept.indices.shape
+        torch.Size([1, 2])
 
         Args:
             states, next_states: [B, n, S].
             actions: [B, n], [B, n, 1] or one-hot [B, n, A].
             rewards: [B, n] or [B, n, 1].
-            attention: [B, n], of the query state to each transition; needed where `needs_attention`.
+            attention: [B, n], of the query state to each transition; this or `agent`, where `needs_attention`.
             mask: [B, n], False where there is no transition; by default all are there.
+            agent: whose attention decides, as `load_agent` gives; it is asked from where each history has led, its last
+                next state, and only where `needs_attention`.
 
         Returns:
             Four arrays of at most `max_length` transitions, as a tuple with `.mask` and `.indices` [B, m]. Where rows
@@ -134,15 +144,23 @@ class Compressor(ABC):
             `mask` is False there.
 
         Raises:
-            InputError: shapes that disagree, or attention that is missing, negative or not finite.
+            InputError: shapes that disagree; attention that is missing, negative or not finite; both `attention` and
+                `agent`; or states and actions that the agent does not know.
         """
         history = as_history(states, actions, rewards, next_states, attention, mask)
+        if agent is not None:
+            if attention is not None:
+                raise InputError("expected `attention` or `agent`, whose attention it is, got both; leave one out")
+            if self.needs_attention:
+                history = with_attention(agent, history)
         return taken((states, actions, rewards, next_states), self.select(history))
 
     def _check(self, history: History) -> None:
         attention = history.attention
         if attention is None:
-            raise InputError(f"{type(self).__name__} decides by attention and none was given; pass attention=...")
+            raise InputError(
+                f"{type(self).__name__} decides by attention and none was given; pass attention=... or agent=..."
+            )
         bad = history.valid & ~((attention >= 0) & attention.isfinite())
         if bad.any():
             raise InputError(

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.choosing import shares
 from keepmap.agents.collection.source import make_source
-from keepmap.agents.compression_strategies import attention_to
 from keepmap.agents.compressor import Compressor, History, Selection, compressors
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal, parse_cell
@@ -90,7 +90,7 @@ def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
         valid=torch.ones_like(times, dtype=torch.bool),
     )
     query = torch.from_numpy(learned.states[n].astype(np.int64))
-    return replace(history, attention=attention_to(history, query))
+    return replace(history, attention=load_agent("tiny").attention(history, query))
 
 
 def _mask(selection: Selection, n: int) -> Bool[np.ndarray, " n"]:
