@@ -2,23 +2,29 @@
 
 import importlib
 import re
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.vector import RoomVectorEnv
+from tests.forked import fork_programs, python
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = ["--sizes", "160", "--methods-size", "170", "--memory-size", "300", "--cuda-sizes", "200", "--repeats", "1"]
 
 
+def benchmark(*words: str) -> CompletedProcess[str]:
+    """As `python WORDS`; what it begins is forked, too."""
+    return python(*words, cwd=ROOT, timeout=280, first=fork_programs)
+
+
 def test_the_benchmark_times_equal_results() -> None:
-    command = [sys.executable, "benchmarks/bench_evict.py", *SIZES]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    command = ["benchmarks/bench_evict.py", *SIZES]
+    done = benchmark(*command)
     assert done.returncode == 0, done.stderr
     rows = {}
     for line in done.stdout.splitlines():
@@ -30,20 +36,20 @@ def test_the_benchmark_times_equal_results() -> None:
 
 def test_the_comparisons_benchmark_runs_on_any_model(tmp_path: Path) -> None:
     sizes = ["--model_name", "tiny", "--compare-size", "220", "--sizes", "200", "--repeats", "1"]
-    command = [sys.executable, "benchmarks/bench_compare.py", *sizes]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    command = ["benchmarks/bench_compare.py", *sizes]
+    done = benchmark(*command)
     assert done.returncode == 0, done.stderr
     first = [line.strip("|").split("|")[0].strip() for line in done.stdout.splitlines()]
     assert {"220", "dense", "`random`", "`kvzap`", "`h2o`", "`expected_attention`"} <= {*first}
-    missing = [sys.executable, "benchmarks/bench_compare.py", "--model_name", str(tmp_path)]
-    done = subprocess.run(missing, capture_output=True, text=True, check=False, cwd=ROOT)
+    missing = ["benchmarks/bench_compare.py", "--model_name", str(tmp_path)]
+    done = benchmark(*missing)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "config.json" in done.stderr
 
 
 @pytest.mark.parametrize("python", [sys.executable, "no-such-python"])
 def test_a_missing_kvpress_is_one_line(python: str) -> None:
-    command = [sys.executable, "benchmarks/bench_evict.py", *SIZES, "--kvpress-python", python]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    command = ["benchmarks/bench_evict.py", *SIZES, "--kvpress-python", python]
+    done = benchmark(*command)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         f"error: --kvpress-python {python} cannot import kvpress; "
@@ -54,8 +60,8 @@ def test_a_missing_kvpress_is_one_line(python: str) -> None:
 def test_the_agents_benchmark_runs() -> None:
     sizes = ["--windows", "24", "--copies", "2", "--steps", "8", "--batch", "2", "--repeats", "1", "--episodes", "2"]
     keys = ["grid_size=4", "n_transit=20", "train_timesteps=4", "ckpt_interval=2", "n_stream=2", "num_warmup_steps=1"]
-    command = [sys.executable, "-W", "error", "benchmarks/bench_agent.py", *sizes, "--set", *keys]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    command = ["-W", "error", "benchmarks/bench_agent.py", *sizes, "--set", *keys]
+    done = benchmark(*command)
     assert done.returncode == 0, done.stderr
     tables = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if line[:1] == "|"
@@ -105,8 +111,8 @@ def test_a_report_replaces_its_own_part_alone(tmp_path: Path, monkeypatch: pytes
 def test_the_profiles_benchmark_times_equal_results() -> None:
     sizes = ["--sizes", "160", "--memory-size", "200", "--long-size", "300", "--cuda-sizes", "200", "--repeats", "1"]
     sizes += ["--command-repeats", "1"]
-    command = [sys.executable, "benchmarks/bench_attention.py", *sizes]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    command = ["benchmarks/bench_attention.py", *sizes]
+    done = benchmark(*command)
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
     head = next(row for row in rows if "rows differ by" in row)
@@ -118,8 +124,8 @@ def test_the_profiles_benchmark_times_equal_results() -> None:
 
 def test_the_insights_benchmark_counts_both_hosts() -> None:
     sizes = ["--learners", "1", "--texts", "1", "--length", "40", "--episodes", "1"]
-    command = [sys.executable, "benchmarks/bench_insight.py", *sizes]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    command = ["benchmarks/bench_insight.py", *sizes]
+    done = benchmark(*command)
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in done.stdout.splitlines()]
     counted = {(row[0], row[2]): row[3] for row in rows if len(row) == 6 and row[1].startswith("KL")}
@@ -134,10 +140,10 @@ def test_a_sweep_that_was_done_is_not_done_again(tmp_path: Path) -> None:
     (tmp_path / "data.jsonl").write_text('{"text": "The code of river is 4821. The code of stone is 77."}\n')
     options = ["--data_path", str(tmp_path / "data.jsonl"), "--output_dir", str(tmp_path / "out"), "--max_length", "40"]
     options += ["--model_name", "tiny", "--methods", "random", "--densities", "0.5", "--workers", "1"]
-    command = [sys.executable, "-W", "error", "benchmarks/real_model.py", *options]
+    command = ["-W", "error", "benchmarks/real_model.py", *options]
     runs, times = [], []
     for _ in range(2):
-        runs.append(subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300))
+        runs.append(benchmark(*command))
         records = sorted((tmp_path / "out" / "density-0.5" / "samples").iterdir())
         times.append([record.stat().st_mtime_ns for record in records])
     first, second = runs
@@ -146,5 +152,5 @@ def test_a_sweep_that_was_done_is_not_done_again(tmp_path: Path) -> None:
     assert first.stdout == second.stdout and "| 0.5     | Random |" in first.stdout
     assert (tmp_path / "out" / "cost_by_footprint.png").is_file()
     (tmp_path / "data.jsonl").write_text('{"text": "Other words in a file of the same name, which are another run."}\n')
-    other = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    other = benchmark(*command)
     assert other.returncode == 2 and "holds another run: the data has changed" in other.stderr

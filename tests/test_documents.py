@@ -4,8 +4,6 @@ import importlib.util
 import inspect
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +13,7 @@ from keepmap.agents.compressor import compressors
 from keepmap.agents.environments import environments
 from keepmap.kv.method import method_class, method_names
 from keepmap.language_model import EMBEDDED
+from tests.forked import python
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,7 +32,7 @@ def python_blocks(document: str) -> list[str]:
 
 
 def run(code: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=folder)
+    done = python("-W", "error", "-c", code, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

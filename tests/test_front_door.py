@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import keepmap
+from tests.forked import python
 from tests.insight.walks import walks
 from tests.wrong_calls import VALUES_OF_CALLS, WRONG
 
@@ -172,7 +173,7 @@ def messages() -> dict[str, str]:
             f"    answers[{call!r}] = f'{{type(error).__name__}}: {{error}}'",
         ]
     script.append("print(json.dumps(answers))")
-    done = subprocess.run([sys.executable, "-c", "\n".join(script)], capture_output=True, text=True, check=False)
+    done = python("-c", "\n".join(script), cwd=Path())
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout.splitlines()[-1])
     assert isinstance(answers, dict)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.starts import STDERR, Start
+from tests.chaos.starts import STDERR, start
+from tests.forked import Forked
 
 __all__ = [
     "MOMENTS",
@@ -62,9 +63,9 @@ class Verb:
         return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
 
 
-def begin(verb: Verb, place: Path, clock: str = "real", largest: int | None = None) -> Start:
+def begin(verb: Verb, place: Path, clock: str = "real", largest: int | None = None) -> Forked:
     """Start the command in `place`; no file may have more than `largest` bytes."""
-    return Start(verb.words, place, writer=verb.writer, clock=clock, largest=largest)
+    return start(verb.words, place, writer=verb.writer, clock=clock, largest=largest)
 
 
 def finish(verb: Verb, place: Path) -> None:

@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from keepmap.cli.guard import guarded
 from keepmap.cli.signals import CLOSED_PIPE, Ended, ending_by_signals, open_streams, unwinding
+from tests.forked import Forked
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = (
@@ -30,21 +33,14 @@ def many(model_folder, tmp_path) -> list[str]:
     return ["compare", "--data_path", "data.jsonl", "--sliding_window_size", "16", *options]
 
 
-def start(arguments: list[str], cwd: Path, **streams: object) -> subprocess.Popen[str]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
-    command = [sys.executable, "-c", CODE, *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=variables, encoding="utf-8", start_new_session=True, **pipes)
-
-
-def wait_for_results(process: subprocess.Popen[str], folder: Path, n: int = 3) -> None:
+def wait_for_results(process: Forked, folder: Path, n: int = 3) -> None:
     deadline = time.monotonic() + 200
     while len(list((folder / "out" / "samples").glob("*_random.json"))) < n:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def group_is_gone(process: subprocess.Popen[str]) -> bool:
+def group_is_gone(process: Forked) -> bool:
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
@@ -58,12 +54,12 @@ def group_is_gone(process: subprocess.Popen[str]) -> bool:
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_signal_leaves_what_is_finished(many, tmp_path, name, workers):
-    process = start([*many, "--workers", workers], tmp_path)
+    process = Forked(["-c", CODE, *many, "--workers", workers], tmp_path, error="error.txt")
     wait_for_results(process, tmp_path)
     number = getattr(signal, name)
     os.killpg(process.pid, number)
-    _, error = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in error) == (128 + number, False)
+    code, error = process.wait(timeout=60), (tmp_path / "error.txt").read_text(encoding="utf-8")
+    assert (code, "Traceback" in error) == (128 + number, False)
     assert "of 2000 samples are finished" in error
     assert group_is_gone(process)
     assert not list(tmp_path.rglob("*.part"))
@@ -71,15 +67,19 @@ def test_a_signal_leaves_what_is_finished(many, tmp_path, name, workers):
 
 
 def test_workers_of_a_killed_process_end(many, tmp_path):
-    process = start([*many, "--workers", "2"], tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Forked(["-c", CODE, *many, "--workers", "2"], tmp_path)
     wait_for_results(process, tmp_path)
     process.kill()
-    process.wait()
+    process.wait(timeout=60)
     assert group_is_gone(process)
 
 
 def test_a_pipe_that_nobody_reads_ends_it(many, tmp_path):
-    process = start(many, tmp_path)
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, *many], cwd=tmp_path, env=variables, encoding="utf-8", **pipes
+    )
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
@@ -107,14 +107,24 @@ def test_during_imports_nothing_is_said(tmp_path, number, after):
     assert (process.returncode, "Traceback" in error) == (128 + number, False)
 
 
+def close(*handles: int) -> None:
+    """As Python begins where a shell has closed them."""
+    for handle in handles:
+        os.close(handle)
+        setattr(sys, ("stdin", "stdout", "stderr")[handle], None)
+
+
 def test_streams_that_are_closed_take_nothing_from_files(many, tmp_path):
-    command = [sys.executable, "-c", CODE, *many, "--max_samples", "1", "--no_visualize"]
-    words = " ".join(f"'{word}'" for word in command)
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
-    for closing in ("2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
-        done = subprocess.run(f"{words} {closing}", shell=True, cwd=tmp_path, env=variables, check=False)
-        assert done.returncode == 0
+    words = ["-c", CODE, *many, "--max_samples", "1", "--no_visualize"]
+    for handles in ((2,), (1, 2)):
+        assert Forked(words, tmp_path, first=partial(close, *handles)).wait(timeout=120) == 0
         json.loads((tmp_path / "out" / "comparison_summary.json").read_text())
+        shutil.rmtree(tmp_path / "out")
+    line = " ".join(f"'{word}'" for word in [sys.executable, *words])
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run(f"{line} <&- >&- 2>&-", shell=True, cwd=tmp_path, env=variables, check=False)
+    assert done.returncode == 0
+    json.loads((tmp_path / "out" / "comparison_summary.json").read_text())
 
 
 def test_a_signal_that_is_ignored_stays_ignored():

@@ -19,6 +19,7 @@ from keepmap.commands.attention import visualize_attention
 from keepmap.commands.attention_samples import agent_samples, trajectory_samples
 from keepmap.errors import InputError
 from tests.agents.checkpoint_folders import write_agent
+from tests.forked import python
 
 COVERS = (
     "keepmap.commands.attention_samples",
@@ -154,7 +155,7 @@ def test_lines_of_code_run_as_they_are_printed(small, capsys) -> None:
     code = [f"{line}\n{lines[at + 1]}" for at, line in enumerate(lines) if line.startswith("from compression_")]
     assert len(code) >= 5
     script = "\n".join(f"{statement}\nassert hasattr(compressor, 'compress')" for statement in code)
-    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    done = python("-c", script, cwd=REPOSITORY)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -317,13 +318,10 @@ def test_a_model_without_attention_is_refused(tmp_path, monkeypatch, capsys) -> 
 
 
 def test_the_front_door(small) -> None:
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"}
-    line = [sys.executable, "-W", "error", str(REPOSITORY / "visualize_attention.py"), "--samples", "1"]
-    done = subprocess.run(line, env=variables, capture_output=True, encoding="utf-8", timeout=120)
+    line = ["-W", "error", str(REPOSITORY / "visualize_attention.py"), "--samples", "1"]
+    done = python(*line, cwd=Path())
     assert (done.returncode, done.stderr) == (0, "")
     assert "Figures saved to: figs/attention/" in done.stdout
-    refused = subprocess.run(
-        [*line, "--sample", "1"], env=variables, capture_output=True, encoding="utf-8", timeout=120
-    )
+    refused = python(*line, "--sample", "1", cwd=Path())
     assert refused.returncode == 2
     assert 'did you mean "--samples"' in refused.stderr

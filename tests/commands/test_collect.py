@@ -15,14 +15,13 @@ from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import split_named
 from keepmap.cli import main
 from keepmap.commands import progress
+from tests.forked import python
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def collect(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-W", "error", str(REPOSITORY / "collect.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, encoding="utf-8", timeout=60)
+    return python("-W", "error", str(REPOSITORY / "collect.py"), *arguments, cwd=cwd)
 
 
 def test_the_command_as_it_stands(tmp_path):
@@ -175,8 +174,7 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path):
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "from keepmap.cli import main; sys.exit(main(['collect', '--learners', '2', '--out', 'h.hdf5', '--overwrite']))"
     )
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    done = python("-c", code, cwd=tmp_path)
     block = "h.hdf5.run/blocks/goals_00000-00080.hdf5"
     assert (done.returncode, done.stderr) == (2, f"error: cannot write {block}: File too large\n")
     assert (tmp_path / "h.hdf5").read_text() == "the earlier file"

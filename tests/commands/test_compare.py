@@ -1,4 +1,4 @@
-"""The commands as users type them, in processes of their own."""
+"""The commands as users type them, each in a process."""
 
 import json
 import os
@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.forked import Forked, python
+
 REPOSITORY = Path(__file__).parents[2]
 METHODS = ("streaming_llm", "random_validation", "random", "h2o")
 SETTINGS = ("--sliding_window_size", "16", "--h2o_local_window_size", "32")
 
 
 def keepmap(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from keepmap.cli import main; sys.exit(main())"
-    return run([sys.executable, "-c", code, *arguments], cwd, **environment)
+    return python("-m", "keepmap", *arguments, cwd=cwd, **environment)
 
 
 def run(command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """In a process that is all its own."""
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"} | environment
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, encoding="utf-8", timeout=280)
 
@@ -62,7 +64,7 @@ def test_the_guides_command_prints_the_guides_lines(tmp_path):
         "--methods streaming_llm random_validation --max_samples 10 --chunk_size 128"
     )
     script = str(REPOSITORY / "compare_compression_methods.py")
-    done = run([sys.executable, script, *command.split()], cwd=tmp_path)
+    done = python(script, *command.split(), cwd=tmp_path)
     assert (done.returncode, evaluated(done.stderr)) == (0, ["1 of 2", "2 of 2"])
     for label, stem in (("StreamingLLM", "StreamingLLM"), ("Random(threshold=1.0)", "Random_threshold_1.0_")):
         assert f"{'=' * 80}\nEvaluating: {label}\n{'=' * 80}\n\n{label} Results:\n  Perplexity: " in done.stdout
@@ -174,22 +176,16 @@ def test_an_interrupt_leaves_what_is_finished(model_folder, tmp_path, workers):
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from keepmap.cli import main; sys.exit(main())"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "compare", "--data_path", "data.jsonl", "--model_name", str(model_folder)]
-        + ["--methods", "random,h2o", *SETTINGS, "--workers", workers, "--output_dir", "out"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY / "src")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
+    words = ["-c", code, "compare", "--data_path", "data.jsonl", "--model_name", str(model_folder)]
+    words += ["--methods", "random,h2o", *SETTINGS, "--workers", workers, "--output_dir", "out"]
+    process = Forked(words, tmp_path, error="error.txt")
     deadline = time.monotonic() + 200
     while len(list((tmp_path / "out" / "samples").glob("*_h2o.json"))) < 3:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    error = (tmp_path / "error.txt").read_text(encoding="utf-8")
     assert "Traceback" not in error
     log, interrupted = error.split("Interrupted: ")
     assert "Interrupted" not in log and re.search(r"^2 of 400 samples evaluated, \d:\d\d:\d\d left$", log, re.M)

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from keepmap.errors import OutputError
 from keepmap.kv.comparison import files as build
 from keepmap.kv.comparison import session as compare
 from keepmap.kv.eviction.evict import evict
+from tests.forked import python
 
 COVERS = ("keepmap.commands.compare",)
 REPOSITORY = Path(__file__).parents[2]
@@ -135,7 +134,8 @@ except keepmap.InputError as error:
 
 
 def test_the_script_can_be_imported_as_old_code_does_and_loads_models_itself():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    done = python("-c", SCRIPT, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
     assert done.stdout == (
         "expected `model_name` to be a name or a folder, got an object; keepmap.compare takes loaded models\n"
     )

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from keepmap.agents.evaluation.returns import read_evaluation
 from keepmap.cli import main
 from keepmap.commands import progress
 from tests.agents.checkpoint_folders import write_agent
+from tests.forked import python
 
 REPOSITORY = Path(__file__).parents[2]
 OF_RUN = {"run.json", "index.jsonl", "folds/fold_000.json", ".lock"}
@@ -38,9 +38,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_command_as_it_stands(place: Path) -> None:
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-W", "error", str(REPOSITORY / "evaluate.py"), "--episodes", "45"]
-    done = subprocess.run(command, cwd=place, env=variables, capture_output=True, encoding="utf-8", timeout=120)
+    done = python("-W", "error", str(REPOSITORY / "evaluate.py"), "--episodes", "45", cwd=place)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     run = Path("runs/AD-darkroom-seed0")
@@ -301,8 +299,7 @@ def test_a_full_disk_mixes_no_results(place: Path) -> None:
         "from keepmap.cli import main\n"
         "sys.exit(main(['evaluate', '--episodes', '3', '--output_dir', 'out', '--overwrite']))"
     )
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=place, env=variables, capture_output=True, text=True)
+    done = python("-c", code, cwd=place)
     assert done.returncode == 2
     assert done.stderr == "error: cannot write out/learning_curve.png: File too large\n"
     assert files_in(place / "out").keys() == RESULTS - {"learning_curve.png"}

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -108,7 +107,9 @@ def test_a_folder_with_code_is_refused_or_read_without_it(
         assert code in (0, 2)
 
 
-def test_code_beside_a_surrogate_is_not_run(folder: Path, marker: Path, data_file: Path, tmp_path: Path) -> None:
+def test_code_beside_a_surrogate_is_not_run(
+    folder: Path, marker: Path, data_file: Path, monkeypatch: pytest.MonkeyPatch, capfd, tmp_path: Path
+) -> None:
     surrogate = tmp_path / "surrogate"
     surrogate.mkdir()
     (surrogate / "own.py").write_text(CODE.format(marker=str(marker)), encoding="utf-8")
@@ -118,10 +119,9 @@ def test_code_beside_a_surrogate_is_not_run(folder: Path, marker: Path, data_fil
     own_tokenizer(folder)
     words = ["--methods", "kvzap", "--kvzap_scorer_model", str(surrogate), "--output_dir", str(tmp_path / "out")]
     for model in ("tiny", str(folder)):
-        done = subprocess.run(
-            [sys.executable, "-m", "keepmap", "compare", "--model_name", model, "--data_path", str(data_file), *words],
-            input="y\n" * 100, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert "[y/N]" not in done.stdout + done.stderr
+        monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 100))
+        code = main(["compare", "--model_name", model, "--data_path", str(data_file), *words])
+        out, err = capfd.readouterr()
+        assert (code, err.count("\n")) == (2, 1), err
+        assert "[y/N]" not in out + err
         assert not marker.exists() and not (surrogate / "marker").exists() and not (folder / "marker").exists()

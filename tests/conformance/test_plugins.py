@@ -1,10 +1,8 @@
 """`--plugin FILES`: a file of the user's own is all that a method, compressor, source, environment or figure needs."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -12,8 +10,8 @@ from keepmap.agents.collection.dataset import open_histories
 from keepmap.agents.evaluation.returns import read_evaluation
 from keepmap.cli import main
 from keepmap.core.joining.plugins import unload_plugins
+from tests.forked import python
 
-REPOSITORY = Path(__file__).parents[2]
 HEAD = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -119,10 +117,8 @@ def own_process_plugins():
     unload_plugins()
 
 
-def ran(*words: str) -> subprocess.CompletedProcess[str]:
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-m", "keepmap", *words]
-    return subprocess.run(command, env=variables, capture_output=True, encoding="utf-8", timeout=120, check=False)
+def ran(*words: str) -> CompletedProcess[str]:
+    return python("-m", "keepmap", *words, cwd=Path())
 
 
 def keepmap(*words: str) -> str:

@@ -1,7 +1,6 @@
 """`keepmap train` as users type it, up to an agent that plays; what it refuses, and that nothing is left of that."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from keepmap.agents.collection.sources.optimistic import Optimistic
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.training import loop
 from keepmap.cli import main
+from tests.forked import python
 
 REPOSITORY = Path(__file__).parents[3]
 SMALL = [
@@ -34,9 +34,7 @@ SMALL = [
 
 
 def command(cwd: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONIOENCODING": "utf-8"}
-    line = [sys.executable, "-W", "error", str(REPOSITORY / script), *arguments]
-    return subprocess.run(line, cwd=cwd, env=variables, capture_output=True, encoding="utf-8", timeout=120)
+    return python("-W", "error", str(REPOSITORY / script), *arguments, cwd=cwd)
 
 
 def test_tensorboard_has_the_log_s_curves(tmp_path: Path) -> None:
