@@ -27,8 +27,8 @@ def step(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -
         own_sinks = None if sinks is None else sinks[heads]
         if isinstance(terms.method, Received):
             held.columns.scores[heads, : keys.shape[1]] += _received(queries[heads], keys, own_sinks, call)
-        nothing = torch.ones(keys.shape[0], 1, 0, dtype=torch.bool, device=keys.device)
-        output[heads] = attend_block(queries[heads], keys, values, 0, nothing, call.scaling, call.softcap, own_sinks)
+        nothing = call.keys.new_zeros(keys.shape[0], 1, 0)
+        output[heads] = attend_block(queries[heads], keys, values, nothing, call.scaling, call.softcap, own_sinks)
     held.decide(terms)
     return output.view(-1, 1, output.shape[-1])
 

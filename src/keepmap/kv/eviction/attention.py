@@ -3,6 +3,8 @@
 H query head · G KV head · R = H / G · N positions · D head dimension · B queries in a block · K keys of a block.
 """
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -56,13 +58,12 @@ def evicting_attention(
             packed = _Packed(keys, values, expires, members, sees_from, stretch, rows)
             for first in range(start, stretch.stop, step):
                 last = min(first + step, stretch.stop)
-                block_keys, block_values, tail, mask = packed.block(first, last, sees_from[first:last])
+                block_keys, block_values, bias = packed.block(first, last, sees_from[first:last])
                 result = attend_block(
                     grouped[members, :, first - new : last - new],
                     block_keys,
                     block_values,
-                    tail,
-                    mask,
+                    bias,
                     scaling,
                     softcap,
                     None if grouped_sinks is None else grouped_sinks[members],
@@ -139,19 +140,41 @@ class _Packed:
 
     def block(
         self, first: int, last: int, sees_from: Int[Tensor, " B"]
-    ) -> tuple[Float[Tensor, "heads K D"], Float[Tensor, "heads K Dv"], int, Bool[Tensor, "heads B tail"]]:
-        """Keys and values of a block of queries, the length of their masked tail, and its mask."""
+    ) -> tuple[Float[Tensor, "heads K D"], Float[Tensor, "heads K Dv"], Float[Tensor, "heads B tail"]]:
+        """Keys and values of a block of queries; 0 where a query sees a key of their tail, else minus infinity."""
         wanted = (self.expires > first) & (self.positions < last) & (self.positions >= sees_from[0])
         at, width = _flush_left(wanted)
         positions = self.positions.gather(1, at)
         expires = torch.where(wanted.gather(1, at), self.expires.gather(1, at), -1)
         self._gather(positions, self.n_steady)
-        queries = torch.arange(first, last, device=positions.device)
-        # Where no query is barred from position 0, that test is always true.
-        bar = sees_from[:, None] if int(sees_from[-1]) else None
-        mask = visible(positions[:, None], expires[:, None], queries[:, None], bar)
+        # The keys of the block itself stand last: only there may a key be ahead of a query.
+        own = int((wanted & (self.positions < first)).sum(dim=1).min())
+        # Where no query is barred from position 0, none is barred at all.
+        bar = sees_from if int(sees_from[-1]) else None
         end = self.n_steady + width
-        return self.key_room[:, :end], self.value_room[:, :end], width, mask
+        return self.key_room[:, :end], self.value_room[:, :end], _bias(positions, expires, first, last, own, bar)
+
+
+def _bias(
+    positions: Int[Tensor, "heads tail"],
+    expires: Int[Tensor, "heads tail"],
+    first: int,
+    last: int,
+    own: int,
+    sees_from: Int[Tensor, " B"] | None,
+) -> Float[Tensor, "heads B tail"]:
+    """`visible` of the queries first..last-1 as what is added to a score, 0 or minus infinity.
+
+    A query sees a key where the smallest of the differences is positive. To subtract, and to add the result to the
+    scores, takes a third of the time that comparing and filling do; differences from `first` are exact in float32.
+    """
+    rows = torch.arange(last - first, device=positions.device, dtype=torch.float32)[:, None]
+    at = (positions - first).float()[:, None]
+    seen = (expires - first).float()[:, None] - rows
+    torch.minimum(seen[..., own:], rows + 1 - at[..., own:], out=seen[..., own:])
+    if sees_from is not None:
+        torch.minimum(seen, at + 1 - (sees_from - first).float()[:, None], out=seen)
+    return torch.nn.functional.threshold(seen, 0.0, -math.inf, inplace=True).clamp_(max=0.0)
 
 
 def _flush_left(wanted: Bool[Tensor, "heads K"]) -> tuple[Int[Tensor, "heads W"], int]:
@@ -172,19 +195,22 @@ def attend_block(
     queries: Float[Tensor, "heads R B D"],
     keys: Float[Tensor, "heads K D"],
     values: Float[Tensor, "heads K Dv"],
-    tail: int,
-    mask: Bool[Tensor, "heads B tail"],
+    bias: Float[Tensor, "heads B tail"],
     scaling: float,
     softcap: float | None,
     sinks: Float[Tensor, "heads R"] | None,
 ) -> Float[Tensor, "heads R B Dv"]:
-    """One block. Plain products in float32 and float64 on the CPU (faster than the fused kernel there, and open to
-    caps and sinks); the fused kernel, whose sums are float32 inside, for half precision and on CUDA."""
+    """One block; `bias`, 0 or minus infinity, is of its last keys, and the others are seen by every query.
+
+    Plain products in float32 and float64 on the CPU (faster than the fused kernel there, and open to
+    caps and sinks); the fused kernel, whose sums are float32 inside, for half precision and on CUDA.
+    """
     heads, group, length, dim = queries.shape
+    steady = keys.shape[1] - bias.shape[2]
     plain = softcap is not None or sinks is not None or (queries.device.type == "cpu" and queries.element_size() >= 4)
     if not plain:
         full = torch.ones(heads, 1, length, keys.shape[1], dtype=torch.bool, device=queries.device)
-        full[:, 0, :, keys.shape[1] - tail :] = mask
+        full[:, 0, :, steady:] = bias == 0
         shape = (heads, group, *keys.shape[1:])
         return torch.nn.functional.scaled_dot_product_attention(
             queries,
@@ -199,7 +225,7 @@ def attend_block(
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     scores = scores.view(heads, group, length, -1)
-    scores[..., scores.shape[-1] - tail :].masked_fill_(~mask[:, None], float("-inf"))
+    scores[..., steady:].add_(bias[:, None])
     weights = probabilities(scores, None if sinks is None else sinks.to(wide)[:, :, None, None])
     result = torch.bmm(weights.view(heads, group * length, -1), values.to(wide))
     return result.view(heads, group, length, -1).to(values.dtype)
