@@ -16,6 +16,7 @@ from keepmap.language_model import load_language_model
 from tests.families import FAMILIES, build, tokens
 from tests.reference import scores
 from tests.reference.decode import Decoded, decode
+from tests.reference.once import decode_once
 from tests.reference.rules import Rule
 from tests.reference.scores import Seen
 
@@ -41,9 +42,12 @@ class Case:
     n: int
     seed: int = 0
     dtype: torch.dtype = torch.float64
+    context_length: int | None = None
 
     def __str__(self) -> str:
         chunk = "N" if self.chunk_size == WHOLE else self.chunk_size
+        if self.context_length is not None:
+            chunk = f"once{self.context_length}"
         return f"{self.family}-{self.method}-{self.rule}-C{chunk}-w{self.window}-s{self.n_sink}-n{self.n}"
 
     def options(self) -> dict[str, float | int]:
@@ -123,7 +127,9 @@ def by_engine(case: Case) -> Eviction:
         **case.options(),
         n_sink=case.n_sink,
         window=case.window,
+        mode=None if case.context_length is None else "once",
         chunk_size=case.chunk_size,
+        context_length=case.context_length,
         seed=case.seed,
     )
 
@@ -143,6 +149,9 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
     }[case.method]
     rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window)
     ids, growing = tokens(case.n, case.seed), case.method in scores.GROWING
+    if case.context_length is not None:
+        assert decided_by is None, "ties are for the other modes"
+        return decode_once(model, ids, score, rule, case.context_length)
     if decided_by is None:
         return decode(model, ids, score, rule, case.chunk_size, growing)
     assert not growing, "a growing score decides by many values, and a KeepMap tells the last"

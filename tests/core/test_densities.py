@@ -125,3 +125,15 @@ def test_no_token_is_an_error():
         token_statistics(streaming(10), n_tokens=0)
     with pytest.raises(InputError, match="a map of 0"):
         entry_statistics(KeepMap(torch.zeros(1, 1, 0).long(), torch.zeros(1, 1, 0)))
+
+
+def test_what_comes_after_a_context_that_was_cut_once_is_protected() -> None:
+    expires = torch.full((1, 1, 8), 8)
+    expires[..., 1:3] = 6
+    keep_map = KeepMap(expires, torch.zeros(1, 1, 8), n_sink=1, window=2, context_length=6)
+    statistics = token_statistics(keep_map)
+    assert statistics.protected.tolist() == [True, False, False, False, True, True, True, True]
+    assert statistics.lines()[2] == "Protected tokens: 5 (sinks=1, window=2, after the context=2)"
+    assert statistics.counts.compressible_density() == 1 / 3
+    before = token_statistics(keep_map, 5)
+    assert before.n_after == 0 and before.lines()[2] == "Protected tokens: 3 (sinks=1, window=2)"

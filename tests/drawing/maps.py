@@ -63,6 +63,17 @@ def lone_tokens(n: int = 1200) -> KeepMap:
     return map_of(scores, Threshold(0.5), Protection(0, 0), info={"label": "lone"})
 
 
+def cut_once(n: int = 1200, context_length: int = 900) -> KeepMap:
+    """A quarter of a context, and all that comes after it."""
+    part = map_of(random_scores(2, 3, context_length), Budget(density=0.25))
+    assert part.held is not None
+    held = torch.nn.functional.pad(part.held, (0, n - context_length), value=True)
+    scores = torch.nn.functional.pad(part.scores, (0, n - context_length))
+    expires = torch.where(held, n, context_length)
+    info = {"label": "KeyNorm", "density": 0.25}
+    return KeepMap(expires, scores, held=held, n_sink=4, window=128, context_length=context_length, info=info)
+
+
 def pixels_of(figure: Figure) -> UInt8[np.ndarray, "H W 3"]:
     """What Agg draws, first row on top."""
     canvas = FigureCanvasAgg(figure)

@@ -12,12 +12,13 @@ from matplotlib.text import Text
 from keepmap.core.densities import token_statistics
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing import compression_heatmap
-from keepmap.drawing.parts.style import COMPRESSIBLE, EVICTED, KEPT, PROTECTED, SINK_LINE, WINDOW_LINE
+from keepmap.drawing.parts.style import COMPRESSIBLE, CUT_LINE, EVICTED, KEPT, PROTECTED, SINK_LINE, WINDOW_LINE
 from keepmap.errors import InputError
 from keepmap.kv.choosing import Budget, Protection, Threshold
 from tests.drawing.maps import (
     PROTECTION,
     budgeted,
+    cut_once,
     is_colour,
     lone_tokens,
     map_of,
@@ -45,6 +46,15 @@ def check_panel(picture: np.ndarray, mask: np.ndarray, high: str, low: str, line
         right = is_colour(picture[:, columns], high if mask[j] else low)
         under_a_line = any(abs(j + 0.5 - x) < 2.5 for x in lines)
         assert right.any() if under_a_line else right[2:-2].all(), f"token {j}"
+
+
+def test_a_context_that_was_cut_once_ends_at_a_grey_line_and_the_rest_is_protected() -> None:
+    keep_map = cut_once(1000, 700)
+    top, bottom = compression_heatmap(keep_map)
+    assert lines_at(top) == {SINK_LINE: 4, WINDOW_LINE: 700 - 128, CUT_LINE: 700}
+    protected = np.arange(1000)
+    mask = (protected < 4) | (protected >= 700 - 128)
+    check_panel(panel_of(bottom), mask, PROTECTED, COMPRESSIBLE, [4, 700 - 128, 700])
 
 
 @pytest.mark.parametrize("make", [streaming, random_choice, budgeted, lone_tokens])

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing import keep_map_by_layer
-from keepmap.drawing.parts.style import EVICTED, KEPT, SINK_LINE, WINDOW_LINE
+from keepmap.drawing.parts.style import CUT_LINE, EVICTED, KEPT, SINK_LINE, WINDOW_LINE
 from keepmap.errors import InputError
 from keepmap.kv.choosing import Budget, Protection, Threshold
-from tests.drawing.maps import budgeted, is_colour, map_of, panel_of, random_scores, rgb
+from tests.drawing.maps import budgeted, cut_once, is_colour, map_of, panel_of, random_scores, rgb
 
 
 def rows_of(ax: Axes, keep_map: KeepMap) -> list[np.ndarray]:
@@ -80,6 +80,15 @@ def test_lines_labels_and_densities() -> None:
     np.testing.assert_allclose(bars, uneven.kept().double().mean(2).ravel().numpy())
     assert main.get_title(loc="left") == "KeyNorm · density 0.2"
     assert any(f"entries kept: {keep_map.density():.2%}" in text.get_text() for text in main.texts)
+
+
+def test_a_context_that_was_cut_once_has_its_window_before_the_cut() -> None:
+    main, zones, _ = keep_map_by_layer(cut_once(600, 450))
+    lines = {line.get_color(): line.get_xdata()[0] for line in main.get_lines()}
+    assert lines == {SINK_LINE: 4, WINDOW_LINE: 450 - 128, CUT_LINE: 450}
+    assert [text.get_text() for text in zones.texts][1] == "last 128 of the context, and all after it"
+    assert [(patch.get_x(), patch.get_width()) for patch in zones.patches][1] == (322, 278)
+    assert any("compressible kept: 25." in text.get_text() for text in main.texts)
 
 
 def test_a_large_model_has_a_label_and_a_number_for_every_layer() -> None:

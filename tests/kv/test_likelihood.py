@@ -82,3 +82,13 @@ def test_blocks_cover_every_row_once():
     ]
     assert [(block.start, block.stop) for block in blocks(2, 10 * likelihood.LOGITS_AT_ONCE)] == [(0, 1), (1, 2)]
     assert list(blocks(0, 10)) == []
+
+
+def test_the_tokens_after_a_context_alone():
+    hidden, full, ids = draw(9, 0), draw(9, 1), torch.arange(9)
+    result = measure_likelihood(head, 11, ids, hidden, full, "a test", 4)
+    # The last query of the context predicts the first token after it.
+    assert result == measure_likelihood(head, 11, ids[3:], hidden[3:], full[3:], "a test") and result.n_predicted == 5
+    hidden[6] = torch.nan
+    with pytest.raises(ImpossibleResultError, match="at token 7"):
+        measure_likelihood(head, 11, ids, hidden, full, "a test", 4)

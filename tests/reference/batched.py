@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, PreTrainedModel
 from transformers.masking_utils import eager_mask
 
+from tests.reference.once import cut
 from tests.reference.rules import Rule
 from tests.reference.scores import draws
 
@@ -28,12 +29,14 @@ class Row:
 
     Attributes:
         expires: [L, G, N]; None where the row decides for itself.
+        context_length: where it is decided once, after so many tokens.
     """
 
     method: str | None
     rule: Rule
     expires: Tensor | None = None
     seed: int = 0
+    context_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,12 @@ class _State:
         """Bool [L, G, N]: what the row's own scores evict now."""
         rule, alive = self.rows[row].rule, self.alive[:, row]
         gone = torch.zeros_like(alive)
+        if self.rows[row].context_length is not None:
+            if step + 1 == self.rows[row].context_length:
+                for layer, heads in enumerate(self.scores(row, step)):
+                    for head, known in enumerate(heads):
+                        gone[layer, head, cut(known, rule, step + 1)] = True
+            return gone
         leaves = step - rule.window
         if leaves < rule.n_sink:
             return gone
@@ -117,7 +126,7 @@ class _State:
         scores, rule = self.scores(row, step), self.rows[row].rule
         for layer, head in (own != gone).any(-1).nonzero().tolist():
             self.differ[row] += 1
-            values = scores[layer, head][own[layer, head] | gone[layer, head]]
+            values = scores[layer, head][own[layer, head] ^ gone[layer, head]]
             reference = values.max() if rule.threshold is None else torch.tensor(float(rule.threshold))
             gap = float((values.min() - reference).abs() / reference.abs().clamp(min=1e-30))
             self.gap[row] = max(self.gap[row], gap)

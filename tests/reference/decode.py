@@ -18,7 +18,7 @@ from transformers.masking_utils import eager_mask
 from tests.reference.rules import Rule, dropped
 from tests.reference.scores import Score, Seen
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "decode", "recording", "seen_by"]
 
 NAME = "keepmap_reference"
 
@@ -112,7 +112,7 @@ _recorders: list[_Recorder] = []
 
 
 @contextmanager
-def _recording(model: PreTrainedModel, n: int) -> Iterator[_Recorder]:
+def recording(model: PreTrainedModel, n: int) -> Iterator[_Recorder]:
     """Let the model attend through `attend`, and put everything back."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, eager_mask)
@@ -148,7 +148,7 @@ def decode(
     n = len(input_ids)
     cache = DynamicCache()  # without the config: every layer keeps everything, its own window is a mask
     logits = []
-    with _recording(model, n) as recorder:
+    with recording(model, n) as recorder:
         for start in range(0, n, chunk_size):
             end = min(start + chunk_size, n)
             chunk = {"input_ids": input_ids[None, start:end], "position_ids": torch.arange(start, end)[None]}
@@ -158,7 +158,7 @@ def decode(
                 expires = torch.full(shape, n)
                 scores = torch.zeros(shape, dtype=torch.float64)
             for index, layer in recorder.layers.items():
-                seen = _seen(model, index, layer, end - 1, rule.n_sink)
+                seen = seen_by(model, index, layer, end - 1, rule.n_sink)
                 for head in range(shape[1]):
                     known = scores[index, head]
                     for j in _to_score(layer.alive[head], rule, start, end, n, growing):
@@ -191,7 +191,7 @@ def _to_score(alive: Tensor, rule: Rule, start: int, end: int, n: int, growing: 
     return positions
 
 
-def _seen(model: PreTrainedModel, index: int, layer: _Layer, step: int, n_sink: int) -> Seen:
+def seen_by(model: PreTrainedModel, index: int, layer: _Layer, step: int, n_sink: int) -> Seen:
     return Seen(
         layer=index,
         step=step,

@@ -69,6 +69,7 @@ class TokenStatistics:
     Attributes:
         n_tokens: tokens counted. n_kept: of those, kept.
         n_protected: sinks and window together, which may overlap. n_sink, window: their sizes within the tokens.
+        n_after: tokens after a context that was cut once, which are protected, too; the window ends before them.
         n_compressible, n_compressible_kept: the tokens that are not protected, and those of them that are kept.
         kept, protected: bool [n_tokens].
         share: float64 [n_tokens], of the entries of each token that are kept, in [0, 1].
@@ -84,6 +85,7 @@ class TokenStatistics:
     kept: Bool[Tensor, " n_tokens"]
     protected: Bool[Tensor, " n_tokens"]
     share: Float[Tensor, " n_tokens"]
+    n_after: int = 0
 
     @property
     def counts(self) -> KeptCounts:
@@ -95,7 +97,8 @@ class TokenStatistics:
         return [
             f"Tokens visualized: {self.n_tokens}",
             f"Overall density: {_share(self.n_kept, self.n_tokens)}",
-            f"Protected tokens: {self.n_protected} (sinks={self.n_sink}, window={self.window})",
+            f"Protected tokens: {self.n_protected} (sinks={self.n_sink}, window={self.window}"
+            f"{f', after the context={self.n_after}' * (self.n_after > 0)})",
             f"Compressible region density: {_share(self.n_compressible_kept, self.n_compressible)}",
         ]
 
@@ -132,6 +135,7 @@ def token_statistics(keep_map: KeepMap, n_tokens: int = SHOWN_TOKENS) -> TokenSt
         kept=kept,
         protected=protected,
         share=share,
+        n_after=n - keep_map.window_end(n),
     )
 
 

@@ -17,6 +17,7 @@ from keepmap.errors import ImpossibleResultError, InputError, counted, escaped, 
 __all__ = ["HasKeepMap", "KeepMap"]
 
 FORMAT = "keepmap/1"
+_FACTS = ("n_sink", "window", "threshold", "context_length")
 
 
 @runtime_checkable
@@ -45,7 +46,9 @@ class KeepMap:
         n_sink: the first positions, protected.
         window: the last positions, protected.
         threshold: the threshold that decided, or None under the budget rule.
-        info: what made it: method, density or budget, chunk size, seed, ... (JSON values).
+        context_length: where it was decided once, after so many positions: the window is the last of those, and all
+            later positions are protected, too. None where it was decided as positions left the window.
+        info: what made it: method, density or budget, mode, chunk size, seed, ... (JSON values).
 
     Raises:
         InputError: shapes that do not agree, or sizes that are none.
@@ -64,6 +67,7 @@ class KeepMap:
     n_sink: int = 0
     window: int = 0
     threshold: float | None = None
+    context_length: int | None = None
     info: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,7 +77,7 @@ class KeepMap:
             )
         if self.held is not None and not isinstance(self.held, Tensor):
             raise InputError(f"expected `held` to be a tensor, got {kind_of(self.held)}")
-        _check_facts(self.n_sink, self.window, self.threshold, self.info)
+        _check_facts(self.n_sink, self.window, self.threshold, self.context_length, self.info)
         expires = self.expires.detach().to("cpu", torch.int64)
         scores = self.scores.detach().to("cpu", torch.float32)
         if expires.ndim != 3 or scores.shape != expires.shape:
@@ -120,6 +124,11 @@ class KeepMap:
     def protected(self, step: int | None = None) -> Bool[Tensor, " N"]:
         """Sinks and window after query `step` (the last one by default); positions after `step` are not.
 
+        >>> expires = torch.tensor([[[6, 6, 4, 6, 6, 6]]])  # decided once, after four positions
+        >>> once = KeepMap(expires, torch.zeros(1, 1, 6), n_sink=1, window=1, context_length=4)
+        >>> once.protected().tolist(), once.compressible_density()
+        ([True, False, False, True, True, True], 0.5)
+
         Raises:
             InputError: a step that is not one of the N queries.
         """
@@ -127,7 +136,11 @@ class KeepMap:
         self._check(step)
         position = torch.arange(n)
         end = n if step is None else step + 1
-        return ((position < self.n_sink) | (position >= end - self.window)) & (position < end)
+        return ((position < self.n_sink) | (position >= self.window_end(end) - self.window)) & (position < end)
+
+    def window_end(self, end: int) -> int:
+        """Where the protected window ends once `end` positions have come: there, or before that at the one cut."""
+        return end if self.context_length is None else min(end, self.context_length)
 
     def _check(self, step: int | None) -> None:
         last = self.shape[2] - 1
@@ -228,13 +241,13 @@ class KeepMap:
         return self.kept(step)[:, :, counted], other.kept(step)[:, :, counted]
 
     def __eq__(self, other: object) -> bool:
-        """Equal expiries, held entries, scores, protection and threshold (`info` is provenance, and left out)."""
+        """Equal expiries, held entries, scores, protection, threshold and cut (`info` is provenance, and left out)."""
         if not isinstance(other, KeepMap):
             return NotImplemented
         assert self.held is not None and other.held is not None
         return (
             self.shape == other.shape
-            and (self.n_sink, self.window, self.threshold) == (other.n_sink, other.window, other.threshold)
+            and all(getattr(self, name) == getattr(other, name) for name in _FACTS)
             and torch.equal(self.expires, other.expires)
             and torch.equal(self.held, other.held)
             and torch.equal(self.scores, other.scores)
@@ -277,7 +290,7 @@ class KeepMap:
             OutputError: the path cannot be written, or a file that is no KeepMap is there.
         """
         assert self.held is not None
-        about = {"n_sink": self.n_sink, "window": self.window, "threshold": self.threshold, "info": dict(self.info)}
+        about = {name: getattr(self, name) for name in _FACTS} | {"info": dict(self.info)}
         tensors = {
             "expires": self.expires.to(torch.int32).contiguous(),
             "scores": self.scores.contiguous(),
@@ -302,6 +315,8 @@ class KeepMap:
         try:
             about, tensors = read_labelled(path, FORMAT)
             parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}
+            # Maps that were written before there was a mode with a cut do not say that they have none.
+            parts["context_length"] = about.get("context_length")
             _check_facts(**parts)
             return cls(tensors["expires"], tensors["scores"], held=tensors["held"].bool(), **parts)
         except KeyError as error:
@@ -310,11 +325,13 @@ class KeepMap:
             raise InputError(f"{path} is not a KeepMap, or is damaged: {error}") from None
 
 
-def _check_facts(n_sink: object, window: object, threshold: object, info: object) -> None:
+def _check_facts(n_sink: object, window: object, threshold: object, context_length: object, info: object) -> None:
     as_integer("n_sink", n_sink)
     as_integer("window", window)
     if threshold is not None:
         as_number("threshold", threshold)
+    if context_length is not None:
+        as_integer("context_length", context_length, 1)
     if not isinstance(info, Mapping):
         raise InputError(f"expected `info` to be a mapping, got {kind_of(info)}")
 

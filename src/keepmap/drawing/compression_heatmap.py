@@ -14,6 +14,7 @@ from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.cells import gather, paint
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import (
+    Boundary,
     blank_figure,
     boundaries,
     half_kept,
@@ -48,7 +49,8 @@ def compression_heatmap(
     (none) to green (all), lighter the more is kept. Under a threshold it is the guide's, kept (green) and evicted
     (red): tokens on which layers and heads disagree count as `keepmap.core.densities.token_statistics` counts them, and
     the share stands in a panel below. Bottom panel: protected (blue) and compressible (white). A blue dashed line
-    stands after the sinks, an orange one where the window starts. Token j covers x from j to j + 1. Every token has a
+    stands after the sinks, an orange one where the window starts, a grey one where a context ends that was cut once:
+    what comes later is protected. Token j covers x from j to j + 1. Every token has a
     pixel column or more; where there are too many for that, a cell's shade is the mean share of its tokens, and a tick
     at the bottom has the largest.
 
@@ -143,7 +145,7 @@ def _heading(
         legend.append(half_kept("half of its entries kept"))
     if "protection" in labels:
         legend += [swatch(PROTECTED, "protected"), swatch(COMPRESSIBLE, "compressible")]
-    legend += [line.handle for line in boundaries(n, statistics.n_sink, statistics.window)]
+    legend += [line.handle for line in _boundaries(statistics)]
     # A longer text's cache changes until its end: other figures of it have other densities.
     cut = [f"the cache after {n:,} of {n_text:,} tokens"] if n < n_text else []
     if "cache" not in labels:
@@ -161,6 +163,11 @@ def _draw(axes: tuple[Axes, ...], panels: Sequence[_Panel], statistics: TokenSta
     if len(axes) > 1:
         axes[-1].patch.set(edgecolor="0.4", linewidth=1.2)  # behind the tokens, which hide its inner half
     position_axis(axes[-1], n)
-    for line in boundaries(n, statistics.n_sink, statistics.window):
+    for line in _boundaries(statistics):
         line.draw(axes)
     heading.draw(axes[0])
+
+
+def _boundaries(statistics: TokenStatistics) -> tuple[Boundary, ...]:
+    n = statistics.n_tokens
+    return boundaries(n, statistics.n_sink, statistics.window, n - statistics.n_after)

@@ -16,6 +16,7 @@ from keepmap.drawing.parts.caption import describe
 from keepmap.drawing.parts.cells import gather, paint
 from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import (
+    Boundary,
     blank_figure,
     boundaries,
     kept_legend,
@@ -152,10 +153,13 @@ def _heading(keep_map: KeepMap, wording: Wording, columns: int, width: float, li
     ]
     if n > columns:
         statistics.append(f"cells of {n / columns:.3g} positions")
-    legend = kept_legend(gathered=n > columns) + [
-        line.handle for line in boundaries(n, keep_map.n_sink, keep_map.window)
-    ]
+    legend = kept_legend(gathered=n > columns) + [line.handle for line in _boundaries(keep_map)]
     return wording.heading(statistics, legend, width, lift)
+
+
+def _boundaries(keep_map: KeepMap) -> tuple[Boundary, ...]:
+    n = keep_map.shape[2]
+    return boundaries(n, keep_map.n_sink, keep_map.window, keep_map.window_end(n))
 
 
 def _counted(count: int, word: str) -> str:
@@ -192,7 +196,7 @@ def _draw(
     Raster(ax, paint_rows, extent=(0.0, float(n), rows.bottom, 0.0))
     ax.set_ylim(rows.bottom, 0)
     position_axis(ax, n)
-    for line in boundaries(n, keep_map.n_sink, keep_map.window):
+    for line in _boundaries(keep_map):
         line.draw([ax])
     heading.draw(ax)
     ax.set_yticks(rows.layer_middles[:: rows.every], [str(layer) for layer in range(0, rows.layers, rows.every)])
@@ -218,7 +222,8 @@ def _picture(kept: Bool[np.ndarray, "L G N"], rows: _Rows, columns: int) -> UInt
 def _draw_zones(ax: Axes, keep_map: KeepMap) -> None:
     """The protected zones, hatched and named."""
     n = keep_map.shape[2]
-    n_sink, window = min(keep_map.n_sink, n), min(keep_map.window, n)
+    after = n - keep_map.window_end(n)
+    n_sink, window = min(keep_map.n_sink, n), min(keep_map.window, n - after) + after
     ax.spines[:].set_visible(False)
     ax.set(xlim=(0, n), ylim=(0, 1), xticks=[], yticks=[])
     ax.axhline(0.5, color="0.7", linewidth=0.6, zorder=0)
@@ -231,9 +236,8 @@ def _draw_zones(ax: Axes, keep_map: KeepMap) -> None:
     if n_sink:
         ax.annotate(f"sinks: first {n_sink}", (0, 1), (0, 2), textcoords="offset points", fontsize=8, va="bottom")
     if window:
-        ax.annotate(
-            f"window: last {window}", (n, 1), (0, 2), textcoords="offset points", fontsize=8, ha="right", va="bottom"
-        )
+        last = f"window: last {window}" if not after else f"last {window - after} of the context, and all after it"
+        ax.annotate(last, (n, 1), (0, 2), textcoords="offset points", fontsize=8, ha="right", va="bottom")
 
 
 def _draw_densities(ax: Axes, keep_map: KeepMap, kept: Bool[np.ndarray, "L G N"], rows: _Rows) -> None:
@@ -263,8 +267,7 @@ def _ages(keep_map: KeepMap, kept: Bool[np.ndarray, "L G N"]) -> tuple[Float[np.
     """Of each row the median age of what it keeps beside the zones, as a share of N, 0 where that is nothing; and the
     ages in words, of each row and of each layer."""
     n = kept.shape[2]
-    free = kept.copy()
-    free[:, :, : keep_map.n_sink] = free[:, :, max(0, n - keep_map.window) :] = False
+    free = kept & ~keep_map.protected().numpy()
 
     def age(mask: Bool[np.ndarray, "G N"]) -> float:
         places = np.nonzero(mask)[1]

@@ -18,7 +18,7 @@ LOGITS_AT_ONCE = 1 << 24
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Sums over the predicted tokens of one text (all but the first): nats of NLL and KL, tokens of agreement."""
+    """Sums over the predicted tokens of one text: nats of NLL and KL, tokens of agreement."""
 
     n_predicted: int
     nll: float
@@ -33,6 +33,7 @@ def measure_likelihoods(
     input_ids: Int[Tensor, " N"],
     hidden_states: Mapping[str, Float[Tensor, "N d"]],
     reference: Float[Tensor, "N d"],
+    context_length: int = 1,
 ) -> dict[str, Likelihood]:
     """Predict each next token from several passes, and compare with the predictions from `reference`, made once.
 
@@ -43,6 +44,7 @@ def measure_likelihoods(
         head: hidden states [R, d] -> logits [R, V]. vocab_size: V.
         hidden_states: the method and sample, as error messages name them -> last hidden states.
         reference: last hidden states with the full cache; may be among them.
+        context_length: the tokens after the first so many are predicted.
 
     Raises:
         ImpossibleResultError: a value that is not finite.
@@ -57,7 +59,7 @@ def measure_likelihoods(
     nll: dict[str, list[float]] = {what: [] for what in distinct}
     kl: dict[str, list[float]] = {what: [] for what in distinct}
     agreed = dict.fromkeys(distinct, 0)
-    for rows in blocks(len(targets), vocab_size):
+    for rows in blocks(len(targets), vocab_size, context_length - 1):
         predicted = Predicted.of(head(reference[rows]))
         for what, states in distinct.items():
             if states is reference:
@@ -68,10 +70,10 @@ def measure_likelihoods(
             kl[what] += of_tokens[1].tolist()
             agreed[what] += int(of_tokens[2].sum())
     for what in distinct:
-        _check(nll[what], "negative log-likelihood", what)
-        _check(kl[what], "KL divergence", what)
+        _check(nll[what], "negative log-likelihood", what, context_length)
+        _check(kl[what], "KL divergence", what, context_length)
     measured = {
-        what: Likelihood(len(targets), math.fsum(nll[what]), math.fsum(kl[what]), agreed[what]) for what in distinct
+        what: Likelihood(len(nll[what]), math.fsum(nll[what]), math.fsum(kl[what]), agreed[what]) for what in distinct
     }
     return {what: measured[name] for what, name in first.items()}
 
@@ -83,25 +85,26 @@ def measure_likelihood(
     hidden_states: Float[Tensor, "N d"],
     reference: Float[Tensor, "N d"],
     what: str,
+    context_length: int = 1,
 ) -> Likelihood:
     """The same of a single pass, which errors call `what`.
 
     Raises:
         ImpossibleResultError: a value that is not finite.
     """
-    return measure_likelihoods(head, vocab_size, input_ids, {what: hidden_states}, reference)[what]
+    return measure_likelihoods(head, vocab_size, input_ids, {what: hidden_states}, reference, context_length)[what]
 
 
-def _check(values: list[float], name: str, what: str) -> None:
-    bad = next((token for token, value in enumerate(values, start=1) if not math.isfinite(value)), None)
+def _check(values: list[float], name: str, what: str, first: int) -> None:
+    bad = next((token for token, value in enumerate(values, start=first) if not math.isfinite(value)), None)
     if bad is not None:
         raise ImpossibleResultError(
-            f"the {name} of {what} is {values[bad - 1]} at token {bad}: "
+            f"the {name} of {what} is {values[bad - first]} at token {bad}: "
             "the model's weights are damaged, or its numbers overflow (try dtype=float32)"
         )
 
 
-def blocks(n: int, vocab_size: int) -> Iterator[slice]:
-    """0..n-1 in slices of rows whose logits are few enough to be held at once."""
+def blocks(n: int, vocab_size: int, first: int = 0) -> Iterator[slice]:
+    """first..n-1 in slices of rows whose logits are few enough to be held at once."""
     size = max(1, LOGITS_AT_ONCE // vocab_size)
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+    return (slice(start, min(start + size, n)) for start in range(first, n, size))

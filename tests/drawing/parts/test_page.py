@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from keepmap.drawing.parts.page import blank_figure, boundaries, kept_legend, panel, position_axis, width_in_points
-from keepmap.drawing.parts.style import DPI, SINK_LINE, WINDOW_LINE
+from keepmap.drawing.parts.style import CUT_LINE, DPI, SINK_LINE, WINDOW_LINE
 
 
 def test_panels_stand_on_whole_pixels() -> None:
@@ -35,6 +35,11 @@ def test_the_width_of_several_axes_is_from_the_first_to_the_last() -> None:
 )
 def test_lines_stand_where_zones_end_inside_of_the_text(n: int, n_sink: int, window: int, expected: list) -> None:
     assert [(line.x, line.colour) for line in boundaries(n, n_sink, window)] == expected
+
+
+def test_a_context_that_was_cut_once_ends_before_the_text_does() -> None:
+    lines = [(line.x, line.colour) for line in boundaries(10, 2, 3, 8)]
+    assert lines == [(2, SINK_LINE), (5, WINDOW_LINE), (8, CUT_LINE)]
 
 
 def test_a_line_is_drawn_into_every_one_of_the_axes_and_named_in_the_legend() -> None:

@@ -18,7 +18,7 @@ def rule_of(keep_map: KeepMap) -> str:
 
 
 def describe(keep_map: KeepMap) -> str:
-    """One line: label, rule, model, and the chunk size where it is not 1 (exact decoding)."""
+    """One line: label, rule, model, and when it was decided where that was not after each query (exact decoding)."""
     info = keep_map.info
     parts = [str(info.get("label") or info.get("method") or "KeepMap"), rule_of(keep_map)]
     if info.get("model"):
@@ -26,4 +26,6 @@ def describe(keep_map: KeepMap) -> str:
     chunk_size = info.get("chunk_size", 1)
     if chunk_size != 1:
         parts.append(f"chunks of {chunk_size}")
+    if keep_map.context_length is not None:
+        parts.append(f"cut once after {keep_map.context_length}")
     return " · ".join(parts)

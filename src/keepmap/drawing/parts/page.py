@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from keepmap.drawing.parts.style import DPI, EVICTED, KEPT, SINK_LINE, WINDOW_LINE, ramp
+from keepmap.drawing.parts.style import CUT_LINE, DPI, EVICTED, KEPT, SINK_LINE, WINDOW_LINE, ramp
 
 __all__ = [
     "Boundary",
@@ -59,11 +59,16 @@ class Boundary:
         return Line2D([], [], color=self.colour, linewidth=1.4, linestyle=_DASHES, label=self.label)
 
 
-def boundaries(n: int, n_sink: int, window: int) -> tuple[Boundary, ...]:
-    """Blue after the sinks and orange at the window's start, each where it lies inside the n positions."""
+def boundaries(n: int, n_sink: int, window: int, end: int | None = None) -> tuple[Boundary, ...]:
+    """Blue after the sinks and orange at the window's start, each where it lies inside the n positions.
+
+    The window ends at `end`, with the context, where that was cut once; a grey line stands there.
+    """
+    end = n if end is None else end
     lines = (
         Boundary(n_sink, SINK_LINE, "end of sinks"),
-        Boundary(n - window, WINDOW_LINE, "start of window"),
+        Boundary(end - window, WINDOW_LINE, "start of window"),
+        Boundary(end, CUT_LINE, "end of context: the one cut"),
     )
     return tuple(line for line in lines if 0 < line.x < n)
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogFormatter
 
 __all__ = [
     "COMPRESSIBLE",
+    "CUT_LINE",
     "DPI",
     "EVICTED",
     "KEPT",
@@ -35,6 +36,7 @@ PROTECTED = "#0072B2"
 COMPRESSIBLE = "#FFFFFF"
 SINK_LINE = "#0072B2"
 WINDOW_LINE = "#E69F00"
+CUT_LINE = "#555555"
 
 # Okabe-Ito without its yellow, which a thin line on white loses. No two neighbours share a lightness.
 _CURVES = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")

@@ -26,6 +26,7 @@ from keepmap.kv.eviction.checks import check_supported
 from keepmap.kv.eviction.evict import origin, rule_for
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.method import Method, Received
+from keepmap.kv.modes import as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
 
@@ -179,7 +180,9 @@ class EvictingCache(Cache):
             n_sink=self.terms.protection.n_sink,
             window=self.terms.protection.window,
             threshold=rule.threshold if isinstance(rule, Threshold) else None,
-            info=origin(self.language_model, self.terms.method, rule, self.terms.chunk_size, self.terms.seed),
+            info=origin(
+                self.language_model, self.terms.method, rule, as_mode(None, self.terms.chunk_size), self.terms.seed
+            ),
         )
 
     def bytes(self) -> int:

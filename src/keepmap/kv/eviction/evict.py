@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.core.arguments import as_function, as_integer, as_number, as_size
+from keepmap.core.arguments import as_function, as_integer, as_number
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
@@ -19,10 +19,12 @@ from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose, dec
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import check_supported, last_query_felt, scores_of
 from keepmap.kv.eviction.eviction import Eviction
+from keepmap.kv.eviction.once import after_the_cut, part_of
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.eviction.scan import scan
 from keepmap.kv.method import LayerInput, Method, Received, Scored
+from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
 
@@ -52,11 +54,19 @@ def evict(
     budget: int | None = None,
     n_sink: int | None = None,
     window: int | None = None,
+    mode: str | None = None,
     chunk_size: int = 1,
+    context_length: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Eviction:
     """Process a text as token-by-token decoding with eviction would, in one pass over the layers.
+
+    `mode` says when it is decided: "decode", while reading and generating, is the truth and the default; "chunked" at
+    the end of each `chunk_size` queries. In "once" every query of the context, the first `context_length` tokens, sees
+    its whole prefix; after the last one there is one cut, by the scores of that moment, in which the sinks and the last
+    `window` positions of the context are protected. From then on nothing more is evicted: later queries see what was
+    kept of the context, and everything after it, which `scores` calls 0.
 
     >>> import keepmap
     >>> eviction = keepmap.evict("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
@@ -71,12 +81,15 @@ def evict(
         threshold, density, budget: the rule, at most one of them: drop below a threshold; hold a share of what left the
             window; hold a fixed number. By default the method's own.
         n_sink, window: how many first and last positions are protected; by default the method's own.
+        mode: "decode", "chunked" or "once"; by default "decode", and "chunked" where a `chunk_size` is given.
         chunk_size: queries processed together; decisions fall at a chunk's end. 1 is exact decoding.
+        context_length: in mode "once", how many tokens are read before the cut.
         seed: for methods that draw.
         progress: called after each layer with the share of the layers that are done.
 
     Raises:
-        InputError: an option out of range, more than one rule, an unknown method, no text or one that is too long.
+        InputError: an option out of range, more than one rule, options of another mode, an unknown method, no text, one
+            that is too long, or one that is shorter than its context.
         ModelError: the model is not supported, or has no surrogate for the method.
         ImpossibleResultError: a NaN score, or an attention that is not what the map says.
     """
@@ -88,23 +101,30 @@ def evict(
         method.n_sink if n_sink is None else n_sink,
         method.window if window is None else window,
     )
-    chunk_size = as_size("chunk_size", chunk_size, 1)
+    when = as_mode(mode, chunk_size, context_length)
+    context = _context(when, len(tokens))
+    # To a method and a rule, a context that is cut once is a text of one chunk.
+    chunk_size = when.chunk_size if context is None else context
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
     check_supported(language_model)
     decisions: dict[int, _Decision] = {}
 
     def attend(call: LayerCall) -> Tensor:
         output: Tensor | None = None
+        decided = call if context is None else part_of(call, 0, context)
         if isinstance(method, Received):
-            scanned = scan(call, method, rule, protection, chunk_size)
+            scanned = scan(decided, method, rule, protection, chunk_size)
             choice, scores, output = scanned.choice, scanned.scores, scanned.output
         else:
             assert isinstance(method, Scored)  # as_method takes no third kind
-            scores = scores_of(method, _layer_input(call, language_model, method, protection, chunk_size, seed))
+            scores = scores_of(method, _layer_input(decided, language_model, method, protection, chunk_size, seed))
             choice = choose(scores, rule, protection, chunk_size)
-        if output is None:
-            output = evicting_attention(
-                call.queries,
+        n, ready = call.keys.shape[1], 0 if output is None else output.shape[1]
+        if context is not None:
+            choice, scores = after_the_cut(choice, scores, n)
+        if ready < n:
+            rest = evicting_attention(
+                call.queries[:, ready:],
                 call.keys,
                 call.values,
                 choice.expires,
@@ -113,6 +133,8 @@ def evict(
                 softcap=call.softcap,
                 sinks=call.sinks,
             )
+            output = rest if output is None else torch.cat([output, rest], dim=1)
+        assert output is not None
         felt = last_query_felt(call, choice.expires, output)
         decisions[call.layer] = _Decision(choice.expires.cpu(), choice.held.cpu(), scores.cpu().float(), felt)
         if progress is not None:
@@ -128,7 +150,8 @@ def evict(
         n_sink=protection.n_sink,
         window=protection.window,
         threshold=rule.threshold if isinstance(rule, Threshold) else None,
-        info=origin(language_model, method, rule, chunk_size, seed),
+        context_length=context,
+        info=origin(language_model, method, rule, when, seed),
     )
     return Eviction(
         hidden_states=hidden_states,
@@ -139,7 +162,23 @@ def evict(
     )
 
 
-def origin(language_model: LanguageModel, method: Method, rule: Rule, chunk_size: int, seed: int) -> dict[str, object]:
+def _context(when: Mode, n: int) -> int | None:
+    """How many of n tokens are the context that is cut once, None in the other modes.
+
+    Raises:
+        InputError: it is not said, or there are fewer tokens.
+    """
+    if when.name != "once":
+        return None
+    length = when.context_of(n)
+    if length is None:
+        raise InputError('expected a `context_length` in mode "once", got none; say after how many tokens to cut')
+    if length > n:
+        raise InputError(f"expected a `context_length` of at most {n}, the tokens of the text, got {length}")
+    return length
+
+
+def origin(language_model: LanguageModel, method: Method, rule: Rule, when: Mode, seed: int) -> dict[str, object]:
     """What a KeepMap says of how it was decided."""
     return {
         "method": method.name,
@@ -148,7 +187,9 @@ def origin(language_model: LanguageModel, method: Method, rule: Rule, chunk_size
         "rule": "threshold" if isinstance(rule, Threshold) else "budget",
         "density": rule.density if isinstance(rule, Budget) else None,
         "budget": rule.count if isinstance(rule, Budget) else None,
-        "chunk_size": chunk_size,
+        "mode": when.name,
+        "chunk_size": when.chunk_size,
+        "context_length": when.context_length,
         "seed": seed,
     }
 

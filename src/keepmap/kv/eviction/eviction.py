@@ -26,7 +26,7 @@ class Damage(ResultTable):
         nll, reference_nll: mean negative log-likelihood, nats per predicted token.
         kl: mean divergence of the reference's predictions to these, nats per token.
         top1_agreement: share of the tokens for which both predict the same next token.
-        n: predicted tokens, N - 1.
+        n: predicted tokens: all but the first, or those after the context that was cut once.
 
     >>> damage = Damage(nll=2.5, reference_nll=2.25, kl=0.125, top1_agreement=0.75, n=8)
     >>> damage
@@ -113,6 +113,8 @@ class Eviction:
     def damage(self, reference: "Eviction | None" = None) -> Damage:
         """What the eviction cost: NLL, KL and agreement against a reference.
 
+        In mode "once", over the tokens after the context. Its last query, which predicts the first of them, sees all.
+
         >>> import keepmap
         >>> eviction = keepmap.evict("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
         >>> eviction.damage().kl > 0, eviction.damage(reference=eviction).delta
@@ -122,11 +124,17 @@ class Eviction:
             reference: another eviction of the same text; by default the model without eviction (one more pass).
 
         Raises:
-            InputError: a text of one token, or a reference that is no Eviction of the same text.
+            InputError: no token to predict, or a reference that is no Eviction of the same text.
             ImpossibleResultError: a value that is not finite.
         """
         if len(self.input_ids) < 2:
             raise InputError("expected `input_ids` to be two tokens or more, got one, which predicts nothing")
+        context = self.keep_map.context_length or 1
+        if context == len(self.input_ids):
+            raise InputError(
+                f"expected `input_ids` to go on after their context of {context} tokens, got none that could be "
+                "predicted; give a text with more behind the context"
+            )
         if reference is None:
             full = dense(self.language_model, self.input_ids)
         elif not isinstance(reference, Eviction):
@@ -148,6 +156,7 @@ class Eviction:
                 hidden_states,
                 full,
                 str(self.keep_map.info.get("label", "the eviction")),
+                context,
             )
             for hidden_states in (self.hidden_states, full)
         )

@@ -1,0 +1,59 @@
+"""When it is decided: while reading and generating, at the end of each chunk, or once after a context."""
+
+from dataclasses import dataclass
+
+from keepmap.core.arguments import as_size, shown
+from keepmap.errors import InputError, did_you_mean
+
+__all__ = ["MODES", "Mode", "as_mode"]
+
+MODES = ("decode", "chunked", "once")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """When decisions fall.
+
+    Attributes:
+        name: one of `MODES`.
+        chunk_size: queries that are processed together; 1 but in mode "chunked".
+        context_length: in mode "once", how many tokens are read before the one cut, or None where the first call on a
+            cache says it; a float is a share of a text. None in the other modes.
+
+    >>> Mode("once", context_length=0.5).context_of(9)
+    4
+    """
+
+    name: str = "decode"
+    chunk_size: int = 1
+    context_length: int | float | None = None
+
+    def context_of(self, n: int) -> int | None:
+        """How many of n tokens are the context: of a share, what leaves at least one token on either side."""
+        if isinstance(self.context_length, float):
+            return max(1, min(n - 1, int(self.context_length * n)))
+        return self.context_length
+
+
+def as_mode(mode: object, chunk_size: object = 1, context_length: object = None) -> Mode:
+    """The mode that the parameters name: "decode" by default, or "chunked" where a `chunk_size` is given.
+
+    >>> as_mode(None), as_mode(None, 7).name
+    (Mode(name='decode', chunk_size=1, context_length=None), 'chunked')
+
+    Raises:
+        InputError: an unknown mode, a number out of range, or one that the mode does not take.
+    """
+    chunk_size = as_size("chunk_size", chunk_size, 1)
+    context_length = None if context_length is None else as_size("context_length", context_length, 1)
+    name = ("decode" if chunk_size == 1 else "chunked") if mode is None else mode
+    if name not in MODES:
+        hint = did_you_mean(name, MODES) if isinstance(name, str) else f"expected one of {', '.join(MODES)}"
+        raise InputError(f"unknown `mode` {shown(name)}, {hint}")
+    if name == "chunked" and chunk_size == 1:
+        raise InputError('expected a `chunk_size` of 2 or more in mode "chunked", got 1, which is mode "decode"')
+    if name != "chunked" and chunk_size != 1:
+        raise InputError(f'expected no `chunk_size` in mode "{name}", got {chunk_size}; mode "chunked" takes one')
+    if name != "once" and context_length is not None:
+        raise InputError(f'expected no `context_length` in mode "{name}", got {context_length}; mode "once" takes one')
+    return Mode(str(name), chunk_size, context_length)
