@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from keepmap.cli.verbs import INVERTED, NO_PARAMETER, RENAMED, VERBS
-from keepmap.errors import OutputError
+from keepmap.errors import ModelError, OutputError
 
 COVERS = ("keepmap.cli.verbs",)
 
@@ -58,6 +58,15 @@ def test_what_cannot_be_a_folder_is_refused_before_anything_is_imported(tmp_path
     for verb in (VERBS[name] for name in folders):
         parameter = verb.folder
         for given in (tmp_path / "new", None):
-            verb.check_folder(SimpleNamespace(**{parameter: given}))
+            verb.check(SimpleNamespace(**{parameter: given}))
         with pytest.raises(OutputError, match=f"file is a file, not a folder; name another with `{parameter}`$"):
-            verb.check_folder(SimpleNamespace(**{parameter: tmp_path / "file"}))
+            verb.check(SimpleNamespace(**{parameter: tmp_path / "file"}))
+
+
+def test_a_model_of_no_size_is_refused_before_anything_is_imported(tmp_path):
+    (tmp_path / "config.json").write_text('{"num_hidden_layers": 1000000000000}')
+    verb = VERBS["compare"]
+    with pytest.raises(ModelError, match=f'^model "{tmp_path}" with num_hidden_layers 1,000,000,000,000 would take'):
+        verb.check(SimpleNamespace(output_dir=None, model_name=str(tmp_path)))
+    for other in (str(tmp_path / "none"), "a\0b", "a" * 5000, None):
+        assert verb.check(SimpleNamespace(output_dir=None, model_name=other)) is None

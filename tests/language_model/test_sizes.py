@@ -9,10 +9,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from keepmap.core.outside.counts import require_counts
 from keepmap.core.outside.memory import LAYER
 from keepmap.errors import ModelError
 from keepmap.language_model import gguf, load_language_model
-from keepmap.language_model.sizes import config_counts, require_counts, require_memory_for, weight_bytes
+from keepmap.language_model.sizes import require_memory_for, weight_bytes
 from tests.families import FAMILIES, build
 
 CPU = torch.device("cpu")
@@ -118,17 +119,6 @@ def test_a_gpu_has_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     require_memory_for(config, (), "m", None, CPU)
     with pytest.raises(ModelError, match=r"would take .* KiB of memory, and the GPU has 64 KiB; take a smaller model"):
         require_memory_for(config, (), "m", None, torch.device("cuda", 0))
-
-
-def test_counts_are_numbers_of_modules_alone(tmp_path: Path) -> None:
-    require_counts([("vocab_size", 10**15), ("num_hidden_layers", "many"), ("llama.context_length", 10**15)], "m")
-    for key in ("n_layer", "num_layers", "num_hidden_layers", "n_routed_experts", "num_experts", "llama.block_count"):
-        with pytest.raises(ModelError, match=f'model "m" with {key} 1,000,000,000,000 would take 14.6 PiB'):
-            require_counts([(key, 10**12)], "m")
-    (tmp_path / "config.json").write_text("no JSON")
-    assert config_counts(tmp_path / "config.json", "m") == []
-    (tmp_path / "config.json").write_text('{"a": {"n_layer": 3}, "b": [1]}')
-    assert ("n_layer", 3) in config_counts(tmp_path / "config.json", "m")
 
 
 @pytest.mark.skipif(not find_spec("gguf"), reason="the extra gguf is not installed")

@@ -35,7 +35,7 @@ def _main(arguments: Sequence[str]) -> int:
         load_plugins(getattr(options, "plugin", ()))
     typed = typing(["keepmap", *arguments])
     with naming_options(verb.named(), arguments), plugin_faults(), escaped_output(), typed:
-        verb.check_folder(options)
+        verb.check(options)
         if getattr(options, "model_name", None) is not None:
             from keepmap.language_model import quiet_transformers
 

@@ -1,8 +1,10 @@
 """The table of verbs: what `keepmap VERB` calls, and with which options."""
 
+import os.path
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from keepmap.cli import options
@@ -47,16 +49,22 @@ class Verb:
             if option.name in DEEPER:
                 yield Option(option.name, DEEPER[option.name])
 
-    def check_folder(self, record: Any) -> None:
-        """Refuse what cannot be the folder of results at once, before anything is imported.
+    def check(self, record: Any) -> None:
+        """Refuse at once, before torch is imported, what cannot be the folder of results, and a model of no size.
 
         Raises:
-            InputError, OutputError: it is no path, or of no folder.
+            InputError, OutputError: the folder is no path, or of no folder.
+            ModelError: the config in the model's folder names more layers or experts than go into memory.
         """
         if self.folder is not None and (named := getattr(record, self.folder)) is not None:
             from keepmap.core.arguments import as_path  # loads numpy, which help does without
 
             require_folder(as_path(self.folder, named), f"`{self.folder}`")
+        if (model := getattr(record, "model_name", None)) is not None:
+            from keepmap.core.outside.counts import config_counts, require_counts
+
+            if os.path.isfile(config := os.path.join(model, "config.json")):
+                require_counts(config_counts(Path(config), model), model)
 
     def function(self) -> Callable[..., object]:
         """The function, whose module is imported now."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from keepmap.core.cache import cache_folder, cached
+from keepmap.core.outside.counts import require_counts
 from keepmap.core.outside.memory import require_memory
 from keepmap.errors import ModelError
 from keepmap.language_model.explained import explained
 from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import require_no_adapter
-from keepmap.language_model.sizes import require_counts, require_memory_for
+from keepmap.language_model.sizes import require_memory_for
 from keepmap.language_model.support import attention_options, require_supported
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from keepmap.core.arguments import as_path, shown
+from keepmap.core.outside.counts import config_counts, require_counts
 from keepmap.core.outside.hub import without_retries
 from keepmap.errors import InputError, ModelError, did_you_mean
 from keepmap.language_model.explained import explained
@@ -24,7 +25,7 @@ from keepmap.language_model.gguf import (
 from keepmap.language_model.model import LanguageModel
 from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import pinned, require_own_attention, weight_files
-from keepmap.language_model.sizes import config_counts, require_counts, require_memory_for
+from keepmap.language_model.sizes import require_memory_for
 from keepmap.language_model.support import attention_options, longest_text, require_supported
 
 if TYPE_CHECKING:

@@ -2,60 +2,23 @@
 
 import copy
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from keepmap.core.files import read_json
+from keepmap.core.outside.counts import REMEDY
 from keepmap.core.outside.memory import LAYER, require_memory
 from keepmap.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-__all__ = ["config_counts", "require_counts", "require_memory_for", "weight_bytes"]
+__all__ = ["require_memory_for", "weight_bytes"]
 
-COUNT = re.compile(r"(n|num)_(\w+_)?(layers?|experts)|(\w+\.)?(block|expert)_count")
-"""The names under which configs and GGUF files say how many modules there are."""
-
-MOST_LAYERS = 10_000
-"""Ten times what the deepest models have; transformers takes seconds for the config of a million."""
-LARGEST_CONFIG = 2**24
 MORE_THAN_ANY = 2**90
 """Bytes of a tensor whose size is beyond what torch can count."""
-
-_REMEDY = "correct its config, or take a smaller model"
-
-
-def require_counts(counts: Iterable[tuple[str, Any]], name: str) -> None:
-    """Whether so many layers and experts go into memory; a config that is made of such numbers takes some itself.
-
-    Raises:
-        ModelError: they do not, or there are more layers than any model has.
-    """
-    for key, value in counts:
-        if isinstance(value, int) and COUNT.fullmatch(key):
-            require_memory(value * LAYER, f'model "{name}" with {key} {value:,}', _REMEDY, ModelError)
-            if value > MOST_LAYERS and "expert" not in key:
-                raise ModelError(
-                    f'expected the {key} of model "{name}" to be {MOST_LAYERS:,} at most, got {value:,}; {_REMEDY}'
-                )
-
-
-def config_counts(file: Path, name: str) -> list[tuple[str, Any]]:
-    """Every key of a config.json and its value, also those inside; none of a file that is no JSON.
-
-    Raises:
-        ModelError: it is too large for any config.
-    """
-    if file.stat().st_size > LARGEST_CONFIG:
-        raise ModelError(f'model "{name}": its {file.name} is larger than 16 MiB; save the model again')
-    try:
-        return [*_flat(read_json(file))]
-    except (OSError, ValueError):  # what loads it says what is wrong
-        return []
 
 
 def require_memory_for(
@@ -73,7 +36,7 @@ def require_memory_for(
     from safetensors import safe_open
 
     needed = weight_bytes(config, dtype)
-    require_memory(needed, f'model "{name}"', _REMEDY, ModelError)
+    require_memory(needed, f'model "{name}"', REMEDY, ModelError)
     if place.type == "cuda":
         held = torch.cuda.get_device_properties(place).total_memory
         require_memory(needed, f'model "{name}"', "take a smaller model, or the CPU", ModelError, held)
@@ -124,10 +87,3 @@ def _size_of(config: "PretrainedConfig", dtype: torch.dtype | None) -> int:
         stored = getattr(torch, stored, None)
     chosen = dtype or stored
     return chosen.itemsize if isinstance(chosen, torch.dtype) else torch.float32.itemsize
-
-
-def _flat(config: object) -> Iterable[tuple[str, Any]]:
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            yield str(key), value
-            yield from _flat(value)

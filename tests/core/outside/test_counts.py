@@ -1,0 +1,27 @@
+"""How many modules a config names, and that so many go into memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keepmap.core.outside.counts import config_counts, require_counts
+from keepmap.errors import ModelError
+
+
+def test_counts_are_numbers_of_modules_alone(tmp_path: Path) -> None:
+    require_counts([("vocab_size", 10**15), ("num_hidden_layers", "many"), ("llama.context_length", 10**15)], "m")
+    for key in ("n_layer", "num_layers", "num_hidden_layers", "n_routed_experts", "num_experts", "llama.block_count"):
+        with pytest.raises(ModelError, match=f'model "m" with {key} 1,000,000,000,000 would take 14.6 PiB'):
+            require_counts([(key, 10**12)], "m")
+    (tmp_path / "config.json").write_text("no JSON")
+    assert config_counts(tmp_path / "config.json", "m") == []
+    (tmp_path / "config.json").write_text('{"a": {"n_layer": 3}, "b": [1]}')
+    assert ("n_layer", 3) in config_counts(tmp_path / "config.json", "m")
+
+
+def test_no_torch_is_loaded_for_it() -> None:
+    code = "import keepmap.core.outside.counts, sys; print({'torch', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
