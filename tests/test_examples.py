@@ -10,7 +10,17 @@ import pytest
 import keepmap
 
 VALUES = (
-    *("Agent", "AttentionProfile", "Comparison", "Compressor", "Context", "Damage", "Evaluation", "Eviction"),
+    *(
+        "Agent",
+        "AttentionProfile",
+        "Comparison",
+        "Compressor",
+        "Context",
+        "Damage",
+        "Evaluation",
+        "Eviction",
+        "Generation",
+    ),
     *("Histories", "History", "KeepMap", "LanguageModel", "LayerInput", "Received", "Scored", "Source", "Study"),
     *("RunRecords", "Suggestion", "Verification"),
     *(f"{name}Compressor" for name in ("Adaptive", "AttentionBased", "ExponentialDecay", "Random", "Recency")),

@@ -66,6 +66,9 @@ if TYPE_CHECKING:
     from keepmap.kv.comparison.results import Comparison
     from keepmap.kv.eviction.evict import evict
     from keepmap.kv.eviction.eviction import Damage, Eviction
+    from keepmap.kv.generation.files import read_generation
+    from keepmap.kv.generation.generate import generate
+    from keepmap.kv.generation.generation import Generation
     from keepmap.kv.method import LayerInput, Received, Scored, methods
     from keepmap.kv.surrogate_training.result import TrainedSurrogate, read_surrogate
     from keepmap.kv.surrogate_training.train import train_surrogate
@@ -84,6 +87,7 @@ __all__ = [
     "EvictingCache",
     "Eviction",
     "ExponentialDecayCompressor",
+    "Generation",
     "Histories",
     "History",
     "ImpossibleResultError",
@@ -122,6 +126,7 @@ __all__ = [
     "evict",
     "evicting",
     "figure",
+    "generate",
     "load_agent",
     "load_language_model",
     "methods",
@@ -129,6 +134,7 @@ __all__ = [
     "profile_attention",
     "read_comparison",
     "read_evaluation",
+    "read_generation",
     "read_run",
     "read_study",
     "read_surrogate",
@@ -182,6 +188,9 @@ _HOMES = {
     "keepmap.kv.comparison.results": "Comparison",
     "keepmap.kv.eviction.evict": "evict",
     "keepmap.kv.eviction.eviction": "Damage Eviction",
+    "keepmap.kv.generation.files": "read_generation",
+    "keepmap.kv.generation.generate": "generate",
+    "keepmap.kv.generation.generation": "Generation",
     "keepmap.kv.method": "LayerInput Received Scored methods",
     "keepmap.kv.surrogate_training.result": "TrainedSurrogate read_surrogate",
     "keepmap.kv.surrogate_training.train": "train_surrogate",

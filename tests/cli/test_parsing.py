@@ -40,6 +40,7 @@ def test_without_words_a_record_has_its_defaults(name: str) -> None:
     required = {
         "compare": {"data_path": "x"},
         "sample-data": {"out": "x"},
+        "generate": {"prompt_file": "x"},
         "train-surrogate": {"data_path": "x", "out": "y"},
     }.get(name, {})
     _, record = read([name, *(word for option, value in required.items() for word in (f"--{option}", value))])

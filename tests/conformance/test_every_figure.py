@@ -15,6 +15,7 @@ from keepmap.errors import InputError
 from keepmap.kv.eviction.eviction import Eviction
 from tests.drawing.maps import streaming
 from tests.drawing.profiles import profile_of, words_of
+from tests.drawing.test_cache_bytes import report
 from tests.drawing.test_compressor_study import study
 from tests.drawing.test_cost_by_footprint import comparison
 from tests.drawing.test_learning_curve import learner
@@ -31,6 +32,7 @@ FIGURES: dict[str, Drawn] = {
     "attention_lines": lambda **words: keepmap.draw.attention_lines(profile_of(), **words),
     "attention_pages": lambda **words: keepmap.draw.attention_pages(profile_of(), **words),
     "attention_summary": lambda **words: keepmap.draw.attention_summary(SAMPLES, **words),
+    "cache_bytes": lambda **words: keepmap.draw.cache_bytes({"mine": report()}, **words),
     "compression_heatmap": lambda **words: keepmap.draw.compression_heatmap(streaming(200), **words),
     "compressor_study": lambda **words: keepmap.draw.compressor_study(study(), **words),
     "cost_by_footprint": lambda **words: keepmap.draw.cost_by_footprint(comparison(), **words),
@@ -46,6 +48,7 @@ CAPTIONS = {
     "attention_lines": "query 49",
     "attention_pages": "50 positions",
     "attention_summary": "2 samples",
+    "cache_bytes": "700 tokens",
     "compression_heatmap": "Overall density",
     "compressor_study": "95 % interval over",
     "cost_by_footprint": "4 texts",
@@ -145,6 +148,7 @@ WRONG = [
         ("attention_summary", value, "expected `statistics` to be a sequence of statistics")
         for value in (None, 3, {"mean": 1.0}, [1])
     ),
+    *(("cache_bytes", value, "expected `reports` to be a CacheReport or what has one") for value in (None, [1])),
     *(("compressor_study", value, "expected `study` to be a Study") for value in (None, [1])),
     ("learning_curve", None, "expected `evaluations` to be a mapping from labels to Evaluations, or an Evaluation"),
     ("learning_curve", {"a": 3}, "expected `evaluations` to be an Evaluation, or several, for each label"),

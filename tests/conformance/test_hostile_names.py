@@ -21,6 +21,7 @@ from keepmap.drawing.parts.style import figure_style
 from tests.conformance.test_every_figure import FIGURES, KEPT, TRANSITIONS
 from tests.drawing.maps import streaming
 from tests.drawing.profiles import profile_of
+from tests.drawing.test_cache_bytes import report
 from tests.drawing.test_compressor_study import study
 from tests.drawing.test_cost_by_footprint import comparison
 from tests.drawing.test_learning_curve import learner
@@ -82,6 +83,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     **{name: lambda name=name, **words: getattr(keepmap.draw, name)(hostile_map(), **words)
        for name in ("compression_heatmap", "keep_map_by_layer", "keep_map_lifetimes")},
     "attention_summary": FIGURES["attention_summary"],
+    "cache_bytes": lambda **words: keepmap.draw.cache_bytes({EVIL: report()}, **words),
     "compressor_study": lambda **words: keepmap.draw.compressor_study(hostile_study(), **words),
     "cost_by_footprint": lambda **words: keepmap.draw.cost_by_footprint(hostile_comparison(), **words),
     "kept_transitions": lambda **words: keepmap.draw.kept_transitions({EVIL: KEPT["recency"]}, **TRANSITIONS, **words),

@@ -13,6 +13,7 @@ FILES = {
     "checkpoint": "run/ckpt-10/checkpoint.json",
     "comparison": "out/detailed_results.json",
     "evaluation": "evaluation.json",
+    "generation": "generation.json",
     "study": "study.json",
     "surrogate": "surrogate/config.json",
     "trained-surrogate": "surrogate/explained_variance.json",

@@ -24,6 +24,7 @@ from keepmap.core.storage.documents import write_document
 from keepmap.core.storage.tensors import tensors_file
 from keepmap.insight.document import as_document
 from keepmap.kv.data.texts import read_texts, tokenize_texts
+from keepmap.kv.generation import write_generation
 from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig, find_surrogate, load_surrogate
 from keepmap.language_model import load_language_model
 from tests.agents.checkpoint_folders import write_agent
@@ -241,6 +242,15 @@ def _read_evaluation(folder: Path) -> object:
     return repr(evaluation), evaluation.to_csv(), evaluation._repr_html_(), dict(evaluation.options)
 
 
+def _write_generation(folder: Path) -> None:
+    write_generation(folder, keepmap.generate("tiny", TEXT, "h2o", density=0.5, window=4, max_new_tokens=3))
+
+
+def _read_generation(folder: Path) -> object:
+    read = keepmap.read_generation(folder)
+    return read.document(), read._repr_html_(), read.keep_map.density()
+
+
 def _read_study(folder: Path) -> object:
     read = keepmap.read_study(folder / "study.json")
     return repr(read), read.to_csv(), read.to_latex(), read._repr_html_()
@@ -278,6 +288,7 @@ TARGETS: dict[str, Target] = {
     "runs": Target(_compare, _read_runs, apart=("model/", "data.jsonl")),
     "going-on": Target(_compare, _goes_on, checked=True, apart=("model/", "data.jsonl")),
     "evaluation": Target(_write_evaluation, _read_evaluation, checked=True),
+    "generation": Target(_write_generation, _read_generation, checked=True, apart=("timings.json",)),
     "study": Target(lambda folder: write_study(folder / "study.json", study()), _read_study, checked=True),
     "verification": Target(_write_verification, _read_verification, checked=True),
 }

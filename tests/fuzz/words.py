@@ -62,6 +62,7 @@ BASE = {
     ),
     "sample-data": "--out out.jsonl --n_samples 1 --length 1000",
     "train-surrogate": "--data_path data.jsonl --out out --model_name model --positions_per_text 5",
+    "generate": "--prompt_file a.txt --model_name model --density 0.5 --window 4 --max_new_tokens 2",
     "methods": "",
     "runs": "texts",
     "collect": "--size 3 --learners 1 --episodes 2 --out out.hdf5",

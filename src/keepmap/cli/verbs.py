@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.cli import options
+from keepmap.cli.generating import Generate
 from keepmap.cli.guard import Option
 from keepmap.core.files import require_folder
 
@@ -17,7 +18,13 @@ __all__ = ["VERBS", "Verb"]
 RENAMED = {"set": "settings", "no_visualize": "visualize_first_sample"}
 """Option -> parameter, where they differ."""
 INVERTED = {"no_visualize"}
-DEEPER = {"sliding_window_size": "window", "model_name": "model", "checkpoint": "path"}
+DEEPER = {
+    "sliding_window_size": "window",
+    "model_name": "model",
+    "checkpoint": "path",
+    "prompt_file": "prompt",
+    "question_file": "question",
+}
 """Option -> parameter of the functions that the verb's own one calls, whose messages name it."""
 NO_PARAMETER = {"plugin"}
 """What the command line does by itself, before it calls the function."""
@@ -80,8 +87,9 @@ class Verb:
 
 VERBS = {
     "compare": Verb(options.Compare, "keepmap.commands.compare:compare_compression_methods", "output_dir"),
-    "sample-data": Verb(options.SampleData, "keepmap.commands.sample_data:sample_data"),
+    "sample-data": Verb(options.SampleData, "keepmap.commands.setup.sample_data:sample_data"),
     "train-surrogate": Verb(options.TrainSurrogate, "keepmap.commands.training.surrogate:train_surrogate", "out"),
+    "generate": Verb(Generate, "keepmap.commands.generate:generate_text", "output_dir"),
     "methods": Verb(options.Methods, "keepmap.commands.methods:show_methods"),
     "collect": Verb(options.Collect, "keepmap.commands.collect:collect"),
     "train": Verb(options.Train, "keepmap.commands.training.agent:train"),

@@ -8,20 +8,12 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from keepmap import draw
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.joining.plugins import joined
 from keepmap.core.labels import model_label
 from keepmap.core.runs.records import sync
-from keepmap.drawing import (
-    attention_grid,
-    attention_heatmap,
-    attention_lines,
-    attention_pages,
-    attention_summary,
-    joined_figures,
-    save_figure,
-    save_joined_figures,
-)
+from keepmap.drawing import joined_figures, save_figure, save_joined_figures
 
 __all__ = ["FEW", "Pictures", "picture_files"]
 
@@ -86,30 +78,32 @@ class Pictures:
         """A layer in one sample: the heatmap of each head, and the lines."""
         title = f"{heading}, layer {layer} · {model_label(self.model)}"
         self._save(
-            lambda: attention_heatmap(profile, layer=layer, cmap=self.cmap, title=f"Attention · {title}"),
+            lambda: draw.attention_heatmap(profile, layer=layer, cmap=self.cmap, title=f"Attention · {title}"),
             f"layer_{layer}/attention_heatmap_{stem}_layer{layer}",
         )
         self._save(
-            lambda: attention_lines(profile, layer=layer, title=f"Attention patterns · {title}"),
+            lambda: draw.attention_lines(profile, layer=layer, title=f"Attention patterns · {title}"),
             f"layer_{layer}/attention_lines_{stem}_layer{layer}",
         )
 
     def summary(self, layer: int, statistics: Sequence[Mapping[str, float]]) -> None:
         """A layer over all samples: the four histograms."""
         title = f"Attention statistics · layer {layer} · {model_label(self.model)}"
-        self._save(lambda: attention_summary(statistics, title=title), f"layer_{layer}/attention_summary_layer{layer}")
+        self._save(
+            lambda: draw.attention_summary(statistics, title=title), f"layer_{layer}/attention_summary_layer{layer}"
+        )
 
     def grids(self, stem: str, heading: str, profile: AttentionProfile) -> None:
         """All layers and heads of one sample, by what tells heads apart."""
         title = f"{heading} · {model_label(self.model)}"
         for what in GRIDS:
-            self._save(partial(attention_grid, profile, what=what, title=title), f"attention_grid_{stem}_{what}")
+            self._save(partial(draw.attention_grid, profile, what=what, title=title), f"attention_grid_{stem}_{what}")
 
     def pages(self, stem: str, heading: str, profile: AttentionProfile) -> None:
         """All heads of all layers of one sample, some layers to a page."""
         for layers in _pages(profile.layers):
             title = f"Attention · {heading}, layers {layers[0]} to {layers[-1]} · {model_label(self.model)}"
-            drawn = partial(attention_pages, profile, layers=layers, cmap=self.cmap, title=title)
+            drawn = partial(draw.attention_pages, profile, layers=layers, cmap=self.cmap, title=title)
             self._save(drawn, _page(stem, layers))
 
     def joined(self, stem: str, profile: AttentionProfile) -> None:

@@ -10,6 +10,7 @@ from keepmap.drawing.attention_heatmap import check_colours as check_colours
 from keepmap.drawing.attention_lines import attention_lines
 from keepmap.drawing.attention_pages import attention_pages
 from keepmap.drawing.attention_summary import attention_summary
+from keepmap.drawing.cache_bytes import cache_bytes
 from keepmap.drawing.compression_heatmap import compression_heatmap
 from keepmap.drawing.compressor_study import compressor_study
 from keepmap.drawing.cost_by_footprint import cost_by_footprint
@@ -29,6 +30,7 @@ __all__ = [
     "attention_lines",
     "attention_pages",
     "attention_summary",
+    "cache_bytes",
     "compression_heatmap",
     "compressor_study",
     "cost_by_footprint",

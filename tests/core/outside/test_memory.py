@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepmap.core.outside.memory import control_group_limits, memory_there_is, require_memory, size_text
+from keepmap.core.outside.memory import control_group_limits, memory_there_is, require_memory, size_text, within_memory
 from keepmap.errors import InputError, ModelError
 
 
@@ -22,6 +23,17 @@ def test_what_does_not_go_into_it_is_one_line_with_both_sizes() -> None:
         require_memory(10**18, "this", "lower it")
     with pytest.raises(ModelError, match=r"^this would take 3 GiB of memory, and the GPU has 2 GiB; lower it$"):
         require_memory(3 * 2**30, "this", "lower it", ModelError, there_is=2 * 2**30)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()], ids=str)
+def test_where_memory_ends_it_is_one_line(error: Exception) -> None:
+    line = "^this does not go into the memory of cuda:0; lower it$"
+    with pytest.raises(ModelError, match=line), within_memory("this", "cuda:0", "lower it"):
+        raise error
+    with pytest.raises(ModelError, match=line), within_memory("this", "cuda:0", "lower it"):
+        torch.empty(2**55)  # of no class of its own
+    with pytest.raises(RuntimeError, match="^another$"), within_memory("this", "cpu", "lower it"):
+        raise RuntimeError("another")
 
 
 @pytest.mark.parametrize(

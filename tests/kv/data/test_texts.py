@@ -168,7 +168,7 @@ def test_what_is_skipped_stands_in_the_order_of_the_data():
 class ChatTokenizer(ByteTokenizer):
     chat_template = "{{ messages }}"
 
-    def apply_chat_template(self, messages: list[dict[str, str]], tokenize: bool) -> str:
+    def apply_chat_template(self, messages: list[dict[str, str]], tokenize: bool, **_: bool) -> str:
         assert not tokenize
         (message,) = messages
         return f"<{message['role']}>{message['content']}</>"

@@ -1,1 +1,1 @@
-"""Setting up: what is installed, and what is there."""
+"""Setting up: what is installed, what is there, and data to begin with."""

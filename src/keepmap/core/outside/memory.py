@@ -1,14 +1,15 @@
-"""How much memory there is, and one line before something that does not go into it is begun."""
+"""How much memory there is, one line before something that does not go into it is begun, and one where it ran out."""
 
 import ctypes
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from keepmap.errors import InputError, KeepmapError
+from keepmap.errors import InputError, KeepmapError, ModelError
 
-__all__ = ["LAYER", "control_group_limits", "memory_there_is", "require_memory", "size_text"]
+__all__ = ["LAYER", "control_group_limits", "memory_there_is", "require_memory", "size_text", "within_memory"]
 
 LAYER = 2**14
 """Bytes that a layer of a transformer takes before it has any weights; measured ones take 19,000 to 30,000."""
@@ -39,6 +40,34 @@ def require_memory(
     there_is = memory_there_is() if there_is is None else there_is
     if needed > there_is:
         raise error(f"{what} would take {size_text(needed)} of memory, and {place} {size_text(there_is)}; {remedy}")
+
+
+@contextmanager
+def within_memory(what: str, place: object, remedy: str) -> Iterator[None]:
+    """Inside, an end of the memory is one line, of a GPU's and of this machine's.
+
+    >>> import torch
+    >>> with within_memory("a text of 9 tokens", "cuda:0", "give a shorter one"):
+    ...     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB ...")
+    Traceback (most recent call last):
+    ...
+    keepmap.errors.ModelError: a text of 9 tokens does not go into the memory of cuda:0; give a shorter one
+
+    Args:
+        what: needs the memory. place: the device. remedy: what to do, the end of the message.
+
+    Raises:
+        ModelError: it ran out.
+    """
+    import torch
+
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # What torch raises where the machine's own memory ends has no class of its own.
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise ModelError(f"{what} does not go into the memory of {place}; {remedy}") from None
 
 
 def memory_there_is() -> int:

@@ -12,6 +12,7 @@ from transformers import Cache, DynamicCache
 
 from keepmap.core.arguments import as_function, as_integer, as_path, as_size
 from keepmap.core.keep_map import KeepMap
+from keepmap.core.outside.memory import within_memory
 from keepmap.core.progress import Progress
 from keepmap.core.runs.hashes import hash_of_tensors
 from keepmap.core.storage.tensors import read_labelled, write_labelled
@@ -114,14 +115,17 @@ class EvictingCache(Cache):
 
         Raises:
             InputError: no text, or one that is too long; a pass on this cache was broken off.
+            ModelError: the memory ran out; what was read is then broken off.
         """
         tokens, progress = as_tokens(self.language_model, inputs), as_function("progress", progress)
         self.require_whole()
         self.require_room(len(tokens))
-        for start in range(0, len(tokens), _BLOCK):
-            self.go_on(tokens[start : start + _BLOCK])
-            if progress is not None:
-                progress(min(1.0, (start + _BLOCK) / len(tokens)))
+        what = f"reading {counted(len(tokens), 'token')} with {self.terms.method.label}"
+        with within_memory(what, self.language_model.device, "give a shorter text, or a lower `density`"):
+            for start in range(0, len(tokens), _BLOCK):
+                self.go_on(tokens[start : start + _BLOCK])
+                if progress is not None:
+                    progress(min(1.0, (start + _BLOCK) / len(tokens)))
 
     def go_on(self, tokens: Int[Tensor, " N"]) -> Float[Tensor, "N hidden"]:
         """The last hidden states of tokens that come next."""
@@ -191,7 +195,9 @@ class EvictingCache(Cache):
 
     def report(self) -> CacheReport:
         """Bytes over time, beside those of the full cache."""
-        return CacheReport(moments=tuple(self._moments), peak_nbytes=self._peak)
+        protection = self.terms.protection
+        n_protected = protection.n_sink + protection.window
+        return CacheReport(moments=tuple(self._moments), peak_nbytes=self._peak, n_protected=n_protected)
 
     def fork(self) -> "EvictingCache":
         """A cache of its own that has seen the same: many questions on one context.

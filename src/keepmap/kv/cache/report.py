@@ -25,6 +25,7 @@ class CacheReport(ResultTable):
     Attributes:
         moments: after each pass, in order.
         peak_nbytes: the most that was held at any time, the keys that a pass brings among them.
+        n_protected: how many positions, sinks and window, are never dropped.
 
     >>> report = CacheReport(moments=(Moment(100, 80, 400), Moment(101, 81, 404)), peak_nbytes=90)
     >>> report
@@ -35,6 +36,7 @@ class CacheReport(ResultTable):
 
     moments: tuple[Moment, ...]
     peak_nbytes: int
+    n_protected: int = 0
 
     @property
     def rows(self) -> list[dict[str, object]]:
@@ -64,8 +66,24 @@ class CacheReport(ResultTable):
         """What the full cache would hold at the end."""
         return self.moments[-1].full_nbytes if self.moments else 0
 
+    @property
+    def nothing_to_evict(self) -> str | None:
+        """Why nothing can have been dropped, in words; None where more was seen than is protected.
+
+        >>> CacheReport(moments=(Moment(100, 400, 400),), peak_nbytes=400, n_protected=132).nothing_to_evict
+        'nothing to evict: 100 tokens are no more than the 132 that are protected, sinks and window'
+        """
+        if self.tokens > self.n_protected:
+            return None
+        return (
+            f"nothing to evict: {counted(self.tokens, 'token')} are no more than the {self.n_protected:,} that are "
+            "protected, sinks and window"
+        )
+
     def __repr__(self) -> str:
+        nothing = self.nothing_to_evict if self.moments else None
         return (
             f"CacheReport({counted(self.tokens, 'token')}: {size_text(self.nbytes)} held, "
-            f"{size_text(self.peak_nbytes)} at the peak; {size_text(self.full_nbytes)} without eviction)"
+            f"{size_text(self.peak_nbytes)} at the peak; {size_text(self.full_nbytes)} without eviction"
+            f"{'' if nothing is None else f'; {nothing}'})"
         )

@@ -10,6 +10,7 @@ from keepmap.core.arguments import as_integer, as_path, as_string
 from keepmap.core.storage.lines import LARGEST_TEXT, LARGEST_TEXT_IN_WORDS, bounded_lines
 from keepmap.core.storage.places import as_file, kind_at
 from keepmap.errors import InputError, ModelError, counted
+from keepmap.kv.data.chat import as_user_says, require_chat_template
 
 __all__ = ["Samples", "Skipped", "Text", "TextSample", "read_texts", "tokenize_texts"]
 
@@ -146,8 +147,8 @@ def tokenize_texts(
         raise ModelError(f"{model_name} has no tokenizer; put the tokenizer's files into its folder")
     if max_length is not None and as_integer("max_length", max_length, at_least=-(2**63)) < SHORTEST:
         raise InputError(f"expected `max_length` to be {SHORTEST} or more, got {max_length}")
-    if chat_template and not getattr(tokenizer, "chat_template", None):
-        raise InputError(f"the tokenizer of {model_name} has no chat template; leave `chat_template` out")
+    if chat_template:
+        require_chat_template(tokenizer, model_name)
     samples: list[TextSample] = []
     more: list[Skipped] = []
     too_long: str | None = None
@@ -199,14 +200,8 @@ def _tokens(text: str, tokenizer: Any, chat_template: bool) -> tuple[int, ...]:
     # `verbose` would warn about lengths that are cut, skipped or refused later.
     if not chat_template:
         return tuple(tokenizer(text, verbose=False)["input_ids"])
-    from jinja2 import TemplateError
-
-    try:
-        wrapped = tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False)
-    except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelError(f"the tokenizer's chat template fails: {error}; leave `chat_template` out") from None
     # The template has the special tokens.
-    return tuple(tokenizer(wrapped, add_special_tokens=False, verbose=False)["input_ids"])
+    return tuple(tokenizer(as_user_says(text, tokenizer), add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def _files(folder: Path) -> Iterator[_Part]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from keepmap.cli import main
-from keepmap.commands.sample_data import sample_data
+from keepmap.commands.setup.sample_data import sample_data
 from keepmap.kv.data.sample import sample_texts
 
 

@@ -1,0 +1,33 @@
+"""A text as what a user says in a model's chat template."""
+
+from typing import Any
+
+from keepmap.errors import InputError, ModelError
+
+__all__ = ["as_user_says", "require_chat_template"]
+
+
+def require_chat_template(tokenizer: Any, model_name: str) -> None:
+    """Whether a tokenizer has a chat template.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise InputError(f"the tokenizer of {model_name} has no chat template; leave `chat_template` out")
+
+
+def as_user_says(text: str, tokenizer: Any, answered: bool = False) -> str:
+    """The text in the template, special tokens among it; where `answered`, an answer is to come next.
+
+    Raises:
+        ModelError: the template fails.
+    """
+    from jinja2 import TemplateError
+
+    messages = [{"role": "user", "content": text}]
+    try:
+        wrapped: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answered)
+    except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(f"the tokenizer's chat template fails: {error}; leave `chat_template` out") from None
+    return wrapped

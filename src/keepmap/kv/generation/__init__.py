@@ -1,0 +1,7 @@
+"""Let a model go on from a text under eviction: what it said, what it kept, and the bytes that this held."""
+
+from keepmap.kv.generation.files import FILES, read_generation, write_generation
+from keepmap.kv.generation.generate import PACKAGES, generate
+from keepmap.kv.generation.generation import Generation
+
+__all__ = ["FILES", "PACKAGES", "Generation", "generate", "read_generation", "write_generation"]
