@@ -1,5 +1,6 @@
 """The cache as a value: forks, files, plain caches, and what it refuses."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 import keepmap
 from keepmap.core.storage.tensors import read_labelled, write_labelled
-from keepmap.errors import InputError, OutputError
+from keepmap.errors import InputError, ModelError, OutputError
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.evicting import evicting
 from keepmap.language_model import LanguageModel, load_language_model
@@ -145,6 +146,40 @@ def test_a_file_is_read_back(language_model: LanguageModel, tmp_path: Path) -> N
     assert again.keep_map() == cache.keep_map() and again.bytes() <= cache.bytes()
     assert torch.equal(read(again, IDS[:3]), read(cache, IDS[:3]))
     cache.save(path)  # another cache may be written over
+
+
+def test_a_full_disk_leaves_the_earlier_file(language_model: LanguageModel, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk."""
+    path, cache = tmp_path / "cache.safetensors", new(language_model)
+    read(cache)
+    cache.save(path)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    read(cache, tokens(200, 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"^cannot write .*cache\.safetensors: File too large$"):
+            cache.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
+
+
+def test_where_the_memory_of_a_gpu_ends_it_is_one_line(language_model: LanguageModel) -> None:
+    cache = new(language_model)
+    read(cache)
+    fork = cache.fork()
+
+    def stop(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    handle = language_model.model.model.layers[1].register_forward_pre_hook(stop)
+    with pytest.raises(ModelError, match="^reading 40 tokens with H2O does not go into the memory of cpu; give a"):
+        cache.read(IDS)
+    handle.remove()
+    with pytest.raises(InputError, match="broken off"):
+        cache.read(IDS)
+    fork.read(IDS)
+    assert fork.get_seq_length() == 80
 
 
 def test_a_file_of_another_model_or_method_is_refused(language_model: LanguageModel, tmp_path: Path) -> None:

@@ -237,6 +237,24 @@ def test_a_block_in_a_block_is_refused_also_from_a_thread(model: PreTrainedModel
         generated(model)
 
 
+def test_two_threads_in_one_block_do_not_know_each_other(model: PreTrainedModel) -> None:
+    texts = [tokens(40, seed) for seed in (1, 2)]
+    answers: dict[int, torch.Tensor] = {}
+    with evicting(model, "h2o", **OPTIONS):
+        alone = [generated(model, text, max_new_tokens=12) for text in texts]
+
+        def speak(number: int) -> None:
+            for _ in range(3):
+                answers[number] = generated(model, texts[number], max_new_tokens=12)
+
+        threads = [Thread(target=speak, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert all(torch.equal(answers[number], alone[number]) for number in range(2))
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_after_an_error_in_the_middle_everything_is_as_before(
     model: PreTrainedModel, error: type[BaseException]

@@ -13,3 +13,11 @@ def test_a_report_is_a_table_of_its_moments() -> None:
 def test_before_anything_ran() -> None:
     report = CacheReport(moments=(), peak_nbytes=0)
     assert (report.tokens, report.nbytes, report.full_nbytes) == (0, 0, 0) and not report.rows
+
+
+def test_nothing_to_evict_is_said_and_something_is_not() -> None:
+    short = CacheReport(moments=(Moment(12, 90, 90),), peak_nbytes=90, n_protected=12)
+    words = "nothing to evict: 12 tokens are no more than the 12 that are protected, sinks and window"
+    assert short.nothing_to_evict == words and repr(short).endswith(f"; {words})")
+    longer = CacheReport(moments=(Moment(13, 90, 90),), peak_nbytes=90, n_protected=12)
+    assert longer.nothing_to_evict is None and "nothing" not in repr(longer)

@@ -81,13 +81,13 @@ def test_a_question_comes_right_after_the_text(tiny: LanguageModel) -> None:
 def test_a_chat_template_goes_around_text_and_question(tiny: LanguageModel) -> None:
     tiny.tokenizer.chat_template = TEMPLATE
     try:
-        asked = keepmap.generate(tiny, TEXT, "h2o", question="which code? ", chat_template=True, **OPTIONS)
+        answered = keepmap.generate(tiny, TEXT, "h2o", question="which code? ", chat_template=True, **OPTIONS)
     finally:
         tiny.tokenizer.chat_template = None
     parts = (f"<s>{TEXT}", "which code?. So")
     ids = torch.cat([torch.tensor(tiny.tokenizer(part, add_special_tokens=False)["input_ids"]) for part in parts])
-    assert asked.n_prompt == len(ids)
-    assert asked.answer == keepmap.generate(tiny, ids, "h2o", **OPTIONS).answer
+    assert answered.n_prompt == len(ids)
+    assert answered.answer == keepmap.generate(tiny, ids, "h2o", **OPTIONS).answer
     with pytest.raises(InputError, match="the tokenizer of tiny has no chat template"):
         keepmap.generate(tiny, TEXT, "h2o", chat_template=True)
 
