@@ -123,6 +123,10 @@ class Method(ABC):
 class Scored(Method):
     """A method whose scores are known before the layer's attention runs.
 
+    Class variables:
+        by_position: whether a score depends on the layer, the KV head and the position alone, whatever the text: a
+            cache then asks for many positions ahead. A subclass with a `score` of its own says so again.
+
     >>> import keepmap
     >>> class ValueNorm(Scored):
     ...     name, label, needs, density = "value_norm", "ValueNorm", "position", 0.2
@@ -131,6 +135,13 @@ class Scored(Method):
     >>> keepmap.evict("tiny", "The code of river is 4821. " * 9, ValueNorm(), window=16).keep_map.shape[:2]
     (2, 4)
     """
+
+    by_position: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "score" in vars(cls) and "by_position" not in vars(cls):
+            cls.by_position = False
 
     @abstractmethod
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:

@@ -11,6 +11,8 @@ from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, ModelError, OutputError
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.evicting import evicting
+from keepmap.kv.method import LayerInput
+from keepmap.kv.methods.random import Random
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
@@ -113,6 +115,30 @@ def test_it_can_be_emptied(language_model: LanguageModel) -> None:
     cache.reset()
     assert cache.get_seq_length() == 0 and cache.bytes() == 0
     assert torch.equal(read(cache), first)
+
+
+def test_scores_of_positions_alone_are_asked_for_ahead(language_model: LanguageModel) -> None:
+    widths: list[int] = []
+
+    class Counting(Random):
+        by_position = True
+
+        def score(self, layer: LayerInput) -> torch.Tensor:
+            widths.append(layer.keys.shape[1])
+            return super().score(layer)
+
+    class Looking(Random):
+        def score(self, layer: LayerInput) -> torch.Tensor:
+            return super().score(layer) * layer.keys.sum(dim=-1).sign()
+
+    assert Random.by_position and not Looking.by_position
+    for method in (Counting(), Looking()):
+        cache = EvictingCache(language_model, method, n_sink=2, window=4, density=0.3)
+        for part in tokens(90).split([4, *[1] * 70, 13, 1, 1, 1]):
+            read(cache, part)
+        expected = keepmap.evict(language_model, tokens(90), method, n_sink=2, window=4, density=0.3).keep_map
+        assert cache.keep_map() == expected
+    assert widths == [4, 4, *[64] * 4, 13, 13, 90, 90]
 
 
 def test_what_needs_the_whole_prefix_is_refused(language_model: LanguageModel) -> None:

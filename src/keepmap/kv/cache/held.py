@@ -31,6 +31,13 @@ class Terms:
     chunk_size: int
     seed: int
 
+    def due(self, end: int) -> tuple[int, int, int]:
+        """What is decided once `end` queries are processed: positions from `left` to before `leaving` (0 where none
+        are), and how many each head drops by the budget rule, -1 under the threshold rule."""
+        left, leaving = self.left(end), end - self.protection.window
+        drops = -1 if isinstance(self.rule, Threshold) else self.drops(end)
+        return left, leaving if leaving > left and drops else 0, drops
+
     def left(self, end: int) -> int:
         """Before this position all had been decided when the chunk began whose last query is `end` - 1."""
         begun = (end - 1) // self.chunk_size * self.chunk_size
@@ -97,7 +104,7 @@ class Held:
             [values[head, at[head]] for head in range(self.heads)] for values in (columns.positions, columns.scores)
         )
         self.ghosts.append(*moved)
-        self._keep(~hidden)
+        self._take_out(hidden)
 
     def all(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions and scores [G, W] of what is held; -1 is padding."""
@@ -121,9 +128,8 @@ class Held:
         Raises:
             ImpossibleResultError: a NaN score.
         """
-        left, leaving = terms.left(end), end - terms.protection.window
-        count = 0 if isinstance(terms.rule, Threshold) else terms.drops(end)
-        if leaving <= left or not (count or isinstance(terms.rule, Threshold)):
+        left, leaving, drops = terms.due(end)
+        if not leaving:
             return None
         positions, scores = self.scores_at(terms, end)
         if isinstance(terms.rule, Threshold):
@@ -131,7 +137,7 @@ class Held:
             dropped = deciding & (scores < terms.rule.threshold)
         else:
             deciding = (positions >= terms.protection.n_sink) & (positions < leaving)
-            dropped = _lowest(scores, positions, deciding, count)
+            dropped = _lowest(scores, positions, deciding, drops)
         if np.isnan(scores[deciding]).any():
             raise nan_score(terms.method.name, self.layer)
         return dropped, scores
@@ -156,14 +162,8 @@ class Held:
         positions, _ = self.all()
         self.record.expire(positions, ends, dropped)
         width = self.columns.width
-        held, ghosts = dropped[:, :width], dropped[:, width:]
-        if held.sum(axis=1).max() <= 1:
-            heads, at = np.nonzero(held)
-            self.slabs.remove(heads, at)
-            self.columns.remove(heads, at)
-            self.slabs.shrink()
-        else:
-            self._keep(~held)
+        ghosts = dropped[:, width:]
+        self._take_out(dropped[:, :width])
         if ghosts.any():
             stays = [np.flatnonzero(~row[:count]) for row, count in zip(ghosts, self.ghosts.counts, strict=True)]
             self.ghosts.keep(stays)
@@ -176,8 +176,15 @@ class Held:
         other.record = self.record.copy()
         return other
 
-    def _keep(self, stays: np.ndarray) -> None:
-        rows = [np.flatnonzero(row[:count]) for row, count in zip(stays, self.columns.counts, strict=True)]
+    def _take_out(self, what: np.ndarray) -> None:
+        """Free keys and values, bool [G, W]."""
+        if what.sum(axis=1).max(initial=0) <= 1:
+            heads, at = np.nonzero(what)
+            self.slabs.remove(heads, at)
+            self.columns.remove(heads, at)
+            self.slabs.shrink()
+            return
+        rows = [np.flatnonzero(~row[:count]) for row, count in zip(what, self.columns.counts, strict=True)]
         self.slabs.keep(rows)
         self.columns.keep(rows)
 

@@ -20,6 +20,8 @@ from keepmap.kv.passes import LayerCall, active
 
 __all__ = ["EvictingLayer"]
 
+_AHEAD = 64
+"""Positions whose scores are asked for ahead where tokens come one by one, of methods that need no text."""
 _ONE_TEXT = "an evicting cache holds one text: no batch, no beams, no `num_return_sequences`; run them one by one"
 
 
@@ -47,11 +49,12 @@ class EvictingLayer(CacheLayerMixin):
         self.is_broken = False
         self.peak = self.full_nbytes = 0
         self._new: tuple[Tensor, Tensor] | None = None
+        self._ahead, self._ahead_from = np.zeros((0, 0)), 0
 
     @property
     def nbytes(self) -> int:
         """What it takes now."""
-        return 0 if self.held is None else self.held.nbytes
+        return self._ahead.nbytes + (0 if self.held is None else self.held.nbytes)
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Slabs for the first keys and values."""
@@ -101,6 +104,8 @@ class EvictingLayer(CacheLayerMixin):
             entries = self.held.seen - int(call.sees_from[-1])
             self.full_nbytes = self.held.heads * entries * self.held.slabs.entry_nbytes
         self.is_broken = False
+        if not (torch.is_grad_enabled() and call.queries.requires_grad):
+            return output
         result: Tensor = _NoWayBack.apply(output, call.queries)
         return result
 
@@ -110,16 +115,26 @@ class EvictingLayer(CacheLayerMixin):
         if not isinstance(method, Scored):
             return None
         assert self.held is not None
-        first, new = self.held.seen, call.keys.shape[1]
+        first = self.held.seen
+        new = call.keys.shape[1]
+        if new > 1 or not method.by_position:
+            return self._scores_of(method, call, first, new)
+        at = first - self._ahead_from
+        if not 0 <= at < self._ahead.shape[1]:
+            self._ahead, self._ahead_from, at = self._scores_of(method, call, first, _AHEAD), first, 0
+        return self._ahead[:, at : at + 1]
+
+    def _scores_of(self, method: Scored, call: LayerCall, first: int, new: int) -> np.ndarray:
+        """Of so many positions: of those that have not come, the last one stands in for what is not looked at."""
         protection, device = self.terms.protection, call.keys.device
         scores = scores_of(
             method,
             LayerInput(
                 layer=call.layer,
-                hidden_states=call.hidden_states,
-                queries=call.queries,
-                keys=call.keys,
-                values=call.values,
+                hidden_states=call.hidden_states.expand(new, -1),
+                queries=call.queries.expand(-1, new, -1),
+                keys=call.keys.expand(-1, new, -1),
+                values=call.values.expand(-1, new, -1),
                 rotation=None,
                 decided_at=_decided_at(first, new, protection, self.terms.chunk_size, device),
                 scaling=call.scaling,
@@ -151,6 +166,7 @@ class EvictingLayer(CacheLayerMixin):
     def reset(self) -> None:
         """Forget everything."""
         self.held, self._new, self.is_initialized, self.is_broken = None, None, False, False
+        self._ahead, self._ahead_from = np.zeros((0, 0)), 0
 
     def crop(self, tokens_to_remove: int) -> None:
         """Refused: what was evicted for later positions does not come back.

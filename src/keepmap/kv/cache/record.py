@@ -34,14 +34,22 @@ class Record:
         """[G, n], the score that decided, or is known."""
         return self._scores[:, : self.n]
 
+    @property
+    def rooms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Expiries and scores with the room to spare."""
+        return self._expires, self._scores
+
     def append(self, scores: np.ndarray) -> None:
         """New positions, which are held, with the scores [G, new] that are known."""
-        end = self.n + scores.shape[1]
-        if end > self._expires.shape[1]:
-            room = ((0, 0), (0, with_room(end) - self._expires.shape[1]))
+        self.reserve(scores.shape[1])
+        self.scores[:, self.n - scores.shape[1] :] = scores
+
+    def reserve(self, new: int) -> None:
+        """New positions, which are held, with scores of 0."""
+        self.n += new
+        if self.n > self._expires.shape[1]:
+            room = ((0, 0), (0, with_room(self.n) - self._expires.shape[1]))
             self._expires, self._scores = np.pad(self._expires, room), np.pad(self._scores, room)
-        self._scores[:, self.n : end] = scores
-        self.n = end
 
     def expire(self, positions: np.ndarray, ends: np.ndarray, which: np.ndarray) -> None:
         """Some of the entries at `positions` [G, W] expired at `ends` [G, W]."""

@@ -28,13 +28,14 @@ class Slabs:
     Each head's rows are a slab of one tensor, so that heads that hold the same number are one batch.
 
     Attributes:
-        counts: [G], how many rows each head holds.
+        counts: [G], how many rows each head holds. starts: [G], the first row of each.
         keys: [rows of all heads with their room, D], values: likewise.
     """
 
     def __init__(self, heads: int, keys: Float[Tensor, "rows D"], values: Float[Tensor, "rows Dv"]) -> None:
         self.counts = np.zeros(heads, dtype=np.int64)
         self.keys, self.values = keys, values
+        self.starts = np.zeros(heads, dtype=np.int64)
         self._rooms = np.zeros(heads, dtype=np.int64)
 
     @property
@@ -50,24 +51,30 @@ class Slabs:
     def append(self, keys: Float[Tensor, "G new D"], values: Float[Tensor, "G new Dv"]) -> None:
         """New rows at the end of every head."""
         after = self.counts + keys.shape[1]
-        if (after > self._rooms).any():
-            self._resize([np.arange(count) for count in self.counts], np.array([with_room(int(n)) for n in after]))
+        self.reserve(keys.shape[1])
         for slab, rows in ((self.keys, keys), (self.values, values)):
             if self._is_even():
                 count = int(self.counts[0])
                 slab.view(len(self.counts), -1, slab.shape[1])[:, count : count + rows.shape[1]] = rows
             else:
-                for head, start in enumerate(self._starts() + self.counts):
+                for head, start in enumerate(self.starts + self.counts):
                     slab[start : start + rows.shape[1]] = rows[head]
         self.counts = after
 
+    def reserve(self, new: int) -> None:
+        """Room for so many rows more of every head."""
+        after = self.counts + new
+        if (after > self._rooms).any():
+            self._resize([np.arange(count) for count in self.counts], np.array([with_room(int(n)) for n in after]))
+
     def fill(self, keys: Float[Tensor, "rows D"], values: Float[Tensor, "rows Dv"], counts: np.ndarray) -> None:
         """Take the rows of all heads, one head after the other, and nothing else."""
-        self.keys, self.values, self.counts, self._rooms = keys, values, counts.copy(), counts.copy()
+        self.keys, self.values, self.counts = keys, values, counts.copy()
+        self._set_rooms(counts.copy())
 
     def remove(self, heads: np.ndarray, rows: np.ndarray) -> None:
         """At most one row of each of these heads: the last one takes its place."""
-        starts = self._starts()[heads]
+        starts = self.starts[heads]
         at = torch.from_numpy(starts + rows).to(self.keys.device)
         last = torch.from_numpy(starts + self.counts[heads] - 1).to(self.keys.device)
         for slab in (self.keys, self.values):
@@ -90,7 +97,7 @@ class Slabs:
             keys, values = (slab.view(heads, -1, slab.shape[1])[:, :count] for slab in (self.keys, self.values))
             yield slice(0, heads), keys, values
             return
-        for head, start in enumerate(self._starts()):
+        for head, start in enumerate(self.starts):
             rows = slice(int(start), int(start + self.counts[head]))
             yield slice(head, head + 1), self.keys[None, rows], self.values[None, rows]
 
@@ -100,24 +107,26 @@ class Slabs:
             _, keys, values = next(self.parts())
             return keys, values
         most = int(self.counts.max())
-        at = (self._starts()[:, None] + np.arange(most)).clip(max=max(len(self.keys) - 1, 0))
+        at = (self.starts[:, None] + np.arange(most)).clip(max=max(len(self.keys) - 1, 0))
         index = torch.from_numpy(at).to(self.keys.device)
         return self.keys[index], self.values[index]
 
     def copy(self) -> "Slabs":
         """The same rows in memory of their own."""
         other = Slabs(len(self.counts), self.keys.clone(), self.values.clone())
-        other.counts, other._rooms = self.counts.copy(), self._rooms.copy()
+        other.counts = self.counts.copy()
+        other._set_rooms(self._rooms.copy())
         return other
 
-    def _starts(self) -> np.ndarray:
-        return np.concatenate([[0], np.cumsum(self._rooms)[:-1]])
+    def _set_rooms(self, rooms: np.ndarray) -> None:
+        self._rooms = rooms
+        self.starts = np.concatenate([[0], np.cumsum(rooms)[:-1]])
 
     def _is_even(self) -> bool:
         return bool((self.counts == self.counts[0]).all() and (self._rooms == self._rooms[0]).all())
 
     def _resize(self, rows: Sequence[np.ndarray], rooms: np.ndarray) -> None:
-        starts, ends = self._starts(), np.cumsum(rooms)
+        starts, ends = self.starts, np.cumsum(rooms)
         for name in ("keys", "values"):
             before: Tensor = getattr(self, name)
             after = before.new_empty(int(ends[-1]), before.shape[1])
@@ -127,7 +136,7 @@ class Slabs:
                 torch.index_select(before, 0, index, out=after[begin : begin + len(kept)])
             setattr(self, name, after)
         self.counts = np.array([len(kept) for kept in rows], dtype=np.int64)
-        self._rooms = rooms.astype(np.int64)
+        self._set_rooms(rooms.astype(np.int64))
 
 
 class Columns:
@@ -155,15 +164,21 @@ class Columns:
 
     def append(self, positions: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> None:
         """New ones at the end of each head."""
-        after = self.counts + np.array([len(new) for new in positions], dtype=np.int64)
-        if after.max() > self.positions.shape[1]:
-            room = with_room(int(after.max())) - self.positions.shape[1]
-            self.positions = np.pad(self.positions, ((0, 0), (0, room)), constant_values=-1)
-            self.scores = np.pad(self.scores, ((0, 0), (0, room)))
+        new = np.array([len(each) for each in positions], dtype=np.int64)
+        after = self.counts + new
+        self.reserve(new)
         for head, (start, end) in enumerate(zip(self.counts, after, strict=True)):
             self.positions[head, start:end] = positions[head]
             self.scores[head, start:end] = scores[head]
         self.counts = after
+
+    def reserve(self, new: np.ndarray | int) -> None:
+        """Room for so many more of each head."""
+        most = int((self.counts + new).max())
+        if most > self.positions.shape[1]:
+            room = with_room(most) - self.positions.shape[1]
+            self.positions = np.pad(self.positions, ((0, 0), (0, room)), constant_values=-1)
+            self.scores = np.pad(self.scores, ((0, 0), (0, room)))
 
     def remove(self, heads: np.ndarray, columns: np.ndarray) -> None:
         """At most one of each of these heads: the last one takes its place."""

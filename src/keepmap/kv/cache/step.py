@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.kv.cache.held import Held, Terms
+from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.attention import attend_block
+from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.method import Received
 from keepmap.kv.passes import LayerCall
 
@@ -19,6 +21,8 @@ __all__ = ["step"]
 def step(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -> Float[Tensor, "H 1 Dv"]:
     """The attention of one new position; what the rule drops after it is dropped."""
     held.slide(int(call.sees_from[0]))
+    if call.keys.device.type == "cpu" and call.keys.dtype in (torch.float32, torch.float64):
+        return _compiled(call, held, terms, scores)
     held.append(call.keys, call.values, scores)
     queries = call.queries.view(held.heads, -1, 1, call.queries.shape[2])
     sinks = None if call.sinks is None else call.sinks.view(held.heads, -1)
@@ -30,6 +34,54 @@ def step(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -
         nothing = call.keys.new_zeros(keys.shape[0], 1, 0)
         output[heads] = attend_block(queries[heads], keys, values, nothing, call.scaling, call.softcap, own_sinks)
     held.decide(terms)
+    return output.view(-1, 1, output.shape[-1])
+
+
+def _compiled(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -> Float[Tensor, "H 1 Dv"]:
+    """All of it in one piece of compiled code."""
+    from keepmap.kv.cache.kernel import take_query  # compiles at its first call
+
+    heads, seen = held.heads, held.seen
+    for rows in (held.slabs, held.columns, held.record):
+        rows.reserve(1)
+    shape = heads, call.queries.shape[0] // heads
+    method, end = terms.method, seen + 1
+    # What compiled code cannot score or does not see is decided after it.
+    is_apart = held.ghosts.width > 0 or (isinstance(method, Received) and method.averages is None)
+    left, leaving, drops = (0, 0, 0) if is_apart or end % terms.chunk_size else terms.due(end)
+    output = call.values.new_empty(*shape, call.values.shape[2])
+    slabs, columns, record = held.slabs, held.columns, held.record
+    is_valid = take_query(
+        (call.queries * call.scaling).view(*shape, -1).numpy(),
+        call.keys[:, 0].contiguous().numpy(),
+        call.values[:, 0].contiguous().numpy(),
+        np.zeros(heads) if scores is None else scores[:, 0].copy(),
+        np.full(shape, -np.inf) if call.sinks is None else call.sinks.detach().double().view(shape).numpy(),
+        call.softcap or 0.0,
+        slabs.keys.numpy(),
+        slabs.values.numpy(),
+        slabs.starts,
+        slabs.counts,
+        columns.positions,
+        columns.scores,
+        *record.rooms,
+        seen,
+        isinstance(method, Received),
+        isinstance(method, Received) and bool(method.averages),
+        terms.protection.n_sink,
+        left,
+        leaving,
+        drops,
+        terms.rule.threshold if isinstance(terms.rule, Threshold) else -np.inf,
+        output.numpy(),
+    )
+    if not is_valid:
+        raise nan_score(method.name, held.layer)
+    columns.counts[:] = slabs.counts
+    held.seen = end
+    if is_apart:
+        held.decide(terms)
+    slabs.shrink()
     return output.view(-1, 1, output.shape[-1])
 
 

@@ -23,6 +23,7 @@ class Baseline(Scored):
     label: ClassVar[str] = "Baseline"
     needs: ClassVar[str] = "nothing"
     threshold: ClassVar[float | None] = float("-inf")
+    by_position: ClassVar[bool] = True
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
         """No position is better than another: 0 for all of them."""

@@ -26,6 +26,7 @@ class Random(Scored):
     label: ClassVar[str] = "Random"
     needs: ClassVar[str] = "position"
     threshold: ClassVar[float | None] = 0.85
+    by_position: ClassVar[bool] = True
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
         """A uniform draw in [0, 1) for each layer, KV head and position, whatever the text."""

@@ -27,6 +27,7 @@ class StreamingLLM(Scored):
     label: ClassVar[str] = "StreamingLLM"
     needs: ClassVar[str] = "nothing"
     threshold: ClassVar[float | None] = 1.0
+    by_position: ClassVar[bool] = True
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
         """No position is better than another: 0 for all of them."""
