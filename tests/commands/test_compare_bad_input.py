@@ -59,6 +59,11 @@ def refused(capfd, place: Path, *arguments: str) -> str:
         ("compare --data_path none.jsonl --executor ray://head", 'as "ray://head-node:10001", got "ray://head"'),
         ("compare --data_path none.jsonl --executor ray --num_gpus 1", "got --num_gpus and an --executor, which has"),
         ("compare --data_path none.jsonl --chunk_size 0", "or more (1 is exact decoding), got 0"),
+        ("compare --data_path x --mode twice", "invalid choice 'twice' for argument '--mode'"),
+        ("compare --data_path x --context_length half", 'expected --context_length to be a number, got "half"'),
+        ("compare --data_path x --mode once --chunk_size 4", 'expected no --chunk_size in mode "once", got 4'),
+        ("compare --data_path x --context_length 0.5", 'expected no --context_length in mode "decode", got 0.5'),
+        ("compare --data_path x --mode once --context_length 1.5", "a share of each text between 0 and 1, got 1.5"),
         ("compare --data_path none.jsonl --density 1.2", "expected --density to be a number in [0, 1], got 1.2"),
         (
             "compare --data_path none.jsonl --sliding-window-size -1",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import keepmap
 from keepmap.cli import main
 from keepmap.commands import compare as command
 from keepmap.errors import OutputError
@@ -44,6 +45,23 @@ def fails_after(n: int, error: Exception) -> Callable[..., object]:
         return evict(*arguments, **options)
 
     return fails
+
+
+def test_a_mode_is_on_record_and_another_one_is_another_run(comparing, capfd, tmp_path):
+    mode = ("--methods", "key_norm", "--no_visualize", "--mode", "once", "--context_length")
+    assert comparing(*mode, "20") == 0
+    out, _ = capfd.readouterr()
+    assert "  Mode: once (20 tokens read densely, one cut after it)\n" in out
+    assert "Mode once: cut after 20 tokens;" in out
+    options = json.loads((tmp_path / "out" / "run.json").read_text())["options"]
+    assert (options["mode"], options["chunk_size"], options["context_length"]) == ("once", 1, 20)
+    summary = json.loads((tmp_path / "out" / "comparison_summary.json").read_text())
+    assert (summary["configuration"]["mode"], summary["configuration"]["context_length"]) == ("once", 20)
+    comparison = keepmap.read_comparison(tmp_path / "out")
+    assert comparison.context == "20 tokens" and comparison.keep_maps["key_norm"].context_length == 20
+    assert {sample.n_tokens - sample.n_predicted for sample in comparison.samples} == {20}
+    assert comparing(*mode, "0.5") == 2
+    assert "context_length" in capfd.readouterr().err
 
 
 def test_an_error_in_mid_run_leaves_a_summary_of_what_is_finished(comparing, capfd, tmp_path, monkeypatch):

@@ -52,6 +52,8 @@ def setting(case: Case) -> tuple[LanguageModel, str | Method, dict[str, float | 
     language_model = model_of(case)
     method = surrogate(language_model.n_kv_heads) if case.method == "kvzap" else case.method
     options = {"n_sink": case.n_sink, "window": case.window, "chunk_size": case.chunk_size, "seed": case.seed}
+    if case.context_length is not None:
+        options |= {"mode": "once", "context_length": case.context_length}
     return language_model, method, case.options() | options
 
 

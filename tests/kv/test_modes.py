@@ -51,3 +51,26 @@ def test_a_combination_that_is_none_is_one_line(given: tuple, message: str) -> N
 )
 def test_a_share_leaves_a_token_on_either_side(share: float | int | None, n: int, context: int | None) -> None:
     assert Mode("once", context_length=share).context_of(n) == context
+
+
+@pytest.mark.parametrize(
+    ("mode", "line"),
+    [
+        (Mode(), "Chunk size: 1 (exact decoding)"),
+        (Mode("chunked", 128), "Chunk size: 128"),
+        (Mode("once", context_length=512), "Mode: once (512 tokens read densely, one cut after it)"),
+        (Mode("once", context_length=0.25), "Mode: once (25% of each text read densely, one cut after it)"),
+    ],
+    ids=str,
+)
+def test_a_mode_in_a_line(mode: Mode, line: str) -> None:
+    assert mode.line == line
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.5, True), (1.0, False), (0.0, False), (float("nan"), False)])
+def test_a_share_is_taken_where_there_are_texts(share: float, taken: bool) -> None:
+    if taken:
+        assert as_mode("once", 1, share, shares=True) == Mode("once", 1, share)
+        return
+    with pytest.raises(InputError, match="`context_length` to be a number"):
+        as_mode("once", 1, share, shares=True)

@@ -10,6 +10,7 @@ from keepmap.kv.comparison.rows import summarise
 from keepmap.kv.comparison.session import Facts
 from keepmap.kv.data.texts import Skipped
 from keepmap.kv.method import method_names
+from keepmap.kv.modes import Mode
 from keepmap.printing.comparison import (
     advice_lines,
     comparison_table,
@@ -120,9 +121,33 @@ def test_a_table_of_different_shares_says_that_it_ranks_nothing():
     assert not any(line.startswith("Not ranked") for line in comparison_table(ranked, seconds))
 
 
+def test_a_table_of_one_cut_says_what_its_costs_are_of():
+    comparison = Comparison(
+        configuration={"mode": "once", "context_length": 0.5},
+        baseline_no_chunking=row_of("W", "whole", 8.0),
+        baseline=row_of("C", "base", 8.0),
+        methods=(),
+        samples=(),
+        complete=True,
+        validated=None,
+    )
+    seconds = dict.fromkeys(("whole", "base"), 1.0)
+    lines = comparison_table(comparison, seconds)
+    assert lines[-2:] == [
+        "      Mode once: cut after 50% of each text;",
+        "      NLL, PPL, KL, Top-1 = of the tokens after that",
+    ]
+    hostile = replace(comparison, configuration={"mode": "once", "context_length": "\x1b[31m" * 30})
+    assert all(len(line) <= 90 and line.isprintable() for line in comparison_table(hostile, seconds) if line)
+    assert not any("once" in line for line in comparison_table(replace(comparison, configuration={}), seconds))
+    assert header("tiny", "data.jsonl", Mode("once", context_length=512).line, (), ("cpu",))[7] == (
+        "  Mode: once (512 tokens read densely, one cut after it)"
+    )
+
+
 def test_what_is_run_and_what_loading_has_shown():
     plans = plan_methods("kvzap h2o").methods
-    lines = header("tiny", "data.jsonl", 1, plans, ("cpu", "cpu"))
+    lines = header("tiny", "data.jsonl", Mode().line, plans, ("cpu", "cpu"))
     assert "    - kvzap: threshold=-5 (sinks=4, window=128)" in lines
     assert lines[-1] == "  Processes: 2 (device cpu)"
     facts = Facts(

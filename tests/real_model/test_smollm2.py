@@ -102,6 +102,10 @@ def test_a_context_that_is_cut_once_equals_a_prefill_a_cut_and_decoding(
     assert max(watch.worst.tolist()) < 5e-4
     # Of the sets that 30 x 3 heads drop, those that differ in scores that are equal but for rounding.
     assert max(result.differ) <= 3 and max(result.gap) < 1e-3, (result.differ, result.gap)
+    # A cache that reads the context and is cut decides the same.
+    cache = keepmap.compress(smollm2, ids[:context], "h2o", **options, mode="once")
+    whole = evict(smollm2, ids[:context], "h2o", **options, mode="once", context_length=context)
+    assert cache.keep_map() == whole.keep_map and cache.bytes() < 0.75 * cache.report().full_nbytes
 
 
 def test_bfloat16_differs_in_maps_but_not_in_costs(ids: torch.Tensor) -> None:

@@ -73,8 +73,13 @@ class Compare(Plugins):
     """Each text becomes what a user says in the model's chat template, for models tuned to instructions."""
     strict: Flag = False
     """A line or a file that is no text, or is too short or too long, is an error. Default: it is skipped and named."""
+    mode: Literal["decode", "chunked", "once"] | None = None
+    """When it is decided: decode, while reading (the default, and exact); chunked, at the end of each --chunk_size
+    queries; once, a dense prefill of the context, one cut after it, and costs of the tokens after that."""
     chunk_size: int = 1
     """Queries processed together; decisions fall at a chunk's end. 1 is exact decoding."""
+    context_length: int | float | None = None
+    """With --mode once: the context's tokens, or its share of each text, such as 0.25. Default: half of each text."""
     thresholds: str | None = None
     """Thresholds by method, as JSON: '{"kvzap": -7}'. Such a method runs under the threshold rule."""
     density: float | None = None

@@ -26,7 +26,7 @@ from keepmap.core.versions import versions
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, kind_of
 from keepmap.kv.comparison.files import FILES, PACKAGES, sample_folder
-from keepmap.kv.comparison.plan import MethodPlan, check_chunk_size, plan_methods
+from keepmap.kv.comparison.plan import MethodPlan, plan_methods, plan_mode
 from keepmap.kv.comparison.results import Comparison, MethodResult
 from keepmap.kv.comparison.run import Run, n_results
 from keepmap.kv.comparison.session import Facts, Job, Passed
@@ -64,7 +64,9 @@ def compare_compression_methods(
     max_length: int | None = None,
     chat_template: bool = False,
     strict: bool = False,
+    mode: str | None = None,
     chunk_size: int = 1,
+    context_length: int | float | None = None,
     thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
     sliding_window_size: int = 128,
@@ -139,7 +141,7 @@ def compare_compression_methods(
         window=sliding_window_size,
         h2o_local_window_size=h2o_local_window_size,
     )
-    check_chunk_size(chunk_size)
+    when = plan_mode(mode, chunk_size, context_length)
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet`, got both; leave one of them out")
     kvzap_model_type = as_string("kvzap_model_type", kvzap_model_type)
@@ -165,7 +167,9 @@ def compare_compression_methods(
         "max_length": max_length,
         "chat_template": chat_template,
         "strict": strict,
-        "chunk_size": chunk_size,
+        "mode": when.name,
+        "chunk_size": when.chunk_size,
+        "context_length": when.context_length,
         "density": density,
         "thresholds": {method.key: method.threshold for method in plan.methods if density is None},
         "sliding_window_size": sliding_window_size,
@@ -194,7 +198,7 @@ def compare_compression_methods(
         kvzap_scorer_model=None if kvzap_scorer_model is None else str(kvzap_scorer_model),
         kvzap_model_type=kvzap_model_type,
         plan=plan,
-        chunk_size=chunk_size,
+        mode=when,
         seed=seed,
         output_dir=folder,
         run=place.run,
@@ -204,7 +208,7 @@ def compare_compression_methods(
     with opened_executor(executor, workers, torch.get_num_threads(), device) as hands, place:
         run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet), hands)
         if not quiet:
-            _say(header(job.model_name, job.data_path, chunk_size, plan.methods, devices))
+            _say(header(job.model_name, job.data_path, when.line, plan.methods, devices))
         return _reported(run, drawn_as, verbose, quiet)
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from keepmap.core.arguments import as_size, shown
-from keepmap.errors import InputError, did_you_mean
+from keepmap.core.arguments import as_number, as_size, shown
+from keepmap.errors import InputError, counted, did_you_mean
 
-__all__ = ["MODES", "Mode", "as_mode"]
+__all__ = ["MODES", "Mode", "as_mode", "context_words"]
 
 MODES = ("decode", "chunked", "once")
 
@@ -34,18 +34,47 @@ class Mode:
             return max(1, min(n - 1, int(self.context_length * n)))
         return self.context_length
 
+    @property
+    def line(self) -> str:
+        """What a header says of it.
 
-def as_mode(mode: object, chunk_size: object = 1, context_length: object = None) -> Mode:
+        >>> Mode("once", context_length=0.5).line
+        'Mode: once (50% of each text read densely, one cut after it)'
+        """
+        if self.name == "once":
+            return f"Mode: once ({context_words(self.context_length)} read densely, one cut after it)"
+        return f"Chunk size: {self.chunk_size}{' (exact decoding)' * (self.chunk_size == 1)}"
+
+
+def context_words(context_length: object) -> str:
+    """A context in words: "512 tokens", or "50% of each text" for a share; of what is neither, as it is written."""
+    if isinstance(context_length, float):
+        return f"{100 * context_length:g}% of each text"
+    return counted(context_length, "token") if isinstance(context_length, int) else shown(context_length)
+
+
+def as_mode(mode: object, chunk_size: object = 1, context_length: object = None, *, shares: bool = False) -> Mode:
     """The mode that the parameters name: "decode" by default, or "chunked" where a `chunk_size` is given.
 
     >>> as_mode(None), as_mode(None, 7).name
     (Mode(name='decode', chunk_size=1, context_length=None), 'chunked')
 
+    Args:
+        shares: whether a context may be a share of each text.
+
     Raises:
         InputError: an unknown mode, a number out of range, or one that the mode does not take.
     """
     chunk_size = as_size("chunk_size", chunk_size, 1)
-    context_length = None if context_length is None else as_size("context_length", context_length, 1)
+    if shares and isinstance(context_length, float):
+        context: int | float | None = as_number("context_length", context_length)
+        if not 0 < context_length < 1:
+            raise InputError(
+                "expected `context_length` to be a number of tokens, or a share of each text between 0 and 1, got "
+                f"{shown(context_length)}"
+            )
+    else:
+        context = None if context_length is None else as_size("context_length", context_length, 1)
     name = ("decode" if chunk_size == 1 else "chunked") if mode is None else mode
     if name not in MODES:
         hint = did_you_mean(name, MODES) if isinstance(name, str) else f"expected one of {', '.join(MODES)}"
@@ -54,6 +83,6 @@ def as_mode(mode: object, chunk_size: object = 1, context_length: object = None)
         raise InputError('expected a `chunk_size` of 2 or more in mode "chunked", got 1, which is mode "decode"')
     if name != "chunked" and chunk_size != 1:
         raise InputError(f'expected no `chunk_size` in mode "{name}", got {chunk_size}; mode "chunked" takes one')
-    if name != "once" and context_length is not None:
-        raise InputError(f'expected no `context_length` in mode "{name}", got {context_length}; mode "once" takes one')
-    return Mode(str(name), chunk_size, context_length)
+    if name != "once" and context is not None:
+        raise InputError(f'expected no `context_length` in mode "{name}", got {context}; mode "once" takes one')
+    return Mode(str(name), chunk_size, context)

@@ -29,9 +29,8 @@ RULE = "=" * 80
 MOST_SKIPPED = 5
 
 
-def header(model: str, dataset: str, chunk_size: int, plans: Sequence[MethodPlan], devices: Sequence[str]) -> list[str]:
-    """The first block: what is going to be run."""
-    exact = " (exact decoding)" if chunk_size == 1 else ""
+def header(model: str, dataset: str, mode: str, plans: Sequence[MethodPlan], devices: Sequence[str]) -> list[str]:
+    """The first block: what is going to be run; `mode` is the line of its mode."""
     return [
         RULE,
         "KV CACHE COMPRESSION METHODS COMPARISON",
@@ -40,7 +39,7 @@ def header(model: str, dataset: str, chunk_size: int, plans: Sequence[MethodPlan
         "Configuration:",
         f"  Model: {model}",
         f"  Dataset: {dataset}",
-        f"  Chunk size: {chunk_size}{exact}",
+        f"  {mode}",
         "  Thresholds/Densities:",
         *(f"    - {plan.key}: {plan.rule()} (sinks={plan.n_sink}, window={plan.window})" for plan in plans),
         *textwrap.wrap(
@@ -159,8 +158,16 @@ def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> li
         "      Dens(comp) = the same without sinks and window",
         "      Footprint = cache entries held on average while reading",
         "      KL, Top-1 = against the full cache: nats per token, same likeliest token",
+        *_cut_lines(comparison),
         *_unranked_lines(comparison),
     ]
+
+
+def _cut_lines(comparison: Comparison) -> list[str]:
+    """What NLLs are of, where a context was cut once."""
+    if comparison.context is None:
+        return []
+    return [f"      Mode once: cut after {comparison.context};", "      NLL, PPL, KL, Top-1 = of the tokens after that"]
 
 
 def _unranked_lines(comparison: Comparison) -> list[str]:

@@ -6,6 +6,7 @@ from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.identity import Identity
 from keepmap.kv.comparison.plan import plan_methods
 from keepmap.kv.comparison.session import Job
+from keepmap.kv.modes import Mode
 
 RUN = "ab12"
 
@@ -17,7 +18,11 @@ def place(folder: Path, overwrite: bool = False, **options: object) -> RunFolder
 
 
 def job(
-    model_folder: Path, data_file: Path, output_dir: Path, methods: str = "streaming_llm", **options: object
+    model_folder: Path,
+    data_file: Path,
+    output_dir: Path,
+    methods: str = "streaming_llm",
+    **options: object,
 ) -> Job:
     plan = plan_methods(methods, window=16, h2o_local_window_size=32, **options)
     return Job(
@@ -32,7 +37,7 @@ def job(
         kvzap_scorer_model=None,
         kvzap_model_type="mlp",
         plan=plan,
-        chunk_size=1,
+        mode=Mode(),
         seed=0,
         output_dir=output_dir,
         run=RUN,

@@ -12,6 +12,7 @@ from keepmap.errors import InputError, ModelError
 from keepmap.kv.comparison.compare import compare
 from keepmap.kv.comparison.run import Run
 from keepmap.kv.comparison.session import open_session
+from keepmap.kv.eviction.evict import evict
 from keepmap.kv.method import LayerInput, Scored
 from keepmap.kv.methods.h2o import H2O
 from keepmap.language_model import load_language_model
@@ -145,3 +146,54 @@ def test_a_surrogate_that_is_missing_is_left_out_of_all_and_an_error_by_name(lan
     assert [reason.split()[0] for reason in comparison["configuration"]["left_out"]] == ["kvzap", "kvzap_no_sink"]
     with pytest.raises(ModelError, match="surrogate"):
         compare(language_model, TEXT, "kvzap")
+
+
+@pytest.mark.parametrize("context_length", [None, 40], ids=["half", "40 tokens"])
+def test_mode_once_costs_what_evict_says_of_the_tokens_after_the_context(language_model, context_length):
+    texts = [TEXT, TEXT[:200], TEXT[:20]]
+    comparison = compare(
+        language_model, texts, ["h2o", "key_norm"], density=0.25, window=8, mode="once", context_length=context_length
+    )
+    assert comparison.configuration["mode"] == "once"
+    assert comparison.configuration["context_length"] == (context_length or 0.5)
+    words = "40 tokens" if context_length else "50% of each text"
+    assert comparison.context == words and f"predicted tokens after {words};" in comparison.caption
+    # With so many tokens, the last text has none after its context.
+    assert comparison.configuration["num_texts"] == (3 if context_length is None else 2)
+    for sample in comparison.samples:
+        context = context_length or sample.n_tokens // 2
+        assert sample.n_predicted == sample.n_tokens - context
+        if sample.method.startswith("baseline") or context < 12:
+            continue
+        eviction = evict(
+            language_model,
+            texts[sample.sample],
+            sample.method,
+            density=0.25,
+            n_sink=4,
+            window=8,
+            mode="once",
+            context_length=context,
+        )
+        damage, keep_map = eviction.damage(), eviction.keep_map
+        assert (damage.nll, damage.kl) == (
+            sample.nll / damage.n,
+            sample.kl / damage.n,
+        ) and damage.n == sample.n_predicted
+        assert sample.footprint == keep_map.footprint() > 0.5
+        assert sample.entries.compressible_density() == keep_map.compressible_density(context - 1)
+        if sample.sample == 0:
+            assert comparison.keep_maps[sample.method] == keep_map
+    base = [sample.nll for sample in comparison.samples if sample.method == "baseline"]
+    assert base == [sample.nll for sample in comparison.samples if sample.method == "baseline_no_chunking"]
+
+
+def test_what_the_modes_do_not_take_is_refused(language_model):
+    for options, message in (
+        ({"mode": "once", "context_length": 1.0}, "a share of each text between 0 and 1, got 1.0"),
+        ({"mode": "decode", "context_length": 0.5}, 'mode "decode", got 0.5; mode "once" takes one'),
+        ({"mode": "once", "context_length": 10_000}, "fewer than 10001 tokens.*a smaller `context_length`"),
+        ({"mode": "chunked"}, "a `chunk_size` of 2 or more"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare(language_model, TEXT, "random", **options)

@@ -94,7 +94,7 @@ def test_another_model_or_version_in_a_worker_is_refused(job: Job) -> None:
 
 def test_threads_of_this_process_share_a_loaded_model(model_folder: Path) -> None:
     model = keepmap.load_language_model(model_folder, device="cpu")
-    options = {"density": 0.3, "window": 16, "chunk_size": 4}
+    options = {"density": 0.3, "window": 16, "mode": "once"}
     expected = keepmap.compare(model, TEXTS, ["streaming_llm", "h2o"], **options)
     shares: list[float] = []
     with ThreadPoolExecutor(3) as executor:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
-from keepmap.core.arguments import as_function, as_integer, as_path, as_size
+from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.outside.memory import within_memory
 from keepmap.core.progress import Progress
@@ -27,7 +27,7 @@ from keepmap.kv.eviction.checks import check_supported
 from keepmap.kv.eviction.evict import origin, rule_for
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.method import Method, Received
-from keepmap.kv.modes import as_mode
+from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["EvictingCache"]
 
 _BLOCK = 512
-_TERMS = ("threshold", "density", "budget", "n_sink", "window", "chunk_size", "seed")
+_TERMS = ("threshold", "density", "budget", "n_sink", "window", "mode", "chunk_size", "context_length", "seed")
 
 
 class EvictingCache(Cache):
@@ -57,11 +57,14 @@ class EvictingCache(Cache):
 
     Args:
         model: as in `evict`.
-        method: a name or an instance. One that looks at the whole prefix (expected_attention) is refused.
-        threshold, density, budget, n_sink, window, chunk_size, seed: as in `evict`.
+        method: a name or an instance. One that looks at the whole prefix (expected_attention) is refused but in mode
+            "once", where its context is to come in one call.
+        threshold, density, budget, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        context_length: in mode "once", after how many tokens it is cut; by default after those of the first call.
 
     Raises:
-        InputError: an option out of range, more than one rule, a method that needs what a cache does not hold.
+        InputError: an option out of range, more than one rule, options of another mode, a method that needs what a
+            cache does not hold.
         ModelError: the model is not supported, or has no surrogate for the method.
     """
 
@@ -75,15 +78,18 @@ class EvictingCache(Cache):
         budget: int | None = None,
         n_sink: int | None = None,
         window: int | None = None,
+        mode: str | None = None,
         chunk_size: int = 1,
+        context_length: int | None = None,
         seed: int = 0,
     ) -> None:
         language_model = as_language_model(model)
         method = as_method(method, language_model)
-        if method.needs not in ("nothing", "position", "received"):
+        when = as_mode(mode, chunk_size, context_length)
+        if method.needs == "prefix" and when.name != "once":
             raise InputError(
                 f"expected `method` to be one that needs no keys that are gone, got {method.name}, which looks at the "
-                "whole prefix; measure it by keepmap.evict, or take another one"
+                'whole prefix; measure it by keepmap.evict, take mode="once", or another one'
             )
         terms = Terms(
             method=method,
@@ -91,15 +97,18 @@ class EvictingCache(Cache):
             protection=Protection(
                 method.n_sink if n_sink is None else n_sink, method.window if window is None else window
             ),
-            chunk_size=as_size("chunk_size", chunk_size, 1),
+            chunk_size=when.chunk_size,
             seed=as_integer("seed", seed),
+            mode=when,
         )
         check_supported(language_model)
         self._begin(language_model, terms)
         check_cached(self)
 
     def _begin(self, language_model: LanguageModel, terms: Terms) -> None:
-        super().__init__(layers=[EvictingLayer(layer, terms) for layer in range(language_model.n_layers)])
+        super().__init__(
+            layers=[EvictingLayer(layer, terms, language_model.model) for layer in range(language_model.n_layers)]
+        )
         self.language_model, self.terms = language_model, terms
         self._moments: list[Moment] = []
         self._peak = 0
@@ -107,7 +116,8 @@ class EvictingCache(Cache):
     def read(self, inputs: Any, progress: Progress | None = None) -> None:
         """Let the model read a text, which goes on with what the cache has seen.
 
-        It is read in blocks of 512 tokens: what a layer brings at once is held until the rule drops of it.
+        It is read in blocks of 512 tokens: what a layer brings at once is held until the rule drops of it. In mode
+        "once" the context is read in one block, of which each layer is cut before the next one reads it.
 
         Args:
             inputs: one text, as in `evict`.
@@ -122,10 +132,25 @@ class EvictingCache(Cache):
         self.require_room(len(tokens))
         what = f"reading {counted(len(tokens), 'token')} with {self.terms.method.label}"
         with within_memory(what, self.language_model.device, "give a shorter text, or a lower `density`"):
-            for start in range(0, len(tokens), _BLOCK):
-                self.go_on(tokens[start : start + _BLOCK])
+            done = 0
+            while done < len(tokens):
+                block = tokens[done : done + self._at_once(len(tokens) - done)]
+                self.go_on(block)
+                done += len(block)
                 if progress is not None:
-                    progress(min(1.0, (start + _BLOCK) / len(tokens)))
+                    progress(done / len(tokens))
+
+    def _at_once(self, left: int) -> int:
+        """How many of the tokens that are left to be read are one block."""
+        seen, context = self.get_seq_length(), self._context_length
+        if self.terms.mode.name == "once" and (context is None or seen < context):
+            return left if context is None else context - seen
+        return _BLOCK
+
+    @property
+    def _context_length(self) -> int | None:
+        """In mode "once", after how many tokens it is cut; None before that is known, and in the other modes."""
+        return self._layer(0).context_length
 
     def go_on(self, tokens: Int[Tensor, " N"]) -> Float[Tensor, "N hidden"]:
         """The last hidden states of tokens that come next."""
@@ -174,7 +199,9 @@ class EvictingCache(Cache):
         Raises:
             InputError: it has seen none, or a pass on it was broken off.
         """
-        parts = [_as_if_ended(held, self.terms) for held in self._layers_held()]
+        parts = [
+            _as_if_ended(held, layer.terms) for held, layer in zip(self._layers_held(), self._parts(), strict=True)
+        ]
         expires, scores, held = (torch.from_numpy(np.stack(each)) for each in zip(*parts, strict=True))
         rule = self.terms.rule
         return KeepMap(
@@ -184,9 +211,8 @@ class EvictingCache(Cache):
             n_sink=self.terms.protection.n_sink,
             window=self.terms.protection.window,
             threshold=rule.threshold if isinstance(rule, Threshold) else None,
-            info=origin(
-                self.language_model, self.terms.method, rule, as_mode(None, self.terms.chunk_size), self.terms.seed
-            ),
+            context_length=self._context_length,
+            info=origin(self.language_model, self.terms.method, rule, self._mode, self.terms.seed),
         )
 
     def bytes(self) -> int:
@@ -197,6 +223,8 @@ class EvictingCache(Cache):
         """Bytes over time, beside those of the full cache."""
         protection = self.terms.protection
         n_protected = protection.n_sink + protection.window
+        if self._context_length is not None:
+            n_protected += max(0, self.get_seq_length() - self._context_length)
         return CacheReport(moments=tuple(self._moments), peak_nbytes=self._peak, n_protected=n_protected)
 
     def fork(self) -> "EvictingCache":
@@ -212,13 +240,14 @@ class EvictingCache(Cache):
             if own.held is not None:
                 with torch.inference_mode(False):
                     layer.held, layer.is_initialized = own.held.copy(), True
+                    layer.context_length = own.context_length
         other._moments, other._peak = list(self._moments), self._peak
         return other
 
     def like(self, method: Method, rule: Rule) -> "EvictingCache":
         """A new cache of the same model that decides otherwise."""
         other = EvictingCache.__new__(EvictingCache)
-        other._begin(self.language_model, replace(self.terms, method=method, rule=rule))
+        other._begin(self.language_model, replace(self.terms, method=method, rule=rule, mode=Mode()))
         return other
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -298,6 +327,11 @@ class EvictingCache(Cache):
         seen = self.get_seq_length()
         return f"EvictingCache({self.terms.method.label} on {self.language_model.label}, {counted(seen, 'token')} seen)"
 
+    @property
+    def _mode(self) -> Mode:
+        """The mode, with the context that the first call has said."""
+        return replace(self.terms.mode, context_length=self._context_length)
+
     def _layers_held(self) -> list[Held]:
         """What each layer holds, once all have seen the same."""
         self.require_whole()
@@ -319,7 +353,9 @@ class EvictingCache(Cache):
             "budget": rule.count if isinstance(rule, Budget) else None,
             "n_sink": terms.protection.n_sink,
             "window": terms.protection.window,
+            "mode": self._mode.name,
             "chunk_size": terms.chunk_size,
+            "context_length": self._mode.context_length,
             "seed": terms.seed,
             "weights": hash_of_tensors(self.language_model.model.state_dict()),
         }
@@ -338,7 +374,8 @@ def _as_if_ended(held: Held, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.n
     expires, scores = held.record.expires.astype(np.int64), held.record.scores.copy()
     positions, now = held.scores_at(terms, n)
     stays = positions >= 0
-    if n % terms.chunk_size and (choice := held.gone(terms, n)) is not None:
+    # A context is cut where it ends, and nowhere else.
+    if terms.mode.name != "once" and n % terms.chunk_size and (choice := held.gone(terms, n)) is not None:
         expires[np.nonzero(choice[0])[0], positions[choice[0]]] = n
     if isinstance(terms.method, Received):
         rated = stays

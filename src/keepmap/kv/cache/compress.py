@@ -24,11 +24,15 @@ def compress(
     budget: int | None = None,
     n_sink: int | None = None,
     window: int | None = None,
+    mode: str | None = None,
     chunk_size: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> EvictingCache:
     """Read a text under eviction, in blocks, so that the peak of memory falls too; then ask, on forks of the cache.
+
+    With `mode="once"` it is read densely, one layer after the other, and each layer is cut when it has read all of it;
+    what comes later is never evicted, and `keepmap.evict(..., mode="once", context_length=...)` says the same.
 
     >>> import keepmap, torch
     >>> language_model = keepmap.load_language_model("tiny")
@@ -42,7 +46,7 @@ def compress(
     (5, True)
 
     Args:
-        model, method, threshold, density, budget, n_sink, window, chunk_size, seed: as in `evict`.
+        model, method, threshold, density, budget, n_sink, window, mode, chunk_size, seed: as in `evict`.
         context: one text, as in `evict`.
         progress: called after each block with the share of the text that is read.
 
@@ -58,6 +62,7 @@ def compress(
         budget=budget,
         n_sink=n_sink,
         window=window,
+        mode=mode,
         chunk_size=chunk_size,
         seed=seed,
     )

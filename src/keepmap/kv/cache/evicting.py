@@ -117,7 +117,9 @@ def evicting(
     budget: int | None = None,
     n_sink: int | None = None,
     window: int | None = None,
+    mode: str | None = None,
     chunk_size: int = 1,
+    context_length: int | None = None,
     seed: int = 0,
 ) -> AbstractContextManager[EvictingRun]:
     """Inside, a model generates under eviction: `generate`, pipelines and plain calls, each on a fresh cache.
@@ -140,7 +142,9 @@ def evicting(
     Args:
         model: as in `evict`.
         method: a name or an instance; None where only calls that are given an EvictingCache run under eviction.
-        threshold, density, budget, n_sink, window, chunk_size, seed: as in `evict`.
+        threshold, density, budget, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        context_length: in mode "once", after how many tokens each cache is cut; by default after those of its first
+            call, which with `prefill_chunk_size` is a part of the prompt.
 
     Raises:
         InputError: an option out of range, a method that is refused, a block in a block.
@@ -153,6 +157,8 @@ def evicting(
         "budget": budget,
         "n_sink": n_sink,
         "window": window,
+        "mode": mode,
+        "context_length": context_length,
     }
     fresh: Callable[[], EvictingCache] | None = None
     if method is not None:

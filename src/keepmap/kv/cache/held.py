@@ -10,13 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepmap.core.arguments import ENDLESS
 from keepmap.kv.cache.record import Record
 from keepmap.kv.cache.rows import Columns, Slabs
 from keepmap.kv.choosing import Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.method import Method, Received
+from keepmap.kv.methods.baseline import Baseline
+from keepmap.kv.modes import Mode
 
-__all__ = ["Held", "Terms"]
+__all__ = ["AFTER_THE_CUT", "Held", "Terms"]
 
 _NO_POSITION = np.iinfo(np.int32).max
 
@@ -30,6 +33,7 @@ class Terms:
     protection: Protection
     chunk_size: int
     seed: int
+    mode: Mode = Mode()
 
     def due(self, end: int) -> tuple[int, int, int]:
         """What is decided once `end` queries are processed: positions from `left` to before `leaving` (0 where none
@@ -49,6 +53,16 @@ class Terms:
         begun = (end - 1) // self.chunk_size * self.chunk_size
         before, after = (self.protection.compressible_left(step) for step in (begun, end))
         return (after - self.rule.capacity(after)) - (before - self.rule.capacity(before))
+
+
+AFTER_THE_CUT = Terms(
+    method=Baseline(),
+    rule=Threshold(float("-inf")),
+    protection=Protection(0, ENDLESS),
+    chunk_size=1,
+    seed=0,
+)
+"""In mode "once" nothing is decided any more, and what comes is scored 0."""
 
 
 class Held:
@@ -167,6 +181,11 @@ class Held:
         if ghosts.any():
             stays = [np.flatnonzero(~row[:count]) for row, count in zip(ghosts, self.ghosts.counts, strict=True)]
             self.ghosts.keep(stays)
+
+    def settle(self, terms: Terms) -> None:
+        """Record the scores as they stand, after which nothing is decided any more."""
+        positions, scores = self.scores_at(terms, self.seen)
+        self.record.rate(positions, scores, positions >= 0)
 
     def copy(self) -> "Held":
         """The same in memory of its own."""

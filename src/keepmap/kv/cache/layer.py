@@ -1,21 +1,24 @@
 """One layer of the cache, as transformers calls it: it takes keys and values in, and our attention does the rest."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.cache_utils import CacheLayerMixin
 
 from keepmap.errors import InputError, ModelError
-from keepmap.kv.cache.held import Held, Terms
+from keepmap.kv.cache.held import AFTER_THE_CUT, Held, Terms
 from keepmap.kv.cache.step import step
 from keepmap.kv.cache.stretch import stretch
 from keepmap.kv.choosing import Protection, decided_at
 from keepmap.kv.eviction.checks import scores_of
-from keepmap.kv.method import LayerInput, Scored
+from keepmap.kv.eviction.once import part_of
+from keepmap.kv.eviction.rotation import rotation_of
+from keepmap.kv.method import LayerInput, Received, Scored
 from keepmap.kv.passes import LayerCall, active
 
 __all__ = ["EvictingLayer"]
@@ -36,20 +39,32 @@ class EvictingLayer(CacheLayerMixin):
 
     Attributes:
         held: what it holds, None before the first position.
+        context_length: in mode "once", after how many positions it is cut; None before the first call says it, and in
+            the other modes.
         peak: bytes that it took at most during the last pass. full_nbytes: what it would take without eviction.
         is_broken: a pass ended in the middle of it.
     """
 
     is_sliding = False
 
-    def __init__(self, layer: int, terms: Terms) -> None:
+    def __init__(self, layer: int, terms: Terms, model: nn.Module) -> None:
         super().__init__()
-        self.layer, self.terms = layer, terms
+        self.layer, self.given, self.model = layer, terms, model
+        self.context_length = terms.mode.context_of(0)
         self.held: Held | None = None
         self.is_broken = False
         self.peak = self.full_nbytes = 0
         self._new: tuple[Tensor, Tensor] | None = None
         self._ahead, self._ahead_from = np.zeros((0, 0)), 0
+
+    @property
+    def terms(self) -> Terms:
+        """What decides now: a context that is cut once is one chunk, and nothing is decided after it."""
+        if self.context_length is None:
+            return self.given
+        if self.get_seq_length() >= self.context_length:
+            return AFTER_THE_CUT
+        return replace(self.given, chunk_size=self.context_length)
 
     @property
     def nbytes(self) -> int:
@@ -95,11 +110,11 @@ class EvictingLayer(CacheLayerMixin):
         new, self._new = self._new, None
         if new is None or self.held is None or new[0].shape[2] != call.keys.shape[1]:
             raise ModelError(f"{type(call.module).__name__} is not supported: it keeps its keys and values elsewhere")
+        parts = self._around_the_cut(call)
         self.is_broken = True
         with torch.inference_mode(False), torch.no_grad():
-            scores = self._scores(call)
-            work = step if call.keys.shape[1] == 1 else stretch
-            output = work(call, self.held, self.terms, scores)
+            outputs = [self._added(part) for part in parts]
+            output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
             self.peak, self.held.peak = self.held.peak, 0
             entries = self.held.seen - int(call.sees_from[-1])
             self.full_nbytes = self.held.heads * entries * self.held.slabs.entry_nbytes
@@ -108,6 +123,39 @@ class EvictingLayer(CacheLayerMixin):
             return output
         result: Tensor = _NoWayBack.apply(output, call.queries)
         return result
+
+    def _around_the_cut(self, call: LayerCall) -> list[LayerCall]:
+        """The call; in two parts where the context of mode "once" ends inside of it.
+
+        Raises:
+            InputError: the method looks at all of the context, and this is a part of it.
+        """
+        if self.given.mode.name != "once":
+            return [call]
+        seen, new = self.get_seq_length(), call.keys.shape[1]
+        if self.context_length is None:
+            self.context_length = new
+        left = self.context_length - seen
+        if self.given.method.needs == "prefix" and left > 0 and (seen or new < left):
+            raise InputError(
+                f"expected the context of {self.context_length} tokens in one call, as {self.given.method.name} looks "
+                f"at all of its queries, got {new} of them after {seen}; leave `prefill_chunk_size` out"
+            )
+        return [part_of(call, 0, left), part_of(call, left, new)] if 0 < left < new else [call]
+
+    def _added(self, call: LayerCall) -> Float[Tensor, "H N Dv"]:
+        """The attention of new positions, which are added; what expires is dropped."""
+        assert self.held is not None
+        terms, scores = self.terms, self._scores(call)
+        # A cut drops more at a time than a step is made for.
+        work = step if call.keys.shape[1] == 1 and terms.mode.name != "once" else stretch
+        output = work(call, self.held, terms, scores)
+        if self.held.seen == self.context_length:
+            # Scores that were asked for ahead are not those of what comes after the cut.
+            self._ahead = np.zeros((0, 0))
+            if isinstance(terms.method, Received):
+                self.held.settle(terms)
+        return output
 
     def _scores(self, call: LayerCall) -> np.ndarray | None:
         """The scores of methods that know them as positions come, in float64."""
@@ -135,7 +183,7 @@ class EvictingLayer(CacheLayerMixin):
                 queries=call.queries.expand(-1, new, -1),
                 keys=call.keys.expand(-1, new, -1),
                 values=call.values.expand(-1, new, -1),
-                rotation=None,
+                rotation=rotation_of(self.model, call) if method.needs_rotation else None,
                 decided_at=_decided_at(first, new, protection, self.terms.chunk_size, device),
                 scaling=call.scaling,
                 n_sink=protection.n_sink,
@@ -167,6 +215,7 @@ class EvictingLayer(CacheLayerMixin):
         """Forget everything."""
         self.held, self._new, self.is_initialized, self.is_broken = None, None, False, False
         self._ahead, self._ahead_from = np.zeros((0, 0)), 0
+        self.context_length = self.given.mode.context_of(0)
 
     def crop(self, tokens_to_remove: int) -> None:
         """Refused: what was evicted for later positions does not come back.

@@ -25,7 +25,7 @@ class CacheReport(ResultTable):
     Attributes:
         moments: after each pass, in order.
         peak_nbytes: the most that was held at any time, the keys that a pass brings among them.
-        n_protected: how many positions, sinks and window, are never dropped.
+        n_protected: how many positions are never dropped: sinks, window, and what comes after the one cut of a context.
 
     >>> report = CacheReport(moments=(Moment(100, 80, 400), Moment(101, 81, 404)), peak_nbytes=90)
     >>> report

@@ -14,7 +14,7 @@ from keepmap.core.executors.choice import as_executor, opened_executor
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
 from keepmap.kv.comparison.inputs import model_hashes
-from keepmap.kv.comparison.plan import Plan, check_chunk_size, plan_methods
+from keepmap.kv.comparison.plan import Plan, plan_methods, plan_mode
 from keepmap.kv.comparison.results import Comparison, SampleResult
 from keepmap.kv.comparison.rows import ResultKey, build_comparison
 from keepmap.kv.comparison.run import configuration, n_results
@@ -42,7 +42,9 @@ def compare(
     n_sink: int | None = None,
     window: int = Method.window,
     h2o_local_window_size: int | None = None,
+    mode: str | None = None,
     chunk_size: int = 1,
+    context_length: int | float | None = None,
     seed: int = 0,
     max_length: int | None = None,
     progress: Progress | None = None,
@@ -68,7 +70,11 @@ def compare(
         n_sink: how many first positions are protected, for the methods that have sinks by default.
         window: how many last positions are protected, for the methods that have no window of their own.
         h2o_local_window_size: the same for `h2o`; by default 512, and `window` with `density`.
+        mode: "decode", "chunked" or "once", as in `evict`; by default "decode", and "chunked" where a `chunk_size` is
+            given. In "once" costs are over the tokens after the context.
         chunk_size: queries processed together; 1 is exact decoding.
+        context_length: in mode "once", how many tokens of each text are its context, or which share of it as a float;
+            by default half. A text that is no longer is skipped.
         seed: for methods that draw.
         max_length: tokens; each text is cut there.
         progress: called with the share of the work that is done.
@@ -93,7 +99,7 @@ def compare(
         window=window,
         h2o_local_window_size=h2o_local_window_size,
     )
-    check_chunk_size(chunk_size)
+    when = plan_mode(mode, chunk_size, context_length)
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
     executor = as_executor("executor", executor)
     language_model = as_language_model(model)
@@ -104,8 +110,9 @@ def compare(
         max_length=max_length,
         max_positions=language_model.max_positions,
         model_name=language_model.name,
+        context_length=when.context_length,
     )
-    session = make_session(language_model, samples, plan, chunk_size=chunk_size, seed=seed)
+    session = make_session(language_model, samples, plan, mode=when, seed=seed)
     results: dict[ResultKey, SampleResult] = {}
     keep_maps: dict[str, KeepMap] = {}
     n_steps, n_done = 2 * n_results(session.facts), 0
@@ -124,7 +131,7 @@ def compare(
             if progress is not None:
                 progress(n_done / n_steps)
     decided_by = configuration(
-        session.facts, model_name=language_model.name, chunk_size=chunk_size, seed=seed, max_length=max_length
+        session.facts, model_name=language_model.name, mode=when, seed=seed, max_length=max_length
     )
     comparison = build_comparison(results, session.facts, decided_by)
     assert comparison is not None
@@ -153,7 +160,7 @@ def _spread(executor: Executor, session: Session, model: object) -> Iterator[Pas
             kvzap_scorer_model=None,
             kvzap_model_type="auto",
             plan=Plan(session.facts.plans, False, ()),
-            chunk_size=session.chunk_size,
+            mode=session.mode,
             seed=session.seed,
             output_dir=Path(),
             run="",

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -11,10 +11,13 @@ from keepmap.core.arguments import as_integer, as_size, shown
 from keepmap.errors import InputError, did_you_mean, kind_of
 from keepmap.kv.choosing import Budget
 from keepmap.kv.method import Method, check_method, method_class, method_names
+from keepmap.kv.modes import Mode, as_mode
 
-__all__ = ["BASELINE", "MethodPlan", "Plan", "check_chunk_size", "plan_methods", "validates"]
+__all__ = ["BASELINE", "MethodPlan", "Plan", "plan_methods", "plan_mode", "validates"]
 
 BASELINE = "baseline"
+HALF = 0.5
+"""The share of each text that is the context in mode "once"."""
 STREAMING, VALIDATION, SINKLESS = "streaming_llm", "random_validation", "kvzap_no_sink"
 LEFT_OUT = {
     VALIDATION: "`density` puts every method under the budget rule",
@@ -103,14 +106,18 @@ def plan_methods(
     return Plan(tuple(plans), is_all, tuple(left_out))
 
 
-def check_chunk_size(chunk_size: int) -> None:
-    """Refuse it before a model is loaded.
+def plan_mode(mode: str | None = None, chunk_size: int = 1, context_length: int | float | None = None) -> Mode:
+    """When decisions fall, checked before a model is loaded; a context is half of each text where nothing else is said.
 
     Raises:
-        InputError: it is below 1.
+        InputError: an unknown mode, or a number that it does not take.
     """
     if as_integer("chunk_size", chunk_size, at_least=-(2**63), at_most=None) < 1:
         raise InputError(f"expected `chunk_size` to be 1 query or more (1 is exact decoding), got {chunk_size}")
+    planned = as_mode(mode, chunk_size, context_length, shares=True)
+    if planned.name == "once" and planned.context_length is None:
+        return replace(planned, context_length=HALF)
+    return planned
 
 
 def validates(plans: Sequence[MethodPlan]) -> bool:

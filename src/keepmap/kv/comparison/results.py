@@ -13,6 +13,7 @@ from keepmap.core.result_table import ResultTable
 from keepmap.core.runs.records import read_record, write_record
 from keepmap.core.storage.fields import as_record
 from keepmap.errors import ImpossibleResultError, escaped
+from keepmap.kv.modes import context_words
 
 __all__ = [
     "Comparison",
@@ -48,7 +49,7 @@ class SampleResult:
 
     Attributes:
         method: its key. sample, line: which sample, and the line of the data file that it is.
-        n_tokens: N. n_predicted: N - 1, what the sums go over.
+        n_tokens: N. n_predicted: what the sums go over, N - 1, or in mode "once" the tokens after the context.
         nll, kl: sums in nats, KL of the full cache's predictions to these. n_agreed: equal likeliest tokens.
         entries: over (layer, KV head, position). tokens: over positions, as `token_statistics` counts. Both after the
             last step.
@@ -159,6 +160,13 @@ class Comparison(ResultTable, Mapping[str, Any]):
         return holds_alike(self.methods)
 
     @property
+    def context(self) -> str | None:
+        """What of each text was read before the one cut of mode "once", in words; None in the other modes."""
+        if self.configuration.get("mode") != "once":
+            return None
+        return escaped(context_words(self.configuration.get("context_length")))
+
+    @property
     def rows(self) -> list[dict[str, object]]:
         """One dictionary per method, both baselines first, then as `methods` has them."""
         return [asdict(row) for row in (self.baseline_no_chunking, self.baseline, *self.methods)]
@@ -171,10 +179,11 @@ class Comparison(ResultTable, Mapping[str, Any]):
     @property
     def caption(self) -> str:
         """The model, the samples, and what the costs are against."""
+        after = "" if self.context is None else f" after {self.context}"
         n, name = self.baseline.n_samples, model_label(self.configuration.get("model_name", "the model"))
         return (
             f"{name if name.isprintable() else ascii(name)}: {n} sample{'s' * (n > 1)}, "
-            f"{self.baseline.total_tokens:,} predicted tokens; costs against {self.baseline.method}"
+            f"{self.baseline.total_tokens:,} predicted tokens{after}; costs against {self.baseline.method}"
             f"{'' if self.rankable else '; not ranked, since the methods hold different shares'}"
         )
 

@@ -25,6 +25,7 @@ from keepmap.kv.comparison.rows import ResultKey, build_comparison, complete_sam
 from keepmap.kv.comparison.session import Facts, Finished, Job, Passed
 from keepmap.kv.comparison.spreading import spread_job
 from keepmap.kv.comparison.workers import Event, Ready, run_job
+from keepmap.kv.modes import Mode
 
 __all__ = ["Files", "Run", "configuration", "n_results", "no_files"]
 
@@ -152,7 +153,7 @@ class Run:
             text_field=job.text_field,
             max_samples=job.max_samples,
             max_length=job.max_length,
-            chunk_size=job.chunk_size,
+            mode=job.mode,
             kvzap_scorer_model=job.kvzap_scorer_model,
             kvzap_model_type=job.kvzap_model_type,
             seed=job.seed,
@@ -185,7 +186,7 @@ def configuration(
     facts: Facts,
     *,
     model_name: str,
-    chunk_size: int,
+    mode: Mode,
     seed: int,
     max_length: int | None,
     data_path: str | None = None,
@@ -207,7 +208,9 @@ def configuration(
         "chat_template": facts.chat_template,
         "methods": [plan.key for plan in facts.plans],
         "left_out": list(facts.left_out),
-        "chunk_size": chunk_size,
+        "mode": mode.name,
+        "chunk_size": mode.chunk_size,
+        "context_length": mode.context_length,
         "thresholds": {plan.key: _json_number(plan.threshold) for plan in facts.plans},
         "densities": {plan.key: plan.density for plan in facts.plans},
         "n_sink": {plan.key: plan.n_sink for plan in facts.plans},

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import ImpossibleResultError, KeepmapError, ModelError
-from keepmap.kv.comparison.checks import check_validation
+from keepmap.kv.comparison.checks import check_validation, is_near, is_wide
 from keepmap.kv.comparison.inputs import model_hashes, tokens_hash
 from keepmap.kv.comparison.kept import Kept, counted_kept, everything_kept
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, Plan, validates
@@ -23,6 +23,7 @@ from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.resolve import resolve_method
 from keepmap.kv.likelihood import measure_likelihoods
 from keepmap.kv.method import Method
+from keepmap.kv.modes import Mode
 from keepmap.language_model import LanguageModel, load_language_model
 
 __all__ = [
@@ -67,7 +68,7 @@ class Job:
     kvzap_scorer_model: str | None
     kvzap_model_type: str
     plan: Plan
-    chunk_size: int
+    mode: Mode
     seed: int
     output_dir: Path
     run: str
@@ -102,7 +103,7 @@ class Session:
     language_model: LanguageModel
     samples: tuple[TextSample, ...]
     methods: Mapping[str, Method]
-    chunk_size: int
+    mode: Mode
     seed: int
 
 
@@ -148,7 +149,7 @@ def load_session(job: Job, device: str) -> Session:
         replace(language_model, name=job.model_name),
         Samples((), ()),
         job.plan,
-        chunk_size=job.chunk_size,
+        mode=job.mode,
         seed=job.seed,
         kvzap_scorer_model=job.kvzap_scorer_model,
         kvzap_model_type=job.kvzap_model_type,
@@ -175,6 +176,7 @@ def with_texts(session: Session, job: Job, texts: Sequence[Text], skipped: Seque
         skipped=tuple(skipped),
         skip_short=not job.strict,
         skip_long=not job.strict,
+        context_length=job.mode.context_length,
     )
     facts = replace(
         session.facts,
@@ -191,7 +193,7 @@ def make_session(
     samples: Samples,
     plan: Plan,
     *,
-    chunk_size: int,
+    mode: Mode,
     seed: int,
     kvzap_scorer_model: str | None = None,
     kvzap_model_type: str = "auto",
@@ -235,7 +237,7 @@ def make_session(
         language_model=language_model,
         samples=samples.samples,
         methods=methods,
-        chunk_size=chunk_size,
+        mode=mode,
         seed=seed,
     )
 
@@ -291,7 +293,7 @@ def _passes(
     session: Session, sample: TextSample, ids: Int[Tensor, " N"], plans: Sequence[MethodPlan]
 ) -> "Iterator[_Pass]":
     """Every pass over a sample, the dense one first."""
-    language_model = session.language_model
+    language_model, mode = session.language_model, session.mode
     n_entries = language_model.n_layers * language_model.n_kv_heads
     everything = everything_kept(n_entries, len(ids))
     started = time.perf_counter()
@@ -301,12 +303,12 @@ def _passes(
 
     def baseline() -> Float[Tensor, "N d"]:
         with _in_memory(session, sample, BASELINE):
-            return evict(language_model, ids, BASELINE, chunk_size=session.chunk_size, seed=session.seed).hidden_states
+            return evict(language_model, ids, BASELINE, chunk_size=mode.chunk_size, seed=session.seed).hidden_states
 
     # Nothing is decided, so that chunks change nothing: it is the dense pass but for rounding, which shows in half
     # precision alone.
     started = time.perf_counter()
-    yield _Pass(BASELINE, everything, full if _is_wide(full) else baseline(), time.perf_counter() - started)
+    yield _Pass(BASELINE, everything, full if is_wide(full) else baseline(), time.perf_counter() - started)
 
     for plan in plans:
         started = time.perf_counter()
@@ -319,25 +321,18 @@ def _passes(
                 density=plan.density,
                 n_sink=plan.n_sink,
                 window=plan.window,
-                chunk_size=session.chunk_size,
+                mode=mode.name,
+                chunk_size=mode.chunk_size,
+                context_length=mode.context_of(len(ids)),
                 seed=session.seed,
             )
         keep_map, hidden_states = eviction.keep_map, eviction.hidden_states
-        if eviction.felt and _is_near(hidden_states, full) and torch.equal(hidden_states, baseline()):
+        if eviction.felt and is_near(hidden_states, full) and torch.equal(hidden_states, baseline()):
             raise ImpossibleResultError(
                 f"{plan.label} evicted entries of sample {sample.index} ({sample.where}) whose loss the last query "
                 "feels, and its hidden states equal the baseline's to the last bit: nothing was evicted"
             )
         yield _Pass(plan.key, counted_kept(keep_map), hidden_states, time.perf_counter() - started, keep_map)
-
-
-def _is_wide(states: Float[Tensor, "N d"]) -> bool:
-    return states.element_size() >= 4
-
-
-def _is_near(states: Float[Tensor, "N d"], full: Float[Tensor, "N d"]) -> bool:
-    """Whether states could be those of the full cache but for rounding."""
-    return float((states - full).abs().max()) <= (1e-3 if _is_wide(full) else 0.2) * float(full.abs().max())
 
 
 @contextmanager
@@ -377,8 +372,10 @@ def _measured(
     language_model = session.language_model
     names = {entry.method: f"{entry.method} on sample {sample.index} ({sample.where})" for entry in passes}
     states = {names[entry.method]: entry.hidden_states for entry in passes}
+    # In mode "once" the tokens after the context are what it costs.
+    context = session.mode.context_of(len(ids)) or 1
     with _in_memory(session, sample, "the language model's head"):
-        likelihoods = measure_likelihoods(language_model.head, language_model.vocab_size, ids, states, full)
+        likelihoods = measure_likelihoods(language_model.head, language_model.vocab_size, ids, states, full, context)
     each = (time.perf_counter() - started) / len(passes)
     for entry in passes:
         likelihood = likelihoods[names[entry.method]]

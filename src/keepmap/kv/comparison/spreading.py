@@ -236,7 +236,7 @@ def _packed(finished: Finished) -> _Sent:
         return _Sent(finished=plain)
     assert keep_map.held is not None
     arrays = (keep_map.expires.int().numpy(), keep_map.scores.numpy(), keep_map.held.numpy())
-    about = {name: getattr(keep_map, name) for name in ("n_sink", "window", "threshold", "info")}
+    about = {name: getattr(keep_map, name) for name in ("n_sink", "window", "threshold", "context_length", "info")}
     return _Sent(finished=plain, arrays=arrays, about=about)
 
 

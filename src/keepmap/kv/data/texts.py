@@ -128,6 +128,7 @@ def tokenize_texts(
     skipped: tuple[Skipped, ...] = (),
     skip_short: bool = True,
     skip_long: bool = False,
+    context_length: int | float | None = None,
 ) -> Samples:
     """Token ids of each text, cut at `max_length`; texts that are too short or too long are skipped where allowed.
 
@@ -138,6 +139,8 @@ def tokenize_texts(
         chat_template: whether each text becomes what a user says in the tokenizer's chat template, before it is cut.
         skipped: what reading has skipped; it is given back with what is skipped here.
         skip_short, skip_long: whether a text of fewer than two tokens, or of more than the positions, is skipped.
+        context_length: where tokens after so many are to be predicted, texts that have none are too short. A share of a
+            text leaves some.
 
     Raises:
         InputError: no text is left, one is too short or too long and not to be skipped, or there is no chat template.
@@ -149,15 +152,18 @@ def tokenize_texts(
         raise InputError(f"expected `max_length` to be {SHORTEST} or more, got {max_length}")
     if chat_template:
         require_chat_template(tokenizer, model_name)
+    shortest, advice = SHORTEST, "give longer texts"
+    if isinstance(context_length, int) and context_length >= SHORTEST:
+        shortest, advice = context_length + 1, "give longer texts, or a smaller `context_length`"
     samples: list[TextSample] = []
     more: list[Skipped] = []
     too_long: str | None = None
     for text in texts:
         ids = (_tokens(text.text, tokenizer, chat_template) if isinstance(text.text, str) else text.text)[:max_length]
-        if len(ids) < SHORTEST:
+        if len(ids) < shortest:
             if not skip_short:
-                raise InputError(f"the text of {text.where} has fewer than {SHORTEST} tokens; give longer texts")
-            more.append(Skipped(text.line, text.where, f"has fewer than {SHORTEST} tokens"))
+                raise InputError(f"the text of {text.where} has fewer than {shortest} tokens; {advice}")
+            more.append(Skipped(text.line, text.where, f"has fewer than {shortest} tokens"))
         elif max_positions is not None and len(ids) > max_positions:
             reason = f"has {counted(len(ids), 'token')}, {model_name} has {counted(max_positions, 'position')}"
             too_long = too_long or (
@@ -176,8 +182,7 @@ def tokenize_texts(
             samples.append(TextSample(len(samples), text.line, ids, text.where))
     if not samples:
         raise InputError(
-            too_long
-            or f"{_every(len(texts))} fewer than {SHORTEST} tokens; there is nothing to predict, give longer texts"
+            too_long or f"{_every(len(texts))} fewer than {shortest} tokens; there is nothing to predict, {advice}"
         )
     return Samples(tuple(samples), tuple(sorted([*skipped, *more], key=lambda part: part.line)), chat_template)
 

@@ -36,7 +36,8 @@ class ExpectedAttention(Scored):
 
     A score is frozen when its position leaves the window: later queries do not change it. Where a text of 1,025 tokens
     is compressed once and the next 127 are predicted (SmolLM2, 6 texts), that costs 0.06, 0.11 and 0.15 nats per token
-    more than kvpress's scores, all made at the end of the text, at 0.5, 0.25 and 0.1 kept.
+    more than kvpress's scores, all made at the end of the text, at 0.5, 0.25 and 0.1 kept. In mode "once" all scores
+    are made after the last query of the context, by the last refresh before it.
 
     Attributes:
         n_future: future positions over which the rotation is averaged.
