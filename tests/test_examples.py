@@ -28,7 +28,8 @@ VALUES = (
 )
 METHODS = (
     *("AttentionProfile.load", "AttentionProfile.map", "AttentionProfile.mass", "AttentionProfile.save"),
-    *("Agent.play", "Eviction.damage", "Eviction.nll", "KeepMap.chance_overlap", "KeepMap.compressible_density"),
+    *("Agent.play", "Comparison.report", "Eviction.damage", "Eviction.nll"),
+    *("KeepMap.chance_overlap", "KeepMap.compressible_density"),
     *("KeepMap.density", "KeepMap.footprint", "KeepMap.kept", "KeepMap.load", "KeepMap.overlap", "KeepMap.save"),
 )
 

@@ -9,7 +9,7 @@ import pytest
 from keepmap.cli.verbs import INVERTED, NO_PARAMETER, RENAMED, VERBS
 from keepmap.errors import ModelError, OutputError
 
-COVERS = ("keepmap.cli.generating", "keepmap.cli.verbs")
+COVERS = ("keepmap.cli.generating", "keepmap.cli.reporting", "keepmap.cli.verbs")
 
 
 def equal(default: object, parameter: object) -> bool:

@@ -24,9 +24,12 @@ PLACES = {
     "kvzap_scorer_model": ["model", "tiny"],
     "output_dir": ["out", "texts"],
     "folder": [".", "texts"],
+    "run_dirs": [".", "texts", "data.jsonl"],
+    "spans": ["data.jsonl", "a.txt", "texts"],
     "plugin": ["plugin.py"],
 }  # fmt: skip
 """Options that name files or folders, and what is there that they can name."""
+POSITIONAL = ("folder", "run_dirs")
 NOWHERE = [
     "", " ", "nothing", "a" * 300, "a\x1bb", "data.jsonl/x", "\u202e", "\udc80", "\ud800", "$x^$", "-", "%s", "a\nb",
     "ü", "x.gguf",
@@ -64,6 +67,7 @@ BASE = {
     "train-surrogate": "--data_path data.jsonl --out out --model_name model --positions_per_text 5",
     "generate": "--prompt_file a.txt --model_name model --density 0.5 --window 4 --max_new_tokens 2",
     "methods": "",
+    "report": "texts",
     "runs": "texts",
     "collect": "--size 3 --learners 1 --episodes 2 --out out.hdf5",
     "train": "--config config.yaml --set train_timesteps=1 n_stream=2 n_episodes=5 train_batch_size=2",
@@ -122,7 +126,7 @@ def _words(verb: str, options: list[Field[Any]], hints: dict[str, Any]) -> st.Se
 
 def _without(words: list[str], name: str) -> list[str]:
     """The words without an option and its values."""
-    if name == "folder":
+    if name in POSITIONAL:
         return words[:1]
     if f"--{name}" not in words:
         return words
@@ -137,7 +141,7 @@ def _option(verb: str, option: Field[Any], hint: Any) -> st.SearchStrategy[list[
     several = get_origin(hint) is tuple
     value = _value(verb, option.name, get_args(hint)[0] if several else hint)
     listed = st.lists(value, max_size=3 if several else 1, min_size=0 if several else 1)
-    if option.name == "folder":
+    if option.name in POSITIONAL:
         return listed
     return listed.map(lambda values: [f"--{option.name}", *values])
 

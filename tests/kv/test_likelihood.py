@@ -35,6 +35,8 @@ def test_blocks_give_what_all_logits_give(monkeypatch, at_once):
     assert result.kl == pytest.approx(float((p * (p / q).log()).sum()), rel=1e-6)
     assert result.n_agreed == int((p.argmax(1) == q.argmax(1)).sum())
     assert 0 < result.n_agreed < n - 1
+    assert result.token_nll.tolist() == pytest.approx((-q[torch.arange(n - 1), ids[1:]].log()).tolist(), rel=1e-5)
+    assert result.token_kl.tolist() == pytest.approx((p * (p / q).log()).sum(1).tolist(), rel=1e-4)
 
 
 def test_against_itself_nothing_differs():

@@ -12,7 +12,6 @@ __all__ = [
     "Compressors",
     "Evaluate",
     "Methods",
-    "Runs",
     "SampleData",
     "Study",
     "Train",
@@ -21,7 +20,6 @@ __all__ = [
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Files = Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILES")]
-Folder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 
 Record = TypeVar("Record")
 
@@ -113,6 +111,10 @@ class Compare(Plugins):
     """Remove what another run made in that folder, and nothing else."""
     no_visualize: Flag = False
     """Draw no pictures."""
+    report: Flag = False
+    """Write report.html beside the results: one page that shows them all, offline."""
+    redact_text: Flag = False
+    """With --report: each token of the text is replaced by its kind."""
     verbose: Flag = False
     """Print each method's block, as models of up to four layers have it by default; others have it in methods.txt."""
     quiet: Flag = False
@@ -187,17 +189,6 @@ class TrainSurrogate:
 @record
 class Methods(Plugins):
     """List the methods with their default rule and protection."""
-
-
-@record
-class Runs:
-    """List runs: how far each is, and the command that goes on with it.
-
-    A run's folder says in its run.json which run it is.
-    """
-
-    folder: Folder = "."
-    """Where to look, and in the folders below."""
 
 
 @record

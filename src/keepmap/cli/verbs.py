@@ -10,6 +10,7 @@ from typing import Any
 from keepmap.cli import options
 from keepmap.cli.generating import Generate
 from keepmap.cli.guard import Option
+from keepmap.cli.reporting import Report, Runs
 from keepmap.core.files import require_folder
 
 __all__ = ["VERBS", "Verb"]
@@ -96,6 +97,7 @@ VERBS = {
     "evaluate": Verb(options.Evaluate, "keepmap.commands.evaluate:evaluate_agents", "output_dir"),
     "attention": Verb(options.Attention, "keepmap.commands.attention:visualize_attention", "output_dir"),
     "compressors": Verb(options.Compressors, "keepmap.commands.compressors:show_compressors", "output_dir"),
-    "runs": Verb(options.Runs, "keepmap.commands.runs:show_runs"),
+    "report": Verb(Report, "keepmap.commands.pages.report:report_runs"),
+    "runs": Verb(Runs, "keepmap.commands.runs:show_runs"),
     "study": Verb(options.Study, "keepmap.commands.study:study_compressors", "output_dir"),
 }

@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from numbers import Real
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from keepmap.commands.compare_pictures import draw_comparison, draw_method, picture_files
+from keepmap.commands.compare_pictures import REPORT, draw_comparison, draw_method, picture_files, write_page
 from keepmap.commands.progress import Lines, progress_bar
 from keepmap.core.arguments import as_path, as_string, shown
 from keepmap.core.executors.choice import as_executor, opened_executor
 from keepmap.core.files import write_text
 from keepmap.core.joining.plugins import plugin_faults, plugins
+from keepmap.core.runs.command import repeating
 from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.hashes import hash_of_files, hash_of_lines
 from keepmap.core.runs.identity import Identity
@@ -51,6 +53,8 @@ FEW_LAYERS = 4
 """Of models with more layers, the table comes first, and each method's block goes into a file."""
 
 BLOCKS = "methods.txt"
+Page = Callable[[Comparison, Path], Path]
+"""What writes report.html into a folder."""
 
 
 def compare_compression_methods(
@@ -82,6 +86,8 @@ def compare_compression_methods(
     output_dir: str | Path = "comparison_results",
     overwrite: bool = False,
     visualize_first_sample: bool = True,
+    report: bool = False,
+    redact_text: bool = False,
     verbose: bool = False,
     quiet: bool = False,
     format: str = "png",
@@ -112,6 +118,8 @@ def compare_compression_methods(
         overwrite: whether what another run made in `output_dir` is removed; without it, that is an error.
         include_observed_attention: accepted for old calls; those methods are in "all" anyway.
         visualize_first_sample: whether to draw what each method kept of the first text.
+        report: whether to write report.html, one page of all of it: docs/report.md.
+        redact_text: whether that page is to hold no text.
         verbose: whether to print each method's block for a model of more than four layers too, after the table.
         quiet: whether to print the table alone.
 
@@ -144,6 +152,8 @@ def compare_compression_methods(
     when = plan_mode(mode, chunk_size, context_length)
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet`, got both; leave one of them out")
+    if redact_text and not report:
+        raise InputError("got `redact_text` without `report`, which it is of; give both, or leave it out")
     kvzap_model_type = as_string("kvzap_model_type", kvzap_model_type)
     if kvzap_scorer_model is not None:
         as_path("kvzap_scorer_model", kvzap_scorer_model)
@@ -205,14 +215,16 @@ def compare_compression_methods(
         model_place=None if executor is None else place_of(str(model_name)),
     )
     drawn_as = formats if visualize_first_sample else ()
+    command = repeating("compare", options, compare_compression_methods)
+    page = partial(write_page, command=command, redact_text=redact_text) if report else None
     with opened_executor(executor, workers, torch.get_num_threads(), device) as hands, place:
-        run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet), hands)
+        run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet, page), hands)
         if not quiet:
             _say(header(job.model_name, job.data_path, when.line, plan.methods, devices))
-        return _reported(run, drawn_as, verbose, quiet)
+        return _reported(run, drawn_as, page, verbose, quiet)
 
 
-def _reported(run: Run, formats: Sequence[str], verbose: bool, quiet: bool) -> Comparison:
+def _reported(run: Run, formats: Sequence[str], page: Page | None, verbose: bool, quiet: bool) -> Comparison:
     """Do the run, print what came of it, and write it; what is finished is kept whatever happens."""
     try:
         # Here, so that what is finished is kept.
@@ -233,6 +245,10 @@ def _reported(run: Run, formats: Sequence[str], verbose: bool, quiet: bool) -> C
             if not quiet:
                 _say([*report.advice(), *(lines if verbose else ()), *drawn])
                 _say(["", f"Each method's block saved to: {blocks}"])
+        if page is not None:
+            written = page(comparison, run.job.output_dir)
+            if not quiet:
+                _say(["", f"Report saved to: {written}"])
         run.place.finish()
     except (KeyboardInterrupt, BrokenPipeError):
         lines = _write_finished(run, "Interrupted")
@@ -277,10 +293,11 @@ def _do(run: Run, quiet: bool) -> None:
                         lines.say(lambda: _how_far(run), due=True)
 
 
-def _files(facts: Facts, formats: Sequence[str], quiet: bool) -> list[str]:
-    """What is made beside the results: pictures, and the blocks where they are not printed."""
+def _files(facts: Facts, formats: Sequence[str], quiet: bool, page: Page | None) -> list[str]:
+    """What is made beside the results: pictures, the blocks where they are not printed, and the report."""
     pictures = picture_files(facts.plans, formats) if formats else []
-    return [*pictures, *([BLOCKS] if quiet or facts.n_layers > FEW_LAYERS else [])]
+    blocks = [BLOCKS] if quiet or facts.n_layers > FEW_LAYERS else []
+    return [*pictures, *blocks, *([REPORT] if page is not None else [])]
 
 
 def _naming_options(reason: str) -> str:

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from keepmap import drawing
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.joining.plugins import joined
 from keepmap.core.keep_map import KeepMap
-from keepmap.drawing import compression_heatmap, keep_map_by_layer, save_figure, save_joined_figures
 from keepmap.kv.comparison.files import label_stem
 from keepmap.kv.comparison.plan import MethodPlan
 from keepmap.kv.comparison.results import Comparison
 
-__all__ = ["draw_comparison", "draw_method", "picture_files"]
+__all__ = ["REPORT", "draw_comparison", "draw_method", "picture_files", "write_page"]
 
+REPORT = "report.html"
 HEATMAP, LAYERS = "compression_heatmap", "keepmap_layers"
 
 
@@ -30,9 +31,9 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
         OutputError: a picture cannot be written.
     """
     stem = label_stem(label)
-    heatmaps = save_figure(compression_heatmap(keep_map), output_dir, f"{stem}_{HEATMAP}", formats)
-    by_layer = save_figure(keep_map_by_layer(keep_map), output_dir, f"{stem}_{LAYERS}", formats)
-    others = save_joined_figures(keep_map, output_dir, f"{stem}_{{name}}", formats)
+    heatmaps = drawing.save_figure(drawing.compression_heatmap(keep_map), output_dir, f"{stem}_{HEATMAP}", formats)
+    by_layer = drawing.save_figure(drawing.keep_map_by_layer(keep_map), output_dir, f"{stem}_{LAYERS}", formats)
+    others = drawing.save_joined_figures(keep_map, output_dir, f"{stem}_{{name}}", formats)
     tokens, entries = token_statistics(keep_map).lines(), entry_statistics(keep_map).entry_lines()
     # Under a budget, layers and heads seldom agree on a token: what the majority of its entries does says little.
     by_budget = [*entries, "Tokens, each by the majority of its entries:", *tokens]
@@ -53,5 +54,15 @@ def draw_comparison(comparison: Comparison, output_dir: Path, formats: Sequence[
     Raises:
         OutputError: a picture cannot be written.
     """
-    paths = save_joined_figures(comparison, output_dir, "{name}", formats)
+    paths = drawing.save_joined_figures(comparison, output_dir, "{name}", formats)
     return [f"Saved figure to: {path}" for path in paths]
+
+
+def write_page(comparison: Comparison, output_dir: Path, command: tuple[str, ...], redact_text: bool) -> Path:
+    """Write the page of a comparison beside its results, with the words that repeat it: the same bytes on every run.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    run = drawing.ReportedRun.of_folder(comparison, output_dir, command)
+    return drawing.write_report([run], output_dir / REPORT, redact_text=redact_text)

@@ -18,6 +18,9 @@ from keepmap.drawing.keep_map_by_layer import keep_map_by_layer
 from keepmap.drawing.keep_map_lifetimes import keep_map_lifetimes
 from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.learning_curve import learning_curve
+from keepmap.drawing.page import ReportedRun as ReportedRun
+from keepmap.drawing.page import require_free_report as require_free_report
+from keepmap.drawing.page import write_report as write_report
 from keepmap.drawing.parts.figure import joined_figures as joined_figures
 from keepmap.drawing.parts.figure import save_joined_figures as save_joined_figures
 from keepmap.drawing.parts.files import FORMATS as FORMATS

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from keepmap.core.metrics import Predicted
@@ -16,14 +17,20 @@ __all__ = ["Likelihood", "measure_likelihood", "measure_likelihoods"]
 LOGITS_AT_ONCE = 1 << 24
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Likelihood:
-    """Sums over the predicted tokens of one text: nats of NLL and KL, tokens of agreement."""
+    """Sums over the P predicted tokens of one text: nats of NLL and KL, tokens of agreement.
+
+    Attributes:
+        token_nll, token_kl: the same nats of each token.
+    """
 
     n_predicted: int
     nll: float
     kl: float
     n_agreed: int
+    token_nll: Float32[np.ndarray, " P"] = field(compare=False, repr=False)
+    token_kl: Float32[np.ndarray, " P"] = field(compare=False, repr=False)
 
 
 @torch.inference_mode()
@@ -73,7 +80,15 @@ def measure_likelihoods(
         _check(nll[what], "negative log-likelihood", what, context_length)
         _check(kl[what], "KL divergence", what, context_length)
     measured = {
-        what: Likelihood(len(nll[what]), math.fsum(nll[what]), math.fsum(kl[what]), agreed[what]) for what in distinct
+        what: Likelihood(
+            n_predicted=len(nll[what]),
+            nll=math.fsum(nll[what]),
+            kl=math.fsum(kl[what]),
+            n_agreed=agreed[what],
+            token_nll=np.array(nll[what], np.float32),
+            token_kl=np.array(kl[what], np.float32),
+        )
+        for what in distinct
     }
     return {what: measured[name] for what, name in first.items()}
 

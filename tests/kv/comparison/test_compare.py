@@ -68,6 +68,11 @@ def test_the_figures_are_those_of_a_run_and_nothing_is_printed_or_written(
         expected.baseline,
     )
     assert dict(comparison.keep_maps) == dict(expected.keep_maps) and set(comparison.keep_maps) == {"random", "h2o"}
+    for key, costs in comparison.token_costs.items():
+        saved = expected.token_costs[key]
+        assert (costs.nll == saved.nll).all() and (costs.kl == saved.kl).all() and costs.pieces == saved.pieces
+        assert float(costs.nll.sum()) == pytest.approx(comparison.document()["methods"][key]["samples"][0]["nll"])
+    assert set(comparison.token_costs) == {"baseline_no_chunking", "baseline", "random", "h2o"}
     assert shares == sorted(shares) and (len(shares), shares[-1]) == (2 * 4 * 4, 1.0)
 
 

@@ -13,10 +13,12 @@ from keepmap.kv.comparison.files import (
     result_files,
     sample_folder,
     sample_result_path,
+    token_costs_path,
     write_finished,
 )
 from keepmap.kv.comparison.results import read_sample_result
 from keepmap.kv.comparison.session import Finished, Session, evaluate_sample
+from keepmap.kv.token_costs import TokenCosts
 from tests.kv.comparison.jobs import RUN
 
 
@@ -34,6 +36,9 @@ def test_each_result_is_on_disk_and_of_the_first_sample_the_keep_map(session, tm
         path = sample_result_path(tmp_path / "out", 0, done.result.method)
         assert read_sample_result(path) == done.result
     assert len(list((tmp_path / "out" / "samples").iterdir())) == 5
+    assert TokenCosts.load(token_costs_path(tmp_path / "out", "h2o")).pieces == ()
+    pieces = TokenCosts.load(token_costs_path(tmp_path / "out", "baseline_no_chunking")).pieces
+    assert "".join(pieces).startswith("0: the quick brown fox") and len(pieces) == len(session.samples[0].ids)
     kept = KeepMap.load(keep_map_path(tmp_path / "out", "Random(threshold=1.0)"))
     assert kept.shape == (2, 2, len(session.samples[0].ids))
     evaluated(session, 1, tmp_path / "out")
@@ -56,7 +61,10 @@ def test_what_is_left_is_found_and_what_is_damaged_or_of_another_run_is_not(sess
     assert finished_results(out, session.facts, "cd34") == {}
     sample_result_path(out, 1, "h2o").write_text("{}")
     keep_map_path(out, "H2O").write_bytes(b"damaged")
-    assert finished_results(out, session.facts, RUN).keys() == results.keys() - {(0, "h2o"), (1, "h2o")}
+    token_costs_path(out, "baseline").write_bytes(b"damaged")
+    assert finished_results(out, session.facts, RUN).keys() == results.keys() - {
+        *((0, "h2o"), (1, "h2o"), (0, "baseline"))
+    }
 
 
 def test_two_methods_that_are_checked_against_each_other_are_done_again_together(session, tmp_path):
@@ -72,7 +80,7 @@ def test_a_record_that_cannot_be_synced_is_an_output_error(session, tmp_path, mo
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("keepmap.kv.comparison.files.sync", refuses)
-    with pytest.raises(OutputError, match="cannot write .*_keepmap.safetensors: Input/output error"):
+    with pytest.raises(OutputError, match="cannot write .*baseline_no_chunking_tokens.safetensors: Input/output error"):
         evaluated(session, 0, tmp_path / "out")
     assert not sample_result_path(tmp_path / "out", 0, "streaming_llm").exists()
 

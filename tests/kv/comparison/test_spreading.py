@@ -48,7 +48,7 @@ def test_the_files_are_those_of_one_process(job: Job, tmp_path: Path) -> None:
     list(run_job(job, ["cpu"]))
     spread = replace(job, output_dir=tmp_path / "spread")
     events = list(spread_job(Here(), spread, "cpu", nothing_done))
-    assert files(spread.output_dir) == files(job.output_dir) and len(files(job.output_dir)) == 4 * 5 + 3
+    assert files(spread.output_dir) == files(job.output_dir) and len(files(job.output_dir)) == 4 * 5 + 3 + 5
     assert isinstance(events[0], Ready) and sum(isinstance(event, Passed) for event in events) == 4 * 5
     finished = [event for event in events if isinstance(event, Finished)]
     assert [event.keep_map is not None for event in finished] == [

@@ -24,6 +24,7 @@ from keepmap.kv.comparison.workers import Died
 from keepmap.kv.data.sequences import texts_of
 from keepmap.kv.data.texts import tokenize_texts
 from keepmap.kv.method import Method
+from keepmap.kv.token_costs import TokenCosts
 from keepmap.language_model import LanguageModel, as_language_model, place_of
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def compare(
     session = make_session(language_model, samples, plan, mode=when, seed=seed)
     results: dict[ResultKey, SampleResult] = {}
     keep_maps: dict[str, KeepMap] = {}
+    token_costs: dict[str, TokenCosts] = {}
     n_steps, n_done = 2 * n_results(session.facts), 0
     with opened_executor(executor, None, torch.get_num_threads(), language_model.device.type) as workers:
         steps = _steps(session) if workers is None else _spread(workers, session, model)
@@ -127,6 +129,8 @@ def compare(
                 # A KeepMap is as large as its text: those of one text are kept.
                 if result.sample == 0 and step.keep_map is not None:
                     keep_maps[result.method] = step.keep_map
+                if step.token_costs is not None:
+                    token_costs[result.method] = step.token_costs
             n_done += 1
             if progress is not None:
                 progress(n_done / n_steps)
@@ -136,7 +140,7 @@ def compare(
     comparison = build_comparison(results, session.facts, decided_by)
     assert comparison is not None
     in_order = {plan.key: keep_maps[plan.key] for plan in session.facts.plans}
-    return replace(comparison, keep_maps=in_order)
+    return replace(comparison, keep_maps=in_order, token_costs=token_costs)
 
 
 def _steps(session: Session) -> Iterator[Passed | Finished]:

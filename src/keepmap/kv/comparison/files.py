@@ -10,7 +10,7 @@ from keepmap.core.runs.index import INDEX
 from keepmap.core.runs.records import sync
 from keepmap.core.storage.documents import write_document
 from keepmap.errors import InputError, OutputError
-from keepmap.kv.comparison.plan import STREAMING, VALIDATION, MethodPlan, validates
+from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, validates
 from keepmap.kv.comparison.results import (
     Comparison,
     MethodResult,
@@ -19,19 +19,22 @@ from keepmap.kv.comparison.results import (
     write_sample_result,
 )
 from keepmap.kv.comparison.rows import ResultKey, method_keys
-from keepmap.kv.comparison.session import Facts, Finished
+from keepmap.kv.comparison.session import NO_CHUNKING, Facts, Finished
+from keepmap.kv.token_costs import TokenCosts
 
 __all__ = [
     "DETAILED",
     "FILES",
     "PACKAGES",
     "SavedKeepMaps",
+    "SavedTokenCosts",
     "finished_results",
     "keep_map_path",
     "label_stem",
     "result_files",
     "sample_folder",
     "sample_result_path",
+    "token_costs_path",
     "write_comparison",
     "write_finished",
 ]
@@ -63,8 +66,13 @@ def sample_result_path(output_dir: Path, sample: int, method: str) -> Path:
     return sample_folder(output_dir) / f"sample_{sample:05d}_{method}.json"
 
 
+def token_costs_path(output_dir: Path, method: str) -> Path:
+    """Where the costs of the first sample's tokens under one method are."""
+    return output_dir / f"{method}_tokens.safetensors"
+
+
 def write_finished(output_dir: Path, finished: Finished, plans: Sequence[MethodPlan], run: str) -> None:
-    """Write the result of one method on one sample, and of the first sample the KeepMap before it.
+    """Write the result of one method on one sample, and of the first sample its KeepMap and its tokens before it.
 
     Raises:
         OutputError: one cannot be written.
@@ -75,15 +83,23 @@ def write_finished(output_dir: Path, finished: Finished, plans: Sequence[MethodP
         path = keep_map_path(output_dir, label)
         # The folder is the run's: what is damaged there is made again.
         finished.keep_map.save(path, overwrite=True)
-        try:
-            sync(path)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        _synced(path)
+    if finished.token_costs is not None and result.sample == 0:
+        path = token_costs_path(output_dir, result.method)
+        finished.token_costs.save(path)
+        _synced(path)
     write_sample_result(sample_result_path(output_dir, result.sample, result.method), result, run)
 
 
+def _synced(path: Path) -> None:
+    try:
+        sync(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def finished_results(output_dir: Path, facts: Facts, run: str) -> dict[ResultKey, SampleResult]:
-    """The results that a run has left in its folder, those of the first sample with their KeepMaps."""
+    """The results that a run has left in its folder, those of the first sample with their KeepMaps and tokens."""
     results: dict[ResultKey, SampleResult] = {}
     labels = {plan.key: plan.label for plan in facts.plans}
     for sample in range(facts.n_samples):
@@ -91,7 +107,7 @@ def finished_results(output_dir: Path, facts: Facts, run: str) -> dict[ResultKey
             result = read_sample_result(sample_result_path(output_dir, sample, key), run)
             if result is None or (result.sample, result.method) != (sample, key):
                 continue
-            if sample == 0 and key in labels and not _has_keep_map(keep_map_path(output_dir, labels[key])):
+            if sample == 0 and not _is_whole(output_dir, key, labels.get(key)):
                 continue
             results[sample, key] = result
         if validates(facts.plans) and not all((sample, key) in results for key in (STREAMING, VALIDATION)):
@@ -101,9 +117,12 @@ def finished_results(output_dir: Path, facts: Facts, run: str) -> dict[ResultKey
     return results
 
 
-def _has_keep_map(path: Path) -> bool:
+def _is_whole(output_dir: Path, key: str, label: str | None) -> bool:
+    """Whether what else there is of the first sample can be read; the baselines have no label here, and no KeepMap."""
     try:
-        KeepMap.load(path)
+        if label is not None:
+            KeepMap.load(keep_map_path(output_dir, label))
+        TokenCosts.load(token_costs_path(output_dir, key))
     except InputError:
         return False
     return True
@@ -111,7 +130,9 @@ def _has_keep_map(path: Path) -> bool:
 
 def result_files(facts: Facts) -> list[str]:
     """The names of the files that a comparison makes beside the results of single samples."""
-    return [*FILES, *(keep_map_path(Path(), plan.label).name for plan in facts.plans)]
+    keep_maps = [keep_map_path(Path(), plan.label) for plan in facts.plans]
+    tokens = [token_costs_path(Path(), key) for key in method_keys(facts)]
+    return [*FILES, *(path.as_posix() for path in (*keep_maps, *tokens))]
 
 
 class SavedKeepMaps(Mapping[str, KeepMap]):
@@ -126,6 +147,29 @@ class SavedKeepMaps(Mapping[str, KeepMap]):
 
     def __getitem__(self, method: str) -> KeepMap:
         return KeepMap.load(self._paths[method])
+
+    def __iter__(self) -> Iterator[str]:
+        return (method for method, path in self._paths.items() if path.is_file())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class SavedTokenCosts(Mapping[str, TokenCosts]):
+    """What the first sample's tokens cost by method, read as `SavedKeepMaps` are; runs of before have none.
+
+    Raises:
+        InputError: at the look-up, a file that is damaged.
+    """
+
+    def __init__(self, folder: Path, methods: Iterable[str]) -> None:
+        self._paths = {key: token_costs_path(folder, key) for key in (NO_CHUNKING, BASELINE, *methods)}
+
+    def __getitem__(self, method: str) -> TokenCosts:
+        path = self._paths[method]
+        if not path.is_file():
+            raise KeyError(method)
+        return TokenCosts.load(path)
 
     def __iter__(self) -> Iterator[str]:
         return (method for method, path in self._paths.items() if path.is_file())

@@ -7,7 +7,7 @@ from keepmap.core.arguments import as_path
 from keepmap.core.storage.documents import read_document
 from keepmap.core.storage.fields import as_record, typed
 from keepmap.errors import ImpossibleResultError, InputError
-from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps
+from keepmap.kv.comparison.files import DETAILED, SavedKeepMaps, SavedTokenCosts
 from keepmap.kv.comparison.plan import BASELINE
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
 from keepmap.kv.comparison.session import NO_CHUNKING
@@ -90,6 +90,7 @@ def comparison_from(document: Any, folder: Path) -> Comparison:
         complete=typed(document["complete"], bool, "complete"),
         validated=typed(_validated(document["validation"]), int | None, "validation"),
         keep_maps=SavedKeepMaps(folder, methods),
+        token_costs=SavedTokenCosts(folder, [row.method_key for row in methods]),
     )
     if comparison.document() != document:
         raise ValueError("its parts do not agree")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from keepmap.core.runs.records import read_record, write_record
 from keepmap.core.storage.fields import as_record
 from keepmap.errors import ImpossibleResultError, escaped
 from keepmap.kv.modes import context_words
+from keepmap.kv.token_costs import TokenCosts
 
 __all__ = [
     "Comparison",
@@ -138,6 +140,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
         validated: on how many samples StreamingLLM was checked to equal Random(threshold=1.0); None if not both ran.
         keep_maps: what each method kept of the first sample, by its key, to be drawn; no part of the document. Those of
             a comparison that was written are read from its folder when they are looked up.
+        token_costs: what its tokens cost, by the keys of all rows, in the same way.
 
     >>> import keepmap
     >>> comparison = keepmap.compare("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
@@ -153,6 +156,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
     complete: bool
     validated: int | None
     keep_maps: Mapping[str, KeepMap] = field(default_factory=dict, compare=False)
+    token_costs: Mapping[str, TokenCosts] = field(default_factory=dict, compare=False)
 
     @property
     def rankable(self) -> bool:
@@ -232,6 +236,40 @@ class Comparison(ResultTable, Mapping[str, Any]):
             "comparisons": [asdict(row) for row in self.methods],
             "configuration": dict(self.configuration),
         }
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        redact_text: bool = False,
+        spans: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
+
+        >>> import keepmap, tempfile
+        >>> comparison = keepmap.compare("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     comparison.report(f"{folder}/report.html").read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+
+        Args:
+            redact_text: whether each token of the text is replaced by its kind.
+            spans: a JSON file of stretches of the text that have names.
+            overwrite: whether a file that is no report is written over, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: spans that cannot be read.
+            OutputError: the path cannot be written, or a file that is no report is there.
+        """
+        # Pictures stand above this room: here alone, and when a user asks, the way leads up.
+        page = import_module("keepmap.drawing.page")
+        run = page.ReportedRun(comparison=self)
+        written: Path = page.write_report([run], path, redact_text=redact_text, spans=spans, overwrite=overwrite)
+        return written
 
     def __getitem__(self, key: str) -> Any:
         return self.document()[key]

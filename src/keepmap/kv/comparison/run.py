@@ -15,6 +15,7 @@ from keepmap.core.versions import versions
 from keepmap.kv.comparison.files import (
     PACKAGES,
     SavedKeepMaps,
+    SavedTokenCosts,
     finished_results,
     result_files,
     sample_result_path,
@@ -87,7 +88,7 @@ class Run:
                         self.facts, self._ready_at = facts, time.monotonic()
                     case Passed(sample, method):
                         self.passed.add((sample, method))
-                    case Finished(result, seconds):
+                    case Finished(result=result, seconds=seconds):
                         self._counts[result.sample] += (result.sample, result.method) not in self.results
                         self.results[result.sample, result.method] = result
                         self.seconds[result.sample, result.method] = seconds
@@ -161,7 +162,11 @@ class Run:
         comparison = build_comparison(self.results, self.facts, decided_by)
         if comparison is None:
             return None
-        return replace(comparison, keep_maps=SavedKeepMaps(job.output_dir, comparison.methods))
+        return replace(
+            comparison,
+            keep_maps=SavedKeepMaps(job.output_dir, comparison.methods),
+            token_costs=SavedTokenCosts(job.output_dir, [row.method_key for row in comparison.methods]),
+        )
 
     def write(self, comparison: Comparison) -> tuple[Path, Path]:
         """Write the result files; returns the paths of the detailed results and of the summary.

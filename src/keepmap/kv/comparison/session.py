@@ -24,6 +24,7 @@ from keepmap.kv.eviction.resolve import resolve_method
 from keepmap.kv.likelihood import measure_likelihoods
 from keepmap.kv.method import Method
 from keepmap.kv.modes import Mode
+from keepmap.kv.token_costs import TokenCosts, pieces_of
 from keepmap.language_model import LanguageModel, load_language_model
 
 __all__ = [
@@ -120,12 +121,13 @@ class Finished:
     """One method is done with one sample.
 
     Attributes:
-        keep_map: what the method kept, in the process that found it; None for the baselines, which keep everything.
+        keep_map, token_costs: in the process that has them; of the baselines no map, of later samples no costs.
     """
 
     result: SampleResult
     seconds: float
     keep_map: KeepMap | None = None
+    token_costs: TokenCosts | None = None
 
 
 def open_session(job: Job, device: str) -> Session:
@@ -388,8 +390,8 @@ def _measured(
             nll=likelihood.nll,
             kl=likelihood.kl,
             n_agreed=likelihood.n_agreed,
-            entries=entry.kept.entries,
-            tokens=entry.kept.tokens,
-            footprint=entry.kept.footprint,
+            **vars(entry.kept),
         )
-        yield Finished(result, entry.seconds + each, entry.keep_map)
+        pieces = pieces_of(language_model.tokenizer, sample.ids if entry.method == NO_CHUNKING else ())
+        costs = TokenCosts(likelihood.token_nll, likelihood.token_kl, pieces) if sample.index == 0 else None
+        yield Finished(result, entry.seconds + each, entry.keep_map, costs)

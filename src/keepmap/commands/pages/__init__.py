@@ -1,0 +1,1 @@
+"""What of results becomes an HTML page."""

@@ -1,0 +1,62 @@
+"""One page of comparisons that are done: read from their folders, written as one HTML file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keepmap.commands.compare import compare_compression_methods
+from keepmap.core.arguments import as_path, shown
+from keepmap.core.runs.command import repeating
+from keepmap.core.runs.folder import read_run_file
+from keepmap.drawing import ReportedRun, require_free_report, write_report
+from keepmap.errors import InputError, escaped
+from keepmap.kv.comparison.reading import read_comparison
+
+__all__ = ["report_runs"]
+
+
+def report_runs(
+    run_dirs: str | Path | Sequence[str | Path] = (),
+    out: str | Path = "report.html",
+    redact_text: bool = False,
+    spans: str | Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write one HTML page of comparisons, and print where it is.
+
+    >>> report_runs("no_run_is_here")
+    Traceback (most recent call last):
+    keepmap.errors.InputError: no comparison at no_run_is_here: no such file; give an output folder of `keepmap compare`
+
+    Args:
+        run_dirs: folders of results of `keepmap compare`, one or more.
+        redact_text: whether each token is replaced by its kind.
+        spans: a JSON file of stretches of the first text.
+        overwrite: whether a file that is no report is written over, too.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: no folder, one without results, or spans that cannot be read.
+        OutputError: the page cannot be written.
+    """
+    folders = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
+    if not isinstance(folders, Sequence):
+        raise InputError(f"expected `run_dirs` to be folders of results, got {shown(run_dirs)}")
+    if not folders:
+        raise InputError("no folder of results was named; give those of `keepmap compare`: keepmap report RUN_DIR")
+    place = as_path("out", out)
+    require_free_report(place, overwrite)
+    runs = [_run(as_path("run_dirs", folder)) for folder in folders]
+    write_report(runs, place, redact_text=redact_text, spans=spans, overwrite=overwrite)
+    print(f"Report saved to: {escaped(str(place))}")
+    return place
+
+
+def _run(folder: Path) -> ReportedRun:
+    comparison = read_comparison(folder)
+    file = read_run_file(folder) if folder.is_dir() else None
+    command: tuple[str, ...] = ()
+    if file is not None and file.identity.verb == "compare":
+        command = repeating("compare", file.identity.options, compare_compression_methods)
+    return ReportedRun.of_folder(comparison, folder, command)

@@ -1,0 +1,62 @@
+"""The pictures of lines in the browser: their numbers are those of the rows and of the KeepMaps."""
+
+from pathlib import Path
+
+import pytest
+
+from keepmap.drawing.page.kinds import kind_of_token
+from tests.conformance.page.conftest import N
+from tests.drawing.page.pages import keep_maps, words
+
+
+def table(page, place: str) -> list[list[str]]:
+    return page.eval_on_selector_all(
+        f"{place} tbody tr", "rows => rows.map(row => [...row.children].map(cell => cell.textContent))"
+    )
+
+
+def test_every_row_of_every_run_is_a_point_and_the_front_is_ringed(opened):
+    page = opened("view=tradeoff")
+    assert page.locator("svg.chart .point").count() == 6
+    page.click("summary")
+    page.wait_for_selector("details tbody tr")
+    rows = table(page, "details")
+    best = [row for row in rows if row[-1] == "yes"]
+    assert len(rows) == 6 and page.locator("svg.chart circle").count() == len(best) > 0
+    # Costs grow from method to method: those that hold less than all before them are the front.
+    assert {row[0].removeprefix("Other ") for row in best} >= {"H2O", "STREAMING_LLM"}
+    page.focus("svg.chart .point >> nth=0")
+    assert "footprint" in page.inner_text(".readout")
+    with page.expect_download() as download:
+        page.click('button:has-text("Save as SVG")')
+    svg = Path(download.value.path()).read_text()
+    assert svg.startswith("<svg") and "ΔNLL" in svg and "var(" not in svg
+
+
+def test_the_share_of_each_kind_is_that_of_the_keep_map(opened):
+    page = opened("view=kinds&method=kvzap")
+    keep_map, kinds = keep_maps(N)["kvzap"], [kind_of_token(piece) for piece in words(N)]
+    kept, free = keep_map.kept().double().mean((0, 1)), ~keep_map.protected()
+    shown = {row[0]: row for row in table(page, "section")}
+    assert set(shown) == {*kinds, "span: question", "span: answer", "all"}
+    for kind in set(kinds):
+        own = [at for at in range(N) if kinds[at] == kind and free[at]]
+        assert shown[kind][1] == str(kinds.count(kind))
+        assert float(shown[kind][3].removesuffix(" %")) == pytest.approx(100 * float(kept[own].mean()), abs=0.06)
+    assert shown["all"][3] == f"{100 * keep_map.compressible_density():.1f} %"
+
+
+def test_what_became_of_a_stretch_is_in_its_expiries(opened):
+    page = opened("view=evidence&start=40&end=52&method=h2o")
+    assert "Tokens 40 to 51: “" in page.inner_text(".readout")
+    for row, (name, keep_map) in zip(
+        table(page, ".view > div.table, .view > div > .table"), keep_maps(N).items(), strict=False
+    ):
+        held, gone = keep_map.held[:, :, 40:52], keep_map.expires[:, :, 40:52] - 1
+        assert row[0] == name.upper() and row[1] == f"{100 * float(held.double().mean()):.1f} %"
+        last = "never" if held.any() else f"{int(gone.max()):,}"
+        assert row[3] == last
+    cells = page.eval_on_selector_all("table.heads td", "cells => cells.map(cell => cell.textContent)")
+    assert cells == [f"{count} / 12" for count in keep_maps(N)["h2o"].held[:, :, 40:52].sum(2).flatten().tolist()]
+    page.click('button:has-text("answer")')
+    assert "start=200&end=203" in page.url and page.locator("svg.chart path[fill=none]").count() == 3

@@ -1,0 +1,134 @@
+"""The page in a browser: its views by keys, hash and run; hostile texts; a frame; print; nothing asked of a network."""
+
+import html
+from pathlib import Path
+
+import pytest
+
+from keepmap.drawing.page.content import ReportedRun
+from keepmap.drawing.page.write import page_of
+from tests.conformance.page.conftest import READY
+from tests.drawing.page.pages import HOSTILE, compared, lone_map
+
+VIEWS = ["summary", "text", "map", "pair", "tradeoff", "kinds", "evidence"]
+
+
+def selected(page) -> str:
+    return page.get_attribute('[role="tab"][aria-selected="true"]', "id").removeprefix("tab-")
+
+
+def test_each_view_opens_by_its_key_and_by_arrows_and_the_hash_holds_it(opened):
+    page = opened()
+    assert [
+        tab.removeprefix("tab-") for tab in page.eval_on_selector_all('[role="tab"]', "tabs => tabs.map(t => t.id)")
+    ] == VIEWS
+    for number, name in enumerate(VIEWS, start=1):
+        page.keyboard.press(str(number))
+        page.wait_for_selector(f"section.{name}:not([aria-busy])")
+        assert selected(page) == name and f"view={name}" in page.url
+    page.focus(f"#tab-{VIEWS[-1]}")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f"section.{VIEWS[0]}:not([aria-busy])")
+    assert page.evaluate("document.activeElement.id") == f"tab-{VIEWS[0]}"
+    page.keyboard.press("?")
+    assert page.is_visible("dialog")
+    page.keyboard.press("Escape")
+    assert not page.query_selector("dialog")
+
+
+def test_a_hash_restores_what_was_shown(opened):
+    page = opened("view=text&run=1&method=kvzap&token=123&find=w7&colour=damage")
+    assert selected(page) == "text" and "Token 123" in page.inner_text(".detail")
+    assert page.eval_on_selector("header select", "select => select.value") == "1"
+    assert "by Other KVZAP" in page.inner_text(".detail") and page.input_value('input[type="search"]') == "w7"
+    assert opened("view=nowhere&run=99&token=x&method=%00").inner_text("h1") == "keepmap: 2 runs"
+
+
+def test_the_summary_sorts_by_a_key_and_keeps_it(opened):
+    page = opened("view=summary")
+    assert "cannot be ranked by cost" in page.inner_text(".verdict") and "Not ranked" in page.inner_text(".warnings")
+    page.focus('thead button:has-text("KL")')
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    cells = page.eval_on_selector_all("tbody tr", "rows => rows.map(row => row.firstChild.textContent)")
+    assert cells[0] == "STREAMING_LLM" and page.get_attribute('thead th:has-text("KL")', "aria-sort") == "descending"
+    assert "sort=KL&order=down" in page.url
+    with page.expect_download() as download:
+        page.click('button:has-text("Save as CSV")')
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0].startswith("method,ΔNLL,95 % interval,KL") and len(lines) == 6
+
+
+def test_hostile_names_and_tokens_run_nothing_and_are_seen(opened, tmp_path):
+    n = len(HOSTILE)
+    name = "</title><script>document.title='run'</script>\u202e"
+    run = ReportedRun(comparison=compared({"h2o": lone_map(n, [(0, 0, 3)])}, HOSTILE, name), name=name, folder=name)
+    path = tmp_path / "hostile.html"
+    path.write_text(page_of([run]), encoding="utf-8", errors="strict")
+    page = opened("view=text", path)
+    assert page.title().startswith("keepmap: </title><script>")
+    shown = page.eval_on_selector_all(".t", "tokens => tokens.map(token => token.textContent)")
+    assert (
+        shown[2:4] == ["\\u202eabc", "\\u0000\\u001b[2J"]
+        and shown[4] == "\ufffd"
+        and shown[5:8] == ["é🙂", "'\"&amp;", "⏎"]
+    )
+    assert "1,000,000 characters" in shown[10] and shown[11] == "∅"
+    assert page.query_selector("main img, main script") is None
+    page.keyboard.press("1")
+    page.wait_for_selector("section.summary:not([aria-busy])")
+    assert "\\u202e" in page.inner_text("tbody") and page.title().startswith("keepmap: </title>")
+
+
+def test_it_works_inside_a_sandboxed_frame_without_a_url(opened, report, tmp_path):
+    outer = tmp_path / "outer.html"
+    content = html.escape(report.read_text(encoding="utf-8"))
+    inner = f'<iframe sandbox="allow-scripts" srcdoc="{content}"></iframe>'
+    outer.write_text(f"<!DOCTYPE html><main><section>outer</section></main>{inner}")
+    frame = opened("", outer).frames[1]
+    frame.wait_for_selector(READY)
+    frame.click("#tab-text")
+    frame.wait_for_selector("section.text:not([aria-busy]) .t")
+    frame.focus(".scroller")
+    frame.press(".scroller", "ArrowRight")
+    assert "Token 1" in frame.inner_text(".detail")
+
+
+def test_it_fits_narrow_and_wide_and_prints_without_controls(opened):
+    for width in (400, 2560):
+        page = opened(width=width)
+        for number, name in enumerate(VIEWS, start=1):
+            page.keyboard.press(str(number))
+            page.wait_for_selector(f"section.{name}:not([aria-busy])")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+        page.close()
+    page = opened("view=summary")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.is_visible("nav")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_marks_can_be_told_from_their_background(opened, scheme):
+    page = opened()
+    page.emulate_media(color_scheme=scheme)
+    colours = page.evaluate(
+        "names => Object.fromEntries(names.map(name => [name, "
+        "getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()]))",
+        [*("back", "text", "muted", "panel", "accent", "warn", "warn-back"), "kept", "evicted", "only-a", "neither"],
+    )
+
+    def light(name):
+        parts = [int(colours[name][at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        return sum(
+            share * (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4)
+            for share, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+        )
+
+    def contrast(one_name, other):
+        low, high = sorted((light(one_name), light(other)))
+        return (high + 0.05) / (low + 0.05)
+
+    texts = [("text", "back"), ("muted", "back"), ("muted", "panel"), ("accent", "back"), ("warn", "warn-back")]
+    assert {pair: contrast(*pair) for pair in texts if contrast(*pair) < 4.5} == {}
+    assert {pair: contrast(*pair) for pair in [("kept", "evicted"), ("only-a", "neither")] if contrast(*pair) < 3} == {}

@@ -1,0 +1,82 @@
+"""What the page says of a comparison: a verdict that is so, warnings where they are due, settings named once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from keepmap.drawing.page.arrays import Arrays
+from keepmap.drawing.page.content import ReportedRun, run_document, verdict_of, warnings_of
+from keepmap.drawing.page.spans import Span
+from tests.drawing.page.pages import compared, keep_maps, words
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compared({name: keep_maps(120)["h2o"] for name in ("h2o", "kvzap")}, words(120))
+
+
+def document(comparison, redact_text=False, spans=(), **words):
+    return run_document(ReportedRun(comparison=comparison, **words), Arrays(), spans, redact_text)[0]
+
+
+def test_the_verdict_is_the_lowest_cost_with_its_interval_and_what_it_holds(comparison):
+    held = comparison.methods[0].footprint
+    assert verdict_of(comparison) == (
+        "H2O costs least: +0.100 nats per token (95 % interval +0.080 to +0.130) against the full cache, while it "
+        f"holds {held:.0%} of it; KVZAP costs most, +0.200."
+    )
+    assert warnings_of(comparison) == []
+
+
+def test_what_cannot_be_ranked_is_not(comparison):
+    loose = replace(comparison, methods=(comparison.methods[0], replace(comparison.methods[1], footprint=0.99)))
+    assert "cannot be ranked" in verdict_of(loose) and "99% of the cache" in verdict_of(loose)
+    assert any(line.startswith("Not ranked") for line in warnings_of(loose))
+
+
+def test_warnings_say_what_a_reader_should_know_before_the_numbers(comparison):
+    near = tuple(replace(row, nll_delta_low=0.0, nll_delta_high=1.0) for row in comparison.methods)
+    assert warnings_of(replace(comparison, methods=near)) == [
+        "The interval of H2O overlaps that of KVZAP: their order is not certain."
+    ]
+    few = replace(comparison, baseline=replace(comparison.baseline, n_samples=2), complete=False)
+    few = replace(few, configuration={**few.configuration, "left_out": ["x (why)"], "skipped": list("abcd")})
+    assert warnings_of(few) == [
+        "Stopped before its end: these are the texts that every method is done with.",
+        "No intervals: 2 texts, and they need 3.",
+        "Left out: x (why)",
+        "Skipped: a; b; c and 1 more.",
+    ]
+
+
+def test_settings_that_are_the_same_for_all_methods_are_said_once(comparison):
+    configuration = {"n_sink": {"h2o": 4, "kvzap": 4}, "windows": {"h2o": 4, "kvzap": 5}, "x": None, "methods": []}
+    of = document(replace(comparison, configuration={**comparison.configuration, **configuration}))
+    named = dict(of["settings"])
+    assert (named["n_sink"], named["windows"], named["methods"], "x" in named) == ("4", "h2o 4, kvzap 5", "none", False)
+
+
+def test_how_to_have_it_again(comparison):
+    of = document(comparison, folder="a 'b'", command=("keepmap", "compare", "--data_path", "my data.jsonl"))
+    assert of["command"] == "keepmap compare --data_path 'my data.jsonl'"
+    assert of["python"].splitlines()[2] == "comparison = keepmap.read_comparison(\"a 'b'\")"
+    of = document(comparison)
+    assert of["command"] is None
+    assert "keepmap.compare('tiny', texts, ['h2o', 'kvzap'], density=0.3, seed=0, chunk_size=1)" in of["python"]
+    compile(of["python"], "page", "exec")
+
+
+def test_without_tokens_or_of_another_text_there_is_no_text_and_no_damage(comparison):
+    spans = [Span("a", 1, 3), Span("b", text="nowhere")]
+    assert document(comparison, spans=spans)["spans"] == [{"name": "a", "start": 1, "end": 3}]
+    for other in (
+        {},
+        {
+            key: replace(costs, nll=np.zeros(3, np.float32), kl=np.zeros(3, np.float32), pieces=("a",))
+            for key, costs in comparison.token_costs.items()
+        },
+    ):
+        _, maps = run_document(ReportedRun(comparison=replace(comparison, token_costs=other)), Arrays(), spans, False)
+        assert [packed.about["nll"] for packed in maps] == [None, None]
+        assert document(replace(comparison, token_costs=other))["text"] is None
