@@ -73,6 +73,13 @@ def test_the_examples_of_the_cache_run(tmp_path: Path) -> None:
     assert printed[1] == "True" and printed[2].endswith("tokens seen) True")
 
 
+def test_the_example_of_generate_runs(tmp_path: Path) -> None:
+    first, report, density = run("".join(python_blocks("docs/generate.md")), tmp_path).splitlines()
+    ours, full, divergence = first.split()
+    assert full == "4821." != ours and int(divergence) >= 0
+    assert report.startswith("CacheReport(") and abs(float(density) - 0.2) < 0.02
+
+
 def test_the_house_is_told_on_one_page() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     chapter = text[text.index("## The house") : text.index("## Add a method")]

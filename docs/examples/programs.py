@@ -39,7 +39,7 @@ def with_a_chat(model: Any, tokenizer: Any) -> list[str]:
     return [message["content"] for message in messages if message["role"] == "assistant"]
 
 
-def with_a_streamer(model: Any, tokenizer: Any) -> list[str]:
+def with_a_streamer(model: Any, tokenizer: Any) -> str:
     """`TextIteratorStreamer`, with `generate` in a thread of its own."""
     messages = [{"role": "user", "content": TURNS[0]}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -47,9 +47,9 @@ def with_a_streamer(model: Any, tokenizer: Any) -> list[str]:
     streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     thread = Thread(target=model.generate, kwargs={**inputs, "streamer": streamer, "max_new_tokens": 40})
     thread.start()
-    pieces = list(streamer)
+    answer = "".join(streamer)
     thread.join()
-    return pieces
+    return answer
 
 
 def main() -> None:

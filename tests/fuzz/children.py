@@ -195,7 +195,9 @@ def _confine(place: Path) -> None:
             above = f"/proc/self/fd/{handle}" if handle > 2 else "."
             name = os.path.join(above, os.fsdecode(path))
             real = os.path.join(os.path.realpath(os.path.dirname(name)), "")
-            if not real.startswith(root) and name not in CACHES and not real.endswith("__pycache__/"):
+            # Where compiled code is kept: in such a folder, or that folder itself.
+            is_compiled = real.endswith("__pycache__/") or name.endswith("/__pycache__")
+            if not real.startswith(root) and name not in CACHES and not is_compiled:
                 OUTSIDE.append(f"{event} {name}")
                 raise PermissionError(1, "outside of the place of the fuzz", name)
 

@@ -23,6 +23,8 @@ PLACES = {
     "config": ["config.yaml", "data.jsonl"],
     "kvzap_scorer_model": ["model", "tiny"],
     "output_dir": ["out", "texts"],
+    "prompt_file": ["a.txt", "data.jsonl", "texts"],
+    "question_file": ["a.txt", "empty"],
     "folder": [".", "texts"],
     "run_dirs": [".", "texts", "data.jsonl"],
     "spans": ["data.jsonl", "a.txt", "texts"],
