@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
+import keepmap
 from keepmap.cli.verbs import VERBS
 from tests.agents.checkpoint_folders import write_agent
 from tests.small_model import write_model
@@ -103,6 +104,8 @@ def write_place(folder: Path) -> None:
     (folder / "plugin.py").write_text(
         "import keepmap\n\n\n@keepmap.figure(keepmap.KeepMap)\ndef f(m):\n    return None\n"
     )
+    # What is compiled at its first use is compiled here, and not in a case that a signal ends after a second.
+    keepmap.generate(folder / "model", "the quick brown fox", "h2o", density=0.5, window=4, max_new_tokens=3)
 
 
 def command_lines(verb: str) -> st.SearchStrategy[list[str]]:
