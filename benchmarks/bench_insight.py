@@ -22,7 +22,7 @@ from keepmap.agents.acting.agent import Agent
 from keepmap.agents.acting.context import Context, context_at
 from keepmap.agents.training.histories import configured_source
 from keepmap.insight.verdicts import layer_guide, suggest, telling_layers, verdicts
-from keepmap.insight.verification import COSTS, DRAWS, RULES, Rate, Verification, rate_of
+from keepmap.insight.verification import COSTS, DRAWS, RULES, Compared, Rate, Verification, rate_of
 from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import verify_texts
 from keepmap.kv.data.sample import sample_texts
@@ -109,16 +109,24 @@ def rates(report: Report, verifications: Sequence[Verification]) -> None:
 
 
 def overall(report: Report, verifications: Sequence[Verification]) -> None:
-    """The overall suggestions against random."""
+    """The overall suggestions against the whole, random and a rival."""
     rows = [
         [verification.host, trial.rule, trial.suggestion.line.split("; ")[-1], trial.unit]
         + [f"{value:.3f}" for value in (trial.whole, trial.suggested, trial.random)]
         + ["" if trial.low is None else f"{trial.saved:+.3f} [{trial.low:+.3f}, {trial.high:+.3f}]", trial.word]
+        + ["" if trial.lost is None else str(trial.lost)]
+        + _beside(trial)
         for verification in verifications
         for trial in verification.compared
     ]
-    head = ["host", "rule", "suggestion", "unit", "whole", "suggested", "random", "better by", ""]
+    head = ["host", "rule", "suggestion", "unit", "whole", "suggested", "random", "better by", "", "lost"]
+    head += ["rival", "better by"]
     report.table("The suggestions, against the same length at random", head, rows)
+
+
+def _beside(trial: Compared) -> list[str]:
+    rival = trial.rival
+    return ["", ""] if rival is None else [f"{rival.name}: {rival.value:.3f}", str(rival.better)]
 
 
 def _rate(rate: Rate) -> list[str]:

@@ -177,6 +177,7 @@ def test_a_trajectory_is_early_middle_and_late(small, capsys) -> None:
     for phase in ("Early Exploration", "Mid Exploration/Exploitation", "Late Exploitation"):
         assert f"({phase}):" in out
     assert "ANALYZING LAYER 0" not in out
+    assert "Over 3 samples of one life, means:\n" in out and " of one life, threshold" in out
     names = [
         f"trajectory_0/layer_1/attention_{kind}_timestep{step}_layer1.png"
         for kind in ("heatmap", "lines")
@@ -194,6 +195,16 @@ def test_moments_of_a_life_are_spread_over_it(small) -> None:
     assert {sample.context.goal for sample in samples if sample.context} == {(1, 2)}
     with pytest.raises(InputError, match="expected `samples` to be at most 2, the learner's episodes, got 3"):
         trajectory_samples(agent, "1,2", 3, 2, 0)
+
+
+def test_a_history_that_comes_again_is_looked_at_once() -> None:
+    """This learner has converged by step 170: an agent sees the same in every later episode."""
+    agent = load_agent("tiny")
+    samples = trajectory_samples(agent, "4,2", 3, None, 0)
+    assert [sample.stem for sample in samples] == ["timestep50", "timestep170"]
+    assert samples[1].about == "goal (4, 2), learner 0; the same history at step 270"
+    farthest = trajectory_samples(agent, None, 3, None, 0)
+    assert {sample.context.goal for sample in farthest if sample.context} == {(6, 8)} and len(farthest) == 3
 
 
 def test_histories_end_where_they_are_asked_to(small) -> None:

@@ -42,6 +42,18 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
 
 
+def test_histories_that_do_not_fit_are_refused_before_a_folder_is_made(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = f"d/{load_agent('runs/base0').config.histories_path().name}"
+    sizes = ["--size", "4", "--horizon", "6", "--learners", "3", "--episodes", "5"]
+    assert main(["collect", *sizes, "--out", path]) == 0
+    capsys.readouterr()
+    assert study("--output_dir", "refused", "--set", "traj_dir=d") == 2
+    assert "holds histories with n_stream 3, and the configuration asks for 4" in capsys.readouterr().err
+    assert not Path("refused").exists()
+
+
 def test_a_study_from_beginning_to_end(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,10 +34,15 @@ def thresholds(ax: Axes) -> list[float]:
     return [line.get_xdata()[0] for line in ax.get_lines() if line.get_color() == THRESHOLD]
 
 
+def dots(ax: Axes) -> list[float]:
+    return [x for line in ax.get_lines() if line.get_marker() == "o" for x in line.get_xdata()]
+
+
 def ticks(ax: Axes) -> list[float]:
+    """Those below a histogram, which are drawn before the interval."""
     return [
         segment[0][0]
-        for artist in ax.collections[-1:]
+        for artist in ax.collections[:1]
         if isinstance(artist, LineCollection)
         for segment in artist.get_segments()
     ]
@@ -63,7 +68,11 @@ def test_every_sample_is_counted_once() -> None:
         assert text in words_of(ax)
         assert ax.get_ylabel() == "samples"
     assert [thresholds(ax) for ax in axes] == [[], [], [1.5, 2.0], [1.2, 2.0]]
-    assert [ax.get_xlabel() for ax in axes] == ["attention weight", "attention weight", "nats", "ratio"]
+    assert [ax.get_xlabel() for ax in axes] == [
+        *["attention weight"] * 2,
+        "nats: below 1.5 focused, above 2.0 uniform",
+        "ratio: below 1.2 spread, above 2.0 recency",
+    ]
     for ax in axes:
         left, right = ax.get_xlim()
         assert all(left < x < right for x in [*thresholds(ax), *ticks(ax)])
@@ -72,9 +81,20 @@ def test_every_sample_is_counted_once() -> None:
 def test_one_sample_has_no_interval() -> None:
     axes = attention_summary(samples(1))
     for ax in axes:
-        assert len(ticks(ax)) == 1 and sum(bar.get_height() for bar in ax.patches) == 1
+        assert len(dots(ax)) == 1 and not ax.patches
         assert "n = 1" in words_of(ax) and "[" not in words_of(ax)
     assert "interval" not in words_of(axes[0]) and "1 sample ·" in words_of(axes[0])
+
+
+def test_few_samples_are_dots_and_dependent_ones_have_no_interval() -> None:
+    statistics = samples(9)
+    for intervals in (True, False):
+        axes = attention_summary(statistics, intervals=intervals)
+        for ax, statistic in zip(axes, STATISTICS, strict=True):
+            assert sorted(dots(ax)) == sorted(sample[statistic.key] for sample in statistics)
+            assert not ax.patches and not len(ax.get_yticks()) and ax.get_ylabel() == ""
+            assert ("[" in words_of(ax)) == intervals and bool(ax.collections) == intervals
+        assert ("interval" in words_of(axes[0])) == intervals
 
 
 def test_samples_without_a_ratio_are_left_out_and_counted() -> None:
@@ -83,7 +103,7 @@ def test_samples_without_a_ratio_are_left_out_and_counted() -> None:
         sample["recent_distant_ratio"] = math.nan
     *_, ratio = attention_summary(statistics)
     assert "Recent/Distant ratio (2 without a value left out)\nn = 3 " in words_of(ratio)
-    assert len(ticks(ratio)) == 3
+    assert len(dots(ratio)) == 3
     for sample in statistics:
         sample["recent_distant_ratio"] = math.nan
     *_, ratio = attention_summary(statistics)
@@ -94,19 +114,19 @@ def test_samples_without_a_ratio_are_left_out_and_counted() -> None:
 def test_ratios_of_many_sizes_are_on_a_logarithmic_axis() -> None:
     statistics = [{**sample, "recent_distant_ratio": 10.0 ** (2 * at)} for at, sample in enumerate(samples(4))]
     *_, ratio = attention_summary(statistics)
-    assert ratio.get_xscale() == "log" and ratio.get_xlabel() == "ratio (log scale)"
-    assert sum(bar.get_height() for bar in ratio.patches) == 4
+    assert ratio.get_xscale() == "log" and ratio.get_xlabel().startswith("ratio (log scale): ")
+    assert len(dots(ratio)) == 4
 
 
 @settings(max_examples=25)
-@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=6))
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=12))
 def test_any_values_are_drawn_and_none_is_lost(values) -> None:
     keys = [statistic.key for statistic in STATISTICS]
     axes = attention_summary(
         [dict.fromkeys(keys, value) for value in values], Figure(figsize=(9, 9)).subplots(2, 2).flat
     )
     for ax in axes:
-        assert sum(bar.get_height() for bar in ax.patches) == len(values)
+        assert sum(bar.get_height() for bar in ax.patches) + len(dots(ax)) == len(values)
         assert np.isfinite(ax.get_xlim()).all()
 
 

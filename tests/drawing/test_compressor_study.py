@@ -18,6 +18,7 @@ NAMES = (
     *("recency", "reward_aware", "threshold", "uniform"),
 )
 BUDGETS = (50.0, 80.0, 95.0)
+KEPT = {0.0: 1.0, 50.0: 0.55, 80.0: 0.225, 95.0: 0.057}
 
 
 def row(compressor: str, percent: float, trained: bool, share: Estimate | None) -> StudyRow:
@@ -34,7 +35,7 @@ def row(compressor: str, percent: float, trained: bool, share: Estimate | None) 
         solved=1.0,
         kept=5.0,
         most_kept=6,
-        ratio=0.05,
+        ratio=KEPT[percent] if compressor != "threshold" else 0.03,
         flops=1e6,
         again_flops=1.0,
         bytes=100,
@@ -64,40 +65,45 @@ def drawn(ax: Axes) -> dict[str, ErrorbarContainer]:
 @pytest.mark.parametrize("trained", [True, False])
 def test_points_and_intervals_are_the_data(trained: bool) -> None:
     result = study()
-    ax = compressor_study(result)[0 if trained else 1]
-    picture = drawn(ax)
-    assert list(picture) == list(NAMES)
-    for name, container in picture.items():
-        line, _, (bars,) = container
-        shares = [row.share for row in result.results if (row.compressor, row.trained) == (name, trained)]
-        np.testing.assert_allclose(line.get_ydata(orig=False), [100 * share.mean for share in shares if share])
+    axes = compressor_study(result)
+    assert len(axes) == len(NAMES)
+    for name, ax in zip(NAMES, axes, strict=True):
+        assert name in [text.get_text() for text in ax.texts]
+        line, _, (bars,) = drawn(ax)["retrained" if trained else "in rollout only"]
+        rows = [row for row in result.results if (row.compressor, row.trained) == (name, trained)]
+        rows.sort(key=lambda row: row.ratio)
+        shares = [row.share for row in rows if row.share]
+        np.testing.assert_allclose(line.get_xdata(orig=False), [100 * row.ratio for row in rows])
+        np.testing.assert_allclose(line.get_ydata(orig=False), [100 * share.mean for share in shares])
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-        np.testing.assert_allclose(ends, [[100 * share.low, 100 * share.high] for share in shares if share])
-        assert np.round(line.get_xdata(orig=False)).tolist() == [0, 1, 2]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["50", "80", "95"]
-    assert ax.get_xlabel() == "shorter histories (%)"
+        np.testing.assert_allclose(ends, [[100 * share.low, 100 * share.high] for share in shares])
+    assert axes[0].get_xscale() == "log"
+    assert [tick.get_text() for tick in axes[0].get_xticklabels()] == ["5", "10", "20", "50", "100"]
 
 
-def test_lines_differ_for_readers_who_see_no_colour() -> None:
+def test_the_two_ways_differ_for_readers_who_see_no_colour() -> None:
     lines = [container[0] for container in drawn(compressor_study(study())[0]).values()]
-    assert len({line.get_marker() for line in lines}) == len(lines) == 8
-    assert len({(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}) == 8
-    at = [line.get_xdata()[1] for line in lines]
-    assert min(np.diff(sorted(at))) > 0.05, "intervals do not cover each other"
+    assert len({line.get_marker() for line in lines}) == len({line.get_linestyle() for line in lines}) == 2
 
 
-def test_both_panels_have_one_scale_and_say_what_they_show() -> None:
-    left, right = compressor_study(study())
-    assert left.get_ylim() == right.get_ylim()
-    assert left.get_ylabel() == "return (% of the baseline's)" and right.get_ylabel() == ""
-    assert "retrained with it" in [text.get_text() for text in left.texts]
-    assert "in rollout only" in [text.get_text() for text in right.texts]
-    legend = left.get_legend()
-    assert legend is not None and [text.get_text() for text in legend.get_texts()] == list(NAMES)
-    texts = [text.get_text() for text in left.texts]
+def test_panels_have_one_scale_and_say_what_they_show() -> None:
+    axes = compressor_study(study())
+    assert len({ax.get_ylim() for ax in axes}) == len({ax.get_xlim() for ax in axes}) == 1
+    low, high = axes[0].get_xlim()
+    assert low < 3 and high > 100, "every point is in its panel"
+    assert [bool(ax.get_ylabel()) for ax in axes] == [True, False, False, False] * 2
+    assert [bool(ax.get_xlabel()) for ax in axes] == [False] * 4 + [True] * 4
+    legend = axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "retrained with it",
+        "in rollout only",
+        "the whole history",
+    ]
+    texts = [text.get_text() for text in axes[0].texts]
     assert "mean of episodes 21 to 40 · 95 % interval over 8 goals and 1 to 2 training seeds" in texts
-    scratch = replace(study(), options={"from_scratch": True})
-    assert "trained from nothing" in [text.get_text() for text in compressor_study(scratch)[0].texts]
+    scratch = compressor_study(replace(study(), options={"from_scratch": True}))[0].get_legend()
+    assert scratch is not None and scratch.get_texts()[0].get_text() == "trained from nothing with it"
 
 
 def test_rows_without_a_share_or_an_interval() -> None:
@@ -106,18 +112,20 @@ def test_rows_without_a_share_or_an_interval() -> None:
         replace(row, share=None if row.compressor == "random" else Estimate(0.9, None, None, 1))
         for row in result.results
     )
-    picture = drawn(compressor_study(replace(result, results=rows))[0])
-    assert list(picture) == ["recency"]
-    (bars,) = picture["recency"][2]
+    (ax,) = compressor_study(replace(result, results=rows))
+    (bars,) = drawn(ax)["retrained"][2]
     assert all(low == high for (_, low), (_, high) in bars.get_segments())
     with pytest.raises(InputError, match="`study` has no compressor with a share"):
         compressor_study(replace(result, results=result.results[:2]))
 
 
 def test_into_the_users_axes() -> None:
-    ax = Figure().subplots()
-    assert compressor_study(study(), ax=ax, trained=False) == (ax,)
-    assert drawn(ax)["recency"][0].get_ydata()[0] == pytest.approx(100 * (1 - 0.05 - 0.04 - 0.05))
+    axes = Figure().subplots(2)
+    result = study(("recency", "uniform"))
+    assert compressor_study(result, ax=axes) == tuple(axes)
+    assert drawn(axes[1])["in rollout only"][0].get_ydata()[-1] == pytest.approx(100 * (1 - 0.05 - 0.01 - 0.05))
+    with pytest.raises(InputError, match="expected `ax` to be 2 Axes, got 1"):
+        compressor_study(result, ax=axes[0])
 
 
 def test_the_same_study_gives_the_same_bytes(tmp_path) -> None:

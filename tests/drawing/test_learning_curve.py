@@ -97,6 +97,18 @@ def test_other_goals_have_an_optimum_of_their_own() -> None:
     assert ax.texts[0].get_text().startswith("mean and 95 % interval over 8 goals ·")
 
 
+def test_shares_of_the_optimum_make_other_goals_comparable() -> None:
+    evaluations = {"a": learner(), "b": learner(0.9, optimum=(10.0, 20.0, 18.0), episodes=30)}
+    (ax,), (plain,) = learning_curve(evaluations, as_share=True), learning_curve(evaluations)
+    assert [str(line.get_label()) for line in ax.get_lines()] == ["a", "b", "optimum"]
+    assert ax.get_ylabel() == "return (% of the optimum)"
+    for line, whole, best in zip(ax.get_lines(), plain.get_lines(), (17.25, 16.0), strict=False):
+        np.testing.assert_allclose(line.get_ydata(), 100 * np.array(whole.get_ydata()) / best)
+    assert set(ax.get_lines()[2].get_ydata()) == {100.0}
+    with pytest.raises(InputError, match="the optimum of none is 0; leave `as_share` out"):
+        learning_curve({"none": Evaluation(GOALS[:1], (0.0,), np.zeros((1, 1, 5)), {}, {})}, as_share=True)
+
+
 def test_one_goal_has_no_band_and_one_episode_is_a_point() -> None:
     (ax,) = learning_curve({"one": learner(optimum=(19.0,), episodes=1)})
     assert not ax.collections

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from keepmap.errors import InputError
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.document import as_document, read_verification
 from keepmap.insight.text_subject import TextSubject
-from keepmap.insight.verification import Compared, Trial, Verification
+from keepmap.insight.verification import Compared, Difference, Rival, Trial, Verification
 
 
 def verification(host: str) -> Verification:
@@ -21,7 +22,7 @@ def verification(host: str) -> Verification:
     trial = Trial(layer=1, sample=0, group=0, rule="guide", pattern="sparse", kept=7, of=39, cost=costs, random=costs)
     overall = Compared(
         rule="guide", suggestion=suggestion, unit="kl", whole=0.0, suggested=1.0, random=2.0, saved=1.0, low=None,
-        high=None, n=1,
+        high=None, n=1, lost=Difference(1.0, None, None), rival=Rival("other", 1.5, Difference(0.5, -0.5, 1.5)),
     )  # fmt: skip
     return Verification(
         host=host,
@@ -54,6 +55,9 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     document["trials"][0]["rule"] = document["compared"][0]["rule"] = "seed"
     document["compared"][0]["made"] = document["compared"][0].pop("suggestion")
     assert read_verification(written(tmp_path / "attention.json", document)) == expected
+    del document["compared"][0]["lost"], document["compared"][0]["rival"]
+    (older,) = read_verification(written(tmp_path / "attention.json", document)).compared
+    assert older == replace(expected.compared[0], lost=None, rival=None)
 
 
 def test_what_holds_none_is_one_line(tmp_path: Path) -> None:

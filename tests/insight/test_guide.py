@@ -146,7 +146,7 @@ def test_the_documents_length_is_cut_to_what_there_is(of: int, keep: int) -> Non
 
 @pytest.mark.parametrize(("ratio", "is_spread"), [(1.2, False), (1.19, True)])
 def test_spread_is_said_below_its_limit_only(ratio: float, is_spread: bool) -> None:
-    lines = guide_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}]).lines
+    lines = guide_insight([{"recent_distant_ratio": ratio, "entropy": 1.7}] * 3).lines
     assert any("spread across history" in line for line in lines) == is_spread
 
 

@@ -76,7 +76,7 @@ def _seen(ratio: float, entropy: float) -> dict[str, float]:
     ],
 )
 def test_the_first_of_the_documents_patterns_decides(ratio: float, entropy: float, pattern: str) -> None:
-    insight = guide_insight([_seen(ratio, entropy)])
+    insight = guide_insight([_seen(ratio, entropy)] * 3)
     assert insight.pattern == pattern
     assert insight.lines[-2 if not math.isnan(ratio) else -3].startswith("💡 INSIGHT: ")
     assert ("Attention is spread across history!" in insight.lines[0]) == (ratio < 1.2)
@@ -86,10 +86,30 @@ def test_the_first_of_the_documents_patterns_decides(ratio: float, entropy: floa
 
 
 def test_recency_is_said_in_the_documents_words() -> None:
-    assert guide_insight([_seen(4.23, 1.89)]).lines == (
+    assert guide_insight([_seen(ratio, 1.89) for ratio in (4.23, 4.3, 4.1)]).lines == (
         "💡 INSIGHT: Strong recency bias detected!",
         "   Consider compressing or removing distant history.",
     )
+
+
+@pytest.mark.parametrize(
+    ("samples", "independent", "lines"),
+    [
+        ([(1.9, 3.0), (2.9, 3.1), (2.6, 2.9)], True, ("a recency bias", "ratio 2.47 [", ", threshold 2.0.")),
+        ([(4.23, 1.0)] * 2, True, ("a recency bias", "ratio 4.23 of 2 samples", ", threshold 2.0.")),
+        ([(4.23, 1.0)] * 5, False, ("a recency bias", "ratio 4.23 of 5 samples of one life", ", threshold 2.0.")),
+        ([(1.5, 2.5), (1.4, 1.6), (1.6, 2.2)], True, ("a high attention", "entropy 2.10 [", ", threshold 2.0.")),
+        ([(1.5, 0.5), (1.4, 1.7), (1.6, 0.9)], True, ("a low attention", "entropy 1.03 [", ", threshold 1.5.")),
+        ([(1.5, 1.6), (1.4, 1.9), (1.6, 1.7)], True, ("a complex/mixed", "1.73 [", "], thresholds 1.5 and 2.0.")),
+        ([(1.0, 1.7), (1.3, 1.7), (1.2, 1.7)], True, ("attention is spread", "ratio 1.17 [", ", threshold 1.2.")),
+    ],
+)
+def test_what_few_or_scattered_samples_say_is_not_certain(
+    samples: list[tuple[float, float]], independent: bool, lines: tuple[str, str, str]
+) -> None:
+    headline, numbers, _ = guide_insight([_seen(*sample) for sample in samples], independent=independent).lines[:3]
+    assert headline.startswith(f"💡 INSIGHT: perhaps {lines[0]}") and headline.endswith(", not certain:")
+    assert lines[1] in numbers and numbers.endswith(lines[2]) and len(numbers) <= 80
 
 
 def test_samples_are_averaged_and_those_without_a_ratio_left_out() -> None:

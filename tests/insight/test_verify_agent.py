@@ -169,6 +169,10 @@ def test_a_higher_return_than_the_controls_is_better(agent: Agent, monkeypatch: 
             4.0,
             HELD,
         )
+        simplest = "uniform" if comparison.suggestion.name == "recency" else "recency"
+        assert comparison.lost is not None and comparison.lost.mean == 4.0
+        assert comparison.rival is not None and (comparison.rival.name, comparison.rival.value) == (simplest, 6.0)
+        assert comparison.rival.better.mean == 0.0
 
 
 def test_random_is_the_mean_of_the_draws(agent: Agent, monkeypatch) -> None:

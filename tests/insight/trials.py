@@ -23,8 +23,10 @@ def trial_of(rule: str, layer: int, sample: int, cost: float, random: float) -> 
 
 def verification_of(*trials: Trial, n_samples: int = 20) -> Verification:
     low = np.linspace(1, 2, 8)
-    overall = compared("ours", AgentSubject().suggestion("recency", 7, 20), "return", low + 2, low + 1, low, np.ones(8))
-    lost = compared("guide", AgentSubject().suggestion("uniform", 10, 20), "return", low, low, low, low - 1.5)
+    recency, uniform = AgentSubject().suggestion("recency", 7, 20), AgentSubject().suggestion("uniform", 10, 20)
+    beside, alike = ("uniform", low + 1.5), 3 - low
+    overall = compared("ours", recency, "return", low + 2, low + 1, low, beside, more_is_better=True)
+    lost = compared("guide", uniform, "return", low, low, alike, ("recency", low), more_is_better=True)
     return Verification(
         host="agent",
         costs=("kl", "log_likelihood"),

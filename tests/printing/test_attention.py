@@ -35,6 +35,10 @@ def test_means_are_of_two_samples_or_more() -> None:
     lines = overall([FIGURES, FIGURES | {"mean": 0.3}])
     assert lines[1] == "Over 2 samples, means:"
     assert lines[2].startswith("  Mean context attention: 0.2000")
+    three = [FIGURES, FIGURES | {"mean": 0.3}, FIGURES]
+    assert "0.1667 [" in overall(three)[2] and overall(three)[1].endswith("means and their 95 % intervals:")
+    moments = overall(three, independent=False)
+    assert moments[1] == "Over 3 samples of one life, means:" and "[" not in "".join(moments)
 
 
 def test_the_guides_insight_ends_in_its_code() -> None:
@@ -88,7 +92,7 @@ def test_the_overall_suggestion() -> None:
 def test_a_layer_of_sinks_is_read_as_that_and_the_guides_rule_as_the_guides() -> None:
     by_head = verdicts(profile_of(heads=2, layers=1))
     sinks = [replace(verdict, numbers=replace(verdict.numbers, given=0.62)) for verdict in by_head]
-    insight = guide_insight([FIGURES | {"recent_distant_ratio": 0.3, "entropy": 2.93}])
+    insight = guide_insight([FIGURES | {"recent_distant_ratio": 0.3, "entropy": 2.93}] * 3)
     assert "High attention entropy" in "\n".join(insight.lines)
     lines = sink_lines(insight, [sinks, sinks], 4)
     assert lines[1] == "💡 INSIGHT: Attention sink! The first 4 positions get 62 % of the attention."
@@ -99,7 +103,7 @@ def test_a_layer_of_sinks_is_read_as_that_and_the_guides_rule_as_the_guides() ->
     ]
     assert lines[-2] == "from compression_strategies import UniformCompressor"
     # What the guide promises stands as it does there.
-    recency = sink_lines(guide_insight([FIGURES]), [sinks], 4)
+    recency = sink_lines(guide_insight([FIGURES] * 3), [sinks], 4)
     assert recency[5:7] == [
         "💡 INSIGHT: Strong recency bias detected!",
         "   Consider compressing or removing distant history.",

@@ -16,7 +16,9 @@ def test_the_lines_fit_and_say_it_plainly() -> None:
         "ours: 20 of 20 trials (100% [84%, 100%]); 1 of 1 insights held",
         "layer 3, ours: no trial in 1 of 20 samples: nothing is dropped",
         "return: whole 3.500, suggested 2.500, random 1.500 (8 goals)",
-        "better than random by +1.000 [+1.000, +1.000]\n   held",
+        "   lost against the whole: +1.000 [+1.000, +1.000]\n   better than random by +1.000 [+1.000, +1.000]\n"
+        "   held (better than random)\n   uniform, which keeps as many, 3.000: better than it by\n"
+        "      -0.500 [-0.500, -0.500]",
         "refuted: not distinguishable from random",
     ):
         assert message in text

@@ -199,7 +199,8 @@ class Collect(Plugins):
     """
 
     environment: str = "darkroom"
-    """darkroom, darkroom_hard, darkroom_permuted, dark_key_to_door, or a Gymnasium id."""
+    """darkroom, darkroom_hard, darkroom_permuted, dark_key_to_door, or the Gymnasium id of one of these. A world of
+    your own joins them with --plugin."""
     source: str = "optimistic"
     """The learning algorithm: optimistic, q_learning, or ppo."""
     learners: int = 100
@@ -321,7 +322,7 @@ class Attention(Plugins):
     layers: tuple[int, ...] = ()
     """Which layers, from 0. Default: all."""
     goal: str | None = None
-    """A goal, as x,y. Default: the held-out goals in turn."""
+    """A goal, as x,y. Default: the held-out goals in turn; with --trajectory, the farthest of them."""
     episodes: int | None = None
     """The episode in whose middle the histories end; with --trajectory, the length of the learner's life. Default: the
     last that fits into the agent's context; what its source of histories usually needs."""

@@ -285,15 +285,16 @@ class _Report:
         for sample, profile, statistics in zip(self._wing.samples, self._profiles, figures, strict=True):
             self._say(sample_block(sample.heading, profile, statistics), show)
             if len(profile.layers) <= FEW:
-                self._pictures.sample(sample.stem, sample.heading, profile, layer)
+                self._pictures.sample(sample.stem, sample.title, profile, layer)
         if len(self._profiles[0].layers) <= FEW:
-            self._pictures.summary(layer, figures)
-        insight = layer_guide(self._profiles, layer)
+            self._pictures.summary(layer, figures, independent=self._wing.independent)
+        independent = self._wing.independent
+        insight = layer_guide(self._profiles, layer, independent=independent)
         of_layer = [[verdict for verdict in sample if verdict.layer == layer] for sample in self.by_sample]
         first = sum(sample["max_position"] == 0 for sample in figures)
         sinks = 2 * first > len(figures) and any(verdict.numbers.given for verdict in of_layer[0])
         read = sink_lines(insight, of_layer, self._profiles[0].n_sink) if sinks else insight_lines(insight)
-        self._say([*overall(figures), *read, *verdict_lines(of_layer)], show)
+        self._say([*overall(figures, independent=independent), *read, *verdict_lines(of_layer)], show)
         self.guides[layer] = insight
         self._by_layer.append(
             {"layer": layer, "guide_statistics": figures, "guide_insight": insight, "verdicts": of_layer}

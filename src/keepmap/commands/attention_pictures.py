@@ -86,11 +86,12 @@ class Pictures:
             f"layer_{layer}/attention_lines_{stem}_layer{layer}",
         )
 
-    def summary(self, layer: int, statistics: Sequence[Mapping[str, float]]) -> None:
-        """A layer over all samples: the four histograms."""
+    def summary(self, layer: int, statistics: Sequence[Mapping[str, float]], *, independent: bool) -> None:
+        """A layer over all samples: its four statistics, with intervals where the samples are independent."""
         title = f"Attention statistics · layer {layer} · {model_label(self.model)}"
         self._save(
-            lambda: draw.attention_summary(statistics, title=title), f"layer_{layer}/attention_summary_layer{layer}"
+            lambda: draw.attention_summary(statistics, title=title, intervals=independent),
+            f"layer_{layer}/attention_summary_layer{layer}",
         )
 
     def grids(self, stem: str, heading: str, profile: AttentionProfile) -> None:

@@ -39,6 +39,11 @@ class Sample:
     looked: Any
     context: Context | None = None
 
+    @property
+    def title(self) -> str:
+        """What figures call it: the heading, and of an agent's context the goal."""
+        return self.heading if self.context is None else f"{self.heading}, goal {self.context.goal}"
+
 
 SHORTEST = 6
 """Tokens: the four sinks always stay, and a verdict needs something to choose from."""
@@ -76,22 +81,31 @@ def trajectory_samples(
 ) -> tuple[Sample, ...]:
     """Moments of one learner's life, evenly spaced: early, in the middle and late.
 
+    A learner that has converged sees the same again: a moment whose history is that of an earlier one is left out.
+
     Args:
+        goal: by default the held-out goal that takes longest to reach, and so to learn.
         episodes: of the life; by default as many as its source algorithm usually needs.
 
     Raises:
         InputError: as `agent_samples`, or more moments than episodes.
     """
-    cell, horizon = _goals(agent, goal)[0], agent.room.horizon
+    cell, horizon = min(_goals(agent, goal), key=agent.room.optimum), agent.room.horizon
     life = configured_source(agent.config).usual_episodes if episodes is None else episodes
     if life < moments:
         raise InputError(f"expected `samples` to be at most {life}, the learner's episodes, got {moments}")
     lived = _lives(agent, cell, 1, life, seed)
-    chosen_samples = []
+    chosen_samples, contexts = list[Sample](), list[Context]()
     for index in range(moments):
         step = int((index + 0.5) * life / moments) * horizon + max(1, horizon // 2)
         phase = PHASES[3 * index // moments if moments > 1 else 0]
         context = context_at(lived, 0, min(step, life * horizon - 1), agent.config.n_transit, cell)
+        same = next((place for place, earlier in enumerate(contexts) if _alike(earlier, context)), None)
+        if same is not None:
+            earlier = chosen_samples[same]
+            chosen_samples[same] = replace(earlier, about=f"{earlier.about}; the same history at step {context.step}")
+            continue
+        contexts.append(context)
         sample = _sample(agent, context, f"Timestep {context.step} ({phase})", f"timestep{context.step}")
         chosen_samples.append(replace(sample, about=sample.about.replace(f", after {context.step} steps", "")))
     return tuple(chosen_samples)
@@ -155,6 +169,14 @@ def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:
         context = replace(context, history=_known(short))
         about += f", of which {compressor.name} keeps {int(short.valid.sum())}"
     return Sample(heading, stem, about, context, context)
+
+
+def _alike(context: Context, other: Context) -> bool:
+    """Whether an agent sees the same in both, but for the time."""
+    parts = ("states", "actions", "rewards", "next_states")
+    return torch.equal(context.query_states, other.query_states) and all(
+        torch.equal(getattr(context.history, part), getattr(other.history, part)) for part in parts
+    )
 
 
 def _known(history: History) -> History:

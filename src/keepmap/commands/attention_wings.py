@@ -61,12 +61,14 @@ class Wing(ABC):
 
     Attributes:
         samples: what is looked at. lines: for the console, which model and samples these are.
+        independent: whether the samples are; moments of one life are not.
         quick: whether all layers are tested by deletion unless some are named.
         grids: whether few layers have them too. packages: that take part in its numbers.
     """
 
     samples: tuple[Sample, ...]
     lines: list[str]
+    independent: bool
     quick: ClassVar[bool]
     grids: ClassVar[bool]
     packages: ClassVar[tuple[str, ...]]
@@ -139,6 +141,7 @@ class AgentWing(Wing):
     agent: Agent
     samples: tuple[Sample, ...]
     lines: list[str]
+    independent: bool
 
     quick: ClassVar[bool] = True
     grids: ClassVar[bool] = False
@@ -175,7 +178,7 @@ class AgentWing(Wing):
             f"seed {seed}",
             *(f"  {sample.heading}: {sample.about}" for sample in chosen_samples),
         ]
-        return cls(agent, chosen_samples, lines)
+        return cls(agent, chosen_samples, lines, independent=not trajectory)
 
     @property
     def model(self) -> Agent:
@@ -196,9 +199,9 @@ class AgentWing(Wing):
 
     def draw_many(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
         """Some layers to a page, and all of them as a grid."""
-        pictures.pages(self.samples[0].stem, self.samples[0].heading, profiles[0])
+        pictures.pages(self.samples[0].stem, self.samples[0].title, profiles[0])
         for sample, profile in zip(self.samples, profiles, strict=True):
-            pictures.grids(sample.stem, sample.heading, profile)
+            pictures.grids(sample.stem, sample.title, profile)
 
     def verify_plan(self, layers: Sequence[int]) -> list[str]:
         """Nothing to say: an agent is quick."""
@@ -218,7 +221,7 @@ class AgentWing(Wing):
         return result, []
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TextWing(Wing):
     """A language model and the texts that it reads."""
 
@@ -227,6 +230,7 @@ class TextWing(Wing):
     lines: list[str]
     chat_template: bool
     skipped: tuple[str, ...]
+    independent: bool = True
 
     quick: ClassVar[bool] = False
     grids: ClassVar[bool] = True
@@ -278,7 +282,13 @@ class TextWing(Wing):
             *(few if n_texts < samples else []),
             *(f"  Skipped: {text}" for text in skipped),
         ]
-        return cls(language_model, chosen_samples, lines, chat_template, skipped)
+        return cls(
+            language_model=language_model,
+            samples=chosen_samples,
+            lines=lines,
+            chat_template=chat_template,
+            skipped=skipped,
+        )
 
     @property
     def model(self) -> LanguageModel:
@@ -305,7 +315,7 @@ class TextWing(Wing):
 
     def draw_many(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
         """Some layers of the first text to a page."""
-        pictures.pages(self.samples[0].stem, self.samples[0].heading, profiles[0])
+        pictures.pages(self.samples[0].stem, self.samples[0].title, profiles[0])
 
     def verify_plan(self, layers: Sequence[int]) -> list[str]:
         """How many passes over how long texts, and from the time of the first, how long they take."""
@@ -329,7 +339,7 @@ class TextWing(Wing):
     def draw_whole(self, pictures: Pictures, profiles: Sequence[AttentionProfile]) -> None:
         """A grid of layers and heads for each sample."""
         for sample, profile in zip(self.samples, profiles, strict=True):
-            pictures.grids(sample.stem, sample.heading, profile)
+            pictures.grids(sample.stem, sample.title, profile)
 
     def verify(
         self,

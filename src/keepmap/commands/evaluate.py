@@ -81,11 +81,17 @@ def evaluate_agents(
             evaluation = _played(protocol, units, names)
             index = read_index(folder)
             timings = {"seconds": sum(index.get(name, 0.0) for name in names), "steps": protocol.steps}
-            label = counted(len(agents), "fold") if len(agents) > 1 else model_label(agents[0].name)
-            paths = _write(evaluation, folder, formats, label, timings)
+            paths = _write(evaluation, folder, formats, _label(protocol), timings)
             place.finish()
         print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
     return evaluation
+
+
+def _label(protocol: Protocol) -> str:
+    """Which agents have what before them when they act."""
+    agents, acting = protocol.agents, protocol.compressors[0]
+    name = counted(len(agents), "fold") if len(agents) > 1 else model_label(agents[0].name)
+    return name if acting is None else f"{name}, {acting.name}, at most {acting.max_length}"
 
 
 def _played(protocol: Protocol, units: Units, names: Sequence[str]) -> Evaluation:
@@ -180,6 +186,6 @@ def _write(
     write_json(folder / TIMINGS, timings)
     return [
         folder / FILE,
-        *save_figure(learning_curve({label: evaluation}), folder, FIGURE, formats),
+        *save_figure(learning_curve({label: evaluation}, as_share=any(evaluation.optimum)), folder, FIGURE, formats),
         *save_joined_figures(evaluation, folder, "{name}", formats),
     ]

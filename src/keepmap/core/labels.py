@@ -1,5 +1,6 @@
 """The name under which a model is shown: in figures, captions and reprs alike."""
 
+import re
 from pathlib import PureWindowsPath
 
 from keepmap.errors import escaped
@@ -10,11 +11,15 @@ __all__ = ["model_label"]
 def model_label(name: object) -> str:
     """The name under which a model or an agent is shown; `unnamed` where it has none.
 
-    Of a folder, a file or a hub id it is the last part: where somebody keeps a model is in no title. What a terminal
-    would obey in it is escaped.
+    Of a folder, a file or a hub id it is the last part: where somebody keeps a model is in no title. A checkpoint is
+    called after its run, too. What a terminal would obey in it is escaped.
 
     >>> model_label("/home/me/runs/distilled/"), model_label("tiny"), model_label(None)
     ('distilled', 'tiny', 'unnamed')
+    >>> model_label("runs/AD-darkroom-seed0/ckpt-1500")
+    'AD-darkroom-seed0/ckpt-1500'
     """
     text = str(name or "unnamed")
-    return escaped(PureWindowsPath(text).name or text)  # which reads both slashes
+    path = PureWindowsPath(text)  # which reads both slashes
+    run = path.parent.name if re.fullmatch(r"(ckpt|checkpoint)-\d+", path.name) else ""
+    return escaped(f"{run}/{path.name}" if run else path.name or text)

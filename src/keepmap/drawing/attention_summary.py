@@ -1,4 +1,4 @@
-"""How the guide's statistics of one layer are spread over samples: four histograms."""
+"""How the guide's statistics of one layer are spread over samples: dots of a few, histograms of many."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from keepmap.core.intervals import LEAST, NOT_NEGATIVE, mean_interval
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
@@ -22,6 +22,8 @@ __all__ = ["attention_summary"]
 
 BARS, MEAN, THRESHOLD = "0.85", "#0072B2", "#D55E00"
 MOST_BINS = 30
+FEWEST = 10
+"""Of fewer samples each is a dot: a histogram of five has bars of one."""
 WIDE = 100.0
 """A largest value of so many times the smallest is drawn on a logarithmic axis."""
 
@@ -31,19 +33,26 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class _Statistic:
-    """One of the guide's statistics: its key, its name in the guide, its unit, and the guide's thresholds."""
+    """One of the guide's statistics: its key, its name in the guide, its unit, and the guide's thresholds.
+
+    Attributes:
+        means: what the thresholds say, for the axis.
+    """
 
     key: str
     title: str
     unit: str
     thresholds: tuple[float, ...] = ()
+    means: str = ""
 
 
 STATISTICS = (
     _Statistic("mean", "Mean context attention", "attention weight"),
     _Statistic("std", "Attention concentration (std dev)", "attention weight"),
-    _Statistic("entropy", "Attention entropy (uniformity)", "nats", (1.5, 2.0)),
-    _Statistic("recent_distant_ratio", "Recent/Distant ratio", "ratio", (1.2, 2.0)),
+    _Statistic("entropy", "Attention entropy (uniformity)", "nats", (1.5, 2.0), "below 1.5 focused, above 2.0 uniform"),
+    _Statistic(
+        "recent_distant_ratio", "Recent/Distant ratio", "ratio", (1.2, 2.0), "below 1.2 spread, above 2.0 recency"
+    ),
 )
 
 
@@ -54,12 +63,14 @@ def attention_summary(
     title: str | None = None,
     legend: bool = True,
     caption: bool | str = True,
+    intervals: bool = True,
 ) -> tuple[Axes, ...]:
-    """Draw four histograms over samples: mean, standard deviation, entropy and recent/distant ratio of the query's row.
+    """Draw four statistics over samples: mean, standard deviation, entropy and recent/distant ratio of the query's row.
 
-    Above each stand the number of samples, their mean and its 95 % interval (none for fewer than three); a tick
-    below is a sample. Dashed lines are the guide's thresholds: entropies of 1.5 and 2.0 nats, ratios of 1.2 and 2.0.
-    Samples without a value (a ratio of fewer than two positions) are left out, and counted.
+    Fewer than ten samples are dots; more are a histogram, with a tick below for each. Above stand the number of
+    samples, their mean and its 95 % interval (none for fewer than three). Dashed lines are the guide's thresholds:
+    entropies of 1.5 and 2.0 nats, ratios of 1.2 and 2.0. Samples without a value (a ratio of fewer than two positions)
+    are left out, and counted.
 
     Args:
         statistics: what `AttentionProfile.guide_statistics` gives of one layer, one for each sample.
@@ -67,6 +78,8 @@ def attention_summary(
         title: the first line above the figure; by default "Attention of the query, over samples", "" for none.
         legend: whether there is a legend.
         caption: whether the number of samples is written under the title; a string stands there instead.
+        intervals: whether the mean has its interval; leave it out for samples that depend on each other, as moments of
+            one life do.
 
     Returns:
         The four Axes, in the order above. Nothing is shown, saved or closed.
@@ -95,13 +108,13 @@ def attention_summary(
     if ax is not None:
         axes = given_axes(ax, len(STATISTICS))
         for panel_ax, statistic, samples in zip(axes, STATISTICS, values, strict=True):
-            _draw(panel_ax, statistic, samples)
-        _heading(statistics, wording, width_in_points(*axes)).draw(axes[0])
+            _draw(panel_ax, statistic, samples, intervals)
+        _heading(statistics, wording, width_in_points(*axes), intervals).draw(axes[0])
         fit_into_figure(axes)
         return axes
     width, height, gap, between = 3.9, 1.55, 0.75, 1.0
     with figure_style():
-        heading = _heading(statistics, wording, (2 * width + gap) * 72)
+        heading = _heading(statistics, wording, (2 * width + gap) * 72, intervals)
         top = heading.height + 0.05
         figure = blank_figure(2 * width + gap + 0.9, top + 2 * height + between + 0.55, heading.label)
         axes = tuple(
@@ -110,7 +123,7 @@ def attention_summary(
             for column in range(2)
         )
         for panel_ax, statistic, samples in zip(axes, STATISTICS, values, strict=True):
-            _draw(panel_ax, statistic, samples)
+            _draw(panel_ax, statistic, samples, intervals)
         heading.draw(axes[0])
     return axes
 
@@ -125,25 +138,25 @@ def _values(statistics: Sequence[Mapping[str, float]], key: str) -> Float[np.nda
     return np.array([float(sample[key]) for sample in statistics])
 
 
-def _heading(statistics: Sequence[Mapping[str, float]], wording: Wording, width: float) -> Heading:
+def _heading(statistics: Sequence[Mapping[str, float]], wording: Wording, width: float, intervals: bool) -> Heading:
     n = len(statistics)
     lines = [f"{n} sample{'s' * (n > 1)}", "mean over heads of the query's attention to its context"]
     legend: list[Artist] = [Line2D([], [], color=MEAN, linewidth=1.4, label="mean")]
-    if n >= LEAST:
+    if intervals and n >= LEAST:
         legend.append(Line2D([], [], color=MEAN, linewidth=4.0, label="its 95 % interval over samples"))
     legend += [
-        Line2D([], [], color="0.0", marker="|", markersize=6, linewidth=0, label="a sample"),
+        Line2D([], [], color="0.0", marker="o" if n < FEWEST else "|", markersize=6, linewidth=0, label="a sample"),
         Line2D([], [], color=THRESHOLD, linewidth=1.2, linestyle=(0, (4, 2)), label="the guide's thresholds"),
     ]
     return wording.heading(lines, legend, width, lift=34.0)
 
 
-def _draw(ax: Axes, statistic: _Statistic, samples: Float[np.ndarray, " n"]) -> None:
+def _draw(ax: Axes, statistic: _Statistic, samples: Float[np.ndarray, " n"], intervals: bool) -> None:
     values = samples[np.isfinite(samples)]
     missing = len(samples) - len(values)
     name = f"{statistic.title} ({missing} without a value left out)" if missing else statistic.title
     ax.annotate(
-        f"{name}\n{_summary(values, statistic.unit)}",
+        f"{name}\n{_summary(values, statistic.unit, intervals)}",
         (0, 1),
         (0, 4),
         xycoords="axes fraction",
@@ -155,9 +168,15 @@ def _draw(ax: Axes, statistic: _Statistic, samples: Float[np.ndarray, " n"]) -> 
     if wide:
         ax.set_xscale("log")
         number_decades(ax.xaxis)
-    counts = np.histogram(values, edges)[0]
-    ax.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BARS, edgecolor="0.35", linewidth=0.5)
-    interval = _interval(values)
+    few, highest = len(samples) < FEWEST, 1
+    if few:
+        ax.plot(values, np.full(len(values), 0.5), "o", color="0.0", markersize=5, alpha=0.6, clip_on=False)
+    else:
+        counts = np.histogram(values, edges)[0]
+        highest = max(1, int(counts.max()))
+        ax.bar(edges[:-1], counts, np.diff(edges), align="edge", color=BARS, edgecolor="0.35", linewidth=0.5)
+        ax.vlines(values, 0.0, 0.06, transform=ax.get_xaxis_transform(), color="0.0", linewidth=1.0)
+    interval = _interval(values) if intervals else None
     ends = [*edges[[0, -1]], *statistic.thresholds]
     if interval is not None:
         # On a logarithmic axis an end at 0 is off it: the bar runs into the edge.
@@ -167,14 +186,14 @@ def _draw(ax: Axes, statistic: _Statistic, samples: Float[np.ndarray, " n"]) -> 
         ax.axvline(float(values.mean()), color=MEAN, linewidth=1.4)
     for threshold in statistic.thresholds:
         ax.axvline(threshold, color=THRESHOLD, linewidth=1.2, linestyle=(0, (4, 2)))
-    ax.vlines(values, 0.0, 0.06, transform=ax.get_xaxis_transform(), color="0.0", linewidth=1.0)
     low, high = min(ends), max(ends)
     margin = (high / low) ** 0.06 if wide else 0.06 * (high - low)
     ax.set_xlim((low / margin, high * margin) if wide else (low - margin, high + margin))
-    ax.set_ylim(0, 1.25 * max(1, int(counts.max())))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    ax.set_xlabel(f"{statistic.unit} (log scale)" if wide else statistic.unit, fontsize=9)
-    ax.set_ylabel("samples", fontsize=9)
+    ax.set_ylim(0, 1.25 * highest)
+    ax.yaxis.set_major_locator(NullLocator() if few else MaxNLocator(nbins=4, integer=True))
+    unit = f"{statistic.unit} (log scale)" if wide else statistic.unit
+    ax.set_xlabel(f"{unit}: {statistic.means}" if statistic.means else unit, fontsize=9)
+    ax.set_ylabel("" if few else "samples", fontsize=9)
     ax.tick_params(labelsize=8, length=2)
     ax.spines[["top", "right"]].set_visible(False)
 
@@ -199,9 +218,9 @@ def _interval(values: Float[np.ndarray, " n"]) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
-def _summary(values: Float[np.ndarray, " n"], unit: str) -> str:
+def _summary(values: Float[np.ndarray, " n"], unit: str, intervals: bool) -> str:
     if not len(values):
         return "n = 0"
-    interval = _interval(values)
+    interval = _interval(values) if intervals else None
     ends = "" if interval is None else f" [{interval[0]:.3g}, {interval[1]:.3g}]"
     return f"n = {len(values)} · mean {values.mean():.3g}{ends} {unit}".removesuffix(" ratio")

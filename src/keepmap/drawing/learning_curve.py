@@ -1,7 +1,7 @@
 """How agents learn in their context: the mean return of each episode, with the optimum above it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,11 +85,13 @@ def learning_curve(
     title: str | None = None,
     legend: bool = True,
     caption: bool | str = True,
+    as_share: bool = False,
     ax: AxesLike | None = None,
 ) -> tuple[Axes, ...]:
     """Draw the mean return over goals against the episode, its 95 % interval as a band, and the optimum as a line.
 
-    The axis of episodes is logarithmic: most of what an agent learns, it learns in the first ten.
+    The axis of episodes is logarithmic: most of what an agent learns, it learns in the first ten. Several labels are
+    drawn over each other; where their goals differ, `as_share` makes them comparable.
 
     Args:
         evaluations: a label for each curve, and what it shows; several evaluations of one label are training seeds. An
@@ -97,13 +99,15 @@ def learning_curve(
         title: the first line above the figure; by default "Return in context", "" for none.
         legend: whether there is a legend.
         caption: whether it is written what the intervals are over, under the title; a string stands there instead.
+        as_share: whether returns are drawn as per cent of the optimum.
         ax: the Axes to draw into. By default a new Figure's, in the project's style whatever the user's rcParams are.
 
     Returns:
         The Axes drawn into, alone.
 
     Raises:
-        InputError: no evaluation, or evaluations of one label on other goals or numbers of episodes.
+        InputError: no evaluation, shares of an optimum that is 0, or evaluations of one label on other goals or numbers
+            of episodes.
 
     >>> import keepmap, numpy as np
     >>> from keepmap.agents.evaluation.returns import Evaluation
@@ -121,24 +125,39 @@ def learning_curve(
     if not evaluations:
         raise InputError("`evaluations` is empty; give a label and an evaluation")
     curves = {label: points(labelled) for label, labelled in evaluations.items()}
+    if as_share:
+        curves = {label: _shares(label, drawn) for label, drawn in curves.items()}
     wording = Wording("Return in context", title, legend, caption)
     if ax is not None:
         (ax,) = given_axes(ax, 1)
-        _draw(ax, curves, _heading(curves, wording, width_in_points(ax)))
+        _draw(ax, curves, _heading(curves, wording, width_in_points(ax), as_share), as_share)
         return (ax,)
     width, height = 6.0, 3.4
     with figure_style():
-        heading = _heading(curves, wording, width * 72)
+        heading = _heading(curves, wording, width * 72, as_share)
         top = heading.height + 0.1
         figure = blank_figure(width + 1.1, top + height + 0.6, heading.label)
         ax = panel(figure, 0.8, top, width, height)
-        _draw(ax, curves, heading)
+        _draw(ax, curves, heading, as_share)
     return (ax,)
 
 
-def _heading(curves: Mapping[str, Curve], wording: Wording, width: float) -> Heading:
+def _shares(label: str, drawn: Curve) -> Curve:
+    """The same curve in per cent of its optimum."""
+    if drawn.optimum <= 0:
+        raise InputError(f"`evaluations`: the optimum of {label} is {drawn.optimum:g}; leave `as_share` out")
+    scale = 100 / drawn.optimum
+    low, high = (None if ends is None else scale * ends for ends in (drawn.low, drawn.high))
+    return replace(drawn, mean=scale * drawn.mean, low=low, high=high, optimum=100.0)
+
+
+def _named(optimum: float, as_share: bool) -> str:
+    return "optimum" if as_share else f"optimum {optimum:.2f}"
+
+
+def _heading(curves: Mapping[str, Curve], wording: Wording, width: float, as_share: bool) -> Heading:
     legend = [Line2D([], [], label=label, linewidth=1.4, **curve_style(number)) for number, label in enumerate(curves)]
-    legend += [Line2D([], [], label=f"optimum {best:.2f}", **_optimum()) for best in _optima(curves)]
+    legend += [Line2D([], [], label=_named(best, as_share), **_optimum()) for best in _optima(curves)]
     several = any(drawn.n_seeds > 1 for drawn in curves.values())
     shown = "mean" if all(drawn.low is None for drawn in curves.values()) else "mean and 95 % interval"
     statistics = [f"{shown} over " + " and ".join([_counts(curves, "goals"), *[_counts(curves, "seeds")] * several])]
@@ -154,7 +173,7 @@ def _counts(curves: Mapping[str, Curve], what: str) -> str:
     return f"{least if least == most else f'{least} to {most}'} {what if most > 1 else what[:-1]}"
 
 
-def _draw(ax: Axes, curves: Mapping[str, Curve], heading: Heading) -> None:
+def _draw(ax: Axes, curves: Mapping[str, Curve], heading: Heading, as_share: bool) -> None:
     for number, (label, drawn) in enumerate(curves.items()):
         style = curve_style(number)
         if drawn.low is not None and drawn.high is not None:
@@ -162,12 +181,14 @@ def _draw(ax: Axes, curves: Mapping[str, Curve], heading: Heading) -> None:
         marker = "o" if len(drawn.episode) == 1 else None
         ax.plot(drawn.episode, drawn.mean, linewidth=1.4, label=label, marker=marker, **style)
     for best in _optima(curves):
-        ax.axhline(best, label=f"optimum {best:.2f}", **_optimum())
+        ax.axhline(best, label=_named(best, as_share), **_optimum())
     last = max(drawn.episodes for drawn in curves.values())
     highest = max(max(_optima(curves)), *(float(_top(drawn).max()) for drawn in curves.values()))
     ax.set_xscale("log")
     ax.set(xlim=(1, max(2, last)), ylim=(0, 1.05 * max(highest, 1e-9)))
-    ax.set(xlabel="episode (log scale)", ylabel="return (reward per episode)")
+    ax.set(
+        xlabel="episode (log scale)", ylabel="return (% of the optimum)" if as_share else "return (reward per episode)"
+    )
     ticks = [tick for tick in TICKS if tick <= max(2, last)]
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())

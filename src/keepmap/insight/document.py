@@ -14,7 +14,7 @@ from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.subject import Subject
 from keepmap.insight.suggestion import Suggestion
 from keepmap.insight.text_subject import TextSubject
-from keepmap.insight.verification import Compared, Trial, Verification, as_rule
+from keepmap.insight.verification import Compared, Difference, Rival, Trial, Verification, as_rule
 
 __all__ = ["FILE", "as_document", "read_verification", "verification_of"]
 
@@ -91,8 +91,15 @@ def _trial(values: Mapping[str, Any], costs: Sequence[str]) -> Trial:
 def _compared(values: Mapping[str, Any], host: str) -> Compared:
     # Files of earlier versions call the suggestion "made".
     suggestion = _suggestion(values["suggestion"] if "suggestion" in values else values["made"], host)
-    kept = {name: value for name, value in values.items() if name not in ("made", "suggestion")}
-    return as_record(Compared, kept | {"rule": as_rule(values["rule"]), "suggestion": suggestion})
+    kept = {name: value for name, value in values.items() if name not in ("made", "suggestion", "lost", "rival")}
+    record = kept | {"rule": as_rule(values["rule"]), "suggestion": suggestion, "lost": None, "rival": None}
+    # Files of earlier versions have neither of the last two.
+    if values.get("lost") is not None:
+        record["lost"] = as_record(Difference, values["lost"])
+    if values.get("rival") is not None:
+        rival = values["rival"]
+        record["rival"] = as_record(Rival, {**rival, "better": as_record(Difference, rival["better"])})
+    return as_record(Compared, record)
 
 
 def _suggestion(values: Mapping[str, Any], host: str) -> Suggestion:

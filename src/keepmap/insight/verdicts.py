@@ -103,11 +103,11 @@ def verdicts(profile: AttentionProfile, query: int | None = None, *, share: floa
     return tuple(by_head)
 
 
-def layer_guide(profiles: Sequence[AttentionProfile], layer: int) -> GuideInsight:
-    """The guide's recommendation for a layer of a model, over profiles of all its heads."""
+def layer_guide(profiles: Sequence[AttentionProfile], layer: int, *, independent: bool = True) -> GuideInsight:
+    """The guide's recommendation for a layer of a model, over profiles of all its heads, independent ones or not."""
     subject = subject_of(profiles[0])
     statistics = [profile.guide_statistics(layer) for profile in profiles]
-    return guide_insight(statistics, subject=subject, of=subject.positions(profiles))
+    return guide_insight(statistics, subject=subject, of=subject.positions(profiles), independent=independent)
 
 
 def telling_layers(by_sample: Sequence[Sequence[Verdict]]) -> tuple[int, ...]:

@@ -23,9 +23,11 @@ __all__ = [
     "WORDS",
     "WORSE",
     "Compared",
+    "Difference",
     "Insight",
     "LeftOut",
     "Rate",
+    "Rival",
     "Trial",
     "Verification",
     "as_rule",
@@ -132,15 +134,46 @@ class Rate:
     high: float | None
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A mean over goals or texts, and its paired 95 % interval, None for fewer than three."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        ends = "" if self.low is None or self.high is None else f" [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{self.mean:+.3f}{ends}"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What else keeps as many positions: the simplest rule, or where that is the suggestion, another.
+
+    Attributes:
+        name: of the compressor or the KV method. value: its mean.
+        better: by how much the suggestion is better than it.
+    """
+
+    name: str
+    value: float
+    better: Difference
+
+
 @dataclass(frozen=True, kw_only=True)
 class Compared(_Judged):
     """An overall suggestion against random at the same length: means over n goals or texts.
+
+    It holds where it is better than random. That is little: `lost` says what it costs, and `rival` what another choice
+    of the same length does.
 
     Attributes:
         rule: one of RULES. suggestion: what was suggested. unit: of the values.
         whole, suggested, random: with everything, with the suggestion, with random.
         saved: by how much the suggestion is better than random; low, high: the paired 95 % interval, None
             for n below 3.
+        lost: by how much it is worse than with everything. rival: None, as `lost`, in files of earlier versions.
     """
 
     rule: str
@@ -153,6 +186,8 @@ class Compared(_Judged):
     low: float | None
     high: float | None
     n: int
+    lost: Difference | None = None
+    rival: Rival | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -269,10 +304,15 @@ def compared(
     whole: Float[np.ndarray, " n"],
     suggested: Float[np.ndarray, " n"],
     random: Float[np.ndarray, " n"],
-    saved: Float[np.ndarray, " n"],
+    rival: tuple[str, Float[np.ndarray, " n"]],
+    *,
+    more_is_better: bool,
 ) -> Compared:
-    """The means of n paired values, and the interval of what is saved."""
+    """The means of n paired values, and the intervals of what is saved against random and the rival, and lost."""
+    sign = 1.0 if more_is_better else -1.0
+    saved = sign * (suggested - random)
     low, high = mean_interval(saved)
+    name, values = rival
     return Compared(
         rule=rule,
         suggestion=suggestion,
@@ -284,7 +324,13 @@ def compared(
         low=low,
         high=high,
         n=len(saved),
+        lost=_difference(sign * (whole - suggested)),
+        rival=Rival(name, float(values.mean()), _difference(sign * (suggested - values))),
     )
+
+
+def _difference(values: Float[np.ndarray, " n"]) -> Difference:
+    return Difference(float(values.mean()), *mean_interval(values))
 
 
 class LeftOut:

@@ -13,6 +13,8 @@ from keepmap.agents.acting.context import Context, as_context
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.random import RandomCompressor
+from keepmap.agents.compressors.recency import RecencyCompressor
+from keepmap.agents.compressors.uniform import UniformCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import Selection, shorten
 from keepmap.attention.profile import AttentionProfile
@@ -61,8 +63,9 @@ def verify_agent(
     What an agent that acts with a compressor sees is what the compressor leaves; its contexts are to be that already.
 
     The overall suggestion and the guide's (that of the last layer, as its document advises) then play held-out goals,
-    against the newest transition and others at random, as many together (the mean of three draws). An agent with a
-    compressor of its own would have to be trained with another one first: it plays none.
+    against the newest transition and others at random, as many together (the mean of three draws), and against a rival
+    that keeps as many: the most recent, or evenly spaced ones where these are suggested. An agent with a compressor of
+    its own would have to be trained with another one first: it plays none.
 
     Args:
         share: of the attention that our verdicts keep; a verdict for a layer is that on the mean over its heads.
@@ -132,7 +135,7 @@ def _units(agent: Agent, contexts: int, tested: Mapping[str, Suggestion]) -> lis
     played = [WHOLE] if tested and agent.held_out else []
     for rule, tried in tested.items():
         if played and _drops(agent, tried):
-            played += [rule, *(_drawn(rule, draw) for draw in range(PLAYED_DRAWS))]
+            played += [rule, _rival(rule), *(_drawn(rule, draw) for draw in range(PLAYED_DRAWS))]
     return [*map(_trials_unit, range(contexts)), *map(_returns_unit, played)]
 
 
@@ -142,6 +145,10 @@ def _trials_unit(sample: int) -> str:
 
 def _returns_unit(player: str) -> str:
     return f"verification/returns_{player}.json"
+
+
+def _rival(rule: str) -> str:
+    return f"{rule}_rival"
 
 
 def _drawn(rule: str, draw: int) -> str:
@@ -268,5 +275,9 @@ def _compared(
         _returns(agent, RandomCompressor(tried.keep, seed + draw), episodes, seed, _drawn(rule, draw), once)
         for draw in range(PLAYED_DRAWS)
     ]
+    # The most recent are the simplest choice; where they are what is suggested, evenly spaced ones stand beside them.
+    simplest = UniformCompressor if tried.name == RecencyCompressor.name else RecencyCompressor
+    rival = _returns(agent, simplest.of_length(tried.keep), episodes, seed, _rival(rule), once)
     random = np.mean(drawn, axis=0)
-    return compared(rule, tried, "return", whole, suggested, random, suggested - random)
+    beside = (simplest.name, rival)
+    return compared(rule, tried, "return", whole, suggested, random, beside, more_is_better=True)

@@ -35,6 +35,8 @@ from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.replay import hidden_states_under
 from keepmap.kv.likelihood import measure_likelihood
 from keepmap.kv.method import Method
+from keepmap.kv.methods.expected_attention import ExpectedAttention
+from keepmap.kv.methods.streaming_llm import StreamingLLM
 from keepmap.language_model import LanguageModel
 
 __all__ = ["N_SINK", "SHORTEST_TEXT", "ForgetfulText", "n_passes", "verify_texts"]
@@ -64,7 +66,8 @@ def verify_texts(
     mean attention of its query heads, since they share what is kept; the guide's is one for the layer.
 
     The overall suggestion and the guide's (that of the last layer, as its document advises) then evict from the whole
-    texts, against `random` with the same density, sinks and window.
+    texts, against `random` and a rival with the same density, sinks and window: `streaming_llm`, or
+    `expected_attention` where that is suggested.
 
     Args:
         texts: tokens of one text each, [N] or [1, N].
@@ -139,24 +142,29 @@ def _units(texts: int, layers: Sequence[int], tried: Mapping[str, Suggestion]) -
     """What the pieces of work are called whose costs may be kept."""
     trials = [_trial_unit(sample, layer) for sample in range(texts) for layer in layers]
     rules = [rule for rule, suggestion in tried.items() if _drops(suggestion)]
-    return [*trials, *(_overall_unit(sample, rule) for rule in rules for sample in range(texts))]
+    parts = [part for rule in rules for part in (rule, _rival_part(rule))]
+    return [*trials, *(_overall_unit(sample, part) for part in parts for sample in range(texts))]
 
 
 def _trial_unit(sample: int, layer: int) -> str:
     return f"verification/sample{sample}_layer{layer}.json"
 
 
-def _overall_unit(sample: int, rule: str) -> str:
-    return f"verification/sample{sample}_{rule}.json"
+def _overall_unit(sample: int, part: str) -> str:
+    return f"verification/sample{sample}_{part}.json"
+
+
+def _rival_part(rule: str) -> str:
+    return f"{rule}_rival"
 
 
 def n_passes(texts: int, layers: int, draws: int = DRAWS) -> int:
     """How many passes over a text `verify_texts` takes at most: for each rule its own deletion and the random ones.
 
     >>> n_passes(texts=5, layers=2, draws=8)
-    215
+    235
     """
-    return texts * (1 + layers * len(RULES) * (1 + draws) + len(RULES) * 3)
+    return texts * (1 + layers * len(RULES) * (1 + draws) + len(RULES) * 5)
 
 
 class ForgetfulText:
@@ -258,24 +266,38 @@ def _compared(
     seed: int,
     once: Once,
 ) -> list[Compared]:
-    """An overall suggestion against random, of each cost; the whole cache costs no KL."""
+    """An overall suggestion against random and its rival, of each cost; the whole cache costs no KL."""
+    assert isinstance(tried, MethodSuggestion)
+    rival = ExpectedAttention.name if tried.name == StreamingLLM.name else StreamingLLM.name
+    arms = {"whole": None, "suggested": tried.method(), "random": "random"}
     costs = [
-        once(_overall_unit(number, rule), partial(_whole_and_shortened, language_model, text, number, tried, seed))
+        once(_overall_unit(number, rule), partial(_costs_of, language_model, text, number, tried, arms, seed))
+        for number, text in enumerate(tokens)
+    ]
+    beside = [
+        once(
+            _overall_unit(number, _rival_part(rule)),
+            partial(_costs_of, language_model, text, number, tried, {rival: rival}, seed),
+        )[rival]
         for number, text in enumerate(tokens)
     ]
     results = []
     for unit in TextSubject.costs:
-        values = {arm: np.array([of_text[arm][unit] for of_text in costs]) for arm in costs[0]}
-        results.append(compared(rule, tried, unit, **values, saved=values["random"] - values["suggested"]))
+        values = {arm: np.array([of_text[arm][unit] for of_text in costs]) for arm in arms}
+        of_rival = (rival, np.array([of_text[unit] for of_text in beside]))
+        results.append(compared(rule, tried, unit, **values, rival=of_rival, more_is_better=False))
     return results
 
 
-def _whole_and_shortened(
-    language_model: LanguageModel, text: Int[Tensor, "..."], number: int, tried: Suggestion, seed: int
+def _costs_of(
+    language_model: LanguageModel,
+    text: Int[Tensor, "..."],
+    number: int,
+    tried: MethodSuggestion,
+    arms: Mapping[str, Method | str | None],
+    seed: int,
 ) -> Arms:
-    """What a text costs whole, with the suggestion, and with `random`."""
-    assert isinstance(tried, MethodSuggestion)
-    arms: dict[str, Method | str | None] = {"whole": None, "suggested": tried.method(), "random": "random"}
+    """What a text costs whole (None), and with methods at the suggestion's density, sinks and window."""
     costs: Arms = {}
     full = torch.full((language_model.n_layers, language_model.n_kv_heads, len(text)), len(text))
     whole = hidden_states_under(language_model, text, full)

@@ -53,14 +53,13 @@ def sample_block(heading: str, profile: AttentionProfile, statistics: Mapping[st
     ]
 
 
-def overall(statistics: Sequence[Mapping[str, float]]) -> list[str]:
-    """The means over two or more samples, with 95 % intervals of three or more."""
+def overall(statistics: Sequence[Mapping[str, float]], *, independent: bool = True) -> list[str]:
+    """The means over two or more samples, with 95 % intervals of three or more, where these are independent."""
     if len(statistics) < 2:
         return []
-    lines = [
-        "",
-        f"Over {counted(len(statistics), 'sample')}, means{' and their 95 % intervals' * (len(statistics) >= LEAST)}:",
-    ]
+    of = "" if independent else " of one life"
+    intervals = " and their 95 % intervals" * (independent and len(statistics) >= LEAST)
+    lines = ["", f"Over {counted(len(statistics), 'sample')}{of}, means{intervals}:"]
     for key, label, places in (
         ("mean", "Mean context attention", 4),
         ("std", "Attention std dev", 4),
@@ -70,7 +69,7 @@ def overall(statistics: Sequence[Mapping[str, float]]) -> list[str]:
         values = np.array([sample[key] for sample in statistics])
         values = values[~np.isnan(values)]
         if len(values):
-            low, high = mean_interval(values, NOT_NEGATIVE)
+            low, high = mean_interval(values, NOT_NEGATIVE) if independent else (None, None)
             between = "" if low is None or high is None else f" [{low:.{places}f}, {high:.{places}f}]"
             lines.append(f"  {label}: {values.mean():.{places}f}{between}")
     return lines

@@ -2,7 +2,7 @@
 
 from keepmap.errors import counted
 from keepmap.insight.subjects import SUBJECTS
-from keepmap.insight.verification import ALIKE, COSTS, HELD, RULES, WORSE, Compared, Verification
+from keepmap.insight.verification import ALIKE, COSTS, HELD, RULES, WORSE, Compared, Difference, Verification
 
 __all__ = ["verification_lines"]
 
@@ -58,12 +58,21 @@ def _short(value: float, sign: str = "") -> str:
 
 
 def _compared_lines(overall: Compared, groups: str) -> list[str]:
-    ends = "" if overall.low is None or overall.high is None else f" [{overall.low:+.3f}, {overall.high:+.3f}]"
+    saved, rival = Difference(overall.saved, overall.low, overall.high), overall.rival
     return [
         f"{overall.rule}, overall:",
         *overall.suggestion.code,
         f"   {overall.unit}: whole {overall.whole:.3f}, suggested {overall.suggested:.3f}, random {overall.random:.3f} "
         f"({overall.n} {groups})",
-        f"   better than random by {overall.saved:+.3f}{ends}",
-        f"   {overall.word}",
+        *([] if overall.lost is None else [f"   lost against the whole: {overall.lost}"]),
+        f"   better than random by {saved}",
+        f"   {overall.word}" + " (better than random)" * overall.held,
+        *(
+            []
+            if rival is None
+            else [
+                f"   {rival.name}, which keeps as many, {rival.value:.3f}: better than it by",
+                f"      {rival.better}",
+            ]
+        ),
     ]

@@ -218,7 +218,7 @@ def test_a_source_cannot_take_a_key_of_every_configuration(tmp_path, key, of):
         ({"num_actions": 4}, "num_actions is 4; darkroom has 5"),
         ({"dim_states": 3}, "dim_states is 3; darkroom has 2"),
         ({"dim_actions": 2}, "dim_actions is 2; darkroom has 1"),
-        ({"max_reward": 19}, "returns of up to 20: set max_reward=20 or more"),
+        ({"max_reward": 19}, "returns of up to 20: leave it out, or set max_reward=20 or more"),
         ({"split": "9/9"}, "counted from 0, got 9/9"),
         ({"split": "0/9", "train_env_ratio": 0.5}, 'which the split "0/9" does not use'),
         ({"split": "all", "env_split_seed": 1}, 'which the split "all" does not use'),

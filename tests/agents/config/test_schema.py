@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepmap.agents.config import Config
+from keepmap.agents.config import Config, load_config
 
 
 def test_what_the_folders_and_files_are_called():
@@ -25,7 +25,7 @@ def test_what_the_folders_and_files_are_called():
             {},
             {"grid_size": 5},
             {"horizon": 10},
-            {"env": "darkroom_permuted", "horizon": 50, "max_reward": 50.0},
+            {"env": "darkroom_permuted", "horizon": 50},
             {"split": "0/9"},
             {"split": "1/9"},
             {"split": "all"},
@@ -36,6 +36,11 @@ def test_what_the_folders_and_files_are_called():
         )
     }
     assert len(names) == 11
+
+
+def test_the_highest_return_follows_from_the_room() -> None:
+    assert [Config(**sizes).max_reward for sizes in ({}, {"horizon": 30}, {"env": "darkroom_hard"})] == [20, 30, 1]
+    assert load_config("config/env/darkroom.yaml", ["horizon=30"]).max_reward == 30
 
 
 def test_the_guides_split_is_read_under_its_old_name():

@@ -1,10 +1,11 @@
-"""`python quickstart.py`: what it looks at, what it says is missing, and that it needs no terminal and no packages."""
+"""`python quickstart.py`: what it looks at, says and offers, and that it needs no terminal and no packages."""
 
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,10 +108,10 @@ def test_a_damaged_checkpoint(capsys, monkeypatch):
 
 
 def test_no_dataset_then_a_damaged_one(capsys):
-    assert run([]) == 1
+    assert run([]) == 0, "the embedded agent works without"
     out = capsys.readouterr().out
-    assert "✗ Dataset missing\n    ✗ there is no .hdf5 file in datasets/\n" in out
-    assert out.splitlines()[-2] == "To mend it:" and out.splitlines()[-1].endswith("collect.py")
+    assert "✓ No dataset yet\n    ✓ there is no .hdf5 file in datasets/; only training needs one" in out
+    assert "Next steps:" in out and "now?" not in out
     good, bad = dataset(0), dataset(1)
     bad.write_bytes(bad.read_bytes()[:-200])
     assert run([]) == 1
@@ -138,6 +139,37 @@ def test_a_package_that_cannot_be_loaded(capsys, monkeypatch):
     assert run([]) == 1
     out = capsys.readouterr().out
     assert "✗ libtorch.so: cannot open\n" in out and "pip install --force-reinstall torch\n" in out
+
+
+@pytest.mark.parametrize(("answer", "runs"), [("y", True), ("Yes", True), ("", False), ("n", False), (None, False)])
+@pytest.mark.parametrize("checkout", [True, False])
+def test_on_a_terminal_it_offers_to_run_what_is_missing(capsys, monkeypatch, answer, runs, checkout):
+    commands = []
+    questions = []
+
+    def answered(question):
+        questions.append(question)
+        if answer is None:
+            raise EOFError
+        return answer
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", answered)
+    monkeypatch.setattr(
+        module.subprocess, "run", lambda words, check: commands.append(words) or SimpleNamespace(returncode=0)
+    )
+    if not checkout:
+        monkeypatch.setattr("keepmap.commands.setup.quickstart.repository", lambda: None)
+    assert run([]) == 0
+    (question,) = questions
+    assert question.endswith("collect.py` now? [y/N] " if checkout else "`keepmap collect` now? [y/N] ")
+    if runs:
+        ((program, *words),) = commands
+        assert program == sys.executable
+        assert words[-1].endswith("collect.py") if checkout else words == ["-m", "keepmap", "collect"]
+    else:
+        assert commands == [] and "Next steps:" in capsys.readouterr().out
 
 
 def test_options(capsys):

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from keepmap.agents.collection.sources.optimistic import Optimistic
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.training import loop
 from keepmap.cli import main
+from keepmap.commands import progress
 from tests.forked import python
 
 REPOSITORY = Path(__file__).parents[3]
@@ -160,6 +162,42 @@ def test_what_cannot_be_trained_is_one_line(
     assert error.count("\n") == 1
     assert message in error
     assert not list(tmp_path.glob("run/ckpt-*"))
+
+
+def test_histories_that_do_not_fit_are_refused_before_a_folder_is_made(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    sizes = ["--size", "4", "--horizon", "6", "--learners", "3"]
+    path = "d/history_darkroom-4x4x6_optimistic_alg-seed0.hdf5"
+    assert main(["collect", *sizes, "--out", path]) == 0
+    capsys.readouterr()
+    assert main(["train", "--set", *SMALL, "traj_dir=d"]) == 2
+    out, error = capsys.readouterr()
+    assert out == "" and "holds histories with n_stream 3, and the configuration asks for 4" in error
+    assert not Path("run").exists()
+
+
+def test_a_run_that_goes_on_says_so_at_once_and_how_far_it_is(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    saved, save = [], loop.save
+
+    def stops(*given: Any) -> Path:
+        if saved:
+            raise KeyboardInterrupt
+        saved.append(save(*given))
+        return saved[-1]
+
+    arguments = ["train", "--set", *SMALL, "ckpt_interval=2", "eval_interval=0"]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save", stops)
+        assert main(arguments) == 130
+    out, error = capsys.readouterr()
+    assert "goes on" not in out
+    assert error.splitlines()[:2] == ["Updates: 1 of 6", "Updates: 2 of 6"], "nobody waits for the first validation"
+    assert main(arguments) == 0
+    out, error = capsys.readouterr()
+    assert "\n  run folder run\n  goes on from update 2 of 6\n" in out
+    assert error.splitlines()[0] == "Updates: 3 of 6"
 
 
 def test_one_transition_of_context_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,10 +42,10 @@ def _check_room(config: "Config", room: Room) -> None:
         if getattr(config, name) != fact:
             raise InputError(f"{name} is {getattr(config, name)}; {room.name} has {fact}: correct it or leave it out")
     best = most_return(room)
-    if config.max_reward < best:
+    if config.max_reward is not None and config.max_reward < best:
         raise InputError(
             f"max_reward is {config.max_reward:g}; {room.name} with a horizon of {room.horizon} has returns of up to "
-            f"{best:g}: set max_reward={best:g} or more"
+            f"{best:g}: leave it out, or set max_reward={best:g} or more"
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keepmap.agents.collection.naming import default_histories, size_suffix, split_suffix
 from keepmap.agents.collection.source import Source, source_class, sources
-from keepmap.agents.config.check import check_together
+from keepmap.agents.config.check import check_together, most_return
 from keepmap.agents.config.keys import Kind, check_not_retired, key, read_value, unknown_key
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import GUIDE, OLD_NAMES, Split, guide_split, split_named
@@ -39,7 +39,9 @@ class Config:
     dim_states: int = key(2, int, "a fact of the room, to be checked: numbers of a state", least=1)
     dim_actions: int = key(1, int, "a fact of the room, to be checked: numbers of an action", least=1)
     num_actions: int = key(5, int, "a fact of the room, to be checked: how many actions there are", least=1)
-    max_reward: float = key(20.0, float, "a fact of the room, to be checked: no return is above it")
+    max_reward: float | None = key(
+        None, float, "a fact of the room, to be checked where it is given: no return is above it", optional=True
+    )
     split: str = key(
         GUIDE, str, 'goals held out: "guide" (in older files: "seed"), "all" (none), or "k/n" for fold k, from 0, of n'
     )
@@ -123,6 +125,8 @@ class Config:
         object.__setattr__(self, "alg", self.alg.lower())
         object.__setattr__(self, "env", self.room().name)
         object.__setattr__(self, "split", self.goal_split().name)
+        if self.max_reward is None:
+            object.__setattr__(self, "max_reward", most_return(self.room()))
         check_together(self, {name: source.config_keys for name, source in sources().items()}, {*KEYS})
         object.__setattr__(self, "source_keys", self._read_source_keys())
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from keepmap.agents.collection.collect import Collected, Collection, check_sizes, collect_histories
-from keepmap.agents.collection.dataset import Histories
+from keepmap.agents.collection.dataset import Histories, open_histories
 from keepmap.agents.collection.run import CollectionRun
 from keepmap.agents.collection.source import Source, make_source
 from keepmap.agents.config import Config
@@ -14,6 +14,7 @@ from keepmap.errors import InputError
 
 __all__ = [
     "check_histories",
+    "check_stored",
     "collect_configured",
     "configured_collection",
     "configured_source",
@@ -87,6 +88,15 @@ def configured_collection(config: Config) -> Collection:
         episodes=episodes,
         seed=config.alg_seed,
     )
+
+
+def check_stored(config: Config) -> None:
+    """Whether the histories that are there are those that the configuration asks for, before anything is written.
+
+    Raises:
+        InputError: as `check_histories`, or there are none.
+    """
+    check_histories(config, open_histories(config.histories_path()))
 
 
 def check_histories(config: Config, histories: Histories) -> None:

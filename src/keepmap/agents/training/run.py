@@ -55,6 +55,12 @@ class TrainingRun:
         newest = newest_checkpoint(self.folder)
         return newest is not None and newest.name == f"ckpt-{self.config.train_timesteps}" and self._holds_it()
 
+    @property
+    def began_at(self) -> int:
+        """The update that it goes on from: that of the newest checkpoint of this run, 0 where there is none."""
+        newest = newest_checkpoint(self.folder)
+        return int(newest.name.removeprefix("ckpt-")) if newest is not None and self._holds_it() else 0
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Inside, nobody else works in the folder, and it says which run it holds; at the end, that it is finished.

@@ -1,9 +1,12 @@
-"""The quick start: is everything there, what is missing, and which command mends it. Asks nothing of the user.
+"""The quick start: is everything there, what is missing, and which command mends it; on a terminal it offers to run it.
 
 Until the dependencies are known to be there, this uses nothing but Python.
 """
 
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +20,9 @@ __all__ = ["quickstart"]
 INCOMPLETE = 1
 HELP = """python quickstart.py
 
-Checks that the dependencies, a trained model and a dataset are there, and says which command makes what is missing.
-Exit code: 0 when all is there, 1 when something is missing."""
+Checks that the dependencies, a trained model and a dataset are there, and says which command makes what is missing. On
+a terminal it offers to run that command. A dataset is needed for training alone, which collects one if there is none.
+Exit code: 0 when all is there that is needed, 1 when something is missing or damaged."""
 
 NEXT = (
     ("visualize_attention.py", "see what the model attends to"),
@@ -36,13 +40,15 @@ class Check:
         name: its headline, which says how it went.
         good: whether all is well.
         findings: what was looked at, each with whether it is well.
-        mend: the command that mends it; empty where all is well.
+        mend: the command that mends it, or makes what can be done without; empty where all is well.
+        first: what is to be done before that command can help.
     """
 
     name: str
     good: bool
     findings: tuple[tuple[bool, str], ...]
     mend: str = ""
+    first: str = ""
 
 
 def quickstart(arguments: Sequence[str]) -> int:
@@ -64,11 +70,14 @@ def quickstart(arguments: Sequence[str]) -> int:
         for look in (_trained_model, _dataset):
             checks.append(look(root))
             _show(checks[-1])
+    for check in reversed(checks):  # a training needs a dataset
+        if check.mend and not check.first and _agreed(check.mend):
+            return subprocess.run(_words(check.mend), check=False).returncode
     missing = [check for check in checks if not check.good]
     if missing:
         print("\nTo mend it:")
-        for check in reversed(missing):  # a training needs a dataset
-            print(f"  {check.mend}")
+        for check in reversed(missing):
+            print(f"  {check.mend}" + (f"  # {check.first}" if check.first else ""))
         if len(checks) == 1:
             print("then run this again: the model and the dataset are looked at next.")
         return INCOMPLETE
@@ -78,6 +87,23 @@ def quickstart(arguments: Sequence[str]) -> int:
     for command, why in steps:
         print(f"  {command:<{width}}  {why}")
     return 0
+
+
+def _agreed(command: str) -> bool:
+    """Whether someone at a terminal wants the command to be run; elsewhere nobody is asked."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    try:
+        return input(f"\nRun `{command}` now? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
+
+
+def _words(command: str) -> list[str]:
+    """A command that this module names, for the Python that runs now."""
+    program, *rest = shlex.split(command)
+    return [sys.executable, *(["-m", program] if program == "keepmap" else []), *rest]
 
 
 def _show(check: Check) -> None:
@@ -94,13 +120,13 @@ def _dependencies(root: Path | None) -> Check:
     good = all(ready for ready, _ in findings)
     name = "All dependencies installed" if good else "Some dependencies are missing"
     mend = _command(root, "setup_visualization.py") if root else "python -m pip install --upgrade keepmap"
-    return Check(name, good, tuple(findings), mend)
+    return Check(name, good, tuple(findings), "" if good else mend)
 
 
 def _trained_model(root: Path | None) -> Check:
     """The newest checkpoint in runs/ or else the embedded agent, really loaded."""
     newest: Path | None = None
-    mend = _command(root, "train.py")
+    mend, first = _command(root, "train.py"), ""
     try:
         from keepmap.agents.acting.agent import load_agent
         from keepmap.agents.checkpoints import EMBEDDED, newest_checkpoint, newest_run
@@ -110,8 +136,8 @@ def _trained_model(root: Path | None) -> Check:
         agent = load_agent(EMBEDDED if newest is None else newest)
     except KeepmapError as error:
         if newest is not None:
-            mend += f"  # after deleting {newest.as_posix()}"
-        return Check("Trained model not usable", False, ((False, _one_line(error)),), mend)
+            first = f"after deleting {newest.as_posix()}"
+        return Check("Trained model not usable", False, ((False, _one_line(error)),), mend, first)
     except (ImportError, OSError) as error:
         return Check("Trained model not usable", False, ((False, _one_line(error)),), _again("torch"))
     where = "the embedded agent (there is no checkpoint in runs/)" if newest is None else newest.as_posix()
@@ -124,7 +150,8 @@ def _dataset(root: Path | None) -> Check:
     paths = sorted(Path("datasets").glob("*.hdf5"))
     mend = _command(root, "collect.py")
     if not paths:
-        return Check("Dataset missing", False, ((False, "there is no .hdf5 file in datasets/"),), mend)
+        without = "there is no .hdf5 file in datasets/; only training needs one, and collects it first"
+        return Check("No dataset yet", True, ((True, without),), mend)
     try:
         from keepmap.agents.collection.dataset import open_histories
     except (ImportError, OSError) as error:
@@ -142,8 +169,8 @@ def _dataset(root: Path | None) -> Check:
             size = f"{len(histories)} goals, {histories.n_learners} learners each, {histories.n_steps:,} steps"
             findings.append((True, f"{path.as_posix()}: {histories.room.name}, {size}"))
     if damaged:
-        mend += f"  # after deleting {' '.join(damaged)}"
-        return Check("Dataset damaged", False, tuple(findings), mend)
+        first = f"after deleting {' '.join(damaged)}"
+        return Check("Dataset damaged", False, tuple(findings), mend, first)
     return Check("Dataset ready", True, tuple(findings))
 
 

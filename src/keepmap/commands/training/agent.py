@@ -13,11 +13,12 @@ from keepmap.agents.training import (
     MakeBoard,
     Trained,
     TrainingRun,
+    check_stored,
     finished_training,
     missing_histories,
     train_while,
 )
-from keepmap.commands.progress import progress_bar
+from keepmap.commands.progress import Lines, progress_bar
 from keepmap.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,21 +54,25 @@ def _train(config: Config, tensorboard: bool, overwrite: bool) -> Trained:
         f"Training {config.model} on {config.room().name}, split {config.split}, seed {config.env_split_seed}\n"
         f"  {config.train_timesteps:,} updates of {config.train_batch_size} histories, context {config.n_transit}"
         + (f", compressor {compressor}" if compressor else "")
-        + f"\n  run folder {run.folder}",
+        + f"\n  run folder {run.folder}"
+        + (f"\n  goes on from update {run.began_at:,} of {config.train_timesteps:,}" if run.began_at else ""),
         flush=True,
     )
-    with progress_bar(Console(stderr=True, highlight=False)) as bar:
+    console = Console(stderr=True, highlight=False)
+    with progress_bar(console) as bar:
         task = bar.add_task("Updates", total=config.train_timesteps)
+        lines = None if console.is_terminal else Lines()
+        total = config.train_timesteps
 
         def make_boards(run: Path, began_at: int) -> Board:
             return Terminal(bar, task, None if make_board is None else make_board(run, began_at))
 
-        trained = train_while(
-            run.held,
-            config,
-            progress=lambda share: bar.update(task, completed=round(share * config.train_timesteps)),
-            make_board=make_boards,
-        )
+        def progress(share: float) -> None:
+            bar.update(task, completed=round(share * total))
+            if lines is not None:
+                lines.say(lambda: f"Updates: {round(share * total):,} of {total:,}")
+
+        trained = train_while(run.held, config, progress=progress, make_board=make_boards)
     return _reported(trained)
 
 
@@ -85,13 +90,15 @@ def _reported(trained: Trained) -> Trained:
 def collect_missing(config: Config, overwrite: bool = False) -> None:
     """Collect histories that are not there yet, where no folder of them is named: most sources take a second.
 
-    They go on where an earlier start was. Where another process is at it, they are waited for.
+    Those that are there are checked. Others go on where an earlier start was. Where another process is at it, they are
+    waited for.
 
     Args:
         overwrite: whether other histories that were begun there are given up.
     """
     run = missing_histories(config, overwrite)
     if run is None:
+        check_stored(config)
         return
     print(f"Collecting histories into {config.histories_path()}", flush=True)
     if run.is_going_on:
