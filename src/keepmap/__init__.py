@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from keepmap.agents.environments import environments
     from keepmap.agents.evaluation.evaluate import evaluate
     from keepmap.agents.evaluation.returns import Evaluation, read_evaluation
+    from keepmap.agents.families import families
     from keepmap.agents.history import History
     from keepmap.agents.study.results import Study, read_study
     from keepmap.agents.training.loop import train
@@ -125,6 +126,7 @@ __all__ = [
     "evaluate",
     "evict",
     "evicting",
+    "families",
     "figure",
     "generate",
     "load_agent",
@@ -165,6 +167,7 @@ _HOMES = {
     "keepmap.agents.environments": "environments",
     "keepmap.agents.evaluation.evaluate": "evaluate",
     "keepmap.agents.evaluation.returns": "Evaluation read_evaluation",
+    "keepmap.agents.families": "families",
     "keepmap.agents.history": "History",
     "keepmap.agents.study.results": "Study read_study",
     "keepmap.agents.training.loop": "train",
