@@ -13,8 +13,6 @@ from keepmap.agents.acting.context import Context, as_context
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.random import RandomCompressor
-from keepmap.agents.compressors.recency import RecencyCompressor
-from keepmap.agents.compressors.uniform import UniformCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import Selection, shorten
 from keepmap.attention.profile import AttentionProfile
@@ -24,7 +22,7 @@ from keepmap.core.metrics import divergence, negative_log_likelihood
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.runs.units import Once, Recorded, every_time
 from keepmap.errors import ImpossibleResultError, InputError
-from keepmap.insight.agent_subject import AgentSubject, CompressorSuggestion
+from keepmap.insight.agent_subject import COMPRESSORS, AgentSubject, CompressorSuggestion
 from keepmap.insight.coverage import SHARE
 from keepmap.insight.deletions import Choice, Deletions, at_random, by_pattern, by_share
 from keepmap.insight.guide import guide_insight
@@ -276,7 +274,7 @@ def _compared(
         for draw in range(PLAYED_DRAWS)
     ]
     # The most recent are the simplest choice; where they are what is suggested, evenly spaced ones stand beside them.
-    simplest = UniformCompressor if tried.name == RecencyCompressor.name else RecencyCompressor
+    simplest = COMPRESSORS["uniform" if tried.name == COMPRESSORS["recency"].name else "recency"]
     rival = _returns(agent, simplest.of_length(tried.keep), episodes, seed, _rival(rule), once)
     random = np.mean(drawn, axis=0)
     beside = (simplest.name, rival)

@@ -19,7 +19,7 @@ from keepmap.insight.coverage import SHARE
 from keepmap.insight.deletions import Deletions, LayerChoice, at_random, by_kv_head
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.text_subject import MethodSuggestion, TextSubject
+from keepmap.insight.text_subject import METHODS, MethodSuggestion, TextSubject
 from keepmap.insight.verdicts import suggest
 from keepmap.insight.verification import (
     DRAWS,
@@ -35,8 +35,6 @@ from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.replay import hidden_states_under
 from keepmap.kv.likelihood import measure_likelihood
 from keepmap.kv.method import Method
-from keepmap.kv.methods.expected_attention import ExpectedAttention
-from keepmap.kv.methods.streaming_llm import StreamingLLM
 from keepmap.language_model import LanguageModel
 
 __all__ = ["N_SINK", "SHORTEST_TEXT", "ForgetfulText", "n_passes", "verify_texts"]
@@ -268,7 +266,7 @@ def _compared(
 ) -> list[Compared]:
     """An overall suggestion against random and its rival, of each cost; the whole cache costs no KL."""
     assert isinstance(tried, MethodSuggestion)
-    rival = ExpectedAttention.name if tried.name == StreamingLLM.name else StreamingLLM.name
+    rival = METHODS["uniform" if tried.name == METHODS["recency"].name else "recency"].name
     arms = {"whole": None, "suggested": tried.method(), "random": "random"}
     costs = [
         once(_overall_unit(number, rule), partial(_costs_of, language_model, text, number, tried, arms, seed))
