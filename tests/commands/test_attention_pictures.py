@@ -102,7 +102,9 @@ def test_the_result_is_there_before_the_verification_starts(deeply, capsys, monk
     plan, interrupted = capsys.readouterr().err.splitlines()[-2:]
     assert interrupted == "Interrupted: 0 parts of the test by deletion finished"
     assert re.fullmatch(
-        r"Deletions in 4 layers of 6 \(\d(, \d)+; --layers names others\): at most 166 passes, about (a minute|\d+ min)", plan
+        r"Deletions in 4 layers of 6 \(\d(, \d)+; --layers names others\): at most 166 passes, "
+        r"about (a minute|\d+ min)",
+        plan,
     )
 
 
