@@ -3,6 +3,7 @@
 A test of what a process does as such (its start, its signals, its streams) begins a process of its own instead.
 """
 
+import atexit
 import multiprocessing
 import os
 import runpy
@@ -64,6 +65,7 @@ class Forked:
             if before is not None:
                 os.environ["PYTHONPATH"] = before
         assert self._process.pid is not None
+        atexit.register(self._process.kill)  # of a test that failed: nobody waits for it
         self.pid = self._process.pid
 
     def poll(self) -> int | None:

@@ -52,6 +52,13 @@ if TYPE_CHECKING:
     from keepmap.commands.compare import compare_compression_methods
     from keepmap.core.keep_map import KeepMap
     from keepmap.core.runs.reading import RunRecords, read_run
+    from keepmap.core.statistics.aggregates import (
+        interquartile_mean,
+        performance_profile,
+        probability_of_improvement,
+    )
+    from keepmap.core.statistics.footprint import critical_footprint
+    from keepmap.core.statistics.verdicts import Verdicts, paired_verdicts
     from keepmap.drawing.parts.figure import figure
     from keepmap.errors import ImpossibleResultError, InputError, KeepmapError, ModelError, OutputError, WorkerError
     from keepmap.insight.document import read_verification
@@ -112,6 +119,7 @@ __all__ = [
     "ThresholdCompressor",
     "TrainedSurrogate",
     "UniformCompressor",
+    "Verdicts",
     "Verification",
     "WorkerError",
     "__version__",
@@ -121,6 +129,7 @@ __all__ = [
     "compress",
     "compressors",
     "context_at",
+    "critical_footprint",
     "draw",
     "environments",
     "evaluate",
@@ -129,10 +138,14 @@ __all__ = [
     "families",
     "figure",
     "generate",
+    "interquartile_mean",
     "load_agent",
     "load_language_model",
     "methods",
     "open_histories",
+    "paired_verdicts",
+    "performance_profile",
+    "probability_of_improvement",
     "profile_attention",
     "read_comparison",
     "read_evaluation",
@@ -176,6 +189,9 @@ _HOMES = {
     "keepmap.commands.compare": "compare_compression_methods",
     "keepmap.core.keep_map": "KeepMap",
     "keepmap.core.runs.reading": "RunRecords read_run",
+    "keepmap.core.statistics.aggregates": "interquartile_mean performance_profile probability_of_improvement",
+    "keepmap.core.statistics.footprint": "critical_footprint",
+    "keepmap.core.statistics.verdicts": "Verdicts paired_verdicts",
     "keepmap.drawing.parts.figure": "figure",
     "keepmap.errors": "ImpossibleResultError InputError KeepmapError ModelError OutputError WorkerError",
     "keepmap.insight.document": "read_verification",

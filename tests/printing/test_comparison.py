@@ -3,7 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from keepmap.core.densities import KeptCounts
+from keepmap.errors import InputError
 from keepmap.kv.comparison.plan import plan_methods
 from keepmap.kv.comparison.results import Comparison, MethodResult, SampleResult
 from keepmap.kv.comparison.rows import summarise
@@ -117,8 +120,45 @@ def test_a_table_of_different_shares_says_that_it_ranks_nothing():
     assert lines[-3].startswith("Not ranked: ") and lines[-1] == "      a --density puts all under one budget"
     alike = replace(comparison, methods=tuple(replace(row, density=0.2) for row in rows))
     assert "one window and the same sinks" in comparison_table(alike, seconds)[-1]
-    ranked = replace(comparison, methods=tuple(replace(row, footprint=0.5) for row in rows))
-    assert not any(line.startswith("Not ranked") for line in comparison_table(ranked, seconds))
+    samples = [
+        replace(result(label, nll), sample=n) for n in range(3) for label, nll in (("A", 9.0 + n / 8), ("B", 8.5))
+    ]
+    ranked = replace(comparison, methods=tuple(replace(row, footprint=0.5) for row in rows), samples=tuple(samples))
+    lines = comparison_table(ranked, seconds)
+    assert not any(line.startswith("Not ranked") for line in lines)
+    assert lines[-4:-2] == [
+        "Verdicts: NLL, all pairs of methods, paired over samples, 95%, Holm-corrected",
+        "      B beats A",
+    ]
+    assert lines[-2].startswith("      n=3: a true difference of ") and max(map(len, lines)) <= 80
+    few = replace(ranked, samples=ranked.samples[:4])
+    assert comparison_table(few, seconds)[-1] == "      n=2: nothing can be told of fewer than 3"
+    alone = replace(ranked, methods=ranked.methods[:1])
+    assert not any("Verdicts" in line for line in comparison_table(alone, seconds))
+
+
+def test_verdicts_are_weighted_by_tokens_as_the_table_is():
+    samples = [
+        replace(result(label, nll * size), sample=n, n_predicted=size, n_tokens=size + 1)
+        for n, size in enumerate((8, 80, 800))
+        for label, nll in (("A", 1.0 + n), ("B", 1.1 + 0.5 * n))
+    ]
+    base = [sample for sample in samples if sample.method == "A"]
+    rows = [summarise(label, [sample for sample in samples if sample.method == label], base, None) for label in "AB"]
+    comparison = Comparison(
+        configuration={},
+        baseline_no_chunking=rows[0],
+        baseline=rows[0],
+        methods=tuple(rows),
+        samples=tuple(samples),
+        complete=True,
+        validated=None,
+    )
+    (pair,) = comparison.verdicts(margin=0.2).pairs
+    assert (pair.a, pair.b) == ("B", "A")
+    assert (pair.difference, pair.low) == (pytest.approx(rows[1].nll_delta), pytest.approx(rows[1].nll_delta_low))
+    with pytest.raises(InputError, match="two or more methods to compare, got 1"):
+        replace(comparison, methods=tuple(rows[:1])).verdicts()
 
 
 def test_a_table_of_one_cut_says_what_its_costs_are_of():

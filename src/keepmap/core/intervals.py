@@ -26,6 +26,7 @@ __all__ = [
     "ratio_interval",
     "share_interval",
     "t_quantile",
+    "third_cumulant",
 ]
 
 RULE = 3
@@ -81,7 +82,7 @@ def mean_intervals(
     np.divide(1.0, sums, out=freedom, where=varying)
     unit = np.where(varying, np.sqrt(variance), 1.0)
     skewness: Float[np.ndarray, " E"] = np.sum(
-        [_third_cumulant(means / unit) / len(means) ** 2 for means in effects], axis=0
+        [third_cumulant(means / unit) / len(means) ** 2 for means in effects], axis=0
     )
     below, above = _reach(skewness, freedom)
     mean, error = values.mean((0, 1)), np.sqrt(variance)
@@ -158,7 +159,7 @@ def _reach(
     return np.where(skewness < 0, far, near), np.where(skewness > 0, far, near)
 
 
-def _third_cumulant(means: Float[np.ndarray, "n E"]) -> Float[np.ndarray, " E"]:
+def third_cumulant(means: Float[np.ndarray, "n E"]) -> Float[np.ndarray, " E"]:
     """An unbiased estimate of the third cumulant of each of E columns, over n rows, 3 at least."""
     n = len(means)
     moment: Float[np.ndarray, " E"] = ((means - means.mean(axis=0)) ** 3).mean(axis=0)

@@ -160,6 +160,7 @@ def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> li
         "      KL, Top-1 = against the full cache: nats per token, same likeliest token",
         *_cut_lines(comparison),
         *_unranked_lines(comparison),
+        *_verdict_lines(comparison),
     ]
 
 
@@ -184,6 +185,16 @@ def _unranked_lines(comparison: Comparison) -> list[str]:
         "      NLLs cannot rank them, and they stand in the order in which they ran;",
         f"      {mend}",
     ]
+
+
+def _verdict_lines(comparison: Comparison) -> list[str]:
+    """Which methods beat which, which are equal, and what cannot be told, where the table ranks two or more."""
+    if not comparison.rankable or len(comparison.methods) < 2:
+        return []
+    lines = ["", "Verdicts: NLL, all pairs of methods, paired over samples, 95%, Holm-corrected"]
+    for line in comparison.verdicts().lines:
+        lines += textwrap.wrap(line, width=80, initial_indent="      ", subsequent_indent="        ")
+    return lines
 
 
 def validation_lines(comparison: Comparison) -> list[str]:

@@ -12,8 +12,9 @@ from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
 from keepmap.core.result_table import ResultTable
 from keepmap.core.runs.records import read_record, write_record
+from keepmap.core.statistics.verdicts import Verdicts, paired_verdicts
 from keepmap.core.storage.fields import as_record
-from keepmap.errors import ImpossibleResultError, escaped
+from keepmap.errors import ImpossibleResultError, InputError, escaped
 from keepmap.kv.modes import context_words
 from keepmap.kv.token_costs import TokenCosts
 
@@ -29,6 +30,8 @@ __all__ = [
 FORMAT = "keepmap-sample/2"
 ALIKE = 0.1
 """What holds more than that much more than another, relatively, cannot be ranked beside it."""
+MARGIN = 0.01
+"""Nats per token within which methods are called equal, unless another margin is given: 1 % of the perplexity."""
 
 COLUMNS = (
     "method",
@@ -189,6 +192,38 @@ class Comparison(ResultTable, Mapping[str, Any]):
             f"{name if name.isprintable() else ascii(name)}: {n} sample{'s' * (n > 1)}, "
             f"{self.baseline.total_tokens:,} predicted tokens{after}; costs against {self.baseline.method}"
             f"{'' if self.rankable else '; not ranked, since the methods hold different shares'}"
+        )
+
+    def verdicts(self, margin: float = MARGIN) -> Verdicts:
+        """Which methods beat which in NLL per token, which are equal within a margin, and of which neither can be told.
+
+        Paired over samples, which are weighted by their tokens, as the intervals are. Where methods hold different
+        shares (see `rankable`), the one that holds more has it easier.
+
+        >>> import keepmap
+        >>> texts = [f"The code of river is {n}. " * 9 for n in (4821, 317, 55)]
+        >>> keepmap.compare("tiny", texts, "h2o, key_norm", window=16, density=0.2).verdicts(margin=0.5).pairs[0].n
+        3
+
+        Args:
+            margin: a difference in nats per token that does not count.
+
+        Raises:
+            InputError: fewer than two methods, or a margin that is no number above 0.
+        """
+        if len(self.methods) < 2:
+            raise InputError(f"expected two or more methods to compare, got {len(self.methods)}; name others")
+        labels = [row.method for row in self.methods]
+        names = {
+            row.method_key: row.method if labels.count(row.method) == 1 else row.method_key for row in self.methods
+        }
+        by_method = {key: [sample for sample in self.samples if sample.method == key] for key in names}
+        return paired_verdicts(
+            {names[key]: [sample.nll / sample.n_predicted for sample in by_method[key]] for key in names},
+            better="lower",
+            margin=margin,
+            weights=[float(sample.n_predicted) for sample in next(iter(by_method.values()))],
+            unit="nats per token",
         )
 
     def __repr__(self) -> str:
