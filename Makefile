@@ -74,6 +74,8 @@ bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with
 	@$(PIP) -c constraints.txt -e '.[gguf]'
 	@$(BIN)/python benchmarks/bench_compare.py $(BENCH)
 	@echo
+	@$(BIN)/python benchmarks/bench_cache.py $(filter --write,$(BENCH))
+	@echo
 	@$(BIN)/python benchmarks/bench_agent.py $(filter --write,$(BENCH))
 	@echo
 	@$(BIN)/python benchmarks/bench_attention.py $(filter --write,$(BENCH))

@@ -46,6 +46,21 @@ def test_the_comparisons_benchmark_runs_on_any_model(tmp_path: Path) -> None:
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "config.json" in done.stderr
 
 
+def test_the_caches_benchmark_times_the_same_text(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("bench_cache")
+    monkeypatch.setattr(module, "METHODS", ("h2o",))
+    assert module.main(["--model_name", "tiny", "--sizes", "200", "--tokens", "16", "--repeats", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
+    assert [row[1] for row in rows if row[0] == "200"] == ["full", "`h2o`", "`h2o`"]
+    full, entries, held = (float(cell) for cell in next(row for row in rows if row[0] == "200" and len(row) == 6)[2:5])
+    assert entries <= held < 2 * entries and entries < full
+    assert [row[0] for row in rows].count("dense prefill, all at once") == 1
+    assert len([row for row in rows if row[-1] in ("met", "missed")]) == 3
+    assert module.main(["--model_name", "no-such-model"]) == 2
+
+
 @pytest.mark.parametrize("python", [sys.executable, "no-such-python"])
 def test_a_missing_kvpress_is_one_line(python: str) -> None:
     command = ["benchmarks/bench_evict.py", *SIZES, "--kvpress-python", python]
