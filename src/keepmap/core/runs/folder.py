@@ -138,12 +138,14 @@ class RunFolder:
             names: of files that are going to be written, as far as they are known: somebody else's are refused, too.
 
         Raises:
-            InputError: it holds another run or such a file, and `overwrite` was not given; or a process is at work.
+            InputError: it holds another run or such a file, and `overwrite` was not given; one of the files is a
+                symbolic link; or a process is at work.
             OutputError: it is no folder and cannot become one, or it is not writable.
         """
         require_folder(self.folder, self._option)
         if not self._waits:
             refuse_taken(self.folder, self._what, self._option)
+        self._refuse_links(names := tuple(names))
         earlier = read_run_file(self.folder)
         self._refuse(earlier)
         if earlier is None and not self._adopts:
@@ -183,6 +185,7 @@ class RunFolder:
             self._held = held.pop_all()
 
     def _take(self, units: Sequence[str], files: Sequence[str], hashes: Mapping[str, str]) -> None:
+        self._refuse_links((*files, *units))
         patterns: Sequence[str] = self._patterns
         self.identity = self.identity.with_hashes(**hashes)
         earlier = read_run_file(self.folder)
@@ -230,9 +233,11 @@ class RunFolder:
         """Units that are known by now only.
 
         Raises:
+            InputError: one of them is a symbolic link.
             OutputError: `run.json` cannot be written.
         """
         assert self._file is not None
+        self._refuse_links(units)
         self._file = replace(self._file, units=tuple(dict.fromkeys([*self._file.units, *units])))
         self._write()
 
@@ -265,6 +270,17 @@ class RunFolder:
                 f"{self.folder} holds another run: {difference}; give `overwrite` to replace it, or another "
                 f"{self._option}"
             )
+
+    def _refuse_links(self, names: Iterable[str]) -> None:
+        """No file of a run is a link, and none is behind one: what it points to is somebody else's."""
+        files = {self.folder / name for name in (RUN_FILE, *names)}
+        folders = {parent for file in files for parent in file.parents if self.folder in parent.parents}
+        for path in sorted(files | folders):
+            if path.is_symlink():
+                raise InputError(
+                    f"{path} is a symbolic link, and results are not written through one; remove it, or give another "
+                    f"{self._option}"
+                )
 
     def _refuse_foreign(self, names: Iterable[str]) -> None:
         """What no `run.json` tells of was made by somebody else, or by an older keepmap."""
