@@ -19,6 +19,7 @@ from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import require_no_adapter
 from keepmap.language_model.sizes import require_memory_for
 from keepmap.language_model.support import attention_options, require_supported
+from keepmap.language_model.whole import whole
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
@@ -124,13 +125,18 @@ def read_model(file: Path, name: str) -> "PreTrainedModel":
     require_no_adapter(file.parent, name, {})
     _require_memory(file, name)
     with without_bars(), redirect_stderr(io.StringIO()):  # one bar of transformers cannot be switched off
-        read = explained(
+        loaded = explained(
             lambda: AutoModelForCausalLM.from_pretrained(
-                file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
+                file.parent,
+                gguf_file=file.name,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                output_loading_info=True,
             ),
             name,
             "weights",
         )
+    read = whole(loaded, name)
     config = read.config
     require_supported(config, type(read).__name__)
     del config.quantization_config

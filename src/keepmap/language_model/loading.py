@@ -27,6 +27,7 @@ from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import pinned, require_own_attention, weight_files
 from keepmap.language_model.sizes import require_memory_for
 from keepmap.language_model.support import attention_options, longest_text, require_supported
+from keepmap.language_model.whole import whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -235,7 +236,7 @@ def _load_model(source: str | Path, name: str, dtype: torch.dtype | None, place:
     require_own_attention(config, name)
     files = explained(lambda: weight_files(source, config, name, pin), name, "weights")
     explained(lambda: require_memory_for(config, files, name, dtype, place), name, "weights")
-    return explained(
+    loaded = explained(
         # Only safetensors: a checkpoint that is a pickle could run code.
         lambda: AutoModelForCausalLM.from_pretrained(
             source,
@@ -243,12 +244,14 @@ def _load_model(source: str | Path, name: str, dtype: torch.dtype | None, place:
             dtype="auto" if dtype is None else dtype,
             trust_remote_code=False,
             use_safetensors=True,
+            output_loading_info=True,
             **pin,
             **attention_options(config),
         ),
         name,
         "weights",
     )
+    return whole(loaded, name)
 
 
 def _load_tokenizer(source: str | Path) -> "PreTrainedTokenizerBase":

@@ -29,6 +29,8 @@ def require_counts(counts: Iterable[tuple[str, Any]], name: str) -> None:
     """
     for key, value in counts:
         if isinstance(value, int) and COUNT.fullmatch(key):
+            if value < 0:
+                raise ModelError(f'expected the {key} of model "{name}" to be 0 or more, got {value:,}; {REMEDY}')
             require_memory(value * LAYER, f'model "{name}" with {key} {value:,}', REMEDY, ModelError)
             if value > MOST_LAYERS and "expert" not in key:
                 raise ModelError(
