@@ -91,6 +91,13 @@ parameters = st.sampled_from(NAMES[:5])
 numbers = st.one_of(st.integers(-1000, 1000), st.floats(-10, 10).map(lambda value: round(value, 3))).map(str)
 
 
+@pytest.mark.parametrize("value", ["a[b", "a(b", "[31mx", "a]b", "{", "(]"])
+def test_a_bracket_without_its_other_half_is_of_a_value(value: str) -> None:
+    message = f"`density` is {value} there; give `density`, not f(density=1)"
+    assert in_options(message, OPTIONS) == f"--density is {value} there; give --density, not f(density=1)"
+
+
+
 @given(before=prose, quoted=words, after=prose)
 def test_quoted_text_is_never_touched(before: str, quoted: str, after: str) -> None:
     message = f'{before} "{quoted}" {after}'

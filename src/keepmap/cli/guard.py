@@ -116,8 +116,11 @@ def in_options(message: str, options: Iterable[Option], typed: Sequence[str] = (
     pattern = _pattern(by_parameter, typed)
     # For each bracket that is open: whether it is one of code.
     brackets: list[bool] = []
+    closed = _closed(message)
 
     def replaced(match: re.Match[str]) -> str:
+        if (match["call"] or match["open"] or match["close"]) and match.start() not in closed:
+            return match[0]  # of a value, such as a file's name
         if match["call"] or match["open"]:
             brackets.append(bool(match["call"]))
         elif match["close"] and brackets:
@@ -129,6 +132,22 @@ def in_options(message: str, options: Iterable[Option], typed: Sequence[str] = (
         return match[0]
 
     return pattern.sub(replaced, message)
+
+
+def _closed(message: str) -> set[int]:
+    """Where the brackets stand that have their other half."""
+    open_at: list[int] = []
+    pairs: set[int] = set()
+    for at, letter in enumerate(message):
+        if letter in "([{":
+            open_at.append(at)
+        elif letter in ")]}":
+            kind = "([{"[")]}".index(letter)]
+            while open_at and message[open_at[-1]] != kind:
+                open_at.pop()
+            if open_at:
+                pairs |= {open_at.pop(), at}
+    return pairs
 
 
 def _pattern(by_parameter: Iterable[str], typed: Sequence[str]) -> re.Pattern[str]:
