@@ -97,7 +97,6 @@ def test_a_bracket_without_its_other_half_is_of_a_value(value: str) -> None:
     assert in_options(message, OPTIONS) == f"--density is {value} there; give --density, not f(density=1)"
 
 
-
 @given(before=prose, quoted=words, after=prose)
 def test_quoted_text_is_never_touched(before: str, quoted: str, after: str) -> None:
     message = f'{before} "{quoted}" {after}'

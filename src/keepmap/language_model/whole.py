@@ -21,13 +21,13 @@ def whole(loaded: "tuple[PreTrainedModel, Mapping[str, Any]]", name: str) -> "Pr
     Raises:
         ModelError: its files lack weights that its config asks for, or hold layers that the config does not have.
     """
-    model, told = loaded
-    if missing := sorted(told["missing_keys"]):
+    model, facts = loaded
+    if missing := sorted(facts["missing_keys"]):
         raise ModelError(
             f'model "{name}": its files lack {_named(missing)}, which its config asks for; save or download it again'
         )
     layers = model.config.get_text_config().num_hidden_layers
-    numbers = {key: LAYER.search(key) for key in told["unexpected_keys"]}
+    numbers = {key: LAYER.search(key) for key in facts["unexpected_keys"]}
     if more := sorted(key for key, number in numbers.items() if number and int(number[1]) >= layers):
         raise ModelError(
             f'model "{name}": its files hold {_named(more)}, and its config has {counted(layers, "layer")}; correct '
