@@ -59,7 +59,7 @@ def test_other_kinds_are_one_line() -> None:
 def test_what_it_shows_of_itself(agent: Agent) -> None:
     lines = repr(agent).splitlines()
     assert len(lines) <= 4 and max(map(len, lines)) < 200
-    assert lines[0].startswith("Agent(ckpt-10: AD for darkroom 3x3, 10 updates, 6 goals trained on and 3 ")
+    assert lines[0].startswith("Agent(one/ckpt-10: AD for darkroom 3x3, 10 updates, 6 goals trained on and 3 ")
     assert lines[1].strip().startswith("2 layers x 2 heads, ") and "a context of 40 transitions" in lines[1]
     shown = replace(agent, name="<b>")._repr_html_()
     assert "&lt;b&gt;" in shown and "<b>" not in shown.replace("<div><b>", "")
