@@ -97,7 +97,7 @@ def bytes_of(n_tokens: int, n_samples: int, folder: Path) -> list[str]:
             quiet=True,
         )
     records = [path.stat().st_size for path in (out / "samples").iterdir()]
-    keep_maps = [path.stat().st_size for path in out.glob("*.safetensors")]
+    keep_maps = [path.stat().st_size for path in out.glob("*_keepmap.safetensors")]
     # The first call is for the tokens of all texts, and the first sample's share brings its KeepMaps.
     million = n_tokens * (n_samples - 1) / 1e6
     n_methods = len(names) + 2

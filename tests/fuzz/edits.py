@@ -156,7 +156,7 @@ TENSORS: dict[str, Callable[[Any], Any]] = {
     "of float64": lambda tensor: tensor.double(),
     "of truths": lambda tensor: tensor.bool(),
     "huge": lambda tensor: tensor.double() + 1e300,
-    "one": lambda tensor: tensor.reshape(-1)[0],
+    "one": lambda tensor: tensor.new_zeros(()) if tensor.numel() == 0 else tensor.reshape(-1)[0],
     "with an axis more": lambda tensor: tensor[None],
 }
 

@@ -15,9 +15,9 @@ _BETWEEN = " | "
 def beside(titles: tuple[str, str], texts: tuple[str, str], width: int) -> list[str]:
     """Lines of two columns, each text wrapped to half of the width; a mark stands before the word where they part.
 
-    >>> print("\\n".join(beside(("left", "right"), ("a code is 12", "a code is 31"), 31)))
-    left           | right
-    ---------------------------
+    >>> print("\\n".join(beside(("left", "right"), ("a code is 12", "a code is 31"), 33)))
+    left            | right
+    ---------------------------------
     a code is >>>12 | a code is >>>31
 
     Args:

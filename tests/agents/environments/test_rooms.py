@@ -7,6 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from keepmap.agents.environments import environments, room_named
+from keepmap.agents.families import families
 from keepmap.core.joining.plugins import load_plugin, unload_plugins
 from keepmap.errors import InputError
 
@@ -62,7 +63,8 @@ def test_the_rooms_are_found_by_name_and_by_their_own_id():
     assert list(environments()) == ["dark_key_to_door", "darkroom", "darkroom_hard", "darkroom_permuted"]
     assert {room.gymnasium_id for room in environments().values()} == {*IDS}
     assert all(type(room_named(name)) is room for name, room in environments().items())
-    assert {name for name in gymnasium.registry if name.startswith("keepmap/")} == {*IDS}
+    of_families = {family.gymnasium_id for family in families().values()}
+    assert {name for name in gymnasium.registry if name.startswith("keepmap/")} == {*IDS} | of_families
 
 
 PLUGIN = """

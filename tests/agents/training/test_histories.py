@@ -28,7 +28,7 @@ def test_what_is_collected_is_what_was_asked_for(tmp_path):
         ({"alg_seed": 6}, "with alg_seed 5, and"),
         ({"source_lr": 0.5}, "with learning_rate 0.25, and the configuration asks for 0.5"),
         ({"alg": "optimistic", "source_lr": None}, "with alg q_learning, and"),
-        ({"horizon": 7}, "with room DarkRoom(size=3, horizon=6)"),
+        ({"horizon": 7, "max_reward": 7.0}, "with room DarkRoom(size=3, horizon=6)"),
         ({"split": "0/3"}, "goals that the split 0/3 of seed 0 does not train on"),
         ({"split": "all"}, "lacks 3 goals"),
     ):
