@@ -41,7 +41,7 @@ demo-real: $(VENV)/.keepmap-smollm2  ## the same on SmolLM2-135M and documents; 
 	@echo "Open demo_real_results/report.html in a browser. The pictures and the results are in demo_real_results/:"
 	@ls demo_real_results/*.png | sed 's/^/  /'
 
-test: check $(VENV)/.keepmap-smollm2 $(VENV)/.keepmap-browser  ## all checks, then the tests (under 15 minutes on two cores)
+test: check $(VENV)/.keepmap-smollm2 $(VENV)/.keepmap-browser  ## all checks, then the tests (under 20 minutes on two cores)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(PYTEST)
 
 test-all: check $(VENV)/.keepmap-smollm2 $(VENV)/.keepmap-browser  ## the full products of families, methods and rules too, and what needs a GPU

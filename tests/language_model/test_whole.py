@@ -40,7 +40,11 @@ def test_weights_are_not_made_up(
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"num_hidden_layers": -1}, "-1"), ({"num_hidden_layers": 1}, "and its config has 1 layer; correct its config")],
+    [
+        ({"num_hidden_layers": -1}, r'expected the num_hidden_layers of model "\S+" to be 0 or more, got -1; correct'),
+        ({"num_hidden_layers": 1}, "and its config has 1 layer; correct its config"),
+        ({"num_hidden_layers": 3}, r"its files lack model\.layers\.2\.\S+ and \d+ more weights"),
+    ],
     ids=str,
 )
 def test_layers_are_neither_added_nor_left_out(

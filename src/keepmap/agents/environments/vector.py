@@ -15,7 +15,7 @@ from keepmap.agents.environments.room import N_ACTIONS, Room
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 
-__all__ = ["RoomVectorEnv"]
+__all__ = ["RoomVectorEnv", "generators"]
 
 
 class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " N"], np.ndarray]):
@@ -72,7 +72,7 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
             InputError: another number of seeds than copies.
         """
         if seed is not None or self._generators is None:
-            self._generators = self._seeded(seed)
+            self._generators = generators(seed, self.num_envs, "a room")
             if not self._given:
                 drawn = [int(generator.integers(len(self.room.goals))) for generator in self._generators]
                 self._goals = np.array([self.room.goals[index] for index in drawn])
@@ -118,13 +118,20 @@ class RoomVectorEnv(VectorEnv[Integer[np.ndarray, "N 2"], Integer[np.ndarray, " 
         self._steps = 0
         return self._cells.copy()
 
-    def _seeded(self, seed: int | Sequence[int | None] | None) -> list[np.random.Generator]:
-        if seed is None or isinstance(seed, int | np.integer):
-            seeds = [None if seed is None else int(seed) + copy for copy in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise InputError(
-                f"expected `seed` to be one for each of {self.num_envs} copies of a room, got {len(seeds)}"
-            )
-        return [seeding.np_random(copy_seed)[0] for copy_seed in seeds]
+
+def generators(seed: int | Sequence[int | None] | None, num_envs: int, what: str) -> list[np.random.Generator]:
+    """One for each copy of a room or a family: a seed s is s + i for copy i.
+
+    >>> [int(generator.integers(100)) for generator in generators(7, 2, "a room")]
+    [94, 71]
+
+    Raises:
+        InputError: another number of seeds than copies.
+    """
+    if seed is None or isinstance(seed, int | np.integer):
+        seeds = [None if seed is None else int(seed) + copy for copy in range(num_envs)]
+    else:
+        seeds = list(seed)
+    if len(seeds) != num_envs:
+        raise InputError(f"expected `seed` to be one for each of {num_envs} copies of {what}, got {len(seeds)}")
+    return [seeding.np_random(copy_seed)[0] for copy_seed in seeds]

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int, UInt8
 
+from keepmap.agents.environments.vector import generators
 from keepmap.agents.families.family import Arrays, Family, Where
 from keepmap.errors import InputError
 
@@ -76,7 +76,7 @@ class FamilyVectorEnv(VectorEnv[Int[np.ndarray, "N D"], Int[np.ndarray, " N"], n
     def restart(self, seed: int | Sequence[int | None] | None) -> tuple[Int[np.ndarray, "N D"], dict[str, Any]]:
         """As `reset`."""
         if seed is not None or self._generators is None:
-            self._generators = self._seeded(seed)
+            self._generators = generators(seed, self.num_envs, "a family")
             self._at = None
             if not self._given:
                 drawn = [int(generator.integers(self.family.n_tasks)) for generator in self._generators]
@@ -137,14 +137,3 @@ class FamilyVectorEnv(VectorEnv[Int[np.ndarray, "N D"], Int[np.ndarray, " N"], n
     def _draws(self) -> Float[np.ndarray, " N"]:
         assert self._generators is not None
         return np.array([generator.random() for generator in self._generators])
-
-    def _seeded(self, seed: int | Sequence[int | None] | None) -> list[np.random.Generator]:
-        if seed is None or isinstance(seed, int | np.integer):
-            seeds = [None if seed is None else int(seed) + copy for copy in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise InputError(
-                f"expected `seed` to be one for each of {self.num_envs} copies of a family, got {len(seeds)}"
-            )
-        return [seeding.np_random(copy_seed)[0] for copy_seed in seeds]
