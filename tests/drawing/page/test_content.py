@@ -36,9 +36,15 @@ def test_what_cannot_be_ranked_is_not(comparison):
 
 
 def test_warnings_say_what_a_reader_should_know_before_the_numbers(comparison):
-    near = tuple(replace(row, nll_delta_low=0.0, nll_delta_high=1.0) for row in comparison.methods)
-    assert warnings_of(replace(comparison, methods=near)) == [
-        "The interval of H2O overlaps that of KVZAP: their order is not certain."
+    # Intervals that overlap say nothing of a difference that is the same in each text; one that changes its sign does.
+    wide = tuple(replace(row, nll_delta_low=0.0, nll_delta_high=1.0) for row in comparison.methods)
+    assert warnings_of(replace(comparison, methods=wide)) == []
+    samples = [
+        replace(each, nll=each.nll + 30.0 * (-1) ** each.sample) if each.method == "kvzap" else each
+        for each in comparison.samples
+    ]
+    assert warnings_of(replace(comparison, samples=tuple(samples))) == [
+        "H2O is not surely better than KVZAP, paired over texts: their order is not certain."
     ]
     few = replace(comparison, baseline=replace(comparison.baseline, n_samples=2), complete=False)
     few = replace(few, configuration={**few.configuration, "left_out": ["x (why)"], "skipped": list("abcd")})

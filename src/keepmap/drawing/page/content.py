@@ -16,7 +16,7 @@ from keepmap.drawing.page.kinds import KINDS, kind_of_token
 from keepmap.drawing.page.maps import PackedMap, most_held, packed_map
 from keepmap.drawing.page.spans import Span
 from keepmap.errors import counted
-from keepmap.kv.comparison.results import Comparison, MethodResult
+from keepmap.kv.comparison.results import Comparison
 
 __all__ = ["ReportedRun", "run_document", "verdict_of", "warnings_of"]
 
@@ -125,10 +125,8 @@ def warnings_of(comparison: Comparison) -> list[str]:
         )
     if comparison.baseline.n_samples < LEAST:
         warnings.append(f"No intervals: {counted(comparison.baseline.n_samples, 'text')}, and they need {LEAST}.")
-    elif comparison.rankable and (near := _overlapping(rows)):
-        warnings.append(
-            f"The interval of {rows[0].method} overlaps that of {', '.join(near)}: their order is not certain."
-        )
+    elif comparison.rankable and len(rows) > 1:
+        warnings += _uncertain(comparison)
     idle = [row.method for row in rows if row.density_compressible == 1.0]
     if idle:
         warnings.append(f"Nothing was evicted by {', '.join(idle)}.")
@@ -140,11 +138,14 @@ def warnings_of(comparison: Comparison) -> list[str]:
     return warnings
 
 
-def _overlapping(rows: Sequence[MethodResult]) -> list[str]:
-    best = rows[0] if rows else None
-    if best is None or best.nll_delta_high is None:
+def _uncertain(comparison: Comparison) -> list[str]:
+    """Which methods the best one is not surely better than, by the verdicts that the console prints."""
+    verdicts = comparison.verdicts()
+    best, *others = verdicts.methods
+    near = [other for other in others if verdicts.of(best, other).outcome != "beats"]
+    if not near:
         return []
-    return [row.method for row in rows[1:] if row.nll_delta_low is not None and row.nll_delta_low < best.nll_delta_high]
+    return [f"{best} is not surely better than {', '.join(near)}, paired over texts: their order is not certain."]
 
 
 def _rows(comparison: Comparison, keep_maps: Mapping[str, KeepMap]) -> list[dict[str, Any]]:
