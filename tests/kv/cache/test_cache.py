@@ -11,6 +11,7 @@ from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, ModelError, OutputError
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.evicting import evicting
+from keepmap.kv.cache.step import step
 from keepmap.kv.method import LayerInput
 from keepmap.kv.methods.random import Random
 from keepmap.language_model import LanguageModel, load_language_model
@@ -62,6 +63,25 @@ def test_sliding_layers_hold_what_their_window_shows() -> None:
     assert cache.keep_map().density() == 1.0, "the rule drops nothing"
     everything = 200 * 2 * 2 * 2 * 8 * 8
     assert cache.report().full_nbytes <= 24 * everything / 200 and cache.bytes() < 0.35 * everything
+
+
+def test_a_pass_that_ends_in_the_last_layer_breaks_the_cache(language_model: LanguageModel, monkeypatch) -> None:
+    cache = new(language_model)
+    read(cache)
+
+    def ended(call, held, *rest):
+        output = step(call, held, *rest)
+        if call.layer == language_model.n_layers - 1:
+            raise KeyboardInterrupt
+        return output
+
+    monkeypatch.setattr("keepmap.kv.cache.layer.step", ended)
+    with pytest.raises(KeyboardInterrupt):
+        read(cache, IDS[:1])
+    assert {layer.get_seq_length() for layer in cache.layers} == {41}, "their lengths do not give it away"
+    for use in (cache.keep_map, cache.fork, lambda: cache.read(IDS)):
+        with pytest.raises(InputError, match="a pass on this cache was broken off"):
+            use()
 
 
 def test_a_plain_cache_of_what_is_held(language_model: LanguageModel) -> None:
