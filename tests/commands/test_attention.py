@@ -16,14 +16,14 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.cli import main
 from keepmap.commands.attention import visualize_attention
-from keepmap.commands.attention_samples import agent_samples, trajectory_samples
+from keepmap.commands.looking.samples import agent_samples, trajectory_samples
 from keepmap.errors import InputError
 from tests.agents.checkpoint_folders import write_agent
 from tests.forked import python
 
 COVERS = (
-    "keepmap.commands.attention_samples",
-    "keepmap.commands.attention_wings",
+    "keepmap.commands.looking.samples",
+    "keepmap.commands.looking.wings",
 )
 
 

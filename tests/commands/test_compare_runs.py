@@ -18,7 +18,7 @@ from keepmap.kv.comparison import session as compare
 from keepmap.kv.eviction.evict import evict
 from tests.forked import python
 
-COVERS = ("keepmap.commands.compare",)
+COVERS = ("keepmap.commands.compare", "keepmap.commands.comparing.blocks")
 REPOSITORY = Path(__file__).parents[2]
 TIMED = {"timings.json", "index.jsonl", "run.json"}
 

@@ -9,11 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from keepmap import __version__
-from keepmap.attention.profile import AttentionProfile
-from keepmap.attention.profiling import profile_attention
-from keepmap.attention.request import indices
-from keepmap.commands.attention_pictures import FEW, Pictures, picture_files
-from keepmap.commands.attention_wings import AgentWing, TextWing, Wing, refuse_others_options
+from keepmap.attention import AttentionProfile, indices, profile_attention
+from keepmap.commands.looking.pictures import FEW, Pictures, picture_files
+from keepmap.commands.looking.wings import AgentWing, TextWing, Wing, refuse_others_options
 from keepmap.commands.progress import progress_bar, saying_what_is_kept, share_of_work
 from keepmap.core.arguments import as_flag, as_integer, as_path
 from keepmap.core.files import write_text

@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from keepmap.commands.compare_pictures import REPORT, draw_comparison, draw_method, picture_files, write_page
+from keepmap.commands.comparing.blocks import BLOCKS, Blocks, print_lines
+from keepmap.commands.comparing.pictures import REPORT, picture_files, write_page
 from keepmap.commands.progress import Lines, progress_bar
 from keepmap.core.arguments import as_path, as_string, shown
 from keepmap.core.executors.choice import as_executor, opened_executor
-from keepmap.core.files import write_text
 from keepmap.core.joining.plugins import plugin_faults, plugins
 from keepmap.core.runs.command import repeating
 from keepmap.core.runs.folder import RunFolder
@@ -27,24 +27,30 @@ from keepmap.core.runs.identity import Identity
 from keepmap.core.versions import versions
 from keepmap.drawing import picture_formats
 from keepmap.errors import InputError, KeepmapError, kind_of
-from keepmap.kv.comparison.files import FILES, PACKAGES, sample_folder
-from keepmap.kv.comparison.plan import MethodPlan, plan_methods, plan_mode
-from keepmap.kv.comparison.results import Comparison, MethodResult
-from keepmap.kv.comparison.run import Run, n_results
-from keepmap.kv.comparison.session import Facts, Job, Passed
-from keepmap.kv.comparison.workers import Died, Ready, choose_devices, death_place
+from keepmap.kv.comparison import (
+    FILES,
+    PACKAGES,
+    Comparison,
+    Died,
+    Facts,
+    Job,
+    Passed,
+    Ready,
+    Run,
+    choose_devices,
+    death_place,
+    n_results,
+    plan_methods,
+    plan_mode,
+    sample_folder,
+)
 from keepmap.kv.data.texts import read_texts
 from keepmap.language_model import MODEL_NAMES, place_of
 from keepmap.printing.comparison import (
-    advice_lines,
-    comparison_table,
-    evaluation_block,
     facts_lines,
     header,
-    result_lines,
     reused_lines,
     stopped_lines,
-    validation_lines,
 )
 
 __all__ = ["compare_compression_methods"]
@@ -52,7 +58,6 @@ __all__ = ["compare_compression_methods"]
 FEW_LAYERS = 4
 """Of models with more layers, the table comes first, and each method's block goes into a file."""
 
-BLOCKS = "methods.txt"
 Page = Callable[[Comparison, Path], Path]
 """What writes report.html into a folder."""
 
@@ -220,7 +225,7 @@ def compare_compression_methods(
     with opened_executor(executor, workers, torch.get_num_threads(), device) as hands, place:
         run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet, page), hands)
         if not quiet:
-            _say(header(job.model_name, job.data_path, when.line, plan.methods, devices))
+            print_lines(header(job.model_name, job.data_path, when.line, plan.methods, devices))
         return _reported(run, drawn_as, page, verbose, quiet)
 
 
@@ -233,22 +238,22 @@ def _reported(run: Run, formats: Sequence[str], page: Page | None, verbose: bool
         comparison = run.comparison()
         assert comparison is not None
         detailed, summary = run.write(comparison)
-        report = _Report(comparison, run, formats)
+        report = Blocks(comparison, run, formats)
         if not quiet and run.facts is not None and run.facts.n_layers <= FEW_LAYERS:
-            report.blocks(_say)
+            report.blocks(print_lines)
             report.table()
-            _say(report.drawn())
+            print_lines(report.drawn())
         else:
             report.table()
             blocks, lines = report.write()
             drawn = report.drawn()
             if not quiet:
-                _say([*report.advice(), *(lines if verbose else ()), *drawn])
-                _say(["", f"Each method's block saved to: {blocks}"])
+                print_lines([*report.advice(), *(lines if verbose else ()), *drawn])
+                print_lines(["", f"Each method's block saved to: {blocks}"])
         if page is not None:
             written = page(comparison, run.job.output_dir)
             if not quiet:
-                _say(["", f"Report saved to: {written}"])
+                print_lines(["", f"Report saved to: {written}"])
         run.place.finish()
     except (KeyboardInterrupt, BrokenPipeError):
         lines = _write_finished(run, "Interrupted")
@@ -257,10 +262,10 @@ def _reported(run: Run, formats: Sequence[str], page: Page | None, verbose: bool
         raise
     except KeepmapError:
         # stderr is for the error alone.
-        _say(_write_finished(run, "Stopped"))
+        print_lines(_write_finished(run, "Stopped"))
         raise
     if not quiet:
-        _say(["", f"Detailed results saved to: {detailed}", f"Comparison summary saved to: {summary}"])
+        print_lines(["", f"Detailed results saved to: {detailed}", f"Comparison summary saved to: {summary}"])
     return comparison
 
 
@@ -277,7 +282,7 @@ def _do(run: Run, quiet: bool) -> None:
                     # The library's reasons name parameters; what a command prints and writes names options.
                     run.facts = replace(facts, left_out=tuple(map(_naming_options, facts.left_out)))
                     if not quiet:
-                        _say([*facts_lines(run.facts), *reused_lines(run.n_reused, n_results(facts))])
+                        print_lines([*facts_lines(run.facts), *reused_lines(run.n_reused, n_results(facts))])
                     progress.update(task, description="Evaluating", total=n_results(facts))
                 case Died(sample, exit_code):
                     how = "" if exit_code is None else f" (exit code {exit_code})"
@@ -313,67 +318,6 @@ def _how_far(run: Run, passes: bool = False) -> str:
     return f"{n_complete} of {run.facts.n_samples} samples evaluated{within}, {left} left"
 
 
-class _Report:
-    """What a comparison prints when it is done: a block for each method, and the table of all of them."""
-
-    def __init__(self, comparison: Comparison, run: Run, formats: Sequence[str]) -> None:
-        self._comparison, self._run, self._formats = comparison, run, formats
-
-    def table(self) -> None:
-        """Print it, and what was checked."""
-        _say(comparison_table(self._comparison, self._run.seconds_by_method()))
-        _say(validation_lines(self._comparison))
-
-    def blocks(self, say: Callable[[Sequence[str]], None]) -> None:
-        """Draw each method in the order in which they ran; its figures and what was drawn go to `say`."""
-        for row in (self._comparison.baseline_no_chunking, self._comparison.baseline):
-            say(evaluation_block(row.method))
-            if row is self._comparison.baseline_no_chunking:
-                say(["Note: Processing entire sequence in one forward pass (no compression artifacts)"])
-            say(result_lines(row, compressed=False))
-            if self._formats:
-                say(["", f"  No scores to visualize for {row.method}"])
-        rows = {row.method_key: row for row in self._comparison.methods}
-        for plan in self._plans:
-            say([*evaluation_block(plan.label), *result_lines(rows[plan.key], compressed=True)])
-            say(self._advice(plan, rows[plan.key]))
-            if self._formats:
-                keep_map = self._comparison.keep_maps[plan.key]
-                say(draw_method(keep_map, plan.label, self._run.job.output_dir, self._formats))
-
-    def drawn(self) -> list[str]:
-        """Draw what joined figures show of them all; lines that say where."""
-        return draw_comparison(self._comparison, self._run.job.output_dir, self._formats)
-
-    def write(self) -> tuple[Path, list[str]]:
-        """Write the blocks into a file; its path, and the blocks.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        path, lines = self._run.job.output_dir / BLOCKS, list[str]()
-        self.blocks(lines.extend)
-        write_text(path, "\n".join(lines) + "\n")
-        return path, lines
-
-    def advice(self) -> list[str]:
-        """A line for each method that selected nothing."""
-        rows = {row.method_key: row for row in self._comparison.methods}
-        advice = [
-            f"{plan.label}: {line.strip()}" for plan in self._plans for line in self._advice(plan, rows[plan.key])
-        ]
-        return ["", *advice] if advice else []
-
-    @property
-    def _plans(self) -> tuple[MethodPlan, ...]:
-        assert self._run.facts is not None
-        return self._run.facts.plans
-
-    def _advice(self, plan: MethodPlan, row: MethodResult) -> list[str]:
-        samples = (sample for sample in self._comparison.samples if sample.method == plan.key)
-        return advice_lines(row, plan, sum(sample.entries.n_compressible for sample in samples))
-
-
 def _write_finished(run: Run, reason: str) -> list[str]:
     """Write a summary of the finished samples where that is possible; lines that say which results there are."""
     if run.facts is None:
@@ -393,8 +337,3 @@ def _write_finished(run: Run, reason: str) -> list[str]:
         written=written,
         folder=sample_folder(run.job.output_dir),
     )
-
-
-def _say(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(line, flush=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from keepmap.agents.acting.agent import load_agent
+from keepmap.agents.acting import load_agent
 from keepmap.agents.choosing import shares
 from keepmap.agents.collection.source import make_source
 from keepmap.agents.compressor import Compressor, History, Selection, compressors

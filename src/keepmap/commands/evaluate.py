@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from keepmap.agents.acting.agent import Agent, hash_of_agent
+from keepmap.agents.acting import Agent, hash_of_agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run, run_of
 from keepmap.agents.compressor import AS_TRAINED, WHOLE_WINDOW, Compressor, make_compressor
 from keepmap.agents.evaluation.evaluate import PACKAGES, Returns, play_protocol

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from keepmap.agents.acting.agent import Agent
+from keepmap.agents.acting import Agent
 from keepmap.agents.checkpoints import EMBEDDED
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines

@@ -15,7 +15,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.arguments import as_integer, as_string
 from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.patches import Patch
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.arguments import as_integers
 from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes

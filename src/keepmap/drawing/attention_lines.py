@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.fitting import fit_into_figure

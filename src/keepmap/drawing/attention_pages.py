@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Patch
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.labels import model_label
 from keepmap.drawing.parts.arguments import AxesLike, check_kind, given_axes
 from keepmap.drawing.parts.heading import Heading, Wording

@@ -13,7 +13,7 @@ from keepmap.drawing.parts.heading import Heading, Wording
 from keepmap.drawing.parts.page import blank_figure, panel, width_in_points
 from keepmap.drawing.parts.style import figure_style, marked_style
 from keepmap.errors import InputError, counted
-from keepmap.kv.comparison.results import Comparison, MethodResult
+from keepmap.kv.comparison import Comparison, MethodResult
 
 __all__ = ["cost_by_footprint"]
 

@@ -12,7 +12,7 @@ from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.errors import InputError
 from keepmap.insight.coverage import Coverage, Shares, coverage
 from keepmap.insight.subject import Subject, needed, row_of

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from keepmap.agents.choosing import even, recent, top
 from keepmap.agents.compressors.adaptive import adaptive
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.insight.coverage import Shares, coverage, pattern_of
 from keepmap.insight.guide import GuideInsight
 from keepmap.insight.subjects import subject_of

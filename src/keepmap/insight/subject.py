@@ -7,7 +7,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.errors import InputError
 from keepmap.insight.coverage import Coverage, Shares
 from keepmap.insight.suggestion import Suggestion

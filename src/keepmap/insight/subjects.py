@@ -1,6 +1,6 @@
 """Which wing a profile, or a result's `host`, belongs to: the one place that tells them apart."""
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.subject import Subject
 from keepmap.insight.text_subject import TextSubject

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.errors import InputError
 from keepmap.insight.coverage import Coverage, Shares
 from keepmap.insight.subject import Subject, needed, row_of

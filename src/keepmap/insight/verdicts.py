@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 from keepmap.insight.coverage import SHARE, Coverage, coverage, pattern_of

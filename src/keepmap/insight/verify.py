@@ -8,10 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from keepmap.agents.acting.agent import Agent, load_agent
-from keepmap.agents.acting.context import Context
-from keepmap.attention.request import Indices
-from keepmap.attention.text import as_tokens, is_encoding
+from keepmap.agents.acting import Agent, Context, load_agent
+from keepmap.attention import Indices, as_tokens, is_encoding
 from keepmap.core.arguments import as_function, as_integer, shown
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError

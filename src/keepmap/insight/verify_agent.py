@@ -8,16 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from keepmap.agents.acting.agent import Agent
-from keepmap.agents.acting.context import Context, as_context
-from keepmap.agents.acting.rollout import decide
+from keepmap.agents.acting import Agent, Context, as_context, decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import Selection, shorten
-from keepmap.attention.profile import AttentionProfile
-from keepmap.attention.profiling import profile_attention
-from keepmap.attention.request import Indices
+from keepmap.attention import AttentionProfile, Indices, profile_attention
 from keepmap.core.metrics import divergence, negative_log_likelihood
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.runs.units import Once, Recorded, every_time

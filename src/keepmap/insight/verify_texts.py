@@ -8,10 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.attention.profile import AttentionProfile
-from keepmap.attention.profiling import profile_attention
-from keepmap.attention.request import Indices
-from keepmap.attention.text import one_text
+from keepmap.attention import AttentionProfile, Indices, one_text, profile_attention
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.runs.units import Once, Recorded, every_time
 from keepmap.errors import InputError

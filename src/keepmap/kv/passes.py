@@ -1,9 +1,9 @@
 """Forward passes as this wing makes them: the one way from here to the code that reaches into a model."""
 
+from keepmap.attention import as_tokens, is_encoding
 from keepmap.attention.passes.calls import calls_in_hands
 from keepmap.attention.passes.forward import LayerCall, active, in_eval_mode, queries_unturned, run
 from keepmap.attention.passes.forward_check import check_forward
-from keepmap.attention.text import as_tokens, is_encoding
 
 __all__ = [
     "LayerCall",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.intervals import LEAST, NOT_NEGATIVE, mean_interval
 from keepmap.errors import counted
 from keepmap.insight.guide import GuideInsight

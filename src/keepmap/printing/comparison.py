@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keepmap.core.intervals import LEAST
-from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan
-from keepmap.kv.comparison.results import Comparison, MethodResult
-from keepmap.kv.comparison.session import Facts
+from keepmap.kv.comparison import BASELINE, STREAMING, VALIDATION, Comparison, Facts, MethodPlan, MethodResult
 from keepmap.kv.method import Method, methods
 from keepmap.printing.tables import Column, panels, terminal_width
 

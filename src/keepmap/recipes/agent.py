@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from shutil import copyfile
 
-from keepmap.agents.acting.agent import load_agent
+from keepmap.agents.acting import load_agent
 from keepmap.agents.checkpoints import FACTS, MODEL, find_checkpoint
 from keepmap.core.files import make_folder, written_whole
 from keepmap.errors import InputError, KeepmapError

@@ -20,8 +20,7 @@ from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
-from keepmap.attention.landmarks import Landmarks
-from keepmap.attention.layer import AttentionLayer
+from keepmap.attention import AttentionLayer, Landmarks
 from keepmap.core.html import card
 from keepmap.core.labels import model_label
 from keepmap.core.progress import Progress

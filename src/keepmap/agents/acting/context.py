@@ -13,9 +13,7 @@ from keepmap.agents.collection.dataset import Histories, Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
-from keepmap.attention.landmarks import Landmarks
-from keepmap.attention.layer import AttentionLayer, causal
-from keepmap.attention.profiling import AttentionSource
+from keepmap.attention import AttentionLayer, AttentionSource, Landmarks, causal
 from keepmap.core.arguments import as_integer, as_integers
 from keepmap.core.html import card
 from keepmap.errors import InputError, kind_of

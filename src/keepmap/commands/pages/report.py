@@ -9,7 +9,7 @@ from keepmap.core.runs.command import repeating
 from keepmap.core.runs.folder import read_run_file
 from keepmap.drawing import ReportedRun, require_free_report, write_report
 from keepmap.errors import InputError, escaped
-from keepmap.kv.comparison.reading import read_comparison
+from keepmap.kv.comparison import read_comparison
 
 __all__ = ["report_runs"]
 

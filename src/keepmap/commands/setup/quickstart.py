@@ -128,7 +128,7 @@ def _trained_model(root: Path | None) -> Check:
     newest: Path | None = None
     mend, first = _command(root, "train.py"), ""
     try:
-        from keepmap.agents.acting.agent import load_agent
+        from keepmap.agents.acting import load_agent
         from keepmap.agents.checkpoints import EMBEDDED, newest_checkpoint, newest_run
 
         run = newest_run()

@@ -16,7 +16,7 @@ from keepmap.drawing.page.kinds import KINDS, kind_of_token
 from keepmap.drawing.page.maps import PackedMap, most_held, packed_map
 from keepmap.drawing.page.spans import Span
 from keepmap.errors import counted
-from keepmap.kv.comparison.results import Comparison
+from keepmap.kv.comparison import Comparison
 
 __all__ = ["ReportedRun", "run_document", "verdict_of", "warnings_of"]
 

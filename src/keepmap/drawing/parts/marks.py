@@ -11,7 +11,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError
 

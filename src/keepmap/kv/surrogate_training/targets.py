@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from keepmap.attention.profiling import strongest_attention
+from keepmap.attention import strongest_attention
 from keepmap.errors import ImpossibleResultError, InputError, ModelError
 
 __all__ = ["FLOOR", "Repetition", "ScoredPositions", "repeat_context", "require_targets", "score_positions"]

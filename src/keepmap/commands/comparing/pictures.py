@@ -7,9 +7,7 @@ from keepmap import drawing
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.joining.plugins import joined
 from keepmap.core.keep_map import KeepMap
-from keepmap.kv.comparison.files import label_stem
-from keepmap.kv.comparison.plan import MethodPlan
-from keepmap.kv.comparison.results import Comparison
+from keepmap.kv.comparison import Comparison, MethodPlan, label_stem
 
 __all__ = ["REPORT", "draw_comparison", "draw_method", "picture_files", "write_page"]
 

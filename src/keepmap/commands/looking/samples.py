@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from keepmap.agents.acting.agent import Agent
-from keepmap.agents.acting.context import Context, context_at
+from keepmap.agents.acting import Agent, Context, context_at
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.history import History, shorten

@@ -9,8 +9,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from keepmap.cli import main
-from keepmap.commands import attention_wings
 from keepmap.commands.attention import visualize_attention
+from keepmap.commands.looking import wings
 from keepmap.language_model import load_language_model
 from tests.commands.test_attention import BLOCK, files, small
 
@@ -93,7 +93,7 @@ def test_the_result_is_there_before_the_verification_starts(deeply, capsys, monk
         before.append(json.loads(Path("figs/attention/attention.json").read_text()) | {"tested": given["layers"]})
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(attention_wings, "verify_texts", stopped)
+    monkeypatch.setattr(wings, "verify_texts", stopped)
     with pytest.raises(KeyboardInterrupt):
         visualize_attention(model_name=deeply[2], data_path="data.jsonl", max_length=40, verify=True)
     (result,) = before

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from keepmap.agents.acting.agent import Agent, hash_of_agent, load_agent
+from keepmap.agents.acting import Agent, hash_of_agent, load_agent
 from keepmap.agents.checkpoints import EMBEDDED, newest_run
-from keepmap.attention.profile import AttentionProfile
-from keepmap.commands.attention_pictures import Pictures
-from keepmap.commands.attention_samples import Sample, agent_samples, text_samples, trajectory_samples
+from keepmap.attention import AttentionProfile
+from keepmap.commands.looking.pictures import Pictures
+from keepmap.commands.looking.samples import Sample, agent_samples, text_samples, trajectory_samples
 from keepmap.core.joining.plugins import plugins
 from keepmap.core.progress import Progress
 from keepmap.core.runs.hashes import hash_of_files, hash_of_lines, hash_of_tensors

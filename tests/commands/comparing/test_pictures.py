@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from keepmap.commands.compare_pictures import draw_method, picture_files
+from keepmap.commands.comparing.pictures import draw_method, picture_files
 from keepmap.core.keep_map import KeepMap
 from keepmap.kv.comparison.plan import plan_methods
 

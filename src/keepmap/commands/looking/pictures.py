@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from keepmap import draw
-from keepmap.attention.profile import AttentionProfile
+from keepmap.attention import AttentionProfile
 from keepmap.core.joining.plugins import joined
 from keepmap.core.labels import model_label
 from keepmap.core.runs.records import sync

@@ -1,0 +1,1 @@
+"""What a finished comparison prints and draws, for `compare`."""
