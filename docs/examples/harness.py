@@ -67,10 +67,12 @@ def main() -> None:
     parser.add_argument("--method", default="h2o")
     parser.add_argument("--density", type=float, default=0.2)
     parser.add_argument("--window", type=int, default=64)
+    parser.add_argument("--batch_size", type=int, default=1)
     options = parser.parse_args()
     language_model = keepmap.load_language_model(options.model_name)
-    # One text at a time: an evicting cache holds no batch.
-    harness = HFLM(pretrained=language_model.model, tokenizer=language_model.tokenizer, batch_size=1)
+    harness = HFLM(
+        pretrained=language_model.model, tokenizer=language_model.tokenizer, batch_size=options.batch_size
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "facts.jsonl")
         write_facts(path, options.n, options.length, seed=0)
@@ -85,7 +87,7 @@ def main() -> None:
             choice, answer = (results["results"][task] for task in ("choice", "answer"))
             print(f"{method:14}  choice {choice['acc,none']:.2f}  answer {answer['exact_match,strip']:.2f}", flush=True)
             if run is not None:
-                print(f"{'':14}  the last text: {run.report()}", flush=True)
+                print(f"{'':14}  the last call: {run.report()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from keepmap.attention import as_tokens, is_encoding
 from keepmap.attention.passes.calls import calls_in_hands
-from keepmap.attention.passes.forward import LayerCall, active, in_eval_mode, queries_unturned, run
+from keepmap.attention.passes.forward import LayerCall, Text, active, in_eval_mode, queries_unturned, run
 from keepmap.attention.passes.forward_check import check_forward
 
 __all__ = [
     "LayerCall",
+    "Text",
     "active",
     "as_tokens",
     "calls_in_hands",

@@ -1,7 +1,7 @@
 """Calls of a model that somebody else makes, with its attention in our hands: a block, and a question at each call."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
@@ -10,13 +10,14 @@ from weakref import WeakSet
 
 from torch import nn
 
-from keepmap.attention.passes.forward import Attend, Run, active, implementation, inputs_noted
+from keepmap.attention.passes.forward import Run, Text, active, implementation, inputs_noted
 from keepmap.errors import InputError
 
 __all__ = ["Prepare", "calls_in_hands", "left_alone"]
 
-Prepare = Callable[[dict[str, Any]], Attend | None]
-"""Given the arguments of a call by their names, which it may change: what replaces the attention, None for nothing."""
+Prepare = Callable[[dict[str, Any]], Sequence[Text] | None]
+"""Given the arguments of a call by their names, which it may change: its texts, each with what replaces its attention;
+None where nothing is replaced."""
 
 _open: "WeakSet[nn.Module]" = WeakSet()
 _open_lock = Lock()
@@ -45,8 +46,8 @@ def calls_in_hands(model: nn.Module, prepare: Prepare) -> Iterator[None]:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         active.set(None)  # an interrupt may have left the last one
         named = dict(zip(names, args, strict=False)) | kwargs
-        attend = None if _is_left_alone.get() else prepare(named)
-        active.set(None if attend is None else Run(attend, {}))
+        texts = None if _is_left_alone.get() else prepare(named)
+        active.set(None if texts is None else Run(texts, {}))
         return args[len(names) :], named
 
     def after(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:

@@ -8,7 +8,7 @@ H query head · G KV head · N positions · D head dimension.
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ __all__ = [
     "Attend",
     "LayerCall",
     "Run",
+    "Text",
     "active",
     "alone_with",
     "implementation",
@@ -73,11 +74,25 @@ Attend = Callable[[LayerCall], Float[Tensor, "H N Dv"]]
 """What a layer's attention is replaced by."""
 
 
-@dataclass
-class Run:
-    """What replaces the attention in one pass, and what was noted for it."""
+@dataclass(frozen=True)
+class Text:
+    """One text of a pass over a batch.
+
+    Attributes:
+        attend: what replaces its attention; it knows nothing of padding and of other texts.
+        padding: how many positions of padding there are at its left in all. hidden: how many of those that come are.
+    """
 
     attend: Attend
+    padding: int = 0
+    hidden: int = 0
+
+
+@dataclass
+class Run:
+    """What replaces the attention of each text in one pass, and what was noted of each module: its input and rotary."""
+
+    texts: Sequence[Text]
     inputs: dict[nn.Module, tuple[Tensor, tuple[Tensor, Tensor] | None]]
     calls: int = 0
 
@@ -102,7 +117,7 @@ def run(
     Raises:
         ModelError: an attention of the model does not go through transformers' AttentionInterface.
     """
-    state = Run(attend, {})
+    state = Run([Text(attend)], {})
     hooks = inputs_noted(model), in_pieces(model, lambda: active.get() is state)
     with torch.no_grad(), in_eval_mode(model), implementation(model), hooks[0], hooks[1]:
         token = active.set(state)
@@ -128,7 +143,7 @@ def _attention(
     s_aux: Tensor | None = None,
     **ignored: object,
 ) -> tuple[Tensor, None]:
-    """The function that transformers calls in each layer; [1, H, N, D] in, [1, N, H, Dv] out."""
+    """The function that transformers calls in each layer; [B, H, N, D] in, [B, N, H, Dv] out."""
     state = active.get()
     name = type(module).__name__
     assert state is not None
@@ -137,26 +152,39 @@ def _attention(
     if attention_mask is None or attention_mask.dtype != torch.int64:
         raise ModelError(f"{name} is not supported: it builds its attention mask by itself")
     layer = getattr(module, "layer_idx", None)
-    if not isinstance(layer, int) or query.shape[0] != 1 or query.shape[2] != key.shape[2]:
-        raise ModelError(f"{name} is not supported: it is not causal self-attention over one text")
+    if not isinstance(layer, int) or query.shape[0] != len(state.texts) or query.shape[2] != key.shape[2]:
+        raise ModelError(f"{name} is not supported: it is not causal self-attention over the texts it was given")
     if query.shape[1] % key.shape[1] or query.shape[3] != key.shape[3]:
         raise ModelError(f"{name} is not supported: its query and KV heads do not pair up")
     hidden_states, rotary = state.inputs.pop(module)
     state.calls += 1
-    call = LayerCall(
-        layer=layer,
-        module=module,
-        hidden_states=hidden_states,
-        queries=query[0],
-        keys=key[0],
-        values=value[0],
-        sees_from=attention_mask[0, 0, :, 0],
-        scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
-        softcap=softcap,
-        sinks=s_aux,
-        rotary=rotary,
-    )
-    return state.attend(call).transpose(0, 1)[None], None
+    outputs = []
+    for row, text in enumerate(state.texts):
+        own, sees_from = slice(text.hidden, None), attention_mask[0, 0, :, 0]
+        if text.hidden == query.shape[2]:
+            outputs.append(value.new_zeros(query.shape[2], query.shape[1], value.shape[3]))
+            continue
+        call = LayerCall(
+            layer=layer,
+            module=module,
+            hidden_states=hidden_states[row, own],
+            queries=query[row, :, own],
+            keys=key[row, :, own],
+            values=value[row, :, own],
+            sees_from=(sees_from[own] - text.padding).clamp(min=0) if text.padding else sees_from,
+            scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+            softcap=softcap,
+            sinks=s_aux,
+            rotary=None if rotary is None else (_of_row(rotary[0], row)[own], _of_row(rotary[1], row)[own]),
+        )
+        output = text.attend(call).transpose(0, 1)
+        outputs.append(nn.functional.pad(output, (0, 0, 0, 0, text.hidden, 0)) if text.hidden else output)
+    return outputs[0][None] if len(outputs) == 1 else torch.stack(outputs), None
+
+
+def _of_row(rotary: Tensor, row: int) -> Tensor:
+    """Of cosines or sines, which may be the same for all texts."""
+    return rotary[row if len(rotary) > 1 else 0]
 
 
 def _sees_from(
@@ -300,8 +328,8 @@ def inputs_noted(model: nn.Module) -> Iterator[None]:
         hidden_states = args[0] if args else kwargs.get("hidden_states")
         rotary = kwargs.get("position_embeddings")
         if isinstance(hidden_states, Tensor):
-            pair = (rotary[0][0], rotary[1][0]) if isinstance(rotary, tuple) else None
-            state.inputs[module] = (hidden_states[0], pair)
+            pair = (rotary[0], rotary[1]) if isinstance(rotary, tuple) else None
+            state.inputs[module] = (hidden_states, pair)
 
     handles = [
         module.register_forward_pre_hook(note, with_kwargs=True)
@@ -339,7 +367,7 @@ def queries_unturned(call: LayerCall, n: int) -> Float[Tensor, "H n D"]:
 
     cosines, sines = (part[None, :n] for part in call.rotary)
     hidden_states = call.hidden_states[None, :n]
-    state = Run(keep, {call.module: (hidden_states[0], None)})
+    state = Run([Text(keep)], {call.module: (hidden_states, None)})
     token = active.set(state)
     try:
         call.module(

@@ -1,6 +1,6 @@
 """A cache for a Hugging Face model whose decisions are those of `evict`."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,25 +8,25 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import Cache, DynamicCache
+from transformers import DynamicCache
 
 from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.outside.memory import within_memory
 from keepmap.core.progress import Progress
-from keepmap.core.runs.hashes import hash_of_tensors
 from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, counted
+from keepmap.kv.cache.batches.texts import CacheOfTexts
 from keepmap.kv.cache.checks import check_cached
-from keepmap.kv.cache.files import FORMAT, held_from, tensors_of
+from keepmap.kv.cache.files import FORMAT, about_of, held_from, tensors_of
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.layer import EvictingLayer
 from keepmap.kv.cache.report import CacheReport, Moment
-from keepmap.kv.choosing import Budget, Protection, Rule, Threshold
+from keepmap.kv.choosing import Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import check_supported
 from keepmap.kv.eviction.evict import origin, rule_for
 from keepmap.kv.eviction.resolve import as_method
-from keepmap.kv.method import Method, Received
+from keepmap.kv.method import Method
 from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
@@ -40,11 +40,12 @@ _BLOCK = 512
 _TERMS = ("threshold", "density", "budget", "n_sink", "window", "mode", "chunk_size", "context_length", "seed")
 
 
-class EvictingCache(Cache):
+class EvictingCache(CacheOfTexts):
     """A cache of keys and values that holds what a method keeps, to pass as `past_key_values`.
 
-    It works inside `with keepmap.evicting(model):`, for one text in as many calls as one likes. Its decisions are
-    those of `keepmap.evict` on the same tokens, and so are the logits.
+    It works inside `with keepmap.evicting(model):`, for one text or a batch, in as many calls as one likes. Its
+    decisions are those of `keepmap.evict` on the same tokens, and so are the logits; in a batch, each text's are those
+    of this text alone, and each has a cache of its own, one of the `rows`.
 
     >>> import keepmap
     >>> language_model = keepmap.load_language_model("tiny")
@@ -61,6 +62,9 @@ class EvictingCache(Cache):
             "once", where its context is to come in one call.
         threshold, density, budget, n_sink, window, mode, chunk_size, seed: as in `evict`.
         context_length: in mode "once", after how many tokens it is cut; by default after those of the first call.
+
+    Attributes:
+        moments: what it held after each pass, of one text.
 
     Raises:
         InputError: an option out of range, more than one rule, options of another mode, a method that needs what a
@@ -110,8 +114,17 @@ class EvictingCache(Cache):
             layers=[EvictingLayer(layer, terms, language_model.model) for layer in range(language_model.n_layers)]
         )
         self.language_model, self.terms = language_model, terms
-        self._moments: list[Moment] = []
+        self.moments: list[Moment] = []
         self._peak = 0
+        self.batch = None
+
+    def this(self) -> "EvictingCache":
+        """Itself."""
+        return self
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._begin(self.language_model, self.terms)
 
     def read(self, inputs: Any, progress: Progress | None = None) -> None:
         """Let the model read a text, which goes on with what the cache has seen.
@@ -124,11 +137,13 @@ class EvictingCache(Cache):
             progress: called after each block with the share of the text that is read.
 
         Raises:
-            InputError: no text, or one that is too long; a pass on this cache was broken off.
+            InputError: no text, or one that is too long; a batch; a pass on this cache was broken off.
             ModelError: the memory ran out; what was read is then broken off.
         """
         tokens, progress = as_tokens(self.language_model, inputs), as_function("progress", progress)
         self.require_whole()
+        if self.batch is not None:
+            raise InputError("expected a cache of one text without padding, got one of a batch; read with a new one")
         self.require_room(len(tokens))
         what = f"reading {counted(len(tokens), 'token')} with {self.terms.method.label}"
         with within_memory(what, self.language_model.device, "give a shorter text, or a lower `density`"):
@@ -150,7 +165,7 @@ class EvictingCache(Cache):
     @property
     def _context_length(self) -> int | None:
         """In mode "once", after how many tokens it is cut; None before that is known, and in the other modes."""
-        return self._layer(0).context_length
+        return self.layer(0).context_length
 
     def go_on(self, tokens: Int[Tensor, " N"]) -> Float[Tensor, "N hidden"]:
         """The last hidden states of tokens that come next."""
@@ -169,15 +184,15 @@ class EvictingCache(Cache):
             )
 
     def attend(self, call: LayerCall) -> Tensor:
-        """One layer's attention; what `keepmap.evicting` puts in place of the model's own."""
-        layer = self._layer(call.layer)
+        """One layer's attention for one text; what `keepmap.evicting` puts in place of the model's own."""
+        layer = self.layer(call.layer)
         output = layer.attend(call)
         if call.keys.shape[1] > 1:
             self._peak = max(self._peak, self.bytes() - layer.nbytes + layer.peak)
         if call.layer == len(self.layers) - 1:
             seen = self.get_seq_length()
-            self._moments.append(Moment(seen, self.bytes(), sum(layer.full_nbytes for layer in self._parts())))
-            self._peak = max(self._peak, self._moments[-1].nbytes)
+            self.moments.append(Moment(seen, self.bytes(), sum(layer.full_nbytes for layer in self._parts())))
+            self._peak = max(self._peak, self.moments[-1].nbytes)
         return output
 
     def require_whole(self) -> None:
@@ -186,8 +201,14 @@ class EvictingCache(Cache):
         Raises:
             InputError: a pass on this cache was broken off in the middle.
         """
-        lengths = {layer.get_seq_length() for layer in self._parts()}
-        if len(lengths) > 1 or any(layer.is_broken for layer in self._parts()):
+        if self.batch is not None:
+            for row in self.batch.rows:
+                row.require_whole()
+            is_whole = self.batch.is_whole
+        else:
+            lengths = {layer.get_seq_length() for layer in self._parts()}
+            is_whole = len(lengths) == 1 and not any(layer.is_broken for layer in self._parts())
+        if not is_whole:
             raise InputError(
                 "a pass on this cache was broken off, and its layers differ; go on from a `fork()` that was taken "
                 "earlier, or from a new cache"
@@ -197,11 +218,11 @@ class EvictingCache(Cache):
         """What `keepmap.evict` says of the tokens that this cache has seen.
 
         Raises:
-            InputError: it has seen none, or a pass on it was broken off.
+            InputError: it has seen none, it is of a batch, or a pass on it was broken off.
         """
-        parts = [
-            _as_if_ended(held, layer.terms) for held, layer in zip(self._layers_held(), self._parts(), strict=True)
-        ]
+        if (only := self.only()) is not self:
+            return only.keep_map()
+        parts = [held.as_if_ended(layer.terms) for held, layer in zip(self._layers_held(), self._parts(), strict=True)]
         expires, scores, held = (torch.from_numpy(np.stack(each)) for each in zip(*parts, strict=True))
         rule = self.terms.rule
         return KeepMap(
@@ -216,16 +237,20 @@ class EvictingCache(Cache):
         )
 
     def bytes(self) -> int:
-        """What it takes now: keys, values and bookkeeping, the room to spare among them."""
+        """What it takes now: keys, values and bookkeeping, the room to spare among them; of a batch, of all rows."""
+        if self.batch is not None:
+            return self.batch.nbytes
         return sum(layer.nbytes for layer in self._parts())
 
     def report(self) -> CacheReport:
-        """Bytes over time, beside those of the full cache."""
+        """Bytes over time, beside those of the full cache; of a batch, of all rows together, without padding."""
+        if self.batch is not None:
+            return self.batch.report()
         protection = self.terms.protection
         n_protected = protection.n_sink + protection.window
         if self._context_length is not None:
             n_protected += max(0, self.get_seq_length() - self._context_length)
-        return CacheReport(moments=tuple(self._moments), peak_nbytes=self._peak, n_protected=n_protected)
+        return CacheReport(moments=tuple(self.moments), peak_nbytes=self._peak, n_protected=n_protected)
 
     def fork(self) -> "EvictingCache":
         """A cache of its own that has seen the same: many questions on one context.
@@ -236,12 +261,15 @@ class EvictingCache(Cache):
         self.require_whole()
         other = EvictingCache.__new__(EvictingCache)
         other._begin(self.language_model, self.terms)
+        if self.batch is not None:
+            other.hold(self.batch.fork())
+            return other
         for own, layer in zip(self._parts(), other._parts(), strict=True):
             if own.held is not None:
                 with torch.inference_mode(False):
                     layer.held, layer.is_initialized = own.held.copy(), True
                     layer.context_length = own.context_length
-        other._moments, other._peak = list(self._moments), self._peak
+        other.moments, other._peak = list(self.moments), self._peak
         return other
 
     def like(self, method: Method, rule: Rule) -> "EvictingCache":
@@ -257,11 +285,12 @@ class EvictingCache(Cache):
             overwrite: whether a file that is no cache is written over, too.
 
         Raises:
-            InputError: it has seen nothing, or a pass on it was broken off.
+            InputError: it has seen nothing, it is of a batch, or a pass on it was broken off.
             OutputError: the path cannot be written, or a file that is no cache is there.
         """
-        about = self._about() | {"seen": self.get_seq_length()}
-        tensors = tensors_of(self._layers_held())
+        only = self.only()
+        about = about_of(only.language_model, only.terms, only._mode) | {"seen": only.get_seq_length()}
+        tensors = tensors_of(only._layers_held())
         write_labelled(as_path("path", path), FORMAT, about, tensors, kind="a cache", overwrite=overwrite)
 
     @classmethod
@@ -289,8 +318,9 @@ class EvictingCache(Cache):
             about, tensors = read_labelled(path, FORMAT)
             terms = {name: about[name] for name in _TERMS}
             cache = cls(language_model, about["method"] if method is None else method, **terms)
-            if cache._about() != {name: value for name, value in about.items() if name != "seen"}:
-                what = "model" if about["weights"] != cache._about()["weights"] else "method"
+            own = about_of(language_model, cache.terms, cache._mode)
+            if own != {name: value for name, value in about.items() if name != "seen"}:
+                what = "model" if about["weights"] != own["weights"] else "method"
                 raise InputError(f"{path} holds a cache of another {what}; give the `{what}` that it was made with")
             seen, like = as_integer("seen", about["seen"], 1), language_model.model.get_input_embeddings().weight
             for index, layer in enumerate(cache._parts()):
@@ -308,10 +338,10 @@ class EvictingCache(Cache):
         The plain one does not know these: give `position_ids` that go on from `get_seq_length()` of this one.
 
         Raises:
-            InputError: the heads of a layer hold different numbers, or nothing was seen.
+            InputError: the heads of a layer hold different numbers, nothing was seen, or it is of a batch.
         """
         plain = DynamicCache()
-        for index, held in enumerate(self._layers_held()):
+        for index, held in enumerate(self.only()._layers_held()):
             if len(set(held.columns.counts.tolist())) > 1:
                 raise InputError(
                     "expected a cache whose heads hold the same number of entries, got one whose heads differ; take "
@@ -324,8 +354,10 @@ class EvictingCache(Cache):
         return plain
 
     def __repr__(self) -> str:
-        seen = self.get_seq_length()
-        return f"EvictingCache({self.terms.method.label} on {self.language_model.label}, {counted(seen, 'token')} seen)"
+        batch = "" if self.batch is None else f", a batch of {len(self.rows)}"
+        seen = sum(row.get_seq_length() for row in self.rows)
+        label = f"{self.terms.method.label} on {self.language_model.label}"
+        return f"EvictingCache({label}{batch}, {counted(seen, 'token')} seen)"
 
     @property
     def _mode(self) -> Mode:
@@ -340,47 +372,10 @@ class EvictingCache(Cache):
             raise InputError("expected a cache that has seen tokens, got a new one; run the model on it first")
         return held
 
-    def _about(self) -> dict[str, Any]:
-        """What decided, and of which model: JSON values."""
-        terms = self.terms
-        options = {field.name: getattr(terms.method, field.name) for field in fields(terms.method)}  # type: ignore[arg-type]
-        rule = terms.rule
-        return {
-            "method": terms.method.name,
-            "options": {name: value for name, value in options.items() if isinstance(value, bool | int | float | str)},
-            "threshold": rule.threshold if isinstance(rule, Threshold) else None,
-            "density": rule.density if isinstance(rule, Budget) else None,
-            "budget": rule.count if isinstance(rule, Budget) else None,
-            "n_sink": terms.protection.n_sink,
-            "window": terms.protection.window,
-            "mode": self._mode.name,
-            "chunk_size": terms.chunk_size,
-            "context_length": self._mode.context_length,
-            "seed": terms.seed,
-            "weights": hash_of_tensors(self.language_model.model.state_dict()),
-        }
-
-    def _layer(self, index: int) -> EvictingLayer:
+    def layer(self, index: int) -> EvictingLayer:
+        """One layer of what one text holds."""
         return self._parts()[index]
 
     def _parts(self) -> list[EvictingLayer]:
         layers: Any = self.layers
         return list(layers)
-
-
-def _as_if_ended(held: Held, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Expiries, scores and what is held [G, N] of one layer, as they are if the text ends here."""
-    n = held.seen
-    expires, scores = held.record.expires.astype(np.int64), held.record.scores.copy()
-    positions, now = held.scores_at(terms, n)
-    stays = positions >= 0
-    # A context is cut where it ends, and nowhere else.
-    if terms.mode.name != "once" and n % terms.chunk_size and (choice := held.gone(terms, n)) is not None:
-        expires[np.nonzero(choice[0])[0], positions[choice[0]]] = n
-    if isinstance(terms.method, Received):
-        rated = stays
-        if isinstance(terms.rule, Threshold):
-            rated = stays & ((positions < terms.protection.n_sink) | (positions >= terms.left(n + 1)))
-        scores[np.nonzero(rated)[0], positions[rated]] = now[rated]
-    is_held = expires == 0
-    return np.where(is_held, n, np.minimum(expires, n)), scores, is_held

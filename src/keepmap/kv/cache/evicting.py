@@ -1,12 +1,11 @@
 """A block in which a model generates under eviction: its own code runs as ever, and is handed our cache."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
@@ -15,7 +14,7 @@ from keepmap.errors import InputError, kind_of
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.report import CacheReport
 from keepmap.kv.method import Method
-from keepmap.kv.passes import calls_in_hands
+from keepmap.kv.passes import Text, calls_in_hands
 from keepmap.language_model import LanguageModel, as_language_model
 
 if TYPE_CHECKING:
@@ -47,12 +46,24 @@ class EvictingRun:
         """What the cache of the last call kept.
 
         Raises:
+            InputError: there was no call, or it was of a batch: `keep_maps` has one per text.
+        """
+        cache = self._last()
+        if len(cache.rows) > 1:
+            raise InputError(f"expected one text, got a batch of {len(cache.rows)}; `keep_maps` has one per text")
+        return cache.keep_map()
+
+    @property
+    def keep_maps(self) -> tuple[KeepMap, ...]:
+        """What the cache of the last call kept of each text, in the batch's order; padding is no part of it.
+
+        Raises:
             InputError: there was no call.
         """
-        return self._last().keep_map()
+        return tuple(row.keep_map() for row in self._last().rows)
 
     def report(self) -> CacheReport:
-        """The bytes of the cache of the last call, over time.
+        """The bytes of the cache of the last call, over time; of a batch, of all texts together.
 
         Raises:
             InputError: there was no call.
@@ -64,30 +75,28 @@ class EvictingRun:
             raise InputError("expected a call of the model inside the block first, got none")
         return self.cache
 
-    def prepare(self, named: dict[str, Any]) -> Callable[[Any], Tensor] | None:
+    def prepare(self, named: dict[str, Any]) -> Sequence[Text] | None:
         """Hand our cache to a call of the model, by the names of its arguments.
 
         Raises:
-            InputError: what the cache does not hold exactly: several texts, masks with holes, other positions.
+            InputError: what the cache does not hold exactly: masks with holes, other positions.
         """
         cache = self._cache_for(named.get("past_key_values"))
         if cache is None:
             return None
         if cache.language_model.model is not self.model:
             raise InputError("expected `past_key_values` to be a cache of this model, got one of another model")
-        cache.require_whole()
         new = named.get("input_ids") if named.get("inputs_embeds") is None else named["inputs_embeds"]
         if not isinstance(new, Tensor):
             raise InputError(f"expected `input_ids` to be a tensor of token ids, got {kind_of(new)}")
-        _require_one_text(new, named, cache.get_seq_length())
-        cache.require_room(new.shape[1])
         if self.model.training:
             raise InputError("expected a model in eval mode, got one that is training; call model.eval() first")
         if named.get("output_attentions"):
             raise InputError("`output_attentions` are not at hand under eviction; look by keepmap.profile_attention")
+        texts = cache.texts(named, new)
         named["past_key_values"], named["attention_mask"] = cache, None
         self.cache = cache
-        return cache.attend
+        return texts
 
     def _cache_for(self, given: object) -> EvictingCache | None:
         """Ours for this call, None where it is the model's own."""
@@ -125,8 +134,8 @@ def evicting(
     """Inside, a model generates under eviction: `generate`, pipelines and plain calls, each on a fresh cache.
 
     A call that is given an EvictingCache goes on with that one. Any thread may make the calls. At the end the model is
-    as it was. Greedy decoding, sampling and streaming work, one text at a time; batches, beams and assisted decoding
-    are refused.
+    as it was. Greedy decoding, sampling, streaming, beams and batches with padding at the left work: each text is
+    evicted as if it were alone. Assisted and prompt-lookup decoding are refused.
 
     >>> import keepmap, torch
     >>> language_model = keepmap.load_language_model("tiny")
@@ -174,26 +183,3 @@ def evicting(
 def _block(run: EvictingRun) -> Iterator[EvictingRun]:
     with calls_in_hands(run.model, run.prepare):
         yield run
-
-
-def _require_one_text(new: Tensor, named: dict[str, Any], seen: int) -> None:
-    """Whether a call is of one text without padding, at the positions that come next."""
-    if new.shape[0] != 1:
-        raise InputError(
-            f"expected one text under eviction, got a batch of {new.shape[0]}; no beams and no `num_return_sequences`: "
-            "run them one by one"
-        )
-    mask = named.get("attention_mask")
-    if mask is not None and not (isinstance(mask, Tensor) and mask.dim() == 2 and bool(mask.bool().all())):
-        raise InputError(
-            "expected `attention_mask` to be all ones under eviction, got one that hides positions; take padding away, "
-            "and give a mask of ones where the text has the padding's id in it"
-        )
-    positions = named.get("position_ids")
-    if positions is not None:
-        expected = torch.arange(seen, seen + new.shape[1], device=positions.device)
-        if positions.shape[-1] != new.shape[1] or not bool((positions == expected).all()):
-            raise InputError(
-                f"expected `position_ids` to go on from {seen}, the tokens that the cache has seen, got others; leave "
-                "them out"
-            )

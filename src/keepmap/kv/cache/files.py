@@ -4,18 +4,44 @@ What comes from a file is data: sizes, positions and counts are checked before a
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from keepmap.kv.cache.held import Held
+from keepmap.core.runs.hashes import hash_of_tensors
+from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.rows import Columns
+from keepmap.kv.choosing import Budget, Threshold
+from keepmap.kv.modes import Mode
+from keepmap.language_model import LanguageModel
 
-__all__ = ["FORMAT", "held_from", "tensors_of"]
+__all__ = ["FORMAT", "about_of", "held_from", "tensors_of"]
 
 FORMAT = "keepmap-cache/1"
 _KINDS = ("columns", "ghosts")
+
+
+def about_of(language_model: LanguageModel, terms: Terms, mode: Mode) -> dict[str, Any]:
+    """What decided, and of which model: JSON values."""
+    method, rule = terms.method, terms.rule
+    options = {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
+    return {
+        "method": method.name,
+        "options": {name: value for name, value in options.items() if isinstance(value, bool | int | float | str)},
+        "threshold": rule.threshold if isinstance(rule, Threshold) else None,
+        "density": rule.density if isinstance(rule, Budget) else None,
+        "budget": rule.count if isinstance(rule, Budget) else None,
+        "n_sink": terms.protection.n_sink,
+        "window": terms.protection.window,
+        "mode": mode.name,
+        "chunk_size": terms.chunk_size,
+        "context_length": mode.context_length,
+        "seed": terms.seed,
+        "weights": hash_of_tensors(language_model.model.state_dict()),
+    }
 
 
 def tensors_of(layers: Sequence[Held]) -> dict[str, Tensor]:

@@ -187,6 +187,23 @@ class Held:
         positions, scores = self.scores_at(terms, self.seen)
         self.record.rate(positions, scores, positions >= 0)
 
+    def as_if_ended(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Expiries, scores and what is held [G, N], as they are if the text ends here."""
+        n = self.seen
+        expires, scores = self.record.expires.astype(np.int64), self.record.scores.copy()
+        positions, now = self.scores_at(terms, n)
+        stays = positions >= 0
+        # A context is cut where it ends, and nowhere else.
+        if terms.mode.name != "once" and n % terms.chunk_size and (choice := self.gone(terms, n)) is not None:
+            expires[np.nonzero(choice[0])[0], positions[choice[0]]] = n
+        if isinstance(terms.method, Received):
+            rated = stays
+            if isinstance(terms.rule, Threshold):
+                rated = stays & ((positions < terms.protection.n_sink) | (positions >= terms.left(n + 1)))
+            scores[np.nonzero(rated)[0], positions[rated]] = now[rated]
+        is_held = expires == 0
+        return np.where(is_held, n, np.minimum(expires, n)), scores, is_held
+
     def copy(self) -> "Held":
         """The same in memory of its own."""
         other = Held.__new__(Held)

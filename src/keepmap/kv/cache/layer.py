@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers.cache_utils import CacheLayerMixin
 
 from keepmap.errors import InputError, ModelError
 from keepmap.kv.cache.held import AFTER_THE_CUT, Held, Terms
+from keepmap.kv.cache.interface import SeenLayer
 from keepmap.kv.cache.step import step
 from keepmap.kv.cache.stretch import stretch
 from keepmap.kv.choosing import Protection, decided_at
@@ -25,7 +25,6 @@ __all__ = ["EvictingLayer"]
 
 _AHEAD = 64
 """Positions whose scores are asked for ahead where tokens come one by one, of methods that need no text."""
-_ONE_TEXT = "an evicting cache holds one text: no batch, no beams, no `num_return_sequences`; run them one by one"
 
 
 @lru_cache(maxsize=2)
@@ -34,7 +33,7 @@ def _decided_at(first: int, new: int, protection: Protection, chunk_size: int, d
     return decided_at(first + new, protection, chunk_size, device)[first:]
 
 
-class EvictingLayer(CacheLayerMixin):
+class EvictingLayer(SeenLayer):
     """What one layer holds, and how many positions it has seen: `get_seq_length` is that, never what is held.
 
     Attributes:
@@ -44,8 +43,6 @@ class EvictingLayer(CacheLayerMixin):
         peak: bytes that it took at most during the last pass. full_nbytes: what it would take without eviction.
         is_broken: a pass ended in the middle of it.
     """
-
-    is_sliding = False
 
     def __init__(self, layer: int, terms: Terms, model: nn.Module) -> None:
         super().__init__()
@@ -87,10 +84,8 @@ class EvictingLayer(CacheLayerMixin):
         """Note the new keys and values; the attention that comes next adds and uses them.
 
         Raises:
-            InputError: several texts, or a pass without our attention.
+            InputError: a pass without our attention.
         """
-        if key_states.shape[0] != 1:
-            raise InputError(_ONE_TEXT)
         if active.get() is None:
             raise InputError(
                 "an evicting cache works inside `with keepmap.evicting(model):` alone; make this call there"
@@ -198,75 +193,11 @@ class EvictingLayer(CacheLayerMixin):
         """How many positions were seen."""
         return 0 if self.held is None else self.held.seen
 
-    def get_mask_sizes(self, query_length: int | Tensor) -> tuple[int, int]:
-        """As if everything were held: the mask says by the model's own rules what a query sees, no more."""
-        # transformers before 5.4 gives the queries' positions instead of their number.
-        new = query_length.shape[0] if isinstance(query_length, Tensor) else query_length
-        return self.get_seq_length() + new, 0
-
-    def get_max_length(self) -> int:
-        """No limit."""
-        return -1
-
-    get_max_cache_shape = get_max_length
-    """Its name before transformers 5.23."""
-
     def reset(self) -> None:
         """Forget everything."""
         self.held, self._new, self.is_initialized, self.is_broken = None, None, False, False
         self._ahead, self._ahead_from = np.zeros((0, 0)), 0
         self.context_length = self.given.mode.context_of(0)
-
-    def crop(self, tokens_to_remove: int) -> None:
-        """Refused: what was evicted for later positions does not come back.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "an evicting cache cannot take positions back, as assisted and prompt-lookup decoding ask; generate "
-            "without them, or go on from a `fork()` that was taken earlier"
-        )
-
-    def activate_past_recording(self) -> None:
-        """Refused, as `crop` is: who asks for it is about to take positions back.
-
-        Raises:
-            InputError: always.
-        """
-        self.crop(0)
-
-    def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Refused.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(_ONE_TEXT)
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Refused.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(_ONE_TEXT)
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Refused.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(_ONE_TEXT)
-
-    def offload(self) -> None:
-        """Refused.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError("an evicting cache stays where the model is; leave offloading out")
 
 
 class _NoWayBack(torch.autograd.Function):

@@ -1,0 +1,1 @@
+"""Several texts on one cache, each of them as if it were alone."""
