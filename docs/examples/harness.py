@@ -70,9 +70,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=1)
     options = parser.parse_args()
     language_model = keepmap.load_language_model(options.model_name)
-    harness = HFLM(
-        pretrained=language_model.model, tokenizer=language_model.tokenizer, batch_size=options.batch_size
-    )
+    harness = HFLM(pretrained=language_model.model, tokenizer=language_model.tokenizer, batch_size=options.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "facts.jsonl")
         write_facts(path, options.n, options.length, seed=0)

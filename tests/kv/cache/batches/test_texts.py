@@ -65,11 +65,11 @@ def test_bytes_are_those_of_all_texts_and_padding_is_none_of_them(batch: Evictin
 
 def test_the_peak_is_of_all_rows_at_one_time(language_model: LanguageModel) -> None:
     ids = torch.stack([tokens(390, seed) for seed in range(2)])
-    one, both = (read(new(language_model), part).report() for part in (ids[:1], ids))
+    alone, both = (read(new(language_model), part).report() for part in (ids[:1], ids))
     entries = 390 * 2 * 2 * 8 * 8
     # While the second row reads its last layer, the first row has been cut in all of its own.
-    assert one.peak_nbytes + one.nbytes * 0.5 < both.peak_nbytes < 2 * one.peak_nbytes
-    assert one.peak_nbytes > entries
+    assert alone.peak_nbytes + alone.nbytes * 0.5 < both.peak_nbytes < 2 * alone.peak_nbytes
+    assert alone.peak_nbytes > entries
 
 
 def test_rows_go_on_in_another_order(batch: EvictingCache) -> None:
