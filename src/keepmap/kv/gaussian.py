@@ -11,8 +11,8 @@ from torch import Tensor
 
 __all__ = ["log_expected", "log_mean_expected"]
 
-_KEYS_AT_ONCE = 384
-_BAND = 8
+_KEYS_AT_ONCE = 512
+_BAND = 4
 """How many rows of a symmetric matrix are taken together: fewer spare more products, more are larger ones."""
 
 
@@ -55,6 +55,8 @@ def log_mean_expected(
     gaussians, heads, group, dim = mean.shape
     first, final = (ends.repeat_interleave(group) for ends in (start, last))
     starts_from = int(start.max())
+    # One room for the products of all blocks: memory that is new costs more than they do.
+    room = keys.new_empty(sum(_band_sizes(dim)) + dim, min(_KEYS_AT_ONCE, keys.shape[1]))
     totals = mean.new_full((heads, gaussians * group), -math.inf, dtype=torch.float64)
     for head in range(heads):
         factors = _factors(mean[:, head].flatten(0, 1), covariance[:, head].flatten(0, 1), scaling)
@@ -64,7 +66,8 @@ def log_mean_expected(
             positions = torch.arange(begin, begin + block.shape[1], device=keys.device)
             # Prefixes that end before this block are done with.
             open_from = int((final < begin).sum())
-            values = factors[open_from:] @ _products(block)
+            products = _products(block, room[:, : block.shape[1]])
+            values = factors[open_from:] @ products
             ending = values[: int((final < begin + block.shape[1]).sum()) - open_from]
             ending.masked_fill_(positions > final[open_from : open_from + len(ending), None], -math.inf)
             if begin < starts_from:
@@ -81,23 +84,29 @@ def _logsumexp(values: Float[Tensor, "C K"]) -> Float[Tensor, " C"]:
     return values.sub_(most[:, None]).exp_().sum(dim=1).log_() + most
 
 
-def _products(keys: Float[Tensor, "D K"]) -> Float[Tensor, "P K"]:
+def _products(keys: Float[Tensor, "D K"], out: Float[Tensor, "P K"]) -> Float[Tensor, "P K"]:
     """k_i * k_j of each key, a band of rows i at a time and from its first column on; then the keys themselves."""
     dim, count = keys.shape
-    sizes = [min(_BAND, dim - row) * (dim - row) for row in range(0, dim, _BAND)]
-    products = keys.new_empty(sum(sizes) + dim, count)
-    for row, band in zip(range(0, dim, _BAND), products.split([*sizes, dim]), strict=False):
+    for row, band in zip(range(0, dim, _BAND), out.split([*_band_sizes(dim), dim]), strict=False):
         torch.mul(keys[row : row + _BAND, None], keys[None, row:], out=band.view(-1, dim - row, count))
-    products[-dim:] = keys
-    return products
+    out[-dim:] = keys
+    return out
 
 
 def _factors(mean: Float[Tensor, "C D"], covariance: Float[Tensor, "C D D"], scaling: float) -> Float[Tensor, "C P"]:
     """What each of `_products` is multiplied by."""
-    dim, bands = mean.shape[1], []
-    for row in range(0, dim, _BAND):
-        band = 0.5 * scaling**2 * covariance[:, row : row + _BAND, row:]
+    dim = mean.shape[1]
+    sizes = _band_sizes(dim)
+    factors = mean.new_empty(len(mean), sum(sizes) + dim)
+    for row, flat in zip(range(0, dim, _BAND), factors.split([*sizes, dim], dim=1), strict=False):
+        band = flat.view(len(mean), -1, dim - row)
+        torch.mul(covariance[:, row : row + _BAND, row:], 0.5 * scaling**2, out=band)
         # What lies right of the band's own square stands for its mirror image too.
         band[:, :, _BAND:] *= 2
-        bands.append(band.flatten(1))
-    return torch.cat([*bands, scaling * mean], dim=1)
+    torch.mul(mean, scaling, out=factors[:, -dim:])
+    return factors
+
+
+def _band_sizes(dim: int) -> list[int]:
+    """How many products the bands of a matrix of `dim` rows hold."""
+    return [min(_BAND, dim - row) * (dim - row) for row in range(0, dim, _BAND)]

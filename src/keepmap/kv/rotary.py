@@ -22,17 +22,15 @@ def turned(
 ) -> Float[Tensor, "*heads N D"]:
     """Multiply each rotated pair by a complex number per position; dimensions beyond 2F stay as they are."""
     pairs = rotation.frequency.numel()
-    rotated, rest = vectors[..., : 2 * pairs], vectors[..., 2 * pairs :]
+    interleaved = (slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2))
+    first, second = interleaved if rotation.interleaved else (slice(0, pairs), slice(pairs, 2 * pairs))
     real, imaginary = turn.real.to(vectors.dtype), turn.imag.to(vectors.dtype)
-    # (first, second) becomes (first * real - second * imaginary, second * real + first * imaginary).
-    if rotation.interleaved:
-        swapped = rotated.unflatten(-1, (pairs, 2)).flip(-1).flatten(-2)
-        real, imaginary = real.repeat_interleave(2, dim=-1), torch.stack((-imaginary, imaginary), dim=-1).flatten(-2)
-    else:
-        swapped = torch.cat((rotated[..., pairs:], rotated[..., :pairs]), dim=-1)
-        real, imaginary = torch.cat((real, real), dim=-1), torch.cat((-imaginary, imaginary), dim=-1)
-    both = swapped.mul_(imaginary).addcmul_(rotated, real)
-    return torch.cat((both, rest), dim=-1) if rest.shape[-1] else both
+    # Like `vectors` in memory too: joined halves would be copies, and slow ones where a view is turned.
+    out = torch.empty_like(vectors)
+    for own, other, sign in ((first, second, -1), (second, first, 1)):
+        torch.mul(vectors[..., own], real, out=out[..., own]).addcmul_(vectors[..., other], imaginary, value=sign)
+    out[..., 2 * pairs :] = vectors[..., 2 * pairs :]
+    return out
 
 
 def unrotated(vectors: Float[Tensor, "*heads N D"], rotation: Rotation, first: int = 0) -> Float[Tensor, "*heads N D"]:

@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from keepmap.kv.eviction.products import product_by_head
+
 __all__ = ["attend_block", "evicting_attention", "probabilities", "visible"]
 
-_BLOCK = {"cpu": 192, "cuda": 1024}
-_ROWS = 288
+_BLOCK = {"cpu": 256, "cuda": 1024}
+_ROWS = 768
 """Rows of a product on a CPU, a block's queries in each head of the group: more of them gain nothing there, and a block
 computes half of its own keys, and what expires in it, for nothing."""
 _SMALLEST = 64
@@ -84,14 +86,16 @@ def visible(
 
 
 def probabilities(
-    scores: Float[Tensor, "*batch B K"], sinks: Float[Tensor, "*batch 1 1"] | None
+    scores: Float[Tensor, "*batch B K"],
+    sinks: Float[Tensor, "*batch 1 1"] | None,
+    out: Float[Tensor, "*batch B K"] | None = None,
 ) -> Float[Tensor, "*batch B K"]:
-    """Softmax over the keys, and over a learned sink that takes its share and gives no value."""
+    """Softmax over the keys, and over a learned sink that takes its share and gives no value; `out` may be `scores`."""
     if sinks is None:
-        return torch.softmax(scores, dim=-1)
+        return torch.softmax(scores, dim=-1, out=out)
     most = torch.maximum(scores.amax(dim=-1, keepdim=True), sinks)
-    weights = (scores - most).exp()
-    return weights / (weights.sum(dim=-1, keepdim=True) + (sinks - most).exp())
+    weights = torch.sub(scores, most, out=out).exp_()
+    return weights.div_(weights.sum(dim=-1, keepdim=True) + (sinks - most).exp())
 
 
 class _Packed:
@@ -221,11 +225,17 @@ def attend_block(
         )
     wide = torch.promote_types(queries.dtype, torch.float32)
     rows = (queries.to(wide) * scaling).reshape(heads, group * length, dim)
-    scores = torch.bmm(rows, keys.to(wide).transpose(1, 2))
-    if softcap is not None:
-        scores = softcap * torch.tanh(scores / softcap)
-    scores = scores.view(heads, group, length, -1)
-    scores[..., steady:].add_(bias[:, None])
-    weights = probabilities(scores, None if sinks is None else sinks.to(wide)[:, :, None, None])
-    result = torch.bmm(weights.view(heads, group * length, -1), values.to(wide))
+    result = rows.new_empty(heads, group * length, values.shape[2])
+    # On a CPU one head at a time, in the same room: scores of all heads would leave its cache between two uses.
+    some = 1 if queries.device.type == "cpu" else heads
+    room = rows.new_empty(some, group * length, keys.shape[1])
+    for first in range(0, heads, some):
+        head = slice(first, first + some)
+        product_by_head(rows[head], keys[head].to(wide).transpose(1, 2), room)
+        if softcap is not None:
+            room.div_(softcap).tanh_().mul_(softcap)
+        scores = room.view(some, group, length, -1)
+        scores[..., steady:].add_(bias[head, None])
+        weights = probabilities(scores, None if sinks is None else sinks[head].to(wide)[:, :, None, None], out=scores)
+        product_by_head(weights.view(some, group * length, -1), values[head].to(wide), result[head])
     return result.view(heads, group, length, -1).to(values.dtype)

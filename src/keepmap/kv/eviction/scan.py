@@ -19,6 +19,7 @@ from torch import Tensor
 
 from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import nan_score
+from keepmap.kv.eviction.products import product_by_head
 from keepmap.kv.method import Received
 from keepmap.kv.passes import LayerCall
 
@@ -259,10 +260,11 @@ def _attend(layer: _Layer, weights: Tensor, inverse: Tensor, positions: np.ndarr
     assert layer.output is not None
     heads, group, length, width = weights.shape
     values = layer.gathered("values", positions).to(weights.dtype)
-    result = torch.bmm(weights.view(heads, group * length, width), values).view(heads, group, length, -1)
+    result = values.new_empty(heads, group * length, values.shape[2])
+    product_by_head(weights.view(heads, group * length, width), values, result)
     rows = slice(start - layer.first, stop - layer.first)
     grouped = layer.output.view(heads, group, *layer.output.shape[1:])
-    grouped[:, :, rows] = result * inverse[..., None].to(weights.dtype)
+    grouped[:, :, rows] = result.view(heads, group, length, -1) * inverse[..., None].to(weights.dtype)
 
 
 def _anew(
@@ -331,7 +333,7 @@ def _logits(layer: _Layer, positions: np.ndarray, start: int, stop: int) -> Floa
     wide = torch.promote_types(call.keys.dtype, torch.float32)
     keys = layer.gathered("keys", positions).to(wide)
     rows = (call.queries[:, block].to(wide) * call.scaling).reshape(heads, -1, dim)
-    logits = torch.bmm(rows, keys.transpose(1, 2))
+    logits = product_by_head(rows, keys.transpose(1, 2), rows.new_empty(*rows.shape[:2], keys.shape[1]))
     if call.softcap is not None:
         logits = call.softcap * torch.tanh(logits / call.softcap)
     logits = logits.view(heads, -1, stop - start, at.shape[1])

@@ -113,7 +113,7 @@ def _turned_ahead(
 ) -> tuple[Float[Tensor, "T G R D"], Float[Tensor, "T G R D D"]]:
     """The statistics of queries that are turned by `turn`."""
     half = turned(covariance.movedim(0, -2), turn, rotation)
-    both = turned(half.transpose(-1, -3), turn, rotation)
+    both = turned(half.transpose(-1, -3), turn, rotation).transpose(-1, -3)
     return turned(mean.movedim(0, -2), turn, rotation).movedim(-2, 0), both.movedim(-2, 0)
 
 
@@ -123,7 +123,9 @@ def _moments(
     """Means and covariances of prefixes."""
     n = sums[0].new_tensor(counts)
     mean = torch.stack(sums) / n[:, None, None, None]
-    return mean, torch.stack(products) / n[:, None, None, None, None] - mean[..., :, None] * mean[..., None, :]
+    # In place: each of these is as large as all statistics together.
+    covariance = torch.stack(products).div_(n[:, None, None, None, None])
+    return mean, covariance.addcmul_(mean[..., :, None], mean[..., None, :], value=-1)
 
 
 class _Prefix:
