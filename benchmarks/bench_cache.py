@@ -81,12 +81,12 @@ def time_decoding(report: Report, language_model: LanguageModel, sizes: Sequence
     """Decoding on a full cache and on ours, and what deciding is of it; the bytes that are held."""
     goals, rows, held = list[Goal](), list[list[str]](), list[list[str]]()
     for n in sizes:
-        ids = documentation(language_model, n + tokens + TURN)
-        if len(ids) < n + tokens + TURN:
-            raise SystemExit(f"error: expected --sizes of at most {len(ids) - tokens - TURN} tokens, got {n}")
-        caches: dict[str, Cache] = {"full": read_plain(language_model, ids[:n])}
+        ids, read = documentation(language_model, n), n - tokens - TURN
+        if len(ids) < n or read < 1:
+            raise SystemExit(f"error: expected --sizes of {tokens + TURN + 1} to {len(ids)} tokens, got {n}")
+        caches: dict[str, Cache] = {"full": read_plain(language_model, ids[:read])}
         for method in METHODS:
-            cache = read_evicting(language_model, ids[:n], method)
+            cache = read_evicting(language_model, ids[:read], method)
             caches |= {method: cache, f"{method}, nothing decided": undecided(cache)}
             entries = int(cache.keep_map().kept().sum()) * cache.layers[0].held.slabs.entry_nbytes
             full = cache.report().full_nbytes
@@ -96,7 +96,7 @@ def time_decoding(report: Report, language_model: LanguageModel, sizes: Sequence
                 goals.append(
                     Goal(f"`{method}`, {n:,} tokens: held / entries", cache.bytes() / entries, "x", "<=", 1.15)
                 )
-        seconds = decode(language_model, caches, ids[n:])
+        seconds = decode(language_model, caches, ids[read:])
         rows.append([f"{n:,}", "full", f"{seconds['full'] * 1e3:.1f}", "1.00", ""])
         for method in METHODS:
             faster = seconds["full"] / seconds[method]
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_name", default="smollm2", help="a language model")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 8192], help="tokens read before decoding")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 8192], help="tokens in all, the decoded among them")
     parser.add_argument("--tokens", type=int, default=128, help="tokens to decode")
     parser.add_argument("--repeats", type=int, default=3, help="timed readings, after one that is not")
     parser.add_argument("--write", action="store_true", help="write this part of benchmarks/RESULTS.md")
