@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 METHODS = ("random", "h2o")
 AIMS_OF_DECODING = {1024: 0.95, 8192: 1.9}
 AIMS_OF_DECIDING = {"random": 0.05, "h2o": 0.15}
-BLOCK = 512
+BLOCK = 1024
 """Tokens that the plain cache is given at once: as many as ours reads."""
 TURN = 16
 """Tokens that each decodes before it is the next one's turn."""

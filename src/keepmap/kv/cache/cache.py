@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EvictingCache"]
 
-_BLOCK = 512
+_BLOCK = 1024
 _TERMS = ("threshold", "density", "budget", "n_sink", "window", "mode", "chunk_size", "context_length", "seed")
 
 
@@ -129,7 +129,7 @@ class EvictingCache(CacheOfTexts):
     def read(self, inputs: Any, progress: Progress | None = None) -> None:
         """Let the model read a text, which goes on with what the cache has seen.
 
-        It is read in blocks of 512 tokens: what a layer brings at once is held until the rule drops of it. In mode
+        It is read in blocks of 1,024 tokens: what a layer brings at once is held until the rule drops of it. In mode
         "once" the context is read in one block, of which each layer is cut before the next one reads it.
 
         Args:
