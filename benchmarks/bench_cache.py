@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_name", default="smollm2", help="a language model")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 8192], help="tokens in all, the decoded among them")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 8192], help="tokens, with those to decode")
     parser.add_argument("--tokens", type=int, default=128, help="tokens to decode")
     parser.add_argument("--repeats", type=int, default=3, help="timed readings, after one that is not")
     parser.add_argument("--write", action="store_true", help="write this part of benchmarks/RESULTS.md")
