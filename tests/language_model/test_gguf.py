@@ -145,6 +145,19 @@ def test_a_file_without_a_tokenizer_and_a_damaged_file_are_one_line(tmp_path, so
         load_language_model(tmp_path)
 
 
+def test_a_file_without_tensors_or_larger_than_memory_is_not_read(tmp_path, source):
+    for name, size, message in (
+        ("none", 10**8, "none.gguf of .* holds no tensors"),
+        ("giant", 2**43, "would take 8 TiB"),
+    ):
+        header = b"GGUF" + (3).to_bytes(4, "little") + (name == "giant").to_bytes(8, "little") + bytes(8)
+        with (tmp_path / f"{name}.gguf").open("wb") as file:
+            file.write(header)
+            file.truncate(size)
+        with pytest.raises(ModelError, match=message):
+            load_language_model(tmp_path / f"{name}.gguf")
+
+
 def test_a_gguf_file_needs_its_extra(tmp_path, monkeypatch):
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     monkeypatch.setattr(gguf, "find_spec", lambda package: None)

@@ -62,17 +62,18 @@ class Verb:
 
         Raises:
             InputError, OutputError: the folder is no path, or of no folder.
-            ModelError: the config in the model's folder names more layers or experts than go into memory.
+            ModelError: the config in the model's folder names more or wider layers, or experts, than go into memory.
         """
         if self.folder is not None and (named := getattr(record, self.folder)) is not None:
             from keepmap.core.arguments import as_path  # loads numpy, which help does without
 
             require_folder(as_path(self.folder, named), f"`{self.folder}`")
-        if (model := getattr(record, "model_name", None)) is not None:
-            from keepmap.core.outside.counts import config_counts, require_counts
+        for option in ("model_name", "kvzap_scorer_model"):
+            folder = getattr(record, option, None)
+            if folder is not None and os.path.isfile(config := os.path.join(folder, "config.json")):
+                from keepmap.core.outside.counts import config_counts, require_counts
 
-            if os.path.isfile(config := os.path.join(model, "config.json")):
-                require_counts(config_counts(Path(config), model), model)
+                require_counts(config_counts(Path(config), folder), folder)
 
     def function(self) -> Callable[..., object]:
         """The function, whose module is imported now."""

@@ -100,6 +100,7 @@ def cached_model(file: Path, name: str) -> Path | None:
                 read_tokenizer(file, name).save_pretrained(folder)
         (folder / _SOURCE).write_text(file.name, encoding="utf-8")
 
+    _require_tensors(file, name)
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     return cached(f"{_FOLDER}/{digest}", fill)
@@ -146,6 +147,15 @@ def read_model(file: Path, name: str) -> "PreTrainedModel":
     model.load_state_dict(read.state_dict(), assign=True)
     model.tie_weights()
     return model.eval()
+
+
+def _require_tensors(file: Path, name: str) -> None:
+    """Whether a file may hold weights, by its first bytes and its size: a sparse one can be larger than any disk."""
+    require_memory(file.stat().st_size, f'the GGUF file of model "{name}"', "take a smaller model", ModelError)
+    with file.open("rb") as content:
+        header = content.read(16)
+    if header[:4] == b"GGUF" and header[8:] == bytes(8):
+        raise ModelError(f'the GGUF file {file.name} of model "{name}" holds no tensors: download the file again')
 
 
 def _require_memory(file: Path, name: str) -> None:

@@ -25,3 +25,14 @@ def test_no_torch_is_loaded_for_it() -> None:
     code = "import keepmap.core.outside.counts, sys; print({'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_widths_are_those_of_matrices_and_numbers_are_finite() -> None:
+    require_counts([("hidden_size", 576), ("input_dim", 576), ("rms_norm_eps", 1e-5)], "m")
+    with pytest.raises(ModelError, match=r'model "m" with hidden_size 1,000,000 would take 3.64 TiB'):
+        require_counts([("hidden_size", 10**6)], "m")
+    with pytest.raises(ModelError, match=r'model "m" with input_dim 1,000,000,000,000 would take 3.64 TiB'):
+        require_counts([("input_dim", 10**12)], "m")
+    for value in (float("inf"), float("-inf"), float("nan")):
+        with pytest.raises(ModelError, match='expected the rms_norm_eps of model "m" to be a finite number'):
+            require_counts([("rms_norm_eps", value)], "m")

@@ -1,5 +1,6 @@
-"""How many layers and experts a model's config names; nothing that takes a second to import is needed to see that."""
+"""How many layers and experts a config names, and how wide; what takes a second to import is not needed to see that."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,18 +17,26 @@ REMEDY = "correct its config, or take a smaller model"
 COUNT = re.compile(r"(n|num)_(\w+_)?(layers?|experts)|(\w+\.)?(block|expert)_count")
 """The names under which configs and GGUF files say how many modules there are."""
 
+WIDTH = re.compile("hidden_size|n_embd|d_model|input_dim")
+"""The names of widths. A layer has a matrix of as many rows; in a model, where it has as many columns, too."""
+
 MOST_LAYERS = 10_000
 """Ten times what the deepest models have; transformers takes seconds for the config of a million."""
 LARGEST_CONFIG = 2**24
 
 
 def require_counts(counts: Iterable[tuple[str, Any]], name: str) -> None:
-    """Whether so many layers and experts go into memory; a config that is made of such numbers takes some itself.
+    """Whether so many layers and experts, and so wide ones, go into memory; a config of such numbers takes some itself.
 
     Raises:
-        ModelError: they do not, or there are more layers than any model has.
+        ModelError: they do not, there are more layers than any model has, or a number is infinite or none.
     """
     for key, value in counts:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ModelError(f'expected the {key} of model "{name}" to be a finite number, got {value}; {REMEDY}')
+        if isinstance(value, int) and WIDTH.fullmatch(key):
+            needed = 4 * abs(value) * (1 if key == "input_dim" else abs(value))
+            require_memory(needed, f'model "{name}" with {key} {value:,}', REMEDY, ModelError)
         if isinstance(value, int) and COUNT.fullmatch(key):
             if value < 0:
                 raise ModelError(f'expected the {key} of model "{name}" to be 0 or more, got {value:,}; {REMEDY}')
