@@ -33,6 +33,8 @@ WRONG = {
     'generate("tiny", {1: 2}, "h2o")': "prompt",
     'generate("tiny", IDS, "h2o", question=3)': "question",
     'generate("tiny", "text", "h2o", question=3)': "question",
+    'generate("tiny", IDS, "h2o", mode="onec")': 'did you mean "once"',
+    'generate("tiny", IDS, "h2o", mode="once", chunk_size=7)': "chunk_size",
     'generate("tiny", IDS, "h2o", max_new_tokens="x")': "max_new_tokens",
     'generate("tiny", IDS, "h2o", temperature="hot")': "temperature",
     'generate("tiny", IDS, "h2o", temperature=1.0, top_p=2)': "top_p",

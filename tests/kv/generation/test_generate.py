@@ -78,6 +78,36 @@ def test_a_question_comes_right_after_the_text(tiny: LanguageModel) -> None:
     assert f"{len(question)} of them the question" in generation.lines()[0]
 
 
+@pytest.mark.parametrize("question", [None, " The code of stone is"])
+@pytest.mark.parametrize("method", ["h2o", "expected_attention"])
+def test_once_the_text_before_the_question_is_cut(tiny: LanguageModel, method: str, question: str | None) -> None:
+    shares: list[float] = []
+    generation = keepmap.generate(
+        tiny, TEXT, method, question=question, mode="once", compare=True, progress=shares.append, **OPTIONS
+    )
+    context = len(ids_of(tiny, TEXT)[0])
+    assert generation.n_prompt - generation.n_question == context and shares[-1] == 1.0
+    ids = torch.cat([ids_of(tiny, TEXT + (question or ""))[0], torch.tensor(generation.answer.tokens[:-1])])
+    when = {"mode": "once", "context_length": context}
+    assert generation.keep_map == keepmap.evict(tiny, ids, method, density=0.2, window=16, **when).keep_map
+    assert f"Mode:  once, cut after {context} tokens" in generation.lines()
+    if question is None:
+        assert generation.full is not None and generation.full.tokens[0] == generation.answer.tokens[0]
+    assert generation.options["mode"] == "once" and set(generation.keep_map.expires.unique().tolist()) == {
+        context,
+        len(ids),
+    }
+
+
+def test_chunks(tiny: LanguageModel, compared: Generation) -> None:
+    generation = keepmap.generate(tiny, TEXT, "h2o", chunk_size=9, **OPTIONS)
+    ids = torch.cat([ids_of(tiny, TEXT)[0], torch.tensor(generation.answer.tokens[:-1])])
+    expected = keepmap.evict(tiny, ids, "h2o", density=0.2, window=16, chunk_size=9).keep_map
+    assert torch.equal(generation.keep_map.expires, expected.expires)
+    assert generation.lines()[1] == "Mode:  chunked, 9 queries at a time" and "Mode: " not in str(compared.lines())
+    assert (generation.options["mode"], generation.options["chunk_size"]) == ("chunked", 9)
+
+
 def test_a_chat_template_goes_around_text_and_question(tiny: LanguageModel) -> None:
     tiny.tokenizer.chat_template = TEMPLATE
     try:

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers.generation.streamers import BaseStreamer, TextStreamer
 
 from keepmap.core.arguments import as_integer, as_number
+from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 from keepmap.kv.generation.generation import Answered
 
@@ -69,16 +70,17 @@ def answer(
     ids: Int[Tensor, " N"],
     max_new_tokens: int,
     sampling: Sampling,
-    cache: "Cache | None",
-    hear: Callable[[str], object] | None,
+    cache: "Cache | None" = None,
+    hear: Callable[[str], object] | None = None,
+    progress: Progress | None = None,
 ) -> Answered:
     """Let the model go on from a text, by its own `generate`.
 
     Args:
         cache: what has seen some of the text, None for the model's own.
-        hear: called with each piece of the answer as it comes.
+        hear: called with each piece of the answer as it comes. progress: called with 1 once all of the text is read.
     """
-    clock = _Clock(tokenizer, hear)
+    clock = _Clock(tokenizer, hear, progress)
     end = model.generation_config.eos_token_id
     end = tokenizer.eos_token_id if end is None and tokenizer is not None else end
     with torch.random.fork_rng(devices=[ids.device] if ids.device.type == "cuda" else []):
@@ -101,8 +103,9 @@ def answer(
 class _Clock(BaseStreamer):
     """What `generate` gives its tokens to: notes when they came, and passes on the text that is whole."""
 
-    def __init__(self, tokenizer: Any, hear: Callable[[str], object] | None) -> None:
+    def __init__(self, tokenizer: Any, hear: Callable[[str], object] | None, progress: Progress | None) -> None:
         self._text = None if tokenizer is None or hear is None else _Pieces(tokenizer, hear)
+        self._progress = progress
         self._times = [time.perf_counter()]
 
     @property
@@ -118,6 +121,8 @@ class _Clock(BaseStreamer):
     def put(self, value: Tensor) -> None:
         """The prompt first, then a token at a time."""
         self._times.append(time.perf_counter())
+        if self._progress is not None and len(self._times) == 3:
+            self._progress(1.0)
         if self._text is not None:
             self._text.put(value)
 

@@ -18,7 +18,8 @@ from keepmap.kv.generation.answering import Sampling, answer, as_sampling
 from keepmap.kv.generation.generation import Answered, Generation
 from keepmap.kv.generation.prompt import Prompt, as_prompt, require_positions
 from keepmap.kv.method import Method
-from keepmap.language_model import LanguageModel
+from keepmap.kv.modes import as_mode
+from keepmap.language_model import LanguageModel, as_language_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -40,6 +41,8 @@ def generate(
     budget: int | None = None,
     n_sink: int | None = None,
     window: int | None = None,
+    mode: str | None = None,
+    chunk_size: int = 1,
     max_new_tokens: int = 200,
     chat_template: bool = False,
     temperature: float | None = None,
@@ -51,7 +54,9 @@ def generate(
 ) -> Generation:
     """Let a model go on from a text under eviction: its answer, what was kept, and bytes beside the full cache's.
 
-    The text is read in blocks, so that the peak falls too, and the model's own `generate` goes on from there.
+    The text is read in blocks, so that the peak falls too, and the model's own `generate` goes on from there. In mode
+    "once" the context is read densely and cut once: all that comes before the question, or the whole text where there
+    is none, whose first new token the full cache then has, too. What comes later is never evicted.
 
     >>> import keepmap
     >>> text = "The code of river is 4821. The code of stone is 77. " * 5
@@ -60,9 +65,9 @@ def generate(
     (True, True)
 
     Args:
-        model, method, threshold, density, budget, n_sink, window: as in `evict`.
+        model, method, threshold, density, budget, n_sink, window, mode, chunk_size: as in `evict`.
         prompt: one text, as in `evict`.
-        question: what comes right after it. Both are tokenised apart; both are evicted from alike.
+        question: what comes right after it. Both are tokenised apart; both are evicted from alike, but in mode "once".
         max_new_tokens: how many tokens there may be; the model may end earlier.
         chat_template: whether both are what a user says in the model's chat template, which the model then answers.
         temperature: draws the tokens at this temperature; by default the likeliest one comes next.
@@ -78,18 +83,21 @@ def generate(
     """
     sampling, stream = as_sampling(temperature, top_p, seed), as_function("stream", stream)
     compare, chat_template = as_flag("compare", compare), as_flag("chat_template", chat_template)
+    when, language_model = as_mode(mode, chunk_size), as_language_model(model)
+    text = as_prompt(language_model, prompt, question, chat_template)
     cache = EvictingCache(
-        model,
+        language_model,
         method,
         threshold=threshold,
         density=density,
         budget=budget,
         n_sink=n_sink,
         window=window,
+        mode=when.name,
+        chunk_size=when.chunk_size,
+        context_length=len(text.ids) - text.n_question if when.name == "once" else None,
         seed=seed,
     )
-    language_model = cache.language_model
-    text = as_prompt(cache, prompt, question, chat_template)
     wanted = require_positions(text, max_new_tokens, language_model.max_positions, language_model.label)
     answer = _under_eviction(cache, text, wanted, sampling, stream, progress)
     full = _with_all(language_model, text, wanted, sampling) if compare else None
@@ -108,6 +116,8 @@ def generate(
             "budget": budget,
             "n_sink": terms.protection.n_sink,
             "window": terms.protection.window,
+            "mode": when.name,
+            "chunk_size": when.chunk_size,
             "max_new_tokens": wanted,
             "chat_template": chat_template,
             "temperature": temperature,
@@ -127,19 +137,22 @@ def _under_eviction(
     progress: Progress | None,
 ) -> Answered:
     language_model = cache.language_model
+    model, tokenizer = language_model.model, language_model.tokenizer
     begun = time.perf_counter()
-    if len(text.ids) > 1:
+    # A context that is cut where the text ends is read by `generate`, in one call.
+    is_read_ahead = cache.terms.mode.context_length != len(text.ids)
+    if is_read_ahead and len(text.ids) > 1:
         cache.read(text.ids[:-1], progress)
-    reading = time.perf_counter() - begun
+    reading, read = time.perf_counter() - begun, None if is_read_ahead else progress
     with _in_memory(language_model, text, cache.terms.method.label), evicting(language_model):
-        last = answer(language_model.model, language_model.tokenizer, text.ids, wanted, sampling, cache, stream)
+        last = answer(model, tokenizer, text.ids, wanted, sampling, cache, stream, read)
     return replace(last, reading=reading + (last.reading or 0.0))
 
 
 def _with_all(language_model: LanguageModel, text: Prompt, wanted: int, sampling: Sampling) -> Answered:
     """The same with the model's own cache, which drops nothing."""
     with _in_memory(language_model, text, "the full cache"):
-        return answer(language_model.model, language_model.tokenizer, text.ids, wanted, sampling, None, None)
+        return answer(language_model.model, language_model.tokenizer, text.ids, wanted, sampling)
 
 
 def _in_memory(language_model: LanguageModel, text: Prompt, running: str) -> AbstractContextManager[None]:

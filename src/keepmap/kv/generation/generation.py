@@ -92,6 +92,8 @@ class Generation:
             f"Bytes: {size_text(report.nbytes)} at the end, {size_text(report.peak_nbytes)} at the peak; "
             f"{size_text(report.full_nbytes)} at the end without eviction",
         ]
+        if self._when is not None:
+            lines.insert(1, f"Mode:  {self._when}")
         if report.nothing_to_evict is not None:
             lines.append(f"Note:  {report.nothing_to_evict}")
         if self.answer.rate is not None:
@@ -99,6 +101,14 @@ class Generation:
             beside = "" if full is None else f"; {full:.3g} with the full cache"
             lines.append(f"Speed: {self.answer.rate:.3g} tokens per second{beside}")
         return tuple(lines)
+
+    @property
+    def _when(self) -> str | None:
+        """When it was decided, None where that was while reading."""
+        context, chunk = self.keep_map.context_length, self.keep_map.info.get("chunk_size", 1)
+        if context is not None:
+            return f"once, cut after {counted(context, 'token')}"
+        return f"chunked, {chunk:,} queries at a time" if isinstance(chunk, int) and chunk > 1 else None
 
     def document(self) -> dict[str, Any]:
         """All but the KeepMap and the times, as JSON values."""

@@ -1,7 +1,7 @@
 """What a model goes on from: a text, and perhaps a question after it, as token ids."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -11,9 +11,7 @@ from keepmap.core.arguments import as_integer, as_string, shown
 from keepmap.errors import InputError, counted
 from keepmap.kv.data.chat import as_user_says, require_chat_template
 from keepmap.kv.passes import as_tokens
-
-if TYPE_CHECKING:
-    from keepmap.kv.cache.cache import EvictingCache
+from keepmap.language_model import LanguageModel
 
 __all__ = ["Prompt", "as_prompt", "require_positions"]
 
@@ -26,11 +24,10 @@ class Prompt:
     n_question: int = 0
 
 
-def as_prompt(cache: "EvictingCache", prompt: Any, question: str | None, chat_template: bool) -> Prompt:
+def as_prompt(language_model: LanguageModel, prompt: Any, question: str | None, chat_template: bool) -> Prompt:
     """The ids of a text and a question, tokenised apart, so that a context has the same ids whatever is asked.
 
     Args:
-        cache: one of the model, which says what it takes.
         prompt: one text, as in `evict`. question: what comes right after it.
         chat_template: whether both are what a user says in the tokenizer's template, for an answer to come next.
 
@@ -38,7 +35,6 @@ def as_prompt(cache: "EvictingCache", prompt: Any, question: str | None, chat_te
         InputError: not one text, no tokenizer for a string, or no chat template.
         ModelError: the chat template fails.
     """
-    language_model = cache.language_model
     if question is not None and not as_string("question", question):
         raise InputError("expected `question` to be a text of one letter or more, got none; leave it out")
     if not chat_template and question is None:
