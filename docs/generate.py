@@ -27,6 +27,8 @@ NEEDS = {
     "nothing": "nothing",
     "position": "the position's own layer input",
     "prefix": "the prefix so far",
+    "held": "what the cache holds at the step",
+    "window": "the attention of the last queries to what is held at the step",
     "received": "the attention received so far, in the evicting model",
 }
 

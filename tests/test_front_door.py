@@ -55,7 +55,7 @@ VALUES = [
     "LanguageModel",
     "History",
 ]
-TO_EXTEND = ["Scored", "Received", "LayerInput", "Compressor", "Source"]
+TO_EXTEND = ["Scored", "Received", "Reviewed", "LayerInput", "HeldInput", "Compressor", "Source"]
 COMPRESSORS = [
     "AdaptiveCompressor",
     "AttentionBasedCompressor",

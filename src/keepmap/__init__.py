@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from keepmap.kv.generation.files import read_generation
     from keepmap.kv.generation.generate import generate
     from keepmap.kv.generation.generation import Generation
-    from keepmap.kv.method import LayerInput, Received, Scored, methods
+    from keepmap.kv.method import HeldInput, LayerInput, Received, Reviewed, Scored, methods
     from keepmap.kv.surrogate_training.result import TrainedSurrogate, read_surrogate
     from keepmap.kv.surrogate_training.train import train_surrogate
     from keepmap.language_model import LanguageModel, load_language_model
@@ -96,6 +96,7 @@ __all__ = [
     "Eviction",
     "ExponentialDecayCompressor",
     "Generation",
+    "HeldInput",
     "Histories",
     "History",
     "ImpossibleResultError",
@@ -110,6 +111,7 @@ __all__ = [
     "RandomWithoutNewestCompressor",
     "Received",
     "RecencyCompressor",
+    "Reviewed",
     "RewardAwareCompressor",
     "RunRecords",
     "Scored",
@@ -210,7 +212,7 @@ _HOMES = {
     "keepmap.kv.generation.files": "read_generation",
     "keepmap.kv.generation.generate": "generate",
     "keepmap.kv.generation.generation": "Generation",
-    "keepmap.kv.method": "LayerInput Received Scored methods",
+    "keepmap.kv.method": "HeldInput LayerInput Received Reviewed Scored methods",
     "keepmap.kv.surrogate_training.result": "TrainedSurrogate read_surrogate",
     "keepmap.kv.surrogate_training.train": "train_surrogate",
     "keepmap.language_model": "LanguageModel load_language_model",

@@ -22,7 +22,10 @@ from tests.reference.scores import Seen
 
 __all__ = ["METHODS", "Case", "by_engine", "by_reference", "sampled", "whole_product"]
 
-METHODS = ("random", "streaming_llm", "key_norm", "kvzap", "observed_attention", "h2o", "expected_attention")
+METHODS = (
+    *("random", "streaming_llm", "key_norm", "kvzap", "observed_attention", "h2o", "expected_attention"),
+    *("snapkv", "tova"),
+)
 """The others are these under another protection or threshold (random_validation, kvzap_no_sink) or none (baseline)."""
 
 RULES = ("threshold", "density", "budget")
@@ -69,6 +72,8 @@ class Case:
             "observed_attention": received,
             "h2o": received * (self.window + 1),
             "expected_attention": 0.5,
+            "snapkv": received,
+            "tova": received,
         }[self.method]
 
     def _median_key_norm(self) -> float:
@@ -146,6 +151,8 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
         "observed_attention": scores.observed_attention,
         "h2o": scores.h2o,
         "expected_attention": scores.expected_attention,
+        "snapkv": scores.snapkv,
+        "tova": scores.tova,
     }[case.method]
     rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window)
     ids, growing = tokens(case.n, case.seed), case.method in scores.GROWING

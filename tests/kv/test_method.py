@@ -5,7 +5,7 @@ import torch
 
 import keepmap
 from keepmap.errors import InputError
-from keepmap.kv.method import NEEDS, Received, Scored, method_class, method_names, methods
+from keepmap.kv.method import NEEDS, HeldInput, Received, Reviewed, Scored, method_class, method_names, methods
 from keepmap.kv.methods.h2o import H2O
 
 
@@ -18,9 +18,10 @@ def test_methods_are_ordered_by_what_they_look_at_then_by_name():
 
 def test_every_method_has_one_rule_of_its_own_and_one_way_to_score():
     for name, method in methods().items():
-        assert method.name == name and issubclass(method, Scored) != issubclass(method, Received)
+        assert method.name == name and sum(issubclass(method, kind) for kind in (Scored, Received, Reviewed)) == 1
         assert (method.threshold is None) != (method.density is None)
         assert issubclass(method, Received) == (method.needs == "received")
+        assert issubclass(method, Reviewed) == (method.needs in ("held", "window"))
         assert method.n_sink >= 0 and method.window >= 0 and method.label
 
 
@@ -55,6 +56,44 @@ def test_a_name_that_is_not_there_is_told_with_the_closest():
 
 
 def test_a_class_without_a_way_to_score_is_abstract():
-    for base in (Scored, Received):
+    for base in (Scored, Received, Reviewed):
         with pytest.raises(TypeError, match="abstract"):
             base()
+
+
+def held_input(**changed: object) -> HeldInput:
+    """Two KV heads of two query heads; the second one holds an entry less. Queries 5..7 observe."""
+    drawn = torch.Generator().manual_seed(3)
+    keys = torch.randn(2, 4, 6, generator=drawn, dtype=torch.float64)
+    keys[1, 3] = 0
+    values = {
+        "layer": 0,
+        "step": 7,
+        "positions": torch.tensor([[0, 2, 6, 7], [1, 5, 7, -1]]),
+        "keys": keys,
+        "values": keys,
+        "queries": torch.randn(4, 3, 6, generator=drawn, dtype=torch.float64),
+        "sees_from": torch.tensor([0, 1, 2]),
+        "scaling": 0.5,
+    }
+    return HeldInput(**(values | changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{}, {"softcap": 1.5}, {"sinks": torch.tensor([0.3, -1.0, 0.0, 2.0])}], ids=str)
+def test_attention_is_a_softmax_over_what_is_held_and_seen(given: dict[str, object]) -> None:
+    held = held_input(**given)
+    assert held.observers.tolist() == [5, 6, 7] and held.is_held.sum() == 7
+    for head in range(4):
+        for at, (query, oldest) in enumerate(((5, 0), (6, 1), (7, 2))):
+            weights = []
+            for place, j in enumerate(held.positions[head // 2].tolist()):
+                logit = 0.5 * float(held.queries[head, at] @ held.keys[head // 2, place])
+                logit = 1.5 * float(torch.tanh(torch.tensor(logit / 1.5).double())) if held.softcap else logit
+                weights.append(torch.tensor(logit).double().exp() if j >= 0 and oldest <= j <= query else 0.0)
+            total = sum(weights) + (0 if held.sinks is None else float(held.sinks[head].double().exp()))
+            expected = torch.tensor([float(weight) / float(total) for weight in weights], dtype=torch.float64)
+            torch.testing.assert_close(held.attention[head, at], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_query_that_sees_nothing_of_what_is_held_gives_nothing() -> None:
+    assert not held_input(sees_from=torch.tensor([8, 8, 8])).attention.any()

@@ -163,7 +163,8 @@ def decode(
                     known = scores[index, head]
                     for j in _to_score(layer.alive[head], rule, start, end, n, growing):
                         known[j] = score(seen, head, j)
-                    for j in dropped(known, layer.alive[head], rule, start, end):
+                for head in range(shape[1]):
+                    for j in dropped(scores[index, head], layer.alive[head], rule, start, end):
                         layer.alive[head, j] = False
                         expires[index, head, j] = end  # n after the last chunk: every query saw it
     held = torch.stack([recorder.layers[index].alive for index in range(shape[0])])
@@ -200,6 +201,7 @@ def seen_by(model: PreTrainedModel, index: int, layer: _Layer, step: int, n_sink
         keys=layer.keys,
         values=layer.values,
         attention=layer.attention[:, : step + 1, : step + 1],
+        alive=layer.alive[:, : step + 1],
         scaling=layer.scaling,
         n_sink=n_sink,
         rotations=_rotations(model, index, layer.keys),

@@ -34,6 +34,7 @@ def decode_once(model: PreTrainedModel, input_ids: Tensor, score: Score, rule: R
                 for head in range(shape[1]):
                     for j in range(context_length):
                         scores[index, head, j] = score(seen, head, j)
+                for head in range(shape[1]):
                     for j in cut(scores[index, head], rule, context_length):
                         layer.alive[head, j] = False
                         expires[index, head, j] = context_length

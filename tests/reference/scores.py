@@ -23,7 +23,9 @@ __all__ = [
     "kvzap",
     "observed_attention",
     "random",
+    "snapkv",
     "streaming_llm",
+    "tova",
 ]
 
 T = TypeVar("T")
@@ -40,6 +42,7 @@ class Seen:
         hidden: [step+1, hidden], the inputs of the layer's attention.
         queries: [H, step+1, D]; keys, values: [G, step+1, D], as cached (rotated).
         attention: [H, step+1, step+1], what each query gave to each position in the evicting model.
+        alive: bool [G, step+1], what is held when the step's decision falls.
         rotations: positions -> [len, D, D], the matrices M with `rotated = unrotated @ M`; None: the layer has none.
     """
 
@@ -50,6 +53,7 @@ class Seen:
     keys: Tensor
     values: Tensor
     attention: Tensor
+    alive: Tensor
     scaling: float
     n_sink: int
     rotations: Callable[[range], Tensor] | None
@@ -97,7 +101,41 @@ def observed_attention(seen: Seen, head: int, j: int) -> float:
     return h2o(seen, head, j) / (seen.step - j + 1)
 
 
-GROWING = frozenset({"h2o", "observed_attention"})
+def snapkv(seen: Seen, head: int, j: int) -> float:
+    """What the last 32 queries give to j and to two neighbours on either side of it, on average."""
+    first = max(0, seen.step - 31)
+    if j >= first:
+        return 1.0
+    before = [i for i in range(first) if bool(seen.alive[head, i])]
+    at = before.index(j)
+    neighbours = before[max(0, at - 2) : at + 3]
+    given = [_given_now(seen, h, first)[:, neighbours].sum() / 5 for h in seen.group(head)]
+    return float(sum(given)) / (seen.step + 1 - first) / len(given)
+
+
+def tova(seen: Seen, head: int, j: int) -> float:
+    """What the last query gives to j, the mean over all heads of the layer."""
+    if j == seen.step:
+        return 1.0
+    given = [_given_now(seen, h, seen.step)[0, j] for h in range(seen.queries.shape[0])]
+    return float(sum(given)) / len(given)
+
+
+def _given_now(seen: Seen, query_head: int, first: int) -> Tensor:
+    """[queries, step+1], what the queries first..step would give if, of what they saw, they saw what is held now."""
+
+    def compute() -> Tensor:
+        given = seen.attention[query_head, first:].double()
+        alive = seen.alive[query_head * seen.keys.shape[0] // seen.queries.shape[0]]
+        # A learned sink has its part, which is none of the positions'.
+        sink = (1.0 - given.sum(dim=1, keepdim=True)).clamp(min=0.0)
+        left = torch.where(alive, given, 0.0)
+        return left / (left.sum(dim=1, keepdim=True) + sink).clamp(min=1e-300)
+
+    return _once(seen, ("given", query_head, first, seen.step), compute)
+
+
+GROWING = frozenset({"h2o", "observed_attention", "snapkv", "tova"})
 """Methods whose scores change with every query, so that a budget compares them as they stand at the step."""
 
 

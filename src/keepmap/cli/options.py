@@ -61,8 +61,9 @@ class Compare(Plugins):
     if any."""
     kvzap_model_type: Literal["auto", "mlp", "linear"] = "auto"
     """Which of the default KVzap surrogates: mlp, linear, or auto for the mlp where there is one."""
-    methods: tuple[str, ...] = ("all",)
-    """Names, separated by spaces or commas, or all. `keepmap methods` lists them. The baselines always run."""
+    methods: tuple[str, ...] = ("usual",)
+    """Names, separated by spaces or commas, or all. `keepmap methods` lists them. The baselines always run. Default:
+    usual, which leaves out those that it marks."""
     max_samples: int | None = None
     """Read only so many lines, or files of a folder."""
     max_length: int | None = None

@@ -68,7 +68,7 @@ def compare_compression_methods(
     model_name: str | Path = "tiny",
     kvzap_scorer_model: str | Path | None = None,
     kvzap_model_type: str = "auto",
-    methods: str | Sequence[str] = "all",
+    methods: str | Sequence[str] = "usual",
     max_samples: int | None = None,
     max_length: int | None = None,
     chat_template: bool = False,
@@ -116,12 +116,12 @@ def compare_compression_methods(
     ['Baseline (No Chunking)', 'Baseline (Chunked)', 'StreamingLLM']
 
     Args:
-        methods: names, or a string of names with commas or spaces, or "all".
+        methods: names, or a string of names with commas or spaces; "usual" or "all".
         thresholds: method -> threshold, or the same as JSON.
         executor: whose workers do it, by `docs/scale.md`: any of `concurrent.futures`, which stays open, or "ray" or
             "ray://HOST:PORT" for a Ray cluster, of which `workers` says how many of its workers are used.
         overwrite: whether what another run made in `output_dir` is removed; without it, that is an error.
-        include_observed_attention: accepted for old calls; those methods are in "all" anyway.
+        include_observed_attention: accepted for old calls; those methods run anyway.
         visualize_first_sample: whether to draw what each method kept of the first text.
         report: whether to write report.html, one page of all of it: docs/report.md.
         redact_text: whether that page is to hold no text.
@@ -177,7 +177,7 @@ def compare_compression_methods(
         "model_name": str(model_name),
         "kvzap_scorer_model": None if kvzap_scorer_model is None else str(kvzap_scorer_model),
         "kvzap_model_type": kvzap_model_type,
-        "methods": "all" if plan.is_all else [method.key for method in plan.methods],
+        "methods": plan.group or [method.key for method in plan.methods],
         "max_samples": max_samples,
         "max_length": max_length,
         "chat_template": chat_template,

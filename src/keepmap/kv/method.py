@@ -6,10 +6,11 @@ L layer · H query head · G KV head · N positions · D head dimension.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.core.arguments import check_options
@@ -17,9 +18,11 @@ from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
 __all__ = [
+    "HeldInput",
     "LayerInput",
     "Method",
     "Received",
+    "Reviewed",
     "Rotation",
     "Scored",
     "check_method",
@@ -31,7 +34,7 @@ __all__ = [
 
 _LEVELS = 2.0**13
 
-NEEDS = ("nothing", "position", "prefix", "received")
+NEEDS = ("nothing", "position", "prefix", "held", "window", "received")
 """What a score can look at, from the least to the most."""
 
 
@@ -101,8 +104,10 @@ class Method(ABC):
         threshold: the default threshold; None where the budget rule is the default.
         density: the default density, where the budget rule is the default.
         window_option: the option of a comparison that sets this method's window, where it has one of its own.
-        needs: what the score looks at: "position" (its own layer input), "prefix" or "received" (attention so far).
+        needs: what the score looks at: "position" (its own layer input), "prefix", "held" (what the cache holds at the
+            step), "window" (the attention of the last queries to that) or "received" (attention so far).
         needs_rotation, needs_surrogate: whether it wants `LayerInput.rotation`; whether it wants a trained scorer.
+        is_usual: whether a comparison runs it where no method is named.
     """
 
     name: ClassVar[str]
@@ -115,6 +120,7 @@ class Method(ABC):
     window_option: ClassVar[str | None] = None
     needs_rotation: ClassVar[bool] = False
     needs_surrogate: ClassVar[bool] = False
+    is_usual: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -179,6 +185,114 @@ class Received(Method):
         that could see each position."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldInput:
+    """What a score may look at in one layer when a decision falls: what the cache holds, and the last queries.
+
+    Attributes:
+        layer: the layer's index.
+        step: the last query that was processed.
+        positions: [G, K], of what each KV head holds, in order; -1 where a head holds fewer than the fullest one. What
+            is scored there does not count; its keys and values are 0, and it receives no attention.
+        keys: [G, K, D], values: [G, K, Dv], as the layer attends with them (rotated).
+        queries: [H, W, D], the last ones, as many as the method observes (fewer at the start of a text).
+        sees_from: [W], the first position that the model's own rules let each of them see.
+        scaling, softcap, sinks: the factor on query-key products, their cap, and learned sinks [H]; the last two None
+            in most models.
+        rotation: the layer's rotary embedding, None where it has none; only set for methods with `needs_rotation`.
+        n_sink: how many first positions are protected.
+        seed: for methods that draw.
+
+    >>> held = HeldInput(
+    ...     layer=0,
+    ...     step=2,
+    ...     positions=torch.tensor([[0, 2]]),  # position 1 has gone
+    ...     keys=torch.zeros(1, 2, 4),
+    ...     values=torch.ones(1, 2, 4),
+    ...     queries=torch.ones(2, 2, 4),  # those of positions 1 and 2
+    ...     sees_from=torch.tensor([0, 0]),
+    ...     scaling=0.5,
+    ... )
+    >>> held.attention[0]  # of the first query head
+    tensor([[1.0000, 0.0000],
+            [0.5000, 0.5000]])
+    """
+
+    layer: int
+    step: int
+    positions: Int[Tensor, "G K"]
+    keys: Float[Tensor, "G K D"]
+    values: Float[Tensor, "G K Dv"]
+    queries: Float[Tensor, "H W D"]
+    sees_from: Int[Tensor, " W"]
+    scaling: float
+    softcap: float | None = None
+    sinks: Float[Tensor, " H"] | None = None
+    rotation: Rotation | None = None
+    n_sink: int = 0
+    seed: int = 0
+
+    @property
+    def is_held(self) -> Bool[Tensor, "G K"]:
+        """False where a head holds fewer than the fullest one."""
+        return self.positions >= 0
+
+    @property
+    def observers(self) -> Int[Tensor, " W"]:
+        """The positions of the queries."""
+        last = self.queries.shape[1] - 1
+        return torch.arange(self.step - last, self.step + 1, device=self.positions.device)
+
+    @cached_property
+    def attention(self) -> Float[Tensor, "H W K"]:
+        """What each query gives to what is held now, in float32 at least; a softmax over that alone.
+
+        Entries that have gone since the query was processed have no part in it. A query that sees nothing of what is
+        held gives nothing.
+        """
+        heads, width = self.positions.shape
+        wide = torch.promote_types(self.keys.dtype, torch.float32)
+        observers, group = self.observers, self.queries.shape[0] // heads
+        rows = (self.queries.to(wide) * self.scaling).reshape(heads, -1, self.queries.shape[2])
+        logits = torch.bmm(rows, self.keys.to(wide).transpose(1, 2))
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        at = self.positions[:, None]
+        seen = self.is_held[:, None] & (at <= observers[:, None]) & (at >= self.sees_from[:, None])
+        logits = logits.view(heads, group, -1, width).masked_fill(~seen[:, None], float("-inf"))
+        most = logits.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(wide).min)
+        sinks = None if self.sinks is None else self.sinks.to(wide).view(heads, group, 1, 1)
+        if sinks is not None:
+            most = torch.maximum(most, sinks)
+        weights = (logits - most).exp()
+        total = weights.sum(dim=-1, keepdim=True)
+        if sinks is not None:
+            total = total + (sinks - most).exp()
+        return (weights / total.clamp(min=torch.finfo(wide).tiny)).view(heads * group, -1, width)
+
+
+class Reviewed(Method):
+    """A method that scores what is held anew at each decision, by that alone and by the last queries.
+
+    >>> import keepmap
+    >>> class Newest(Reviewed):
+    ...     name, label, needs, density = "newest", "Newest", "held", 0.2
+    ...     def score(self, held):
+    ...         return held.positions.double()
+    >>> keepmap.evict("tiny", "The code of river is 4821. " * 9, Newest(), window=16).keep_map.shape[:2]
+    (2, 4)
+    """
+
+    @property
+    def observes(self) -> int:
+        """How many of the last queries it looks at."""
+        return 0
+
+    @abstractmethod
+    def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
+        """One score per KV head and entry that is held; higher is kept longer."""
+
+
 def to_digits(scores: Float[Tensor, "G N"]) -> Float[Tensor, "G N"]:
     """Scores rounded to 13 binary digits: what is equal but for rounding ties, rather than being put into an order."""
     mantissa, exponent = torch.frexp(scores)
@@ -192,8 +306,8 @@ SurrogateScorer = Callable[[int, Tensor], Tensor]
 def _check(method: type[Method]) -> None:
     if method.needs not in NEEDS:
         raise InputError(f'its score needs "{method.needs}", {did_you_mean(str(method.needs), NEEDS)}')
-    if not issubclass(method, Scored | Received):
-        raise InputError("a method derives from Scored or from Received")
+    if not issubclass(method, Scored | Received | Reviewed):
+        raise InputError("a method derives from Scored, from Received or from Reviewed")
 
 
 _METHODS: Registry[Method] = Registry(

@@ -242,13 +242,16 @@ def methods_table() -> list[str]:
                 Column("Sinks", tuple(str(row.n_sink) for row in rows)),
                 Column("Window", tuple(str(row.window) for row in rows)),
                 Column("Needs", tuple(f"{row.needs}{'*' if row.needs_surrogate else ''}" for row in rows)),
+                Column("Usual", tuple("yes" if row.is_usual else "" for row in rows)),
             ],
             terminal_width(),
         ),
         "",
         "Rule: t, dropped below that threshold; d, that density is held (budget rule)",
-        "Needs: what a score looks at: its own position, the prefix so far, or the",
-        "       attention received so far; * and a trained surrogate",
+        "Needs: what a score looks at: its own position, the prefix so far, what is held",
+        "       now, the attention of a window of last queries to that, or the attention",
+        "       received so far; * and a trained surrogate",
+        "Usual: runs where no method is named; `--methods all` runs all of them",
     ]
 
 

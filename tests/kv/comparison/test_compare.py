@@ -118,7 +118,7 @@ def test_texts_are_cut_before_their_length_is_judged(language_model):
         (
             [Latest(), 3],
             {},
-            "expected `methods` to be names and instances, got an int; a method of your own derives from Scored",
+            "expected `methods` to be names and instances, got an int; a method of your own derives from Scored, Rec",
         ),
         ("latest", {}, 'unknown method "latest"'),
         ([], {}, 'no method in `methods`; name some, or all of them with methods="all"'),

@@ -25,6 +25,12 @@ def test_names_in_every_form(methods):
 def test_all_is_every_method_but_the_baseline_which_always_runs():
     assert [plan.key for plan in plan_methods("all").methods] == [name for name in method_names() if name != "baseline"]
     assert plan_methods("baseline").methods == ()
+    usual = [name for name in method_names() if method_class(name).is_usual and name != "baseline"]
+    assert [plan.key for plan in plan_methods().methods] == usual and "h2o" in usual and "snapkv" not in usual
+    assert plan_methods("snapkv usual").methods == plan_methods(["usual", "snapkv"]).methods
+    assert [plan.key for plan in plan_methods("snapkv usual").methods if plan.key not in usual] == ["snapkv"]
+    groups = [plan_methods(methods).group for methods in ("usual", "all", "usual all", "h2o")]
+    assert groups == ["usual", "all", "all", None]
     assert [plan.key for plan in plan_methods("h2o random h2o baseline").methods] == ["h2o", "random"]
 
 
@@ -63,7 +69,7 @@ def test_a_threshold_may_be_any_real_number(value):
 
 
 def test_sinks_and_windows():
-    plans = by_key("all", n_sink=8, window=64, h2o_local_window_size=256)
+    plans = by_key("usual", n_sink=8, window=64, h2o_local_window_size=256)
     assert {plan.n_sink for plan in plans.values()} == {0, 8}
     assert plans["kvzap_no_sink"].n_sink == plans["h2o"].n_sink == plans["observed_attention"].n_sink == 0
     assert {key: plan.window for key, plan in plans.items() if plan.window != 64} == {"h2o": 256}

@@ -15,6 +15,8 @@ from keepmap.core.runs.hashes import hash_of_tensors
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.rows import Columns
 from keepmap.kv.choosing import Budget, Threshold
+from keepmap.kv.eviction.review import Sight
+from keepmap.kv.method import Rotation
 from keepmap.kv.modes import Mode
 from keepmap.language_model import LanguageModel
 
@@ -55,6 +57,8 @@ def tensors_of(layers: Sequence[Held]) -> dict[str, Tensor]:
             f"{index}.expires": torch.tensor(held.record.expires),
             f"{index}.known": torch.tensor(held.record.scores),
         }
+        if held.sight is not None:
+            tensors |= {f"{index}.sight.{name}": part for name, part in _parts_of(held.sight).items()}
         for kind in _KINDS:
             columns: Columns = getattr(held, kind)
             inside = np.arange(columns.positions.shape[1]) < columns.counts[:, None]
@@ -100,7 +104,49 @@ def held_from(tensors: Mapping[str, Tensor], index: int, heads: int, seen: int, 
     held.record.append(known.numpy())
     held.record.expires[:] = expires.numpy()
     held.seen = seen
+    held.sight = _sight_from(tensors, f"{index}.sight.", seen, keys.shape[1], like)
     return held
+
+
+def _parts_of(sight: Sight) -> dict[str, Tensor]:
+    """The tensors of the last queries; what a layer lacks is left out."""
+    parts = {"queries": sight.queries, "sees_from": sight.sees_from}
+    scalars = {"scaling": sight.scaling, "softcap": sight.softcap}
+    parts |= {name: torch.tensor(value, dtype=torch.float64) for name, value in scalars.items() if value is not None}
+    if sight.sinks is not None:
+        parts["sinks"] = sight.sinks.detach()
+    if (rotation := sight.rotation) is not None:
+        parts |= {"frequency": rotation.frequency, "scale": torch.tensor(rotation.scale, dtype=torch.float64)}
+        parts["interleaved"] = torch.tensor(rotation.interleaved)
+    return {name: part.clone() for name, part in parts.items()}
+
+
+def _sight_from(tensors: Mapping[str, Tensor], prefix: str, seen: int, dim: int, like: Tensor) -> Sight | None:
+    """The last queries of one layer, None where its method looks at none."""
+    parts = {name.removeprefix(prefix): part for name, part in tensors.items() if name.startswith(prefix)}
+    if not parts:
+        return None
+    queries, sees_from, scaling = parts["queries"], parts["sees_from"], parts["scaling"]
+    fits = queries.ndim == 3 and queries.dtype == like.dtype and queries.shape[1] <= seen and queries.shape[2] == dim
+    fits = fits and sees_from.shape == queries.shape[1:2] and sees_from.dtype == torch.int64
+    numbers = [parts[name] for name in ("softcap", "scale", "interleaved") if name in parts] + [scaling]
+    fits = fits and all(part.numel() == 1 for part in numbers)
+    fits = fits and ("sinks" not in parts or parts["sinks"].shape == queries.shape[:1])
+    fits = fits and ("frequency" not in parts or (parts["frequency"].ndim == 1 and 2 * len(parts["frequency"]) <= dim))
+    _require(fits, "its last queries")
+    rotation = None
+    if "frequency" in parts:
+        frequency = parts["frequency"].to(like.device)
+        rotation = Rotation(frequency, float(parts["scale"]), bool(parts["interleaved"]))
+    return Sight(
+        step=seen - 1,
+        queries=queries.to(like.device),
+        sees_from=sees_from.to(like.device),
+        scaling=float(scaling),
+        softcap=float(parts["softcap"]) if "softcap" in parts else None,
+        sinks=parts["sinks"].to(like.device) if "sinks" in parts else None,
+        rotation=rotation,
+    )
 
 
 def _require(agrees: bool, what: str) -> None:

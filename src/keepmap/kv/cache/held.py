@@ -15,7 +15,8 @@ from keepmap.kv.cache.record import Record
 from keepmap.kv.cache.rows import Columns, Slabs
 from keepmap.kv.choosing import Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import nan_score
-from keepmap.kv.method import Method, Received
+from keepmap.kv.eviction.review import Holding, Sight
+from keepmap.kv.method import Method, Received, Reviewed, Scored
 from keepmap.kv.methods.baseline import Baseline
 from keepmap.kv.modes import Mode
 
@@ -72,6 +73,7 @@ class Held:
         slabs: keys and values, with `columns` in the same order.
         ghosts: entries that are held, but whose keys and values the model's own sliding window hides from now on; they
             are freed, and the rule goes on to decide about the entries.
+        sight: the last queries, for methods that look at them; they keep all that is held: no ghosts.
         seen: how many positions have come.
         peak: bytes that it took at most since this was last set to 0.
     """
@@ -81,12 +83,14 @@ class Held:
         self.slabs = Slabs(heads, keys, values)
         self.columns, self.ghosts = Columns(heads), Columns(heads)
         self.record = Record(heads)
+        self.sight: Sight | None = None
         self.seen = self.peak = 0
 
     @property
     def nbytes(self) -> int:
         """Keys, values and bookkeeping."""
-        return self.slabs.nbytes + self.columns.nbytes + self.ghosts.nbytes + self.record.nbytes
+        sight = 0 if self.sight is None else self.sight.nbytes
+        return self.slabs.nbytes + self.columns.nbytes + self.ghosts.nbytes + self.record.nbytes + sight
 
     @property
     def heads(self) -> int:
@@ -106,8 +110,8 @@ class Held:
         self.peak = max(self.peak, self.nbytes)
 
     def slide(self, oldest: int) -> None:
-        """Free the keys and values of positions before `oldest`, which no query will see."""
-        if oldest <= 0:
+        """Free the keys and values of positions before `oldest`, which no query will see, but a review may."""
+        if oldest <= 0 or self.sight is not None:
             return
         hidden = (self.columns.positions >= 0) & (self.columns.positions < oldest)
         if not hidden.any():
@@ -134,7 +138,29 @@ class Held:
         if isinstance(terms.method, Received):
             total, queries = torch.from_numpy(scores), torch.from_numpy((end - positions).astype(np.int64))
             scores = terms.method.score(total, queries).numpy()
+        if isinstance(terms.method, Reviewed):
+            scores = self._reviewed(terms.method, terms, positions, end)
         return positions, scores
+
+    def _reviewed(self, method: Reviewed, terms: Terms, positions: np.ndarray, end: int) -> np.ndarray:
+        """[G, W], the scores of what is held, which are made of its positions in order."""
+        assert self.sight is not None
+        order = np.argsort(np.where(positions < 0, _NO_POSITION, positions), axis=1, kind="stable")
+        keys, values = self.slabs.padded()
+        rows = np.zeros((self.heads, self.seen), dtype=np.int64)
+        heads, columns = np.nonzero(positions >= 0)
+        rows[heads, positions[heads, columns]] = columns
+        scores = np.zeros(positions.shape)
+        in_order = np.take_along_axis(positions, order, axis=1).astype(np.int64)
+        holding = Holding(layer=self.layer, keys=keys, values=values, rows=rows)
+        in_turn = holding.scored(method, self.sight, in_order, end - 1, terms.protection.n_sink, terms.seed)
+        np.put_along_axis(scores, order, in_turn, axis=1)
+        return scores
+
+    def scores_now(self, terms: Terms) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and scores as they stand: those of a decision that fell after the last query, where one did."""
+        fell = self.seen % terms.chunk_size == 0 and terms.due(self.seen)[1]
+        return self.all() if isinstance(terms.method, Reviewed) and fell else self.scores_at(terms, self.seen)
 
     def gone(self, terms: Terms, end: int) -> tuple[np.ndarray, np.ndarray] | None:
         """What the rule drops when `end` queries are processed, bool [G, W], and the scores that say so.
@@ -161,9 +187,11 @@ class Held:
         if self.seen % terms.chunk_size or (choice := self.gone(terms, self.seen)) is None:
             return
         dropped, scores = choice
-        if isinstance(terms.method, Received):
+        if not isinstance(terms.method, Scored):
             positions, _ = self.all()
             which = dropped
+            if isinstance(terms.method, Reviewed):
+                self.columns.scores[:, : self.columns.width] = scores
             if isinstance(terms.rule, Threshold):
                 which = (positions >= terms.left(self.seen)) & (positions < self.seen - terms.protection.window)
             self.record.rate(positions, scores, which)
@@ -184,19 +212,19 @@ class Held:
 
     def settle(self, terms: Terms) -> None:
         """Record the scores as they stand, after which nothing is decided any more."""
-        positions, scores = self.scores_at(terms, self.seen)
+        positions, scores = self.scores_now(terms)
         self.record.rate(positions, scores, positions >= 0)
 
     def as_if_ended(self, terms: Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Expiries, scores and what is held [G, N], as they are if the text ends here."""
         n = self.seen
         expires, scores = self.record.expires.astype(np.int64), self.record.scores.copy()
-        positions, now = self.scores_at(terms, n)
+        positions, now = self.scores_now(terms)
         stays = positions >= 0
         # A context is cut where it ends, and nowhere else.
         if terms.mode.name != "once" and n % terms.chunk_size and (choice := self.gone(terms, n)) is not None:
             expires[np.nonzero(choice[0])[0], positions[choice[0]]] = n
-        if isinstance(terms.method, Received):
+        if not isinstance(terms.method, Scored):
             rated = stays
             if isinstance(terms.rule, Threshold):
                 rated = stays & ((positions < terms.protection.n_sink) | (positions >= terms.left(n + 1)))
@@ -209,7 +237,7 @@ class Held:
         other = Held.__new__(Held)
         other.layer, other.seen, other.peak = self.layer, self.seen, 0
         other.slabs, other.columns, other.ghosts = self.slabs.copy(), self.columns.copy(), self.ghosts.copy()
-        other.record = self.record.copy()
+        other.record, other.sight = self.record.copy(), self.sight
         return other
 
     def _take_out(self, what: np.ndarray) -> None:

@@ -17,8 +17,9 @@ from keepmap.kv.cache.stretch import stretch
 from keepmap.kv.choosing import Protection, decided_at
 from keepmap.kv.eviction.checks import scores_of
 from keepmap.kv.eviction.once import part_of
+from keepmap.kv.eviction.review import sight_of
 from keepmap.kv.eviction.rotation import rotation_of
-from keepmap.kv.method import LayerInput, Received, Scored
+from keepmap.kv.method import LayerInput, Reviewed, Scored
 from keepmap.kv.passes import LayerCall, active
 
 __all__ = ["EvictingLayer"]
@@ -142,14 +143,22 @@ class EvictingLayer(SeenLayer):
         """The attention of new positions, which are added; what expires is dropped."""
         assert self.held is not None
         terms, scores = self.terms, self._scores(call)
+        is_step = call.keys.shape[1] == 1
+        if isinstance(terms.method, Reviewed):
+            rotation = rotation_of(self.model, call) if terms.method.needs_rotation else None
+            self.held.sight = sight_of(call, rotation, self.held.sight)
+            # A step sees all that is held, and here it holds what the model's own window hides.
+            is_step = is_step and not int(call.sees_from[-1])
         # A cut drops more at a time than a step is made for.
-        work = step if call.keys.shape[1] == 1 and terms.mode.name != "once" else stretch
-        output = work(call, self.held, terms, scores)
+        output = (step if is_step and terms.mode.name != "once" else stretch)(call, self.held, terms, scores)
+        if isinstance(terms.method, Reviewed) and self.held.sight is not None:
+            self.held.sight = self.held.sight.last(terms.method.observes)
         if self.held.seen == self.context_length:
             # Scores that were asked for ahead are not those of what comes after the cut.
             self._ahead = np.zeros((0, 0))
-            if isinstance(terms.method, Received):
+            if not isinstance(terms.method, Scored):
                 self.held.settle(terms)
+                self.held.sight = None
         return output
 
     def _scores(self, call: LayerCall) -> np.ndarray | None:

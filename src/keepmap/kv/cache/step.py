@@ -12,7 +12,7 @@ from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.attention import attend_block
 from keepmap.kv.eviction.checks import nan_score
-from keepmap.kv.method import Received
+from keepmap.kv.method import Received, Reviewed
 from keepmap.kv.passes import LayerCall
 
 __all__ = ["step"]
@@ -47,7 +47,8 @@ def _compiled(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | No
     shape = heads, call.queries.shape[0] // heads
     method, end = terms.method, seen + 1
     # What compiled code cannot score or does not see is decided after it.
-    is_apart = held.ghosts.width > 0 or (isinstance(method, Received) and method.averages is None)
+    is_apart = held.ghosts.width > 0 or isinstance(method, Reviewed)
+    is_apart = is_apart or (isinstance(method, Received) and method.averages is None)
     left, leaving, drops = (0, 0, 0) if is_apart or end % terms.chunk_size else terms.due(end)
     output = call.values.new_empty(*shape, call.values.shape[2])
     slabs, columns, record = held.slabs, held.columns, held.record

@@ -12,8 +12,9 @@ from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.choosing import Threshold, drops_of_budget
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import nan_score
+from keepmap.kv.eviction.review import Holding, advance_reviews
 from keepmap.kv.eviction.scan import Past, State, advance
-from keepmap.kv.method import Received
+from keepmap.kv.method import Received, Reviewed
 from keepmap.kv.passes import LayerCall
 
 __all__ = ["stretch"]
@@ -39,6 +40,10 @@ def stretch(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None
     if isinstance(terms.method, Received):
         past = Past(keys, values, rows, first)
         output, ends = _by_received(call, held, terms, past)
+    elif isinstance(terms.method, Reviewed):
+        ends = _by_review(
+            held, terms, terms.method, Holding(layer=held.layer, keys=keys, values=values, rows=rows), first
+        )
     else:
         ends = _by_score(held, terms, first)
     if output is None:
@@ -96,25 +101,68 @@ def _by_received(
     positions, totals = held.all()
     real = positions >= 0
     head = np.nonzero(real)[0]
-    state = State(held.heads, held.seen, terms.protection.n_sink)
-    state.left = terms.left(past.first + 1)
-    state.expires[:] = 0
-    state.expires[head, positions[real]] = held.seen + 1
+    state = _state(held, terms, past.first)
     state.total[head, positions[real]] = totals[real]
     left = state.left
     output = advance(call, terms.method, terms.rule, terms.protection, terms.chunk_size, state, past)
     totals = np.where(real, state.total[np.arange(held.heads)[:, None], positions], 0.0)
-    ends = np.where(real, state.expires[np.arange(held.heads)[:, None], positions], 0)
-    ends[ends > held.seen] = 0
     width = held.columns.width
     held.columns.scores[:, :width] = totals[:, :width]
     held.ghosts.scores[:, : held.ghosts.width] = totals[:, width:]
-    decided = ends > 0
-    if isinstance(terms.rule, Threshold):
-        decided = (positions >= left) & (positions < state.left)
-    scores = np.where(real, state.scores[np.arange(held.heads)[:, None], positions], 0.0)
-    held.record.rate(positions, scores, decided)
+    ends, decided, scores = _decided(held, terms, state, left)
     _, now = held.scores_at(terms, held.seen)
     if np.isnan(np.where(real, now, 0.0)).any() or np.isnan(scores[decided]).any():
         raise nan_score(terms.method.name, call.layer)
     return output, ends
+
+
+def _by_review(held: Held, terms: Terms, method: Reviewed, holding: Holding, first: int) -> np.ndarray:
+    """[G, W], the expiries; the record, and the scores of a decision after the last query, are brought along."""
+    assert held.sight is not None
+    state = _state(held, terms, first)
+    left = state.left
+    scores = advance_reviews(
+        holding,
+        held.sight,
+        method,
+        terms.rule,
+        terms.protection,
+        terms.chunk_size,
+        state,
+        first,
+        terms.seed,
+        ends=False,
+    )
+    positions, _ = held.all()
+    if scores is not None:
+        held.columns.scores[:, : held.columns.width] = scores[np.arange(held.heads)[:, None], positions]
+    return _decided(held, terms, state, left)[0]
+
+
+def _state(held: Held, terms: Terms, first: int) -> State:
+    """What is held before the query `first` is processed, as a scan has it."""
+    positions, _ = held.all()
+    real = positions >= 0
+    state = State(held.heads, held.seen, terms.protection.n_sink)
+    state.left = terms.left(first + 1)
+    state.expires[:] = 0
+    state.expires[np.nonzero(real)[0], positions[real]] = held.seen + 1
+    return state
+
+
+def _decided(held: Held, terms: Terms, state: State, left: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[G, W]: the expiries of what goes (0: none), what was decided, and by which scores, which are recorded.
+
+    Args:
+        left: what had left the window before the queries came.
+    """
+    positions, _ = held.all()
+    real, head = positions >= 0, np.arange(held.heads)[:, None]
+    ends = np.where(real, state.expires[head, positions], 0)
+    ends[ends > held.seen] = 0
+    decided = ends > 0
+    if isinstance(terms.rule, Threshold):
+        decided = (positions >= left) & (positions < state.left)
+    scores = np.where(real, state.scores[head, positions], 0.0)
+    held.record.rate(positions, scores, decided)
+    return ends, decided, scores

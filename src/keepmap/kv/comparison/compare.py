@@ -36,7 +36,7 @@ __all__ = ["compare"]
 def compare(
     model: "LanguageModel | PreTrainedModel | str | Path",
     texts: Any,
-    methods: Any = "all",
+    methods: Any = "usual",
     *,
     density: float | None = None,
     thresholds: Mapping[str, float | Real] | None = None,
@@ -64,7 +64,7 @@ def compare(
         model: a LanguageModel, a loaded Hugging Face model, a folder, a hub id, a GGUF file, "tiny" or
             "smollm2".
         texts: one text or a sequence of texts: strings, token ids [N], or what a tokenizer gives.
-        methods: names and instances (of methods of your own, too), or "all".
+        methods: names and instances (of methods of your own, too), "all", or "usual": those of the guides.
         density: puts every method under the budget rule at this density, in [0, 1], with the same `n_sink` and
             `window` for all; by default each has its own rule and protection.
         thresholds: method -> threshold; such a method runs under the threshold rule.
@@ -163,7 +163,7 @@ def _spread(executor: Executor, session: Session, model: object) -> Iterator[Pas
             dtype="auto",
             kvzap_scorer_model=None,
             kvzap_model_type="auto",
-            plan=Plan(session.facts.plans, False, ()),
+            plan=Plan(session.facts.plans, None, ()),
             mode=session.mode,
             seed=session.seed,
             output_dir=Path(),

@@ -10,7 +10,7 @@ from typing import Any
 from keepmap.core.arguments import as_integer, as_size, shown
 from keepmap.errors import InputError, did_you_mean, kind_of
 from keepmap.kv.choosing import Budget
-from keepmap.kv.method import Method, check_method, method_class, method_names
+from keepmap.kv.method import Method, check_method, method_class, method_names, methods
 from keepmap.kv.modes import Mode, as_mode
 
 __all__ = ["BASELINE", "MethodPlan", "Plan", "plan_methods", "plan_mode", "validates"]
@@ -24,6 +24,8 @@ LEFT_OUT = {
     SINKLESS: "under `density` every method protects the same sinks, and then it is kvzap",
 }
 """What `density` leaves out of "all", and why."""
+GROUPS = ("usual", "all")
+"""What stands for several names: the methods that are run where none is named, and every one."""
 EXAMPLE = "'{\"kvzap\": -7}'"
 
 
@@ -51,15 +53,19 @@ class MethodPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The methods beside the baseline, in the order of the request; whether that was `all`, and which are left out."""
+    """The methods beside the baseline, in the order of the request.
+
+    Attributes:
+        group: which of `GROUPS` was asked for, if one was. left_out: what of it does not take part, and why.
+    """
 
     methods: tuple[MethodPlan, ...]
-    is_all: bool
+    group: str | None
     left_out: tuple[str, ...]
 
 
 def plan_methods(
-    methods: Any = "all",
+    methods: Any = "usual",
     *,
     thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
@@ -70,7 +76,8 @@ def plan_methods(
     """Turn the options into one plan per method.
 
     Args:
-        methods: names and instances; names may be separated by commas or spaces in one string. "all" for every method.
+        methods: names and instances; names may be separated by commas or spaces in one string. "all" for every method,
+            "usual" for those that a comparison runs where none is named.
         thresholds: name -> threshold, or the same as JSON; such a method runs under the threshold rule.
         density: puts every method under the budget rule at this density, and under the same protection: `n_sink` (4
             where it is None) and `window`. Only `h2o_local_window_size`, where it is given, and `kvzap_no_sink`, where
@@ -82,7 +89,7 @@ def plan_methods(
     Raises:
         InputError: an unknown method, one without a rule, or a number that no rule can work with.
     """
-    chosen, is_all = _chosen(methods)
+    chosen, group = _chosen(methods)
     limits = _thresholds(thresholds, chosen)
     if density is not None:
         Budget(density=density)
@@ -97,13 +104,13 @@ def plan_methods(
     plans: list[MethodPlan] = []
     left_out: list[str] = []
     for key, method in chosen.items():
-        if density is not None and key in LEFT_OUT and is_all:
+        if density is not None and key in LEFT_OUT and group is not None:
             left_out.append(f"{key} ({LEFT_OUT[key]})")
             continue
         if density is not None and key == VALIDATION:
             raise InputError(f"{key} is Random with threshold 1.0, it has no budget rule; leave it out with `density`")
         plans.append(_plan(key, method, limits.get(key), density, n_sink, windows))
-    return Plan(tuple(plans), is_all, tuple(left_out))
+    return Plan(tuple(plans), group, tuple(left_out))
 
 
 def plan_mode(mode: str | None = None, chunk_size: int = 1, context_length: int | float | None = None) -> Mode:
@@ -168,36 +175,37 @@ def _plan(
     )
 
 
-def _chosen(methods: Any) -> tuple[dict[str, Method | type[Method]], bool]:
-    """Key -> method without the baseline, which always runs, each name once; and whether `all` are among them."""
-    if isinstance(methods, Mapping):
+def _chosen(given: Any) -> tuple[dict[str, Method | type[Method]], str | None]:
+    """Key -> method without the baseline, which always runs, each name once; and which group is among them."""
+    if isinstance(given, Mapping):
         raise InputError(
             "expected `methods` to be names and instances, got a mapping; give a list, and thresholds by `thresholds`"
         )
-    if isinstance(methods, str | Method | type) or not isinstance(methods, Iterable):
-        methods = [methods]
-    parts = [part for item in methods for part in (item.replace(",", " ").split() if isinstance(item, str) else [item])]
+    if isinstance(given, str | Method | type) or not isinstance(given, Iterable):
+        given = [given]
+    parts = [part for item in given for part in (item.replace(",", " ").split() if isinstance(item, str) else [item])]
     if not parts:
         raise InputError(f'no method in `methods`; name some, or all of them with methods="all": {_known()}')
     for part in parts:
         _check_method(part)
-    is_all = "all" in parts
-    if is_all:
-        parts = [*method_names(), *(part for part in parts if isinstance(part, Method))]
+    group = next((group for group in reversed(GROUPS) if group in parts), None)
+    if group is not None:
+        named = [name for name, method in methods().items() if group == "all" or method.is_usual or name in parts]
+        parts = [*named, *(part for part in parts if isinstance(part, Method))]
     chosen: dict[str, Method | type[Method]] = {}
     for part in parts:
         if isinstance(part, Method):
             chosen[_free_key(part.name, {*chosen, *(name for name in parts if isinstance(name, str))})] = part
         elif part != BASELINE:
             chosen[part] = method_class(part)
-    return chosen, is_all
+    return chosen, group
 
 
 def _check_method(method: object) -> None:
     if isinstance(method, str):
-        if method not in (*method_names(), "all"):
+        if method not in (*method_names(), *GROUPS):
             raise InputError(
-                f'unknown method "{method}" in `methods`, {did_you_mean(method, (*method_names(), "all"))}'
+                f'unknown method "{method}" in `methods`, {did_you_mean(method, (*method_names(), *GROUPS))}'
             )
         return
     if isinstance(method, type) and issubclass(method, Method):
@@ -207,7 +215,7 @@ def _check_method(method: object) -> None:
     if not isinstance(method, Method):
         raise InputError(
             f"expected `methods` to be names and instances, got {kind_of(method)}; a method of your own derives "
-            "from Scored or Received"
+            "from Scored, Received or Reviewed"
         )
     check_method(method, "methods")
 

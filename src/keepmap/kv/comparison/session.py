@@ -220,7 +220,7 @@ def make_session(
             )
         except ModelError as error:
             # Who asked for all methods did not ask for a surrogate that may not exist.
-            if not plan.is_all or kvzap_scorer_model is not None:
+            if plan.group is None or kvzap_scorer_model is not None:
                 raise
             left_out.append(f"{method.key} ({error})")
     facts = Facts(

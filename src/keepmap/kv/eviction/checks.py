@@ -10,7 +10,7 @@ from keepmap.kv.method import LayerInput, Scored
 from keepmap.kv.passes import LayerCall, check_forward
 from keepmap.language_model import LanguageModel
 
-__all__ = ["check_supported", "full_attention", "last_query_felt", "nan_score", "scores_of"]
+__all__ = ["check_supported", "full_attention", "last_query_felt", "nan_score", "require_scores", "scores_of"]
 
 
 def full_attention(call: LayerCall) -> Tensor:
@@ -43,18 +43,25 @@ def scores_of(method: Scored, layer: LayerInput) -> Float[Tensor, "G N"]:
         InputError: something else than one number for each KV head and position.
         ImpossibleResultError: a NaN score.
     """
-    scores = method.score(layer)
-    shape = tuple(layer.keys.shape[:2])
-    fits = isinstance(scores, Tensor) and tuple(scores.shape) == shape and scores.is_floating_point()
-    if not fits:
-        kind = f"{scores.dtype} of {tuple(scores.shape)}" if isinstance(scores, Tensor) else kind_of(scores)
-        raise InputError(
-            f"expected the score of method {method.name} to be a float tensor of one number for each KV head and "
-            f"position, {shape}, got {kind}"
-        )
+    scores = require_scores(method.name, method.score(layer), tuple(layer.keys.shape[:2]), "position")
     if torch.isnan(scores).any():
         raise nan_score(method.name, layer.layer)
     return scores
+
+
+def require_scores(method: str, scores: object, shape: tuple[int, ...], of: str) -> Tensor:
+    """What a method gave as its scores, which are to be one number for each KV head and `of`.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if isinstance(scores, Tensor) and tuple(scores.shape) == shape and scores.is_floating_point():
+        return scores
+    kind = f"{scores.dtype} of {tuple(scores.shape)}" if isinstance(scores, Tensor) else kind_of(scores)
+    raise InputError(
+        f"expected the score of method {method} to be a float tensor of one number for each KV head and {of}, "
+        f"{shape}, got {kind}"
+    )
 
 
 def check_supported(language_model: LanguageModel) -> None:

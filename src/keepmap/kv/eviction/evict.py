@@ -21,9 +21,10 @@ from keepmap.kv.eviction.checks import check_supported, last_query_felt, scores_
 from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.eviction.once import after_the_cut, part_of
 from keepmap.kv.eviction.resolve import as_method
+from keepmap.kv.eviction.review import review
 from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.eviction.scan import scan
-from keepmap.kv.method import LayerInput, Method, Received, Scored
+from keepmap.kv.method import LayerInput, Method, Received, Reviewed, Scored
 from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
@@ -115,8 +116,11 @@ def evict(
         if isinstance(method, Received):
             scanned = scan(decided, method, rule, protection, chunk_size)
             choice, scores, output = scanned.choice, scanned.scores, scanned.output
+        elif isinstance(method, Reviewed):
+            rotation = rotation_of(language_model.model, decided) if method.needs_rotation else None
+            choice, scores = review(decided, method, rule, protection, chunk_size, rotation, seed)
         else:
-            assert isinstance(method, Scored)  # as_method takes no third kind
+            assert isinstance(method, Scored)  # as_method takes no fourth kind
             scores = scores_of(method, _layer_input(decided, language_model, method, protection, chunk_size, seed))
             choice = choose(scores, rule, protection, chunk_size)
         n, ready = call.keys.shape[1], 0 if output is None else output.shape[1]

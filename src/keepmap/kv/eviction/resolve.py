@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keepmap.errors import InputError, ModelError, did_you_mean, kind_of
-from keepmap.kv.method import Method, Received, Scored, check_method, method_class
+from keepmap.kv.method import Method, Received, Reviewed, Scored, check_method, method_class
 from keepmap.kv.surrogate import find_surrogate, load_surrogate
 from keepmap.language_model import EMBEDDED, LanguageModel
 
@@ -21,13 +21,13 @@ def as_method(method: object, language_model: LanguageModel) -> Method:
         InputError: neither, or an unknown name.
         ModelError: no surrogate for this model.
     """
-    if isinstance(method, Scored | Received):
+    if isinstance(method, Scored | Received | Reviewed):
         check_method(method, "method")
         return method
     if isinstance(method, str):
         return resolve_method(method, language_model, hint=_BY_INSTANCE)
     hint = f"; write {method.__name__}()" if isinstance(method, type) and issubclass(method, Method) else ""
-    hint = "; derive its class from Scored or Received" if isinstance(method, Method) else hint
+    hint = "; derive its class from Scored, Received or Reviewed" if isinstance(method, Method) else hint
     raise InputError(f"expected `method` to be a method's name or an instance, got {kind_of(method)}{hint}")
 
 

@@ -23,7 +23,7 @@ from keepmap.kv.eviction.products import product_by_head
 from keepmap.kv.method import Received
 from keepmap.kv.passes import LayerCall
 
-__all__ = ["Past", "Scan", "State", "advance", "scan"]
+__all__ = ["Past", "Scan", "State", "advance", "scan", "schedule"]
 
 _BLOCK_BYTES = 1 << 27
 _LONGEST_BLOCK = 128
@@ -98,7 +98,7 @@ class _Layer:
     def schedule(self) -> tuple[np.ndarray, np.ndarray]:
         """What is decided after each query; a text that goes on does not end a chunk."""
         n = self.state.total.shape[1]
-        return _schedule(n, self.rule, self.protection, self.chunk_size, ends=self.past is None)
+        return schedule(n, self.rule, self.protection, self.chunk_size, ends=self.past is None)
 
     def gathered(self, which: str, positions: np.ndarray) -> Float[Tensor, "G K D"]:
         """Each head's keys or values at its own positions; at padding, some row."""
@@ -171,7 +171,7 @@ def advance(
 
 
 @lru_cache(maxsize=8)
-def _schedule(n: int, rule: Rule, protection: Protection, chunk_size: int, ends: bool) -> tuple[np.ndarray, np.ndarray]:
+def schedule(n: int, rule: Rule, protection: Protection, chunk_size: int, ends: bool) -> tuple[np.ndarray, np.ndarray]:
     """After each query: the positions before which all have left the window, 0 where nothing is decided; and how many
     each head drops by the budget rule, -1 under a threshold. The same for every layer: capacities know no scores."""
     leaves, drops = np.zeros(n, dtype=np.int64), np.full(n, -1)

@@ -1,0 +1,237 @@
+"""Decisions by scores that are made anew at each of them, of what a layer holds at that moment.
+
+Such scores look at queries, keys and values alone: what goes when is known before the layer's attention runs. Memory is
+that of what is held, and of the queries that are observed.
+
+H query head · G KV head · N positions · K entries that the fullest head holds.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
+from keepmap.kv.eviction.checks import nan_score, require_scores
+from keepmap.kv.eviction.scan import State, schedule
+from keepmap.kv.method import HeldInput, Reviewed, Rotation
+from keepmap.kv.passes import LayerCall
+
+__all__ = ["Holding", "Sight", "advance_reviews", "review", "sight_of"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sight:
+    """The last queries of a layer, and what its attention makes of them.
+
+    Attributes:
+        step: the position of the last of the queries.
+        queries: [H, Q, D]. sees_from: [Q], the first position that the model's own rules let each of them see.
+        scaling, softcap, sinks, rotation: as in HeldInput.
+    """
+
+    step: int
+    queries: Float[Tensor, "H Q D"]
+    sees_from: Int[Tensor, " Q"]
+    scaling: float
+    softcap: float | None
+    sinks: Float[Tensor, " H"] | None
+    rotation: Rotation | None
+
+    def last(self, count: int) -> "Sight":
+        """The last `count` queries in memory of their own."""
+        first = max(0, self.queries.shape[1] - count)
+        return replace(self, queries=self.queries[:, first:].clone(), sees_from=self.sees_from[first:].clone())
+
+    @property
+    def nbytes(self) -> int:
+        """What the queries take."""
+        return self.queries.nbytes + self.sees_from.nbytes
+
+
+def sight_of(call: LayerCall, rotation: Rotation | None, earlier: Sight | None = None) -> Sight:
+    """The queries of a call, behind earlier ones that are still to be seen."""
+    queries, sees_from = call.queries, call.sees_from
+    step = call.queries.shape[1] - 1
+    if earlier is not None:
+        queries, sees_from = (
+            torch.cat([earlier.queries, queries], dim=1),
+            torch.cat([earlier.sees_from, sees_from]),
+        )
+        step += earlier.step + 1
+    return Sight(
+        step=step,
+        queries=queries,
+        sees_from=sees_from,
+        scaling=call.scaling,
+        softcap=call.softcap,
+        sinks=call.sinks,
+        rotation=rotation,
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Holding:
+    """Keys and values of one layer.
+
+    Attributes:
+        layer: its index.
+        keys, values: [G, rows, D], each head's. rows: [G, N], in which of them a position is; None where that is its
+            number.
+    """
+
+    layer: int
+    keys: Float[Tensor, "G rows D"]
+    values: Float[Tensor, "G rows Dv"]
+    rows: np.ndarray | None = None
+
+    def scored(
+        self, method: Reviewed, sight: Sight, positions: np.ndarray, step: int, n_sink: int, seed: int
+    ) -> np.ndarray:
+        """The method's scores after query `step` of what is held then, float64 [G, K]; NaN is left in.
+
+        Raises:
+            InputError: the method gave something else than one number for each entry.
+        """
+        device = self.keys.device
+        at = positions.clip(min=0)
+        if self.rows is not None:
+            at = np.take_along_axis(self.rows, at, axis=1)
+        index = torch.from_numpy(at).to(device)
+        keys, values = (
+            torch.stack([part[head].index_select(0, index[head]) for head in range(part.shape[0])])
+            for part in (self.keys, self.values)
+        )
+        if (positions[:, -1:] < 0).any():
+            missing = torch.from_numpy(positions < 0).to(device)[..., None]
+            keys, values = keys.masked_fill_(missing, 0.0), values.masked_fill_(missing, 0.0)
+        # Their own positions are the last ones up to `step`.
+        end = sight.queries.shape[1] - (sight.step - step)
+        observed = slice(max(0, end - method.observes), end)
+        held = HeldInput(
+            layer=self.layer,
+            step=step,
+            positions=torch.from_numpy(positions).to(device),
+            keys=keys,
+            values=values,
+            queries=sight.queries[:, observed],
+            sees_from=sight.sees_from[observed],
+            scaling=sight.scaling,
+            softcap=sight.softcap,
+            sinks=sight.sinks,
+            rotation=sight.rotation,
+            n_sink=n_sink,
+            seed=seed,
+        )
+        scores = require_scores(method.name, method.score(held), positions.shape, "entry that is held")
+        result: np.ndarray = scores.detach().double().cpu().numpy()
+        return result
+
+
+def review(
+    call: LayerCall,
+    method: Reviewed,
+    rule: Rule,
+    protection: Protection,
+    chunk_size: int,
+    rotation: Rotation | None,
+    seed: int,
+) -> tuple[Expiries, Float[Tensor, "G N"]]:
+    """What `method` and `rule` decide in one layer about a whole text, and the scores that decided it.
+
+    Raises:
+        InputError: scores of another shape.
+        ImpossibleResultError: a NaN score; names the method.
+    """
+    heads, n = call.keys.shape[:2]
+    state = State(heads, n, protection.n_sink)
+    sight, holding = sight_of(call, rotation), Holding(layer=call.layer, keys=call.keys, values=call.values)
+    final = advance_reviews(holding, sight, method, rule, protection, chunk_size, state, 0, seed, ends=True)
+    if final is None:
+        positions = _held_before(state, n)
+        final = np.zeros((heads, n))
+        _put(final, positions, holding.scored(method, sight, positions, n - 1, protection.n_sink, seed))
+    decided = ~state.held()
+    if isinstance(rule, Threshold):
+        decided[:, protection.n_sink : state.left] = True
+    scores = np.where(decided, state.scores, final)
+    if np.isnan(scores).any():
+        raise nan_score(method.name, call.layer)
+    expires, held, rated = (
+        torch.from_numpy(part).to(call.keys.device) for part in (np.minimum(state.expires, n), state.held(), scores)
+    )
+    return Expiries(expires, held), rated
+
+
+def advance_reviews(
+    holding: Holding,
+    sight: Sight,
+    method: Reviewed,
+    rule: Rule,
+    protection: Protection,
+    chunk_size: int,
+    state: State,
+    first: int,
+    seed: int,
+    ends: bool,
+) -> np.ndarray | None:
+    """Decide after each of the queries first..N-1 that decides: `state` then says what.
+
+    Args:
+        ends: whether the text ends after N positions, and with it the last chunk.
+
+    Returns:
+        The scores [G, N] of all that was held when a decision fell after the last query; None where none did.
+
+    Raises:
+        InputError: scores of another shape.
+        ImpossibleResultError: a NaN score that is to decide.
+    """
+    heads, n = state.expires.shape
+    leaves, drops = schedule(n, rule, protection, chunk_size, ends)
+    scores: np.ndarray | None = None
+    last = -1
+    for end in (np.flatnonzero(leaves[first:]) + first + 1).tolist():
+        leaving, count = int(leaves[end - 1]), int(drops[end - 1])
+        if count == 0:
+            continue
+        positions, last = _held_before(state, end), end
+        scores = holding.scored(method, sight, positions, end - 1, protection.n_sink, seed)
+        deciding = (positions >= protection.n_sink) & (positions < leaving)
+        if isinstance(rule, Threshold):
+            deciding &= positions >= state.left
+            _put(state.scores, positions, scores, deciding)
+            at_head, at = np.nonzero(deciding & (scores < rule.threshold))
+        else:
+            # Positions are in order, and the sort is stable: the earlier one goes on a tie.
+            lowest = np.argsort(np.where(deciding, scores, np.inf), axis=1, kind="stable")[:, :count]
+            at_head, at = np.repeat(np.arange(heads), count), lowest.ravel()
+            state.scores[at_head, positions[at_head, at]] = scores[at_head, at]
+        if np.isnan(scores[deciding]).any():
+            raise nan_score(method.name, holding.layer)
+        state.expires[at_head, positions[at_head, at]] = end
+        state.left = leaving
+    if last != n or scores is None:
+        return None
+    result = np.zeros((heads, n))
+    _put(result, positions, scores)
+    return result
+
+
+def _held_before(state: State, end: int) -> np.ndarray:
+    """[G, K]: the positions before `end` that each head holds, in order; -1 where it holds fewer."""
+    alive = state.held()[:, :end]
+    counts = alive.sum(axis=1)
+    if (counts == counts[0]).all():
+        return np.nonzero(alive)[1].reshape(len(alive), -1)
+    positions = np.full((len(alive), int(counts.max())), -1)
+    positions[np.arange(positions.shape[1]) < counts[:, None]] = np.nonzero(alive)[1]
+    return positions
+
+
+def _put(into: np.ndarray, positions: np.ndarray, scores: np.ndarray, which: np.ndarray | None = None) -> None:
+    """Scores [G, K] of entries at `positions`, into an array [G, N]."""
+    wanted = positions >= 0 if which is None else which
+    into[np.nonzero(wanted)[0], positions[wanted]] = scores[wanted]

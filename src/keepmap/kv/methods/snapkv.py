@@ -1,0 +1,60 @@
+"""The attention that the last queries pay, smoothed over neighbours."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from keepmap.core.arguments import as_integer
+from keepmap.errors import InputError
+from keepmap.kv.method import HeldInput, Reviewed
+
+__all__ = ["SnapKV"]
+
+
+@dataclass(frozen=True)
+class SnapKV(Reviewed):
+    """The attention of the last queries to each position, the mean over them and the group, then over neighbours.
+
+    Neighbours are the entries that stand beside it among those that are held now and lie before the observing queries.
+    Positions of these queries score 1, more than any attention.
+
+    Attributes:
+        queries: how many of the last queries observe.
+        kernel: over how many neighbours the mean is taken, itself among them; an odd number. 1 takes none.
+
+    Reference: Li et al. 2024, arXiv:2404.14469, section 4; read in the text and in kvpress's SnapKVPress.
+    Differs from the paper: decided again at each step, not once after the prompt (`mode="once"` is that); grouped query
+        heads share one decision (their mean), as in kvpress; neighbours beyond either end count as 0, as there.
+    """
+
+    queries: int = 32
+    kernel: int = 5
+
+    name: ClassVar[str] = "snapkv"
+    label: ClassVar[str] = "SnapKV"
+    needs: ClassVar[str] = "window"
+    n_sink: ClassVar[int] = 0
+    window: ClassVar[int] = 32
+    density: ClassVar[float | None] = 0.2
+    is_usual: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        as_integer("queries", self.queries, 1)
+        if as_integer("kernel", self.kernel, 1) % 2 == 0:
+            raise InputError(f"expected `kernel` to be an odd number, got {self.kernel}")
+
+    @property
+    def observes(self) -> int:
+        """The observing queries."""
+        return self.queries
+
+    def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
+        """The mean attention of the last queries, of neighbours."""
+        heads, width = held.positions.shape
+        before = held.is_held & (held.positions < held.observers[0])
+        paid = held.attention.mean(dim=1).view(heads, -1, width).mean(dim=1) * before
+        smooth = torch.nn.functional.avg_pool1d(paid[:, None], self.kernel, 1, self.kernel // 2)[:, 0]
+        return torch.where(before, smooth, 1.0)
