@@ -22,9 +22,9 @@ from keepmap.agents.checkpoints import newest_checkpoint
 from keepmap.agents.collection.collect import collect_histories
 from keepmap.agents.collection.source import make_source
 from keepmap.agents.config import Config, load_config
-from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.evaluation.evaluate import evaluate
 from keepmap.agents.evaluation.returns import EARLY
+from keepmap.agents.families import copies_of
 from keepmap.agents.training.loop import train
 from keepmap.agents.training.loss import every_step
 from keepmap.agents.training.windows import WindowBatch
@@ -76,7 +76,7 @@ def _our_acting(config: Config, n_transit: int, some: Sequence[tuple[int, ...]],
     moments: list[float] = []
     play(
         model,
-        RoomVectorEnv(room, len(some), some),
+        copies_of(room, some),
         episodes,
         size=config.n_transit,
         slide=config.slide(),
@@ -107,11 +107,12 @@ def time_training(report: Report, config: Config, windows: Sequence[int], batch:
 
 
 def _our_training(config: Config, n: int, size: int, bf16: bool) -> Callable[[], int]:
-    model = DecisionTransformer(config.shape()).train()
+    shape = config.shape()
+    model = DecisionTransformer(shape).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     draw = torch.Generator().manual_seed(0)
-    states = torch.randint(config.grid_size, (size, n, 2), generator=draw)
-    actions, rewards = torch.randint(config.num_actions, (size, n), generator=draw), torch.zeros(size, n)
+    states = torch.randint(min(shape.observation_sizes), (size, n, len(shape.observation_sizes)), generator=draw)
+    actions, rewards = torch.randint(shape.n_actions, (size, n), generator=draw), torch.zeros(size, n)
     batch = WindowBatch(states, actions, rewards, states, torch.zeros(size, n, dtype=torch.bool))
 
     def update() -> int:

@@ -200,14 +200,14 @@ class Collect(Plugins):
     """
 
     environment: str = "darkroom"
-    """darkroom, darkroom_hard, darkroom_permuted, dark_key_to_door, or the Gymnasium id of one of these. A world of
-    your own joins them with --plugin."""
+    """A room: darkroom, darkroom_hard, darkroom_permuted, dark_key_to_door; a family of tasks: bandit, linear_bandit,
+    moving_goal, random_mdp, recall_room; or the Gymnasium id of one. A world of your own joins them with --plugin."""
     source: str = "optimistic"
-    """The learning algorithm: optimistic, q_learning, or ppo."""
+    """The learning algorithm: in rooms optimistic, q_learning or ppo; ucb, seeker, rmax or keeper in families."""
     learners: int = 100
     """Independent learners of each goal."""
     episodes: int | None = None
-    """Episodes of each learner. Default: what the source usually needs."""
+    """Episodes of each learner. Default: what the source usually needs; in a family, a life."""
     seed: int = 0
     """Seed of the learners. The same command gives the same bytes."""
     split: str = "guide"
@@ -218,6 +218,8 @@ class Collect(Plugins):
     """Cells along a side of the room. Default: the room's own."""
     horizon: int | None = None
     """Steps of an episode. Default: the room's own."""
+    tasks: int | None = None
+    """How many tasks of a family are split. Default: 1,000, or all where there are fewer."""
     set: tuple[str, ...] = ()
     """Options of the source, as name=value, separated by spaces."""
     out: str | None = None

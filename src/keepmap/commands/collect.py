@@ -24,6 +24,7 @@ def collect(
     split_seed: int = 0,
     size: int | None = None,
     horizon: int | None = None,
+    tasks: int | None = None,
     settings: Sequence[str] = (),
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -46,6 +47,7 @@ def collect(
         split_seed=split_seed,
         size=size,
         horizon=horizon,
+        tasks=tasks,
         options=read_options(settings),
         out=out,
     )
@@ -54,7 +56,7 @@ def collect(
     room, goals = collection.room, counted(len(collection.split.train), "goal")
     episodes_each = f"{counted(collection.episodes, 'episode')} of {counted(room.horizon, 'step')}"
     print(
-        f"Collecting {room.name} {room.size}x{room.size} with {collection.source.name}\n"
+        f"Collecting {room.title} with {collection.source.name}\n"
         f"  {goals}, {counted(learners, 'learner')} each, {episodes_each}",
         flush=True,
     )

@@ -177,7 +177,7 @@ def _options(
 ) -> dict[str, Any]:
     return {
         "checkpoints": [agent.name for agent in agents],
-        "room": {"name": agents[0].room.name, "size": agents[0].room.size, "horizon": agents[0].room.horizon},
+        "room": {"name": agents[0].room.name, **agents[0].room.options},
         "goals": [list(goal) for goal in agents[0].held_out],
         "n_transit": agents[0].config.n_transit,
         "n_slide": agents[0].config.slide(),

@@ -11,7 +11,7 @@ from torch import Tensor
 from keepmap.agents.acting import Agent, Context, as_context, decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.random import RandomCompressor
-from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.families import copies_of
 from keepmap.agents.history import Selection, shorten
 from keepmap.attention import AttentionProfile, Indices, profile_attention
 from keepmap.core.metrics import divergence, negative_log_likelihood
@@ -252,8 +252,7 @@ def _returns(
 
     def work() -> list[float]:
         goals = [goal for goal in agent.held_out for _ in range(COPIES)]
-        envs = RoomVectorEnv(agent.room, len(goals), goals)
-        played = agent.play(envs, episodes, seed=seed, compressor=compressor)
+        played = agent.play(copies_of(agent.room, goals), episodes, seed=seed, compressor=compressor)
         means: list[float] = played.reshape(len(agent.held_out), -1).mean(1).tolist()
         return means
 

@@ -23,7 +23,7 @@ def header(protocol: Protocol) -> list[str]:
     more = f" and {len(goals) - MOST_ROWS:,} more" if len(goals) > MOST_ROWS else ""
     return [
         *textwrap.wrap(f"Evaluation goals: {shown}{more}", 80, subsequent_indent="  "),
-        f"  {room.name} {room.size}x{room.size}, {episodes:,} episodes of {room.horizon} steps, "
+        f"  {room.title}, {episodes:,} episodes of {room.horizon} steps, "
         f"{copies:,} {'copy' if copies == 1 else 'copies'} of each goal, seed {protocol.seed}",
         *textwrap.wrap(f"  Context: {', '.join(contexts)}", 80, subsequent_indent="    "),
         "",

@@ -37,7 +37,7 @@ def header(
     trained = [job for job in jobs if job.config is not None]
     room, updates = config.room(), trained[0].config.train_timesteps if trained[0].config else 0
     text = [
-        f"Baseline: {', '.join(baselines)}; {room.name} {room.size}x{room.size}, {held_out} held-out goals, window of "
+        f"Baseline: {', '.join(baselines)}; {room.title}, {held_out} held-out goals, window of "
         f"{config.n_transit} transitions",
         f"{len(trained)} trainings of {updates:,} updates and {len(jobs) - len(trained)} runs without, {left} of them "
         f"left to do, in {workers} process{'es' * (workers > 1)}",

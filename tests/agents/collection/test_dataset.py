@@ -143,7 +143,7 @@ def test_files_that_are_something_else(tmp_path):
     foreign(path)
     with h5py.File(path, "a") as file:
         file["81/actions"] = 5
-    refused('has the group "81"; darkroom of size 9 numbers its goals 0 to 80')
+    refused('has the group "81"; darkroom 9x9 numbers its goals 0 to 80')
     foreign(path)
     with h5py.File(path, "a") as file:
         for name in NAMES:

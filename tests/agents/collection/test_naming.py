@@ -2,7 +2,7 @@
 
 import pytest
 
-from keepmap.agents.collection.naming import default_histories, size_suffix, split_suffix
+from keepmap.agents.collection.naming import default_histories, split_suffix
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import split_named
 
@@ -11,7 +11,7 @@ from keepmap.agents.environments.goals import split_named
     ("size", "horizon", "suffix"), [(None, None, ""), (9, 20, ""), (5, None, "-5x5"), (None, 30, "-9x9x30")]
 )
 def test_sizes(size: int | None, horizon: int | None, suffix: str) -> None:
-    assert size_suffix(room_named("darkroom", size, horizon)) == suffix
+    assert room_named("darkroom", size, horizon).suffix() == suffix
 
 
 def test_splits() -> None:

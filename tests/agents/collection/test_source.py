@@ -11,7 +11,7 @@ from keepmap.errors import InputError
 
 
 def test_the_registry_finds_every_file():
-    assert tuple(sources()) == ("optimistic", "ppo", "q_learning")
+    assert tuple(sources()) == ("keeper", "optimistic", "ppo", "q_learning", "rmax", "seeker", "ucb")
     assert source_class("ppo") is PPO
     assert make_source("q_learning", read_options(["epsilon=0.25", "discount=0.5"])).epsilon == 0.25
     assert make_source("optimistic", {"know_moves": "True"}).know_moves is True

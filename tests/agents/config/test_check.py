@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from keepmap.agents.collection.source import sources
-from keepmap.agents.config.check import SOURCE_KEYS, most_return
+from keepmap.agents.config.check import SOURCE_KEYS
 from keepmap.agents.environments import environments, room_named
 
 
@@ -14,8 +14,8 @@ def test_no_return_is_above_the_most_return(name):
     for horizon in (1, 3, 8, 60):
         room = room_named(name, 3, horizon)
         returns = [room.optimum(goal) for goal in room.goals]
-        assert max(returns) <= most_return(room) <= horizon
-        assert not room.every_step or max(returns) == most_return(room)
+        assert max(returns) <= room.best_return <= horizon
+        assert not room.every_step or max(returns) == room.best_return
 
 
 def test_the_keys_of_the_sources_are_options_of_theirs():
@@ -28,4 +28,4 @@ def test_the_keys_of_the_sources_are_options_of_theirs():
 
 def test_a_room_of_single_rewards_returns_one_for_each_target():
     rooms = [room_named(name) for name in ("darkroom_hard", "dark_key_to_door", "darkroom", "darkroom_permuted")]
-    assert [most_return(room) for room in rooms] == [1, 2, 20, 35]
+    assert [room.best_return for room in rooms] == [1, 2, 20, 35]

@@ -10,7 +10,7 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.vector import RoomVectorEnv
-from keepmap.agents.evaluation.evaluate import PACKAGES, evaluate, highest_return
+from keepmap.agents.evaluation.evaluate import PACKAGES, evaluate
 from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError
 from tests.agents.checkpoint_folders import write_agent
@@ -135,6 +135,6 @@ def test_returns_that_the_room_cannot_give_are_errors(
 
 def test_the_most_of_an_episode_is_that_of_its_best_start() -> None:
     room, once, doors = room_named("darkroom"), room_named("darkroom_hard"), room_named("dark_key_to_door", horizon=4)
-    assert highest_return(room, (4, 2)) == room.optimum((4, 2)) == 19
-    assert highest_return(once, (0, 0)) == 1
-    assert highest_return(doors, (0, 0, 0, 1)) == 2 > doors.optimum((0, 0, 0, 1))
+    assert room.most_return((4, 2)) == room.optimum((4, 2)) == 19
+    assert once.most_return((0, 0)) == 1
+    assert doors.most_return((0, 0, 0, 1)) == 2 > doors.optimum((0, 0, 0, 1))

@@ -17,7 +17,7 @@ from keepmap.agents.checkpoints import EMBEDDED, Checkpoint, find_checkpoint, lo
 from keepmap.agents.compressor import AS_TRAINED, Compressor, acting_compressor
 from keepmap.agents.config import Config
 from keepmap.agents.environments.goals import Goal
-from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.world import World
 from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention import AttentionLayer, Landmarks
@@ -58,8 +58,8 @@ class Agent:
         shape = self.model.shape
         weights = sum(weight.numel() for weight in self.model.parameters())
         return (
-            f"Agent({model_label(self.name)}: {self.config.model} for {self.room.name} "
-            f"{self.room.size}x{self.room.size}, {counted(self.step, 'update')}, "
+            f"Agent({model_label(self.name)}: {self.config.model} for {self.room.title}, "
+            f"{counted(self.step, 'update')}, "
             f"{counted(len(self.train), 'goal')} trained on and {len(self.held_out)} held out;\n  "
             f"{counted(shape.n_layer, 'layer')} x {counted(shape.n_head, 'head')}, "
             f"{weights:,} weights, a context of {self.config.n_transit} transitions, compressor {self.compressor})"
@@ -69,7 +69,7 @@ class Agent:
         """For notebooks: `repr`, and a table of the same facts."""
         shape = self.model.shape
         facts = {
-            "room": f"{self.room.name} {self.room.size}x{self.room.size}, episodes of {self.room.horizon} steps",
+            "room": f"{self.room.title}, episodes of {self.room.horizon} steps",
             "goals": f"{len(self.train)} trained on, {len(self.held_out)} held out",
             "training": f"{self.config.model}, {self.step:,} updates",
             "transformer": f"{counted(shape.n_layer, 'layer')} x {counted(shape.n_head, 'head')}, width {shape.n_embd}",
@@ -78,7 +78,7 @@ class Agent:
         return card(f"Agent {model_label(self.name)}", ("", "value"), list(facts.items()))
 
     @property
-    def room(self) -> Room:
+    def room(self) -> World:
         """The environment that it was trained in."""
         return self.config.room()
 

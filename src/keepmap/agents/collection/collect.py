@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from keepmap.agents.collection.dataset import (
-    BYTES,
     FORMAT,
     Histories,
     HistoryWriter,
     Streams,
+    bytes_of,
     open_histories,
     writing_histories,
 )
 from keepmap.agents.collection.naming import default_histories
 from keepmap.agents.collection.source import Source, as_source
-from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import Goal, Split, split_named
-from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.world import World
+from keepmap.agents.families import world_named
 from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.files import make_folder
 from keepmap.core.outside.memory import require_memory
@@ -59,7 +59,7 @@ class Collection:
         seed: what the learners draw from.
     """
 
-    room: Room
+    room: World
     source: Source
     split: Split
     path: Path
@@ -92,7 +92,7 @@ class Collected:
 
 
 def collect(
-    environment: str | Room | type[Room] = "darkroom",
+    environment: str | World | type[World] = "darkroom",
     source: str | Source = "optimistic",
     *,
     learners: int = 100,
@@ -102,6 +102,7 @@ def collect(
     split_seed: int = 0,
     size: int | None = None,
     horizon: int | None = None,
+    tasks: int | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -118,14 +119,17 @@ def collect(
     (8, 2, 80)
 
     Args:
-        environment: a room (`keepmap.environments()` has their classes), the name of one, or its Gymnasium id.
+        environment: a room (`keepmap.environments()` has their classes) or a family of tasks (`keepmap.families()`),
+            the name of one, or its Gymnasium id.
         source: the learning algorithm: the name of one, or one.
         learners: of each goal, independent of each other.
-        episodes: of each learner; by default as many as the source usually needs.
+        episodes: of each learner; by default as many as the source usually needs, in a family those of a life.
         seed: of the learners.
         split: which goals are held out: as `split_named` takes it.
         split_seed: what shuffles the goals before they are split.
         size, horizon: cells along a side, and steps of an episode; the room's own by default.
+        tasks: how many of a family `split_seed` draws before they are split; by default 1,000, or all where there are
+            fewer.
         options: of a source that is given by its name.
         out: the file; by default one in `datasets` that is called after the arguments. Histories that are there are
             written over.
@@ -150,6 +154,7 @@ def collect(
         split_seed=split_seed,
         size=size,
         horizon=horizon,
+        tasks=tasks,
         options=options,
         out=out,
     )
@@ -159,7 +164,7 @@ def collect(
 
 
 def planned_collection(
-    environment: str | Room | type[Room],
+    environment: str | World | type[World],
     source: str | Source,
     *,
     learners: int,
@@ -169,6 +174,7 @@ def planned_collection(
     split_seed: int,
     size: int | None,
     horizon: int | None,
+    tasks: int | None = None,
     options: Mapping[str, str | int | float | bool] | None,
     out: str | Path | None,
 ) -> Collection:
@@ -178,10 +184,12 @@ def planned_collection(
         InputError: as there.
         OutputError: the file's folder cannot be written into.
     """
-    room = room_named(environment, size, horizon)
+    room = world_named(environment, size, horizon)
     algorithm = as_source(source, options)
-    parts = split_named(split, room.goals, split_seed)
-    episodes = algorithm.usual_episodes if episodes is None else episodes
+    algorithm.check_world(room)
+    split_seed = as_integer("split_seed", split_seed, None)
+    parts = split_named(split, room.drawn_goals(tasks, split_seed), split_seed)
+    episodes = (room.life or algorithm.usual_episodes) if episodes is None else episodes
     check_sizes(room, parts, learners, episodes, seed)
     algorithm.check()
     path = DATASETS / default_histories(room, algorithm.name, seed, parts) if out is None else as_path("out", out)
@@ -202,7 +210,7 @@ def require_histories(path: Path, overwrite: bool) -> None:
     require_free(path, holds(HDF5, FORMAT.encode()), "a file of learning histories", overwrite)
 
 
-def check_sizes(room: Room, split: Split, learners: int, episodes: int, seed: int) -> None:
+def check_sizes(room: World, split: Split, learners: int, episodes: int, seed: int) -> None:
     """Whether there is something to collect, and a goal of it goes into memory.
 
     Raises:
@@ -213,15 +221,20 @@ def check_sizes(room: Room, split: Split, learners: int, episodes: int, seed: in
     for name, value, least in (("learners", learners, 1), ("episodes", episodes, 1), ("seed", seed, 0)):
         as_integer(name, value, at_least=least)
     as_integer("split_seed", split.seed, None)
+    if room.life is not None and episodes > room.life:
+        raise InputError(
+            f"expected `episodes` to be at most {room.life}, a life in {room.name}, got {episodes}; a learner would "
+            "begin anew"
+        )
     require_memory(
-        BYTES * learners * episodes * room.horizon,
+        bytes_of(room) * learners * episodes * room.horizon,
         f"a goal of {learners:,} learners with {episodes:,} episodes of {room.horizon:,} steps",
         "lower `learners`, `episodes` or `horizon`",
     )
 
 
 def collect_histories(
-    room: Room,
+    room: World,
     source: Source,
     split: Split,
     path: Path,

@@ -9,24 +9,34 @@ from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Integer, UInt8
 
 from keepmap.agents.collection.stored import require_room_for, stored_array, stored_facts, stored_file
-from keepmap.agents.environments import room_named
 from keepmap.agents.environments.goals import OLD_NAMES, Goal
-from keepmap.agents.environments.room import N_ACTIONS, Room
+from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.world import World
+from keepmap.agents.families import world_named
 from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.html import card
 from keepmap.core.runs.records import write_synced
 from keepmap.errors import InputError, escaped, kind_of
 
-__all__ = ["BYTES", "Histories", "HistoryWriter", "Streams", "open_histories", "writing_histories"]
+__all__ = [
+    "Histories",
+    "HistoryWriter",
+    "Streams",
+    "bytes_of",
+    "open_histories",
+    "stored_type",
+    "writing_histories",
+]
 
 FORMAT = "keepmap-histories"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OF_ROOMS = 1
+"""The version of a file of a dark room's histories, which earlier versions of keepmap read, too."""
 EVERYTHING = slice(None)
 CHUNK = (256, 32)  # steps, learners
-BYTES = 7  # of a transition: two states of two numbers, an action, a reward, an end
 
 
 @dataclass(frozen=True)
@@ -37,10 +47,10 @@ class Streams:
     is true at an episode's last step, time limits included.
     """
 
-    states: UInt8[np.ndarray, "T n 2"]
-    actions: UInt8[np.ndarray, "T n"]
+    states: Integer[np.ndarray, "T n S"]
+    actions: Integer[np.ndarray, "T n"]
     rewards: UInt8[np.ndarray, "T n"]
-    next_states: UInt8[np.ndarray, "T n 2"]
+    next_states: Integer[np.ndarray, "T n S"]
     dones: Bool[np.ndarray, "T n"]
 
     def __repr__(self) -> str:
@@ -55,10 +65,20 @@ NAMES = tuple(field.name for field in fields(Streams))
 PAIRS = ("states", "next_states")
 
 
+def stored_type(world: World) -> "np.dtype[Any]":
+    """The type of the states and actions of a world: one byte where that holds them."""
+    return np.dtype(np.uint8 if max(*world.observation_sizes, world.n_actions) <= 256 else np.int32)
+
+
+def bytes_of(world: World) -> int:
+    """What a transition takes: two states, an action, a reward, an end."""
+    return (2 * len(world.observation_sizes) + 1) * stored_type(world).itemsize + 2
+
+
 class HistoryWriter:
     """Adds one goal after the other to a file that is being written; see `writing_histories`."""
 
-    def __init__(self, file: h5py.File, room: Room) -> None:
+    def __init__(self, file: h5py.File, room: World) -> None:
         self._file = file
         self._room = room
         self._goals: list[Goal] = []
@@ -88,12 +108,13 @@ class HistoryWriter:
     def close(self) -> None:
         """Write which goals there are, in the order of their numbers."""
         goals = sorted(self._goals, key=self._room.index)
-        self._file.attrs["goals"] = np.array(goals, dtype=np.uint8)
+        # Numbers of tasks are larger than those of cells.
+        self._file.attrs["goals"] = np.array(goals, dtype=np.uint8 if isinstance(self._room, Room) else np.int64)
 
 
 @contextmanager
 def writing_histories(
-    path: Path, room: Room, *, source: str, seed: int, options: Mapping[str, Any], split: str, split_seed: int
+    path: Path, room: World, *, source: str, seed: int, options: Mapping[str, Any], split: str, split_seed: int
 ) -> Iterator[HistoryWriter]:
     """Write a file of histories whole or not at all; the same content gives the same bytes.
 
@@ -107,10 +128,7 @@ def writing_histories(
     ) as file:
         facts: dict[str, str | int] = {
             "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "environment": room.gymnasium_id,
-            "size": room.size,
-            "horizon": room.horizon,
+            **_facts_of(room),
             "source": source,
             "seed": seed,
             "options": json.dumps(dict(options), sort_keys=True),
@@ -147,7 +165,7 @@ class Histories:
     """
 
     path: Path
-    room: Room
+    room: World
     goals: tuple[Goal, ...]
     n_steps: int
     n_learners: int
@@ -160,14 +178,14 @@ class Histories:
     def __repr__(self) -> str:
         source = "" if self.source is None else f";\n  {self.source}, seed {self.seed}, split {self.split}"
         return escaped(
-            f"Histories({self.path}: {self.room.name} {self.room.size}x{self.room.size}, {len(self)} goals, "
+            f"Histories({self.path}: {self.room.title}, {len(self)} goals, "
             f"{self.n_learners} learners of each, {self.n_steps:,} steps of each{source})"
         )
 
     def _repr_html_(self) -> str:
         """For notebooks: a table of what the file says."""
         facts = {
-            "room": f"{self.room.name} {self.room.size}x{self.room.size}, episodes of {self.room.horizon} steps",
+            "room": f"{self.room.title}, episodes of {self.room.horizon} steps",
             "goals": f"{len(self)}",
             "learners of each goal": f"{self.n_learners}",
             "steps of each learner": f"{self.n_steps:,}",
@@ -198,20 +216,22 @@ class Histories:
             _check_slice(name, part, size)
         group = str(self.room.index(goal))
         with stored_file(self.path) as file:
-            _shape(self.path, file, group)  # again: it may be another file by now
+            _shape(self.path, file, group, self.room)  # again: it may be another file by now
             parts = {name: file[group][name][steps, learners] for name in NAMES}
         return Streams(**{name: self._small(name, group, values) for name, values in parts.items()})
 
     def _small(self, name: str, group: str, values: np.ndarray) -> np.ndarray:
         if name == "dones":
             return values.astype(np.bool_)
-        largest = {"actions": N_ACTIONS, "rewards": 256}.get(name, self.room.size) - 1
-        if values.size and (values.min() < 0 or values.max() > largest):
+        flat = {"actions": (self.room.n_actions,), "rewards": (256,)}
+        largest = np.array(flat.get(name, self.room.observation_sizes)) - 1
+        if values.size and (values.min() < 0 or (values.reshape(-1, len(largest)).max(axis=0) > largest).any()):
             raise InputError(
                 f"{self.path}: {name} of group {group} hold {values.min()} to {values.max()}; they must lie in 0 to "
-                f"{largest}; name the environment that the file was made in"
+                f"{largest.max()}; name the environment that the file was made in"
             )
-        if not np.array_equal(small := values.astype(np.uint8), values):
+        smallest = np.dtype(np.uint8) if name == "rewards" else stored_type(self.room)
+        if not np.array_equal(small := values.astype(smallest), values):
             raise InputError(f"{self.path}: {name} of group {group} are not whole numbers; collect the file again")
         return small
 
@@ -271,10 +291,9 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
         for key in keys:
             if not key.isdecimal() or int(key) >= len(room.goals):
                 raise InputError(
-                    f'{path} has the group "{key}"; {room.name} of size {room.size} numbers its goals 0 to '
-                    f"{len(room.goals) - 1}"
+                    f'{path} has the group "{key}"; {room.title} numbers its goals 0 to {len(room.goals) - 1}'
                 )
-        lengths = {_shape(path, file, key) for key in keys}
+        lengths = {_shape(path, file, key, room) for key in keys}
         if len(lengths) > 1:
             raise InputError(f"{path} has groups of different shapes {sorted(lengths)}; collect them in one run")
         n_steps, n_learners = lengths.pop()
@@ -302,27 +321,38 @@ def _options(path: Path, text: str) -> Mapping[str, Any]:
         raise InputError(f"{path} is damaged: its options are nested too deeply; collect it again") from None
 
 
-def _room(path: Path, facts: Mapping[str, Any], environment: str | None) -> Room:
+def _facts_of(room: World) -> dict[str, str | int]:
+    """What a file says of its world."""
+    named: dict[str, str | int] = {"environment": room.gymnasium_id}
+    if isinstance(room, Room):
+        return {"schema_version": OF_ROOMS, **named, "size": room.size, "horizon": room.horizon}
+    return {"schema_version": SCHEMA_VERSION, **named, "world": json.dumps(room.options, sort_keys=True)}
+
+
+def _room(path: Path, facts: Mapping[str, Any], environment: str | None) -> World:
     if not facts:
-        return room_named(environment or "darkroom")
-    room = room_named(str(facts["environment"]), int(facts["size"]), int(facts["horizon"]))
-    if environment is not None and type(room_named(environment)) is not type(room):
+        return world_named(environment or "darkroom")
+    if "world" in facts:
+        room = world_named(str(facts["environment"]), options=_options(path, facts["world"]))
+    else:
+        room = world_named(str(facts["environment"]), int(facts["size"]), int(facts["horizon"]))
+    if environment is not None and type(world_named(environment)) is not type(room):
         raise InputError(f"expected histories of {environment}, got those of {room.name} in {path}")
     return room
 
 
-def _shape(path: Path, file: h5py.File, key: str) -> tuple[int, int]:
+def _shape(path: Path, file: h5py.File, key: str, room: World) -> tuple[int, int]:
     """T and n of a group, whose five arrays must agree on them."""
     arrays = {name: array for name in NAMES if (array := stored_array(path, file, key, name)) is not None}
     if missing := [name for name in NAMES if name not in arrays]:
         raise InputError(f"{path}: group {key} lacks {', '.join(missing)}; it must hold {', '.join(NAMES)}")
-    shape = arrays["actions"].shape
+    shape, numbers = arrays["actions"].shape, len(room.observation_sizes)
     for name, array in arrays.items():
-        expected = (*shape, 2) if name in PAIRS else shape
+        expected = (*shape, numbers) if name in PAIRS else shape
         if len(shape) != 2 or min(shape) < 1 or array.shape != expected:
             raise InputError(
                 f"{path}: {name} of group {key} have the shape {array.shape}; "
-                "actions are (steps, learners), states (steps, learners, 2)"
+                f"actions are (steps, learners), states (steps, learners, {numbers})"
             )
     require_room_for(path, list(arrays.values()))
     return shape

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Integer
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.world import World
 from keepmap.core.progress import Progress
 
 __all__ = ["Draws", "Learner", "play"]
@@ -17,7 +18,7 @@ __all__ = ["Draws", "Learner", "play"]
 class Draws:
     """Random numbers of which each goal has a stream of its own, so that no goal changes what another one sees."""
 
-    def __init__(self, room: Room, goals: Sequence[Goal], learners: int, seed: int) -> None:
+    def __init__(self, room: World, goals: Sequence[Goal], learners: int, seed: int) -> None:
         self._generators = [np.random.default_rng([seed, room.index(goal)]) for goal in goals]
         self._learners = learners
 

@@ -19,6 +19,7 @@ from keepmap.agents.collection.collect import (
 )
 from keepmap.agents.collection.dataset import Histories, open_histories
 from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.world import World
 from keepmap.core.files import make_folder, remove_files
 from keepmap.core.joining.plugins import plugins_with
 from keepmap.core.progress import Progress
@@ -215,9 +216,7 @@ def _options(collection: Collection) -> dict[str, Any]:
     """What decides what is in the file, by the parameters that say so."""
     room, split = collection.room, collection.split
     return {
-        "environment": room.name,
-        "size": room.size,
-        "horizon": room.horizon,
+        **_facts_of(room),
         "source": collection.source.name,
         "settings": asdict(collection.source),
         "learners": collection.learners,
@@ -240,9 +239,7 @@ def _difference(path: Path, collection: Collection) -> str | None:
 def _held(histories: Histories) -> dict[str, Any]:
     room = histories.room
     return {
-        "environment": room.name,
-        "size": room.size,
-        "horizon": room.horizon,
+        **_facts_of(room),
         "source": histories.source,
         "settings": dict(histories.options),
         "learners": histories.n_learners,
@@ -252,6 +249,14 @@ def _held(histories: Histories) -> dict[str, Any]:
         "split_seed": histories.split_seed,
         "training goals": len(histories),
     }
+
+
+def _facts_of(world: World) -> dict[str, Any]:
+    """What world it is; "episodes of bandit" are those of a life, and not of what is collected."""
+    named = {"environment": world.name}
+    if world.life is None:
+        return named | world.options
+    return named | {f"{option} of {world.name}": value for option, value in world.options.items()}
 
 
 def _plain(options: Mapping[str, Any]) -> Identity:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from keepmap.agents.collection.dataset import Streams
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.world import World
 from keepmap.core.arguments import check_options, shown
 from keepmap.core.joining.options import as_options
 from keepmap.core.joining.registry import Registry
@@ -34,6 +35,8 @@ class Source(ABC):
     at_once: ClassVar[int] = 2000
     """How many learners learn together, those of some goals: enough that the work of arrays outweighs the calls, few
     enough for the cache. With 1, goals are learned, and kept, one by one."""
+    suits: ClassVar[type[World]] = Room  # type: ignore[type-abstract]  # of which it takes instances alone
+    """The worlds in which its learners learn."""
     config_keys: ClassVar[Mapping[str, str | None]] = {}
     """Key of a configuration that this source understands -> the option that it is; None: a fact, to be checked."""
 
@@ -48,10 +51,22 @@ class Source(ABC):
         """
         return
 
+    def check_world(self, world: World) -> None:
+        """Whether the learners can learn there.
+
+        Raises:
+            InputError: they cannot; says which sources can.
+        """
+        if not isinstance(world, self.suits):
+            able = ", ".join(name for name, source in sources().items() if isinstance(world, source.suits))
+            raise InputError(
+                f"expected `source` to be one that learns in {world.name}: {able or 'none'}; got {self.name}"
+            )
+
     @abstractmethod
     def learn(
         self,
-        room: Room,
+        room: World,
         goals: Sequence[Goal],
         learners: int,
         episodes: int,
@@ -91,7 +106,7 @@ def sources() -> dict[str, type[Source]]:
     """Every source by name, in alphabetical order.
 
     >>> list(sources())
-    ['optimistic', 'ppo', 'q_learning']
+    ['keeper', 'optimistic', 'ppo', 'q_learning', 'rmax', 'seeker', 'ucb']
     """
     return _SOURCES.classes()
 

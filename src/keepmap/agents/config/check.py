@@ -3,19 +3,32 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from keepmap.agents.collection.source import source_class
 from keepmap.agents.config.sizes import check_memory
 from keepmap.agents.environments.goals import GUIDE
-from keepmap.agents.environments.room import MOVES, N_ACTIONS, Room
+from keepmap.agents.environments.world import World
 from keepmap.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from keepmap.agents.config.schema import Config
 
-__all__ = ["check_together"]
+__all__ = ["check_tasks", "check_together"]
 
 
 SOURCE_KEYS = ("policy", "n_steps", "batch_size", "n_epochs", "source_lr")
 """Keys of the schema that sources share, and nothing else reads."""
+
+
+def check_tasks(config: "Config", world: World) -> None:
+    """Whether keys of families are given for one.
+
+    Raises:
+        InputError: they are given for a room.
+    """
+    if world.life is None and config.n_tasks is not None:
+        raise InputError(f"n_tasks is {config.n_tasks}; the goals of {world.name} are all split: leave it out")
+    if world.life is None and config.env_options is not None:
+        raise InputError(f"env_options are {config.env_options}; {world.name} has none: leave them out")
 
 
 def check_together(config: "Config", sources: Mapping[str, Mapping[str, str | None]], schema: Collection[str]) -> None:
@@ -36,24 +49,17 @@ def check_together(config: "Config", sources: Mapping[str, Mapping[str, str | No
     _check_compressor(config)
 
 
-def _check_room(config: "Config", room: Room) -> None:
-    facts = {"dim_states": MOVES.shape[1], "dim_actions": 1, "num_actions": N_ACTIONS}
+def _check_room(config: "Config", room: World) -> None:
+    facts = {"dim_states": len(room.observation_sizes), "dim_actions": 1, "num_actions": room.n_actions}
     for name, fact in facts.items():
         if getattr(config, name) != fact:
             raise InputError(f"{name} is {getattr(config, name)}; {room.name} has {fact}: correct it or leave it out")
-    best = most_return(room)
+    best = room.best_return
     if config.max_reward is not None and config.max_reward < best:
         raise InputError(
             f"max_reward is {config.max_reward:g}; {room.name} with a horizon of {room.horizon} has returns of up to "
             f"{best:g}: leave it out, or set max_reward={best:g} or more"
         )
-
-
-def most_return(room: Room) -> float:
-    """A return that nothing in the room exceeds: its optimum where each step rewards, else one for each target."""
-    if room.every_step:
-        return max(map(room.optimum, room.goals))
-    return float(min(room.n_targets, room.horizon))
 
 
 def _check_split(config: "Config") -> None:
@@ -71,6 +77,7 @@ def _check_split(config: "Config") -> None:
 def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | None]], schema: Collection[str]) -> None:
     if config.alg not in sources:
         raise InputError(f'unknown source "{config.alg}" as alg, {did_you_mean(config.alg, sources)}')
+    source_class(config.alg)().check_world(config.room())
     for name, option in sources[config.alg].items():
         if (name in schema and name not in SOURCE_KEYS) or (name not in schema and option is None):
             raise InputError(

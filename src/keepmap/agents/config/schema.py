@@ -1,18 +1,18 @@
 """The configuration: every key with its type, its default, and what it means."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keepmap.agents.collection.naming import default_histories, size_suffix, split_suffix
+from keepmap.agents.collection.naming import default_histories, split_suffix
 from keepmap.agents.collection.source import Source, source_class, sources
-from keepmap.agents.config.check import check_together, most_return
+from keepmap.agents.config.check import check_tasks, check_together
 from keepmap.agents.config.keys import Kind, check_not_retired, key, read_value, unknown_key
-from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import GUIDE, OLD_NAMES, Split, guide_split, split_named
-from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.goals import GUIDE, OLD_NAMES, Goal, Split, guide_split, split_named
+from keepmap.agents.environments.world import World
+from keepmap.agents.families import world_named
 from keepmap.core.joining.options import typed_options
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "Config", "own_keys"]
 
 HISTORIES = "datasets"
+OF_FAMILIES = ("env_options", "n_tasks")
+USUAL_SIZE = 9
+"""Cells along a side of every dark room, where nobody says how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +36,28 @@ class Config:
     """
 
     # The room and its goals.
-    env: str = key("darkroom", str, "the room")
-    grid_size: int = key(9, int, "cells along a side", least=2, most=255)
+    env: str = key("darkroom", str, "the room, or the family of tasks")
+    grid_size: int | None = key(
+        None, int, "cells along a side; null: 9, and a family's own", least=2, most=255, optional=True
+    )
     horizon: int = key(20, int, "steps of an episode", least=1)
-    dim_states: int = key(2, int, "a fact of the room, to be checked: numbers of a state", least=1)
-    dim_actions: int = key(1, int, "a fact of the room, to be checked: numbers of an action", least=1)
-    num_actions: int = key(5, int, "a fact of the room, to be checked: how many actions there are", least=1)
+    env_options: dict[str, Any] | None = key(
+        None, dict, "of a family, others than these two: {arms: 10}", optional=True
+    )
+    n_tasks: int | None = key(
+        None,
+        int,
+        "tasks of a family that train or are held out; null: 1,000, or all where there are fewer",
+        least=2,
+        optional=True,
+    )
+    dim_states: int | None = key(
+        None, int, "a fact of the world, checked where it is given: numbers of a state", least=1, optional=True
+    )
+    dim_actions: int = key(1, int, "a fact of the world, to be checked: numbers of an action", least=1)
+    num_actions: int | None = key(
+        None, int, "a fact of the world, checked where it is given: how many actions there are", least=1, optional=True
+    )
     max_reward: float | None = key(
         None, float, "a fact of the room, to be checked where it is given: no return is above it", optional=True
     )
@@ -123,10 +142,19 @@ class Config:
             object.__setattr__(self, name, read_value(name, kind, getattr(self, name)))
         # One spelling each, so that names of files and folders follow from the values.
         object.__setattr__(self, "alg", self.alg.lower())
-        object.__setattr__(self, "env", self.room().name)
+        world = self.room()
+        check_tasks(self, world)
+        facts = {"grid_size": world.options.get("size"), "dim_states": len(world.observation_sizes)}
+        facts |= {"num_actions": world.n_actions, "n_tasks": None if world.life is None else world.usual_tasks}
+        for name, fact in facts.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, fact)
+        others = {name: value for name, value in world.options.items() if name not in ("size", "horizon")}
+        object.__setattr__(self, "env", world.name)
+        object.__setattr__(self, "env_options", others or None)
         object.__setattr__(self, "split", self.goal_split().name)
         if self.max_reward is None:
-            object.__setattr__(self, "max_reward", most_return(self.room()))
+            object.__setattr__(self, "max_reward", world.best_return)
         check_together(self, {name: source.config_keys for name, source in sources().items()}, {*KEYS})
         object.__setattr__(self, "source_keys", self._read_source_keys())
 
@@ -148,16 +176,25 @@ class Config:
         return cls(**known, source_keys={name: value for name, value in values.items() if name not in KEYS})
 
     def as_dict(self) -> dict[str, Any]:
-        """Every key and its value, ready for JSON; `from_dict` is the way back."""
-        return {**{name: deepcopy(getattr(self, name)) for name in KEYS}, **self.source_keys}
+        """Every key that the world has and its value, ready for JSON; `from_dict` is the way back."""
+        values = {name: deepcopy(getattr(self, name)) for name in KEYS}
+        return {name: value for name, value in values.items() if name not in OF_FAMILIES or value is not None} | (
+            self.source_keys
+        )
 
-    def room(self) -> Room:
-        """The room that the environment's keys describe."""
-        return room_named(self.env, self.grid_size, self.horizon)
+    def room(self) -> World:
+        """The room, or the family, that the environment's keys describe."""
+        if (world := world_named(self.env, self.grid_size)).life is None:
+            return world_named(self.env, USUAL_SIZE if self.grid_size is None else self.grid_size, self.horizon)
+        return world_named(type(world), self.grid_size, self.horizon, self.env_options)
+
+    def goals(self) -> Sequence[Goal]:
+        """The goals that train or are held out: all of a room, `n_tasks` of a family."""
+        return self.room().drawn_goals(self.n_tasks, self.env_split_seed)
 
     def goal_split(self) -> Split:
         """Which goals train and which are held out."""
-        goals = self.room().goals
+        goals = self.goals()
         if OLD_NAMES.get(self.split, self.split) == GUIDE:
             return guide_split(goals, self.env_split_seed, self.train_env_ratio)
         return split_named(self.split, goals, self.env_split_seed)
@@ -199,7 +236,7 @@ class Config:
         if self.log_dir is not None:
             return Path(self.log_dir)
         room = self.room()
-        parts = [f"{self.model}-{room.name}{size_suffix(room)}-seed{self.env_split_seed}"]
+        parts = [f"{self.model}-{room.name}{room.suffix()}-seed{self.env_split_seed}"]
         if split_suffix(self.split):
             parts.append(split_suffix(self.split))
         compressor = self.make_compressor()
@@ -214,8 +251,8 @@ class Config:
         from keepmap.agents.transformer import DecisionShape  # loads torch, which a configuration alone does not need
 
         return DecisionShape(
-            observation_sizes=(self.grid_size,) * self.dim_states,
-            n_actions=self.num_actions,
+            observation_sizes=self.room().observation_sizes,
+            n_actions=self.room().n_actions,
             n_embd=self.tf_n_embd,
             n_layer=self.tf_n_layer,
             n_head=self.tf_n_head,

@@ -52,7 +52,7 @@ def model_bytes(config: "Config", copies: int = 1) -> int:
 
 def n_weights(config: "Config") -> int:
     """The numbers that the model learns."""
-    d, inner, actions = config.tf_n_embd, config.tf_n_inner, config.num_actions
-    embedded = d * (3 * config.dim_states * config.grid_size + actions + 1 + 2 * config.tf_dones)
+    d, inner, actions = config.tf_n_embd, config.tf_n_inner, config.room().n_actions
+    embedded = d * (3 * sum(config.room().observation_sizes) + actions + 1 + 2 * config.tf_dones)
     layer = 4 * d * d + 2 * d * inner + inner + 9 * d  # and two norms
     return embedded + config.tf_n_layer * layer + 2 * d + (d + 1) * actions

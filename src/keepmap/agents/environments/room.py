@@ -1,15 +1,16 @@
 """The rules that all dark rooms share, on arrays of any number of copies: where a step leads and what it earns."""
 
 import functools
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.world import World
 from keepmap.core.arguments import as_integer, shown
 from keepmap.errors import InputError
 
@@ -23,7 +24,7 @@ MOST_STEPS = 1_000_000  # of an episode
 
 
 @dataclass(frozen=True)
-class Room(ABC):
+class Room(World):
     """A dark room: the agent sees its own cell, never the goal, and its targets reward it one after the other.
 
     Attributes:
@@ -37,9 +38,6 @@ class Room(ABC):
     size: int
     horizon: int
 
-    name: ClassVar[str]
-    """What options and file names call the room."""
-    gymnasium_id: ClassVar[str]
     every_step: ClassVar[bool]
     """Whether the (only) target rewards every step on it; otherwise each target rewards once, in order."""
     n_targets: ClassVar[int] = 1
@@ -53,6 +51,42 @@ class Room(ABC):
             raise InputError(f"expected `size` to be 2 to {LARGEST} cells, got {self.size}")
         if self.horizon < 1:
             raise InputError(f"expected `horizon` to be 1 step or more, got {self.horizon}")
+
+    @property
+    def observation_sizes(self) -> tuple[int, ...]:
+        return (self.size, self.size)
+
+    @property
+    def n_actions(self) -> int:
+        return N_ACTIONS
+
+    @property
+    def usual_tasks(self) -> int:
+        return len(self.goals)
+
+    @property
+    def life(self) -> int | None:
+        return None
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {self.size}x{self.size}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"size": self.size, "horizon": self.horizon}
+
+    def suffix(self) -> str:
+        """`-5x5` or `-5x5x30`, where 30 is the horizon."""
+        usual = type(self)()  # type: ignore[call-arg]  # every room has a usual size
+        if self.horizon != usual.horizon:
+            return f"-{self.size}x{self.size}x{self.horizon}"
+        return "" if self.size == usual.size else f"-{self.size}x{self.size}"
+
+    def drawn_goals(self, tasks: int | None, seed: int) -> tuple[Goal, ...]:
+        if tasks is not None:
+            raise InputError(f"expected no `tasks` of {self.name}, whose goals are all split, got {shown(tasks)}")
+        return self.goals
 
     @property
     def memory(self) -> int:
@@ -91,6 +125,19 @@ class Room(ABC):
                 f"expected `{parameter}` to be one of {self.name} of size {self.size}, {span}, got {tuple(goal)}"
             )
         return number
+
+    def most_return(self, goal: Goal) -> float:
+        """From the best starting cell; the optimum is a mean over these."""
+        if len(self.all_starts()) == 1:
+            return self.optimum(goal)
+        return float(self.horizon if self.every_step else self.n_targets)
+
+    @property
+    def best_return(self) -> float:
+        """The optimum of the best goal where each step rewards, else one for each target."""
+        if self.every_step:
+            return max(map(self.optimum, self.goals))
+        return float(min(self.n_targets, self.horizon))
 
     @abstractmethod
     def _goals(self) -> tuple[Goal, ...]: ...

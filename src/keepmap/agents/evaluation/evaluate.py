@@ -10,16 +10,16 @@ from jaxtyping import Float
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.compressor import AS_TRAINED, Compressor
 from keepmap.agents.environments.goals import Goal
-from keepmap.agents.environments.room import Room
-from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.environments.world import World
 from keepmap.agents.evaluation.protocol import Agents, Goals, Protocol, protocol_of
 from keepmap.agents.evaluation.returns import Evaluation
+from keepmap.agents.families import copies_of
 from keepmap.core.arguments import as_function
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.versions import versions
 from keepmap.errors import ImpossibleResultError
 
-__all__ = ["PACKAGES", "Played", "Returns", "evaluate", "highest_return", "play_protocol"]
+__all__ = ["PACKAGES", "Played", "Returns", "evaluate", "play_protocol"]
 
 Returns = Float[np.ndarray, "G C E"]
 """Of an agent's goals, copies and episodes."""
@@ -93,7 +93,7 @@ def play_protocol(protocol: Protocol, progress: Progress | None = None, played: 
 def _returns(protocol: Protocol, index: int, progress: Progress | None) -> Returns:
     agent, goals, compressor = protocol.agents[index], protocol.goals[index], protocol.compressors[index]
     copies, episodes = protocol.copies, protocol.episodes
-    envs = RoomVectorEnv(agent.room, len(goals) * copies, [goal for goal in goals for _ in range(copies)])
+    envs = copies_of(agent.room, [goal for goal in goals for _ in range(copies)])
     returns = agent.play(envs, episodes, seed=protocol.seed, compressor=compressor, progress=progress)
     return returns.reshape(len(goals), copies, episodes)
 
@@ -104,7 +104,7 @@ def _evaluated(protocol: Protocol, index: int, returns: Returns) -> Evaluation:
     _check_possible(room, goals, returns)
     options = {
         "protocol": _name(agent, goals),
-        "room": {"name": room.name, "size": room.size, "horizon": room.horizon},
+        "room": {"name": room.name, **room.options},
         "checkpoints": [_description(agent)],
         "trained_on": [list(goal) for goal in goals if goal in set(agent.train)],
         "episodes": protocol.episodes,
@@ -115,7 +115,7 @@ def _evaluated(protocol: Protocol, index: int, returns: Returns) -> Evaluation:
     return Evaluation(goals, tuple(map(room.optimum, goals)), returns, options, versions(*PACKAGES))
 
 
-def _joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
+def _joined(folds: Sequence[Evaluation], room: World) -> Evaluation:
     """The evaluations of all folds as one, its goals in the room's order."""
     parts = sorted(
         (
@@ -139,9 +139,9 @@ def _joined(folds: Sequence[Evaluation], room: Room) -> Evaluation:
     return Evaluation(goals, optimum, np.stack(returns), options, folds[0].versions)
 
 
-def _check_possible(room: Room, goals: Sequence[Goal], returns: Returns) -> None:
+def _check_possible(room: World, goals: Sequence[Goal], returns: Returns) -> None:
     for goal, values in zip(goals, returns, strict=True):
-        most = highest_return(room, goal)
+        most = room.most_return(goal)
         if not ((values >= 0) & (values <= most)).all():
             raise ImpossibleResultError(
                 f"an episode with the goal {goal} returned {values.min():g} to {values.max():g}; "
@@ -149,15 +149,8 @@ def _check_possible(room: Room, goals: Sequence[Goal], returns: Returns) -> None
             )
 
 
-def highest_return(room: Room, goal: Goal) -> float:
-    """What an episode can return at most, from the best starting cell; the optimum is a mean over these."""
-    if len(room.all_starts()) == 1:
-        return room.optimum(goal)
-    return float(room.horizon if room.every_step else room.n_targets)
-
-
 def _name(agent: Agent, goals: Sequence[Goal]) -> str:
-    sides = {"held_out": agent.held_out, "train": agent.train, "all": agent.room.goals}
+    sides = {"held_out": agent.held_out, "train": agent.train, "all": (*agent.train, *agent.held_out)}
     return next((name for name, side in sides.items() if set(side) == set(goals)), "goals")
 
 

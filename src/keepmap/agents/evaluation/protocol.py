@@ -13,7 +13,7 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.acting.rollout import MOST_EPISODES
 from keepmap.agents.compressor import AS_TRAINED, Compressor, acting_compressor
 from keepmap.agents.environments.goals import Goal, parse_cell
-from keepmap.agents.environments.room import Room
+from keepmap.agents.environments.world import World
 from keepmap.core.arguments import as_integer
 from keepmap.errors import InputError, counted, kind_of
 
@@ -45,7 +45,7 @@ class Protocol:
     seed: int
 
     @property
-    def room(self) -> Room:
+    def room(self) -> World:
         """The room that all agents were trained in."""
         return self.agents[0].room
 
@@ -122,12 +122,13 @@ def _check_folds(agents: Sequence[Agent]) -> None:
                     f"the goal {goal} is held out by {holder[goal]} and by {agent.name}; folds must not share goals"
                 )
             holder[goal] = agent.name
-    missing = [goal for goal in room.goals if goal not in holder]
+    goals = agents[0].config.goals()
+    missing = [goal for goal in goals if goal not in holder]
     if missing:
         more = f" and {counted(len(missing) - 1, 'other')}" if len(missing) > 1 else ""
         raise InputError(
             f"no agent of {len(agents)} holds out the goal {missing[0]}{more}; "
-            f"the folds must hold out each of the {len(room.goals)} goals once"
+            f"the folds must hold out each of the {len(goals)} goals once"
         )
 
 
@@ -162,7 +163,7 @@ def _not_goals(goals: object) -> InputError:
 
 def _named_goals(agent: Agent, text: str) -> tuple[Goal, ...]:
     words = re.sub(r",\s+", ",", text).split()
-    sides = {"held_out": agent.held_out, "train": agent.train, "all": agent.room.goals}
+    sides = {"held_out": agent.held_out, "train": agent.train, "all": _all(agent)}
     if len(words) == 1 and words[0] in sides:
         goals = tuple(sides[words[0]])
         if not goals:
@@ -179,7 +180,12 @@ def _named_goals(agent: Agent, text: str) -> tuple[Goal, ...]:
     return tuple(cells)
 
 
-def _check_goals(room: Room, goals: Sequence[Goal]) -> None:
+def _all(agent: Agent) -> tuple[Goal, ...]:
+    """Every goal of the split, in the order of their numbers."""
+    return tuple(sorted((*agent.train, *agent.held_out), key=agent.room.index))
+
+
+def _check_goals(room: World, goals: Sequence[Goal]) -> None:
     if not goals:
         raise InputError("expected `goals` to be one or more, got none")
     for goal in goals:
@@ -189,5 +195,5 @@ def _check_goals(room: Room, goals: Sequence[Goal]) -> None:
         raise InputError(f"the goal {twice} was named twice; use `copies` to learn each goal several times")
 
 
-def _described(room: Room) -> str:
-    return f"{room.name} {room.size}x{room.size} of {room.horizon} steps"
+def _described(room: World) -> str:
+    return f"{room.title} of {room.horizon} steps"

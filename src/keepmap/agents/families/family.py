@@ -1,13 +1,16 @@
 """What a family of tasks is: a number for each task, and on arrays of any number of copies what a step leads to."""
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from keepmap.core.arguments import as_integer
+from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.world import World
+from keepmap.core.arguments import as_integer, shown
 from keepmap.errors import InputError
 
 __all__ = ["Arrays", "Family", "TaskSplit", "Where", "most_of"]
@@ -15,6 +18,8 @@ __all__ = ["Arrays", "Family", "TaskSplit", "Where", "most_of"]
 Arrays = dict[str, np.ndarray]
 """What N tasks are: arrays of N rows by name."""
 MOST_STEPS, MOST_TASKS = 1_000_000, 2**31
+USUAL_TASKS = 1000
+"""So many are trained on or held out where nobody says how many, or all where there are fewer."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Family(ABC):
+class Family(World):
     """A family of tasks: an agent lives through `episodes` episodes of one, and never sees which it is.
 
     A task is a number below `n_tasks`: each number is another task, and always the same one. A life has `episodes`
@@ -57,10 +62,6 @@ class Family(ABC):
     horizon: int
     episodes: int
 
-    name: ClassVar[str]
-    """What options and file names call the family."""
-    gymnasium_id: ClassVar[str]
-
     def __post_init__(self) -> None:
         most_of("horizon", self.horizon, 1, MOST_STEPS)
         most_of("episodes", self.episodes, 1, MOST_STEPS)
@@ -69,16 +70,6 @@ class Family(ABC):
     @abstractmethod
     def n_tasks(self) -> int:
         """How many tasks there are."""
-
-    @property
-    @abstractmethod
-    def observation_sizes(self) -> tuple[int, ...]:
-        """How many values each number of an observation has."""
-
-    @property
-    @abstractmethod
-    def n_actions(self) -> int:
-        """How many actions there are."""
 
     @abstractmethod
     def arrays(self, tasks: Int[np.ndarray, " N"]) -> Arrays:
@@ -105,6 +96,61 @@ class Family(ABC):
     @abstractmethod
     def picture(self, of: Arrays, at: Where) -> UInt8[np.ndarray, "H W 3"]:
         """The first copy as a few coloured cells, its hidden task too."""
+
+    @property
+    def goals(self) -> Sequence[Goal]:
+        """A goal is the number of a task, alone: (3,)."""
+        return _Tasks(self.n_tasks)
+
+    def index(self, goal: Goal, parameter: str = "goal") -> int:
+        whole = isinstance(goal, Iterable) and len(tuple(goal)) == 1
+        if not whole or not 0 <= goal[0] < self.n_tasks:
+            raise InputError(
+                f"expected `{parameter}` to be the number of a task of {self.name}, (0,) to ({self.n_tasks - 1},), got "
+                f"{shown(goal)}"
+            )
+        return int(goal[0])
+
+    def drawn_goals(self, tasks: int | None, seed: int) -> tuple[Goal, ...]:
+        number = self.usual_tasks if tasks is None else tasks
+        most_of("tasks", number, 1, self.n_tasks)
+        as_integer("split_seed", seed, 0)
+        return tuple((task,) for task in self.split(number, 0, seed).train)
+
+    @property
+    def usual_tasks(self) -> int:
+        return min(self.n_tasks, USUAL_TASKS)
+
+    @property
+    def life(self) -> int | None:
+        return self.episodes
+
+    def optimum(self, goal: Goal) -> float:
+        return float(self.optimal_return([self.index(goal)]).mean())
+
+    def most_return(self, goal: Goal) -> float:
+        return self.best_return
+
+    @property
+    def best_return(self) -> float:
+        """Each step pays 1 at most."""
+        return float(self.horizon)
+
+    @property
+    def title(self) -> str:
+        return self.name + "".join(f" {name}={value}" for name, value in self._unusual().items())
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def suffix(self) -> str:
+        """`-arms10-horizon5`: what is not as usual."""
+        return "".join(f"-{name}{value}" for name, value in self._unusual().items())
+
+    def _unusual(self) -> dict[str, Any]:
+        usual = asdict(type(self)())  # type: ignore[call-arg]  # every option of a family has a usual value
+        return {name: value for name, value in asdict(self).items() if value != usual[name]}
 
     def optimal_return(self, tasks: object) -> Float[np.ndarray, "N E"]:
         """What an agent that knows the task earns in each episode, on average.
@@ -169,6 +215,25 @@ class Family(ABC):
                         seen.add(number)
                         order.append(number)
         return TaskSplit(tuple(order[:n_train]), tuple(order[n_train:]))
+
+
+class _Tasks(Sequence[Goal]):
+    """The numbers of tasks as goals, of which there may be billions."""
+
+    def __init__(self, n: int) -> None:
+        self._numbers = range(n)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Goal: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Goal]: ...
+    def __getitem__(self, place: int | slice) -> Goal | Sequence[Goal]:
+        if isinstance(place, slice):
+            return [(number,) for number in self._numbers[place]]
+        return (self._numbers[place],)
 
 
 def most_of(name: str, value: int, least: int, most: int) -> None:

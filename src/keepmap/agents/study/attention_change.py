@@ -13,7 +13,7 @@ from keepmap.agents.acting.context import Context
 from keepmap.agents.acting.rollout import decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.recency import RecencyCompressor
-from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.families import copies_of
 from keepmap.agents.history import History, Selection, shorten
 from keepmap.agents.study.tally import watched
 
@@ -61,7 +61,7 @@ def moments(agent: Agent, seed: int = 0) -> tuple[Context, ...]:
     goals = [goal for goal in agent.held_out for _ in range(COPIES)]
     episodes = -(-(max(steps) + 1) // horizon)
     agent.play(
-        RoomVectorEnv(agent.room, len(goals), goals),
+        copies_of(agent.room, goals),
         episodes,
         seed=seed,
         compressor=watched(RecencyCompressor(size), see),

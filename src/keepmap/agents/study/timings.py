@@ -9,7 +9,7 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.checkpoints import find_checkpoint, read_checkpoint
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.recency import RecencyCompressor
-from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.families import copies_of
 from keepmap.agents.study.job import StudyJob
 from keepmap.agents.study.results import BASELINE, StudyRow
 from keepmap.core.processes import one_thread
@@ -105,9 +105,10 @@ def action_seconds(agent: Agent, compressor: Compressor | None, envs: int) -> fl
     config, room = agent.config, agent.room
     first, last = config.n_transit + 1, config.n_transit + 1 + SLIDES * config.slide()
     ends: list[float] = []
-    goals = [room.goals[index % len(room.goals)] for index in range(envs)]
+    known = (*agent.held_out, *agent.train)
+    goals = [known[index % len(known)] for index in range(envs)]
     agent.play(
-        RoomVectorEnv(room, envs, goals),
+        copies_of(room, goals),
         -(-(last + 1) // room.horizon),
         compressor=compressor,
         progress=lambda share: ends.append(time.perf_counter()),

@@ -76,7 +76,7 @@ def configured_collection(config: Config) -> Collection:
     source = configured_source(config)
     source.check()
     room, split, path, episodes = config.room(), config.goal_split(), config.histories_path(), config.source_episodes()
-    episodes = source.usual_episodes if episodes is None else episodes
+    episodes = (room.life or source.usual_episodes) if episodes is None else episodes
     check_sizes(room, split, config.n_stream, episodes, config.alg_seed)
     make_folder(path.parent)
     return Collection(

@@ -21,7 +21,7 @@ from keepmap.agents.config import DEFAULT, Config, load_config
 from keepmap.agents.config.load import as_config_files
 from keepmap.agents.config.sizes import check_training_memory
 from keepmap.agents.environments.goals import Split
-from keepmap.agents.environments.vector import RoomVectorEnv
+from keepmap.agents.families import copies_of
 from keepmap.agents.training.histories import check_histories, collect_configured, histories_missing
 from keepmap.agents.training.log import Board, Log
 from keepmap.agents.training.loss import Loss, every_step, shortened
@@ -311,7 +311,7 @@ def _in_context(config: Config, model: DecisionTransformer, split: Split, compre
     model.eval()
     returns = play(
         model,
-        RoomVectorEnv(room, len(goals), goals),
+        copies_of(room, goals),
         episodes,
         size=config.n_transit,
         slide=config.slide(),

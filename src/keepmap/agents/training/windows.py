@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Integer, UInt8
 from torch import Tensor
 
-from keepmap.agents.collection.dataset import BYTES, Histories
+from keepmap.agents.collection.dataset import Histories, bytes_of
 from keepmap.agents.environments.goals import Goal
 from keepmap.core.outside.memory import require_memory
 from keepmap.errors import InputError
@@ -28,12 +28,12 @@ class WindowBatch:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Windows:
-    """The histories of K learners over T steps, in bytes."""
+    """The histories of K learners over T steps, in the smallest types that hold them."""
 
-    states: UInt8[Tensor, "K T S"]
-    actions: UInt8[Tensor, "K T"]
+    states: Integer[Tensor, "K T S"]
+    actions: Integer[Tensor, "K T"]
     rewards: UInt8[Tensor, "K T"]
-    next_states: UInt8[Tensor, "K T S"]
+    next_states: Integer[Tensor, "K T S"]
     dones: Bool[Tensor, "K T"]
     horizon: int
 
@@ -87,7 +87,7 @@ def load_windows(
         )
     chosen = len(range(histories.n_learners)[learners])
     require_memory(
-        2 * BYTES * len(histories) * (end - first) * chosen,  # read, then joined
+        2 * bytes_of(histories.room) * len(histories) * (end - first) * chosen,  # read, then joined
         f"{histories.path}: {end - first:,} steps of {chosen:,} learners of {len(histories)} goals",
         "lower train_source_timesteps, last_episodes or train_n_stream",
     )

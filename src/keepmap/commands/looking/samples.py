@@ -90,7 +90,8 @@ def trajectory_samples(
         InputError: as `agent_samples`, or more moments than episodes.
     """
     cell, horizon = min(_goals(agent, goal), key=agent.room.optimum), agent.room.horizon
-    life = configured_source(agent.config).usual_episodes if episodes is None else episodes
+    life = agent.room.life or configured_source(agent.config).usual_episodes
+    life = life if episodes is None else episodes
     if life < moments:
         raise InputError(f"expected `samples` to be at most {life}, the learner's episodes, got {moments}")
     lived = _lives(agent, cell, 1, life, seed)

@@ -174,8 +174,7 @@ class AgentWing(Wing):
             f"Transformer layers: {shape.n_layer}",
             f"Attention heads: {shape.n_head}",
             f"Context length: {agent.config.n_transit}",
-            f"Histories: of {agent.config.alg} learners in {agent.room.name} {agent.room.size}x{agent.room.size}, "
-            f"seed {seed}",
+            f"Histories: of {agent.config.alg} learners in {agent.room.title}, seed {seed}",
             *(f"  {sample.heading}: {sample.about}" for sample in chosen_samples),
         ]
         return cls(agent, chosen_samples, lines, independent=not trajectory)

@@ -12,6 +12,7 @@ from keepmap.agents.collection.source import Source
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.single import RoomEnv
+from keepmap.agents.environments.world import World
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
@@ -67,13 +68,14 @@ class PPO(Source):
 
     def learn(
         self,
-        room: Room,
+        room: World,
         goals: Sequence[Goal],
         learners: int,
         episodes: int,
         seed: int,
         progress: Progress | None = None,
     ) -> Streams:
+        assert isinstance(room, Room)
         sb3 = _stable_baselines3()
         steps = episodes * room.horizon
         per_goal = []

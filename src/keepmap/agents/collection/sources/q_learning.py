@@ -12,6 +12,7 @@ from keepmap.agents.collection.learners import play
 from keepmap.agents.collection.source import Source
 from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.room import N_ACTIONS, Room
+from keepmap.agents.environments.world import World
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 
@@ -59,13 +60,14 @@ class QLearning(Source):
 
     def learn(
         self,
-        room: Room,
+        room: World,
         goals: Sequence[Goal],
         learners: int,
         episodes: int,
         seed: int,
         progress: Progress | None = None,
     ) -> Streams:
+        assert isinstance(room, Room)
         return play(room, goals, learners, episodes, seed, progress, N_ACTIONS + 1, lambda n: _Learners(self, room, n))
 
 
