@@ -97,7 +97,10 @@ def test_lines_say_how_far_it_is_where_stderr_is_no_terminal(tmp_path, monkeypat
     ("arguments", "message"),
     [
         ("--environment dark_rom", 'unknown environment "dark_rom", did you mean'),
-        ("--source dqn", 'unknown source "dqn" as --source, known: optimistic, ppo, q_learning'),
+        (
+            "--source dqn",
+            'unknown source "dqn" as --source, known: keeper, optimistic, ppo, q_learning, rmax, seeker, ucb',
+        ),
         ("--source q_learning --set epsilom=1", 'did you mean "epsilon"?'),
         ("--set know_moves", 'expected name=value, got the setting "know_moves"'),
         ("--split 9/9", "expected --split to be 0/9 to 8/9, counted from 0, got 9/9"),
