@@ -18,7 +18,7 @@ SEED ?= $(shell date +%s)
 OUT ?= tiny-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test test-all chaos fuzz check lint format docs bench train-tiny train-agent clean
+.PHONY: help demo demo-real test test-all chaos fuzz check lint format docs site bench train-tiny train-agent clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ format: $(VENV)/.keepmap-dev  ## put the code into its one format
 docs: $(VENV)/.keepmap-dev  ## write the generated pages and the README's table of methods
 	@$(BIN)/python docs/generate.py
 
+site: $(VENV)/.keepmap-dev  ## build the site of docs/ into site/, every link checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open site/index.html in a browser."
+
 bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"
 	@$(BIN)/python benchmarks/bench_evict.py $(BENCH)
 	@echo
@@ -93,7 +97,7 @@ train-agent: $(VENV)/.keepmap-run  ## make the embedded agent again, in agent-tr
 	@$(BIN)/python -m keepmap.recipes.agent agent-training/runs/AD-darkroom-seed0
 
 clean:  ## remove the environment and every cache
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment that is there already is used as it is, so long as its Python is new enough.

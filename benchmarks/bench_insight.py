@@ -104,6 +104,12 @@ def rates(report: Report, verifications: Sequence[Verification]) -> None:
             insight.held for verification in verifications for insight in verification.insights if insight.rule == rule
         ]
         rows.append(["both", "KL", rule, *_rate(rate_of(verifications, rule)), f"{sum(held)} of {len(held)}"])
+    for host, cost, rule, wins, share, layers in rows:
+        if cost.startswith("KL") and (host == "both" or len(verifications) == 1):
+            whose = "the guide's rule" if rule == "guide" else "the rule by head"
+            report.find(
+                "", f"Deletion by {whose} costs less than at random in {wins} cases, {share}; {layers} layers held."
+            )
     head = ["host", "cost", "rule", "cheaper than random", "share and its 95 % interval", "layers that held"]
     report.table("Over layers and samples", head, rows)
 
@@ -119,9 +125,9 @@ def overall(report: Report, verifications: Sequence[Verification]) -> None:
         for verification in verifications
         for trial in verification.compared
     ]
-    head = ["host", "rule", "suggestion", "unit", "whole", "suggested", "random", "better by", "", "lost"]
-    head += ["rival", "better by"]
-    report.table("The suggestions, against the same length at random", head, rows)
+    shown = ["host", "rule", "suggestion", "unit", "suggested", "random", "better by", "verdict"]
+    head = [*shown[:4], "whole", *shown[4:], "lost", "rival", "better than it by"]
+    report.table("The suggestions, against the same length at random", head, rows, shown)
 
 
 def _beside(trial: Compared) -> list[str]:

@@ -1,4 +1,4 @@
-"""Write one page per method, history compressor and environment from its docstring, and the tables of them.
+"""Write one page per method, compressor, environment, family and source from its docstring, and the tables of them.
 
 python docs/generate.py            write what is out of date
 python docs/generate.py --check    say what is out of date, and exit with 1 if anything is
@@ -11,16 +11,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from keepmap.agents.collection.source import Source, sources
 from keepmap.agents.compressor import Compressor, compressors
 from keepmap.agents.config import KEYS, Config
 from keepmap.agents.environments import environments, room_named
 from keepmap.agents.environments.room import Room
+from keepmap.agents.families import families, make_family
+from keepmap.agents.families.family import Family
 from keepmap.kv.method import Method, methods
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"
-FOLDERS = ("methods", "compressors", "environments")
+FOLDERS = ("methods", "compressors", "environments", "families", "sources")
 BLOCKS = ("Attributes", "Raises", "Reference", "Differs from the paper", "Differs from the guide")
 NOTE = "<!-- Written by docs/generate.py from {kind} docstring: change that. -->"
 NEEDS = {
@@ -40,9 +44,9 @@ def default_rule(method: type[Method]) -> str:
     return f"budget, density {method.density:g}" if method.density is not None else "budget, density given by the user"
 
 
-def sections(method: type[Method] | type[Compressor]) -> dict[str, str]:
+def sections(part: type) -> dict[str, str]:
     """A docstring cut into claim, body and the blocks `Attributes:`, `Reference:`, `Differs from the paper:`, ..."""
-    claim, _, rest = inspect.cleandoc(method.__doc__ or "").partition("\n")
+    claim, _, rest = inspect.cleandoc(part.__doc__ or "").partition("\n")
     parts = {"claim": claim.strip(), "body": ""}
     current = "body"
     for line in rest.strip().splitlines():
@@ -60,131 +64,207 @@ def sections(method: type[Method] | type[Compressor]) -> dict[str, str]:
 def page(method: type[Method]) -> str:
     """The Markdown page of one method."""
     parts = sections(method)
-    protection = "none" if method.name == "baseline" else f"{method.n_sink} sinks, window {method.window}"
-    text = [
-        NOTE.format(kind="the method's"),
-        f"# {method.label}",
-        parts["claim"],
-        "\n".join(
-            [
-                "| | |",
-                "|---|---|",
-                f"| name | `{method.name}` |",
-                f"| its score needs | {NEEDS[method.needs]} |",
-                f"| rule by default | {default_rule(method)} |",
-                f"| protected by default | {protection} |",
-                f"| needs a trained surrogate | {'yes' if method.needs_surrogate else 'no'} |",
-            ]
+    facts = [
+        ("name", f"`{method.name}`"),
+        ("its score needs", NEEDS[method.needs]),
+        ("rule by default", default_rule(method)),
+        (
+            "protected by default",
+            "none" if method.name == "baseline" else f"{method.n_sink} sinks, window {method.window}",
         ),
-        parts["body"],
+        ("needs a trained surrogate", _yes(method.needs_surrogate)),
     ]
-    text += _blocks(parts)
-    if method.name != "baseline":
-        command = f"keepmap compare --data_path data.jsonl --methods {method.name} --density 0.2"
-        text += ["## Try it", f"    {command}"]
-    return "\n\n".join(part for part in text if part) + "\n"
+    command = f"keepmap compare --data_path data.jsonl --methods {method.name} --density 0.2"
+    trial = ["## Try it", f"    {command}"] if method.name != "baseline" else []
+    return _page("the method's", method.label, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *trial)
+
+
+def method_table() -> str:
+    """The page that lists the methods."""
+    return _page(
+        "each method's",
+        "Methods",
+        "What a cache keeps of a text. `keepmap methods` prints this list; "
+        "[which one to use](../which-method.md) is a page of its own.",
+        table(),
+    )
 
 
 def compressor_page(compressor: type[Compressor]) -> str:
     """The Markdown page of one history compressor."""
-    parts = sections(compressor)
-    usual = ", ".join(f"{option.name}={option.default!r}" for option in fields(compressor))
-    text = [
-        NOTE.format(kind="the compressor's"),
-        f"# {compressor.__name__}",
-        parts["claim"],
-        "\n".join(
-            [
-                "| | |",
-                "|---|---|",
-                f"| name | `{compressor.name}` |",
-                f"| import | `from compression_strategies import {compressor.__name__}` |",
-                f"| by default | `{compressor.__name__}({usual})` |",
-                f"| how many it keeps | `{compressor.length_option}` |",
-                f"| needs attention | {'yes' if compressor.needs_attention else 'no'} |",
-                f"| always keeps the newest | {'yes' if compressor.keeps_newest else 'no'} |",
-            ]
-        ),
-        parts["body"],
-        *_blocks(parts),
-        *(("## Example", f"```python\n{parts['Example']}\n```") if "Example" in parts else ()),
+    parts, name = sections(compressor), compressor.__name__
+    facts = [
+        ("name", f"`{compressor.name}`"),
+        ("import", f"`from compression_strategies import {name}`"),
+        ("by default", f"`{name}({_defaults(compressor)})`"),
+        ("how many it keeps", f"`{compressor.length_option}`"),
+        ("needs attention", _yes(compressor.needs_attention)),
+        ("always keeps the newest", _yes(compressor.keeps_newest)),
     ]
-    return "\n\n".join(part for part in text if part) + "\n"
+    example = ("## Example", f"```python\n{parts['Example']}\n```") if "Example" in parts else ()
+    return _page("the compressor's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *example)
 
 
 def compressor_table() -> str:
     """The page that lists the history compressors."""
     rows = [
-        NOTE.format(kind="each compressor's"),
-        "# History compressors",
-        "What an agent keeps of its history. `keepmap compressors` shows all of them on a real one.",
-        "| name | class | needs attention | what is kept |\n|---|---|---|---|",
+        (_link(name), f"`{compressor.__name__}`", _yes(compressor.needs_attention), sections(compressor)["claim"])
+        for name, compressor in compressors().items()
     ]
-    for name, compressor in compressors().items():
-        needs = "yes" if compressor.needs_attention else "no"
-        rows[-1] += f"\n| [`{name}`]({name}.md) | `{compressor.__name__}` | {needs} | {sections(compressor)['claim']} |"
-    return "\n\n".join(rows) + "\n"
+    return _page(
+        "each compressor's",
+        "History compressors",
+        "What an agent keeps of its history. `keepmap compressors` shows all of them on a real one.",
+        _table(("name", "class", "needs attention", "what is kept"), rows),
+    )
 
 
 def environment_page(environment: type[Room]) -> str:
     """The Markdown page of one environment."""
     claim, _, rest = inspect.cleandoc(environment.__doc__ or "").partition("\n")
-    room = room_named(environment.name)
+    room, gymnasium_id = room_named(environment.name), environment.gymnasium_id
     optima = [room.optimum(goal) for goal in room.goals[:: max(1, len(room.goals) // 1000)]]
-    text = [
-        NOTE.format(kind="the environment's"),
-        f"# {environment.__name__}",
-        claim,
-        "\n".join(
-            [
-                "| | |",
-                "|---|---|",
-                f"| name | `{environment.name}` |",
-                "| import | `import gymnasium, keepmap.agents.environments` |",
-                f'| make it | `gymnasium.make("{environment.gymnasium_id}")` |',
-                f'| many copies | `gymnasium.make_vec("{environment.gymnasium_id}", num_envs=8)`: with `goal` for all '
-                "of them, or with `goals`, one for each |",
-                f"| by default | {room.size} x {room.size} cells, episodes of {room.horizon} steps |",
-                f"| goals | {len(room.goals):,} |",
-                f"| return of an agent that knows the goal | {min(optima):g} to {max(optima):g} |",
-            ]
+    facts = [
+        ("name", f"`{environment.name}`"),
+        ("import", "`import gymnasium, keepmap.agents.environments`"),
+        ("make it", f'`gymnasium.make("{gymnasium_id}")`'),
+        (
+            "many copies",
+            f'`gymnasium.make_vec("{gymnasium_id}", num_envs=8)`: with `goal` for all of them, or with `goals`, one '
+            "for each",
         ),
-        rest.strip(),
-        "## Try it",
-        f"    keepmap collect --environment {environment.name}",
+        ("by default", f"{room.size} x {room.size} cells, episodes of {room.horizon} steps"),
+        ("goals", f"{len(room.goals):,}"),
+        ("return of an agent that knows the goal", f"{min(optima):g} to {max(optima):g}"),
     ]
-    return "\n\n".join(text) + "\n"
+    trial = ("## Try it", f"    keepmap collect --environment {environment.name}")
+    return _page("the environment's", environment.__name__, claim, _facts(facts), rest.strip(), *trial)
 
 
 def environment_table() -> str:
     """The page that lists the environments."""
     rows = [
-        NOTE.format(kind="each environment's"),
-        "# Environments",
-        "The worlds in which an agent learns a hidden goal from its rewards.",
-        "| name | Gymnasium id | goals | what is to be done |\n|---|---|---|---|",
-    ]
-    for name, environment in environments().items():
-        claim = inspect.cleandoc(environment.__doc__ or "").partition("\n")[0]
-        rows[-1] += (
-            f"\n| [`{name}`]({name}.md) | `{environment.gymnasium_id}` | {len(room_named(name).goals):,} | {claim} |"
+        (
+            _link(name),
+            f"`{environment.gymnasium_id}`",
+            f"{len(room_named(name).goals):,}",
+            inspect.cleandoc(environment.__doc__ or "").partition("\n")[0],
         )
-    return "\n\n".join(rows) + "\n"
+        for name, environment in environments().items()
+    ]
+    return _page(
+        "each environment's",
+        "Environments",
+        "The worlds in which an agent learns a hidden goal from its rewards.",
+        _table(("name", "Gymnasium id", "goals", "what is to be done"), rows),
+    )
+
+
+def family_page(family: type[Family]) -> str:
+    """The Markdown page of one family of tasks."""
+    parts, sample, gymnasium_id = sections(family), make_family(family.name), family.gymnasium_id
+    sizes = ", ".join(map(str, sample.observation_sizes))
+    facts = [
+        ("name", f"`{family.name}`"),
+        ("make it", f'`gymnasium.make("{gymnasium_id}", task=3)`'),
+        (
+            "many copies",
+            f'`gymnasium.make_vec("{gymnasium_id}", num_envs=8)`: with `task` for all of them, or with `tasks`, one '
+            "for each",
+        ),
+        ("by default", f"`{family.__name__}({_defaults(family)})`"),
+        ("tasks", f"{sample.n_tasks:,}"),
+        ("observations, actions", f"`MultiDiscrete([{sizes}])`, `Discrete({sample.n_actions})`"),
+    ]
+    trial = [
+        "## Try it",
+        f'```python\nimport keepmap\n\nfamily = keepmap.families()["{family.name}"]()\n'
+        "print(family.optimal_return([0]), family.random_return([0]))  # of each episode of a life\n```",
+    ]
+    name = family.__name__
+    return _page("the family's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *trial)
+
+
+def family_table() -> str:
+    """The page that lists the families."""
+    rows = [
+        (_link(name), f"`{family.gymnasium_id}`", f"{make_family(name).n_tasks:,}", sections(family)["claim"])
+        for name, family in families().items()
+    ]
+    return _page(
+        "each family's",
+        "Families of tasks",
+        "Tasks that are alike, of which an agent does not know which it lives in; [how to use them](../families.md).",
+        _table(("name", "Gymnasium id", "tasks", "what is to be done"), rows),
+    )
+
+
+def source_page(source: type[Source]) -> str:
+    """The Markdown page of one source of learning histories."""
+    parts, name = sections(source), source.__name__
+    worlds = [name for name, world in {**environments(), **families()}.items() if issubclass(world, source.suits)]
+    facts = [
+        ("name", f"`{source.name}`"),
+        ("worlds", ", ".join(f"`{world}`" for world in worlds)),
+        ("by default", f"`{name}({_defaults(source)})`"),
+        ("episodes until its learners are near their optimum", f"{source.usual_episodes:,}"),
+    ]
+    world = "darkroom" if "darkroom" in worlds else worlds[0]
+    trial = ("## Try it", f"    keepmap collect --environment {world} --source {source.name}")
+    return _page("the source's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *trial)
+
+
+def source_table() -> str:
+    """The page that lists the sources of histories."""
+    rows = [
+        (_link(name), f"{source.usual_episodes:,}", sections(source)["claim"]) for name, source in sources().items()
+    ]
+    return _page(
+        "each source's",
+        "Sources of learning histories",
+        "Learners whose lives an agent is trained on: `keepmap collect --environment WORLD --source NAME`.",
+        _table(("name", "usual episodes", "how it learns"), rows),
+    )
+
+
+def _defaults(part: Any) -> str:
+    return ", ".join(f"{option.name}={option.default!r}" for option in fields(part))
 
 
 def configuration_page() -> str:
     """The page of every key of the configuration."""
     rows = [
+        (f"`{name}`", f"`{value if isinstance(value, str) else json.dumps(value)}`", str(KEYS[name]), KEYS[name].means)
+        for name, value in Config().as_dict().items()
+    ]
+    text = [
         "<!-- Written by docs/generate.py from keepmap.agents.config: change that. -->",
         "# Configuration",
         "Every key that a YAML file or `--set` may give, its default, and what it may hold. An unknown key is an "
         "error, and so is one that cannot act.",
-        "| key | default | a value is | what it says |\n|---|---|---|---|",
+        _table(("key", "default", "a value is", "what it says"), rows),
     ]
-    for name, value in Config().as_dict().items():
-        shown = value if isinstance(value, str) else json.dumps(value)
-        rows[-1] += f"\n| `{name}` | `{shown}` | {KEYS[name]} | {KEYS[name].means} |"
-    return "\n\n".join(rows) + "\n"
+    return "\n\n".join(text) + "\n"
+
+
+def _page(whose: str, title: str, *parts: str) -> str:
+    return "\n\n".join(part for part in (NOTE.format(kind=whose), f"# {title}", *parts) if part) + "\n"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts)])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, *rows)).replace("\n", f"\n|{'---|' * len(head)}\n", 1)
+
+
+def _link(name: str) -> str:
+    return f"[`{name}`]({name}.md)"
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def _blocks(parts: dict[str, str]) -> list[str]:
@@ -197,17 +277,24 @@ def _blocks(parts: dict[str, str]) -> list[str]:
 
 
 def table() -> str:
-    """The README's table: one row per method, grouped by what its score needs."""
+    """The table of the methods: one row per method, grouped by what its score needs."""
     rows = ["| method | | by default | what is kept |", "|---|---|---|---|"]
     group = None
     for name, method in methods().items():
         if method.needs != group:
             group = method.needs
             rows.append(f"| *score needs {NEEDS[group]}* | | | |")
-        link = f"[`{name}`](docs/methods/{name}.md)"
         claim = sections(method)["claim"].replace("|", r"\|")
-        rows.append(f"| {link} | {method.label} | {default_rule(method)} | {claim} |")
+        rows.append(f"| {_link(name)} | {method.label} | {default_rule(method)} | {claim} |")
     return "\n".join(rows)
+
+
+def readme_table() -> str:
+    """The README's table: the methods by what their score needs."""
+    groups: dict[str, list[str]] = {}
+    for name, method in methods().items():
+        groups.setdefault(NEEDS[method.needs], []).append(f"[`{name}`](docs/methods/{name}.md)")
+    return _table(("its score needs", "methods"), [(needs, ", ".join(names)) for needs, names in groups.items()])
 
 
 def readme(current: str) -> str:
@@ -215,7 +302,7 @@ def readme(current: str) -> str:
     before, start, rest = current.partition(START)
     _, end, after = rest.partition(END)
     assert start and end, f"README.md has lost its marks {START} and {END}"
-    return f"{before}{START}\n{table()}\n{END}{after}"
+    return f"{before}{START}\n{readme_table()}\n{END}{after}"
 
 
 def expected() -> dict[Path, str]:
@@ -227,12 +314,17 @@ def expected() -> dict[Path, str]:
             docs / "compressors" / f"{name}.md": compressor_page(compressor)
             for name, compressor in compressors().items()
         },
+        docs / "methods" / "README.md": method_table(),
         docs / "compressors" / "README.md": compressor_table(),
         **{
             docs / "environments" / f"{name}.md": environment_page(environment)
             for name, environment in environments().items()
         },
         docs / "environments" / "README.md": environment_table(),
+        **{docs / "families" / f"{name}.md": family_page(family) for name, family in families().items()},
+        docs / "families" / "README.md": family_table(),
+        **{docs / "sources" / f"{name}.md": source_page(source) for name, source in sources().items()},
+        docs / "sources" / "README.md": source_table(),
         docs / "configuration.md": configuration_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }

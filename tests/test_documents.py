@@ -4,13 +4,19 @@ import importlib.util
 import inspect
 import json
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import keepmap
+from keepmap.agents.collection.source import sources
 from keepmap.agents.compressor import compressors
 from keepmap.agents.environments import environments
+from keepmap.agents.families import families
+from keepmap.cli.parsing import parse
+from keepmap.errors import InputError
 from keepmap.kv.method import method_class, method_names
 from keepmap.language_model import EMBEDDED
 from tests.forked import python
@@ -37,8 +43,17 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_the_readmes_example_runs(tmp_path: Path) -> None:
-    printed = run(python_blocks("README.md")[0], tmp_path).splitlines()
+def test_the_readme_is_short_and_its_example_has_ten_lines(tmp_path: Path) -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    (code,) = python_blocks("README.md")
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 10
+    printed = run(code, tmp_path)
+    assert printed.startswith("KeepMap(") and "\nDamage(+" in printed and "\nComparison: " in printed
+    assert "\nMethodSuggestion(" in printed
+
+
+def test_the_example_of_python_runs(tmp_path: Path) -> None:
+    printed = run(python_blocks("docs/python.md")[0], tmp_path).splitlines()
     assert re.fullmatch(r"Damage\(\+0\.\d{4} nats per token: NLL .*, n=\d+\)", printed[0])
     assert re.fullmatch(r"torch\.Size\(\[\d+, 512\]\)", printed[1])
     density, compressible, footprint = map(float, printed[2].split())
@@ -50,17 +65,17 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
     assert printed[5].startswith("Comparison: ") and "method" in printed[-1]
 
 
-def test_the_readmes_profile_follows_from_its_first_example(tmp_path: Path) -> None:
-    first, *_ = python_blocks("README.md")
-    (profile,) = (block for block in python_blocks("README.md") if "profile_attention" in block)
+def test_the_profile_of_python_follows_from_its_first_example(tmp_path: Path) -> None:
+    first, *_ = python_blocks("docs/python.md")
+    (profile,) = (block for block in python_blocks("docs/python.md") if "profile_attention" in block)
     printed = run(first + profile, tmp_path).splitlines()
     assert printed[-2].startswith("AttentionProfile(tiny: 2 layers x 4 heads x ")
     received, mass = printed[-1].removeprefix("torch.Size(").removesuffix(")").split(") torch.Size(")
     assert received == mass
 
 
-def test_the_readmes_agent_plays(tmp_path: Path) -> None:
-    blocks = [block for block in python_blocks("README.md") if "agent." in block or "load_agent" in block]
+def test_the_agent_of_python_plays(tmp_path: Path) -> None:
+    blocks = [block for block in python_blocks("docs/python.md") if "agent." in block or "load_agent" in block]
     assert len(blocks) == 2
     printed = run("".join(blocks), tmp_path)
     returns = [float(line) for line in printed.splitlines()]
@@ -78,6 +93,104 @@ def test_the_example_of_generate_runs(tmp_path: Path) -> None:
     ours, full, divergence = first.split()
     assert full == "4821." != ours and int(divergence) >= 0
     assert report.startswith("CacheReport(") and abs(float(density) - 0.2) < 0.02
+
+
+def test_the_example_of_the_first_page_runs(tmp_path: Path) -> None:
+    printed = run(python_blocks("docs/index.md")[0], tmp_path).splitlines()
+    assert printed[0].startswith("Comparison: ")
+    assert re.fullmatch(r"torch\.Size\(\[2, 4, \d+\]\)", printed[-2]) and printed[-1].startswith("Damage(")
+
+
+def test_the_integration_of_the_compression_guide_works_as_written(tmp_path: Path) -> None:
+    (code,) = python_blocks("COMPRESSION_GUIDE.md")
+    (tmp_path / "compression_strategies.py").write_bytes((ROOT / "compression_strategies.py").read_bytes())
+    assert run(code, tmp_path) == "torch.Size([8, 5])\n"
+
+
+def test_the_examples_of_the_guides_to_pictures_run(tmp_path: Path) -> None:
+    (look,), (draw,) = python_blocks("ATTENTION_VISUALIZATION_GUIDE.md"), python_blocks("VISUALIZATION_SUMMARY.md")
+    printed = run(look + draw, tmp_path)
+    assert printed.startswith("AttentionProfile(tiny: 2 layers x 4 heads x ") and "KeepMap(" in printed
+    assert {path.name for path in (tmp_path / "figs").iterdir()} == {"heads.png", "h2o.png", "h2o.svg"}
+
+
+def test_the_example_of_families_runs(tmp_path: Path) -> None:
+    (code,) = python_blocks("docs/families.md")
+    assert run(code + "print(envs.num_envs, env.spec.id)", tmp_path) == "8 keepmap/Bandit-5-v0\n"
+
+
+def test_the_summary_names_every_figure() -> None:
+    text = (ROOT / "VISUALIZATION_SUMMARY.md").read_text(encoding="utf-8")
+    chapter = text[text.index("## Every figure") :]
+    assert [name for name in dir(keepmap.draw) if f"`{name}`" not in chapter] == []
+
+
+SCRIPTS = {
+    "visualize_attention": "attention",
+    "compression_strategies": "compressors",
+    "compare_compression_methods": "compare",
+    **{verb: verb for verb in ("collect", "train", "evaluate")},
+}
+"""Programs beside the README, and the verbs that they are."""
+
+
+def commands() -> list[tuple[str, str]]:
+    """Document and line of every command that a block of it shows, long lines joined."""
+    shown = []
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        blocks = re.findall(r"(?:^    .*\n?)+|^```(?:bash|sh)\n.*?^```", path.read_text(encoding="utf-8"), re.M | re.S)
+        for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+            command = re.sub(r"\s+#.*", "", line.strip())
+            if re.match(r"keepmap [a-z-]+($| )|python \w+\.py($| )", command) and "…" not in command:
+                shown.append((path.relative_to(ROOT).as_posix(), command))
+    return shown
+
+
+def test_every_command_in_the_documents_is_understood() -> None:
+    shown = commands()
+    assert len(shown) > 60
+    for document, command in shown:
+        program, *words = shlex.split(command)
+        if program == "python":
+            script = words.pop(0).removesuffix(".py")
+            assert (ROOT / f"{script}.py").is_file(), f"{document}: {command}"
+            if script not in SCRIPTS:
+                continue
+            words.insert(0, SCRIPTS[script])
+        try:
+            assert parse(words) is not None
+        except (InputError, SystemExit) as error:
+            pytest.fail(f"{document}: {command}: {error}")
+
+
+def test_the_pictures_of_the_concepts_are_drawn_by_their_command(tmp_path: Path) -> None:
+    done = python(str(ROOT / "docs" / "pictures.py"), str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"\(images/(concept_\w+\.png)\)", (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8"))
+    assert {path.name for path in tmp_path.iterdir()} == {*shown} and len(shown) == 4
+
+
+@pytest.mark.parametrize("name", sorted(families()))
+def test_a_familys_page_says_all_that_its_docstring_says_and_its_example_runs(name: str) -> None:
+    module = generator()
+    page = module.family_page(families()[name])
+    _check_words(families()[name].__doc__, page)
+    assert f"[`{name}`]({name}.md)" in module.family_table()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code, {})  # noqa: S102 - of the page that was just written
+
+
+@pytest.mark.parametrize("name", sorted(sources()))
+def test_a_sources_page_says_all_that_its_docstring_says(name: str) -> None:
+    module = generator()
+    _check_words(sources()[name].__doc__, module.source_page(sources()[name]))
+    assert f"[`{name}`]({name}.md)" in module.source_table()
+
+
+def _check_words(docstring: str | None, page: str) -> None:
+    words = re.sub(r"^\s*(Attributes|Reference|Raises):", "", docstring or "", flags=re.M)
+    written = page.replace("`", "").replace(":", " ").lower().split()
+    assert {word for word in words.replace("`", "").replace(":", " ").lower().split() if word not in written} == set()
 
 
 def test_the_house_is_told_on_one_page() -> None:
@@ -156,9 +269,10 @@ def test_a_compressors_page_says_all_that_its_docstring_says(name: str) -> None:
     assert f"[`{name}`]({name}.md)" in module.compressor_table()
 
 
-def test_the_readme_names_every_method_once() -> None:
-    table = generator().table()
-    assert [table.count(f"[`{name}`](docs/methods/{name}.md)") for name in method_names()] == [1] * len(method_names())
+def test_the_readme_and_the_list_of_methods_name_every_method_once() -> None:
+    text, listing = (ROOT / "README.md").read_text(encoding="utf-8"), generator().method_table()
+    for name in method_names():
+        assert text.count(f"[`{name}`](docs/methods/{name}.md)") == listing.count(f"[`{name}`]({name}.md)") == 1
 
 
 def test_a_stale_page_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

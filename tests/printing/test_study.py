@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from keepmap.agents.study.results import Study
-from keepmap.printing.study import legend, markdown, notes, pattern_line, promise_lines, table
+from keepmap.printing.study import findings, legend, markdown, notes, pattern_line, promise_lines, table
 from tests.agents.study.some_runs import RUNS, run, study
 
 TIMES = {"recency 80%": {"training_seconds": 61.4, "1": 0.0012, "64": 0.0345}}
@@ -63,11 +63,31 @@ def test_promises_stand_beside_what_was_measured(measured_study: Study) -> None:
     assert "Left out, since they keep another share than their budget's: attention 50% (90.0% kept), rec" in text
 
 
-def test_the_page_has_the_tables_the_figure_and_the_command(measured_study: Study) -> None:
-    page = markdown(measured_study, TIMES, "study.png")
-    assert page.startswith("# Compressors: what they cost\n\nWritten by `keepmap study`.\n\n- Retraining: more.\n")
-    assert "](study.png)" in page and page.count("| recency 80% |") == 3
+def test_the_page_begins_with_what_was_found_and_has_all_tables(measured_study: Study) -> None:
+    page = markdown(measured_study, TIMES, "images/study.png")
+    assert page.startswith("# Compressors: what they cost\n\nWritten by `keepmap study`.\n\n- 50 % shorter, trained")
+    assert "](images/study.png)" in page and "](study.csv)" in page and page.count("| recency 80% |") == 3
     assert (
         "| promised | of | measured | holds |\n|---|---|---|---|\n| 50 % shorter: 50 % less memory | by attention |"
         in page
+    )
+    chapters = [line for line in page.splitlines() if line.startswith("#")]
+    assert chapters[1:3] == ["## What was promised", "## All numbers"] and chapters[-1] == "## How it was measured"
+    assert page[page.index(chapters[-1]) :].splitlines()[2] == "- Retraining: more."
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    assert max(line.count("|") - 1 for line in lines) == 8
+
+
+def test_what_was_found_is_said_in_sentences(measured_study: Study) -> None:
+    assert findings(measured_study) == [
+        "50 % shorter, trained with it: 1 of 1 compressors keep 95 % of the baseline's return or more.",
+        "80 % shorter, trained with it: 0 of 1 compressors keep 95 % of the baseline's return or more; recency 92 %.",
+        "80 % shorter, in rollout only: 0 of 1 compressors keep 95 % of the baseline's return or more; recency 50 %.",
+        f"Of {len(measured_study.promises)} promises of the guide, "
+        f"{sum(promise['holds'] is True for promise in measured_study.promises)} hold.",
+    ]
+    better = study([*RUNS, run("uniform", 80.0, 0, late=(10.0, 20.0, 15.0))])
+    assert (
+        "80 % shorter, trained with it: 1 of 2 compressors keep 95 % of the baseline's return or more (uniform); "
+        "recency 92 %." in findings(better)
     )

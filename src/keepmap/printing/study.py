@@ -10,10 +10,27 @@ from keepmap.agents.study.promises import near_budget
 from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.printing.tables import Column, panels
 
-__all__ = ["header", "legend", "markdown", "notes", "pattern_line", "promise_lines", "table"]
+__all__ = ["findings", "header", "legend", "markdown", "notes", "pattern_line", "promise_lines", "table"]
 
 WIDTH = 80
 VERDICTS = {True: "yes", False: "no", None: "not shown"}
+NEARLY_ALL = 0.95
+"""Of the baseline's return: the guide promises that less than 5 % are lost."""
+PAGE = {
+    "Returns": {
+        **{"kept": "kept", "return": "return, trained", "of baseline": "of baseline", "95 % interval ": "its interval"},
+        **{"solved": "solved", "of baseline ": "rollout only, of baseline", "95 % interval  ": "its interval"},
+    },
+    "Compute and memory": {
+        **{name: name for name in ("ratio", "at most", "kFLOP/action", "saved", "saved, cached", "KiB held")},
+        "saved ": "saved",
+    },
+    "Attention and time": {
+        **{"moved": "moved", "95 % interval   ": "its interval", "entropy": "entropy", "baseline's": "baseline's"},
+        **{name: name for name in ("training s", "ms/action", "ms/64 actions")},
+    },
+}
+"""Title of a table of the page -> its columns, by their names in `_cells`, and their headings: eight with the row's."""
 Timings = Mapping[str, Mapping[str, float]]
 """`StudyRow.label` -> training_seconds, and the seconds of an action at 1 and at 64 environments."""
 
@@ -174,30 +191,62 @@ def _rules(study: Study) -> list[str]:
 
 
 def markdown(study: Study, timings: Timings, figure: str) -> str:
-    """The study as a page: notes, the figure, tables."""
+    """The study as a page: what was found, the figure, what was promised, tables of eight columns, how it was done.
+
+    Every column is in the CSV beside it, of the figure's name.
+    """
     rows = [row for row in study.results if row.trained]
     others = {(row.compressor, row.percent): row for row in study.results if not row.trained}
-    cells = _cells(others, timings)
+    cells = dict(_cells(others, timings))
+    promises = [
+        (promise["promised"], promise["of"], promise["measured"], VERDICTS[promise["holds"]])
+        for promise in study.promises
+    ]
+    csv = f"{figure.rpartition('.')[0]}.csv"
     text = [
         "# Compressors: what they cost",
         f"Written by `{study.options['command']}`.",
-        "\n".join(f"- {note}" for note in study.options["notes"]),
+        "\n".join(f"- {finding}" for finding in findings(study)),
         f"![Share of the baseline's return against how much shorter histories are]({figure})",
+        "## What was promised",
+        *(pattern_line(study), *_rules(study)),
+        _markdown_table(("promised", "of", "measured", "holds"), promises),
+        "## All numbers",
+        f"[Every column, one row for each agent]({csv.rpartition('/')[2]}).",
     ]
-    for group in (cells[:10], cells[10:19], cells[19:]):
-        titles = ["", *(title.strip() for title, _ in group)]
-        lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
-        lines += [f"| {' | '.join([row.label, *(cell(row) for _, cell in group)])} |" for row in rows]
-        text.append("\n".join(lines))
-    text.append("\n".join(f"- {meaning}" for meaning in _meanings(study)))
-    text.append("## What was promised")
-    text += [pattern_line(study), *_rules(study)]
-    lines = ["| promised | of | measured | holds |", "|---|---|---|---|"]
-    lines += [
-        f"| {promise['promised']} | {promise['of']} | {promise['measured']} | {VERDICTS[promise['holds']]} |"
-        for promise in study.promises
-    ]
-    return "\n\n".join([*text, "\n".join(lines)]) + "\n"
+    for title, names in PAGE.items():
+        lines = [(row.label, *(cells[name](row) for name in names)) for row in rows]
+        text += [f"### {title}", _markdown_table(("", *names.values()), lines)]
+    text += ["## How it was measured", "\n".join(f"- {note}" for note in (*study.options["notes"], *_meanings(study)))]
+    return "\n\n".join(text) + "\n"
+
+
+def findings(study: Study) -> list[str]:
+    """What the numbers say, in sentences: who keeps nearly all of the return, trained and not; the promises.
+
+    Means alone are compared with the line of 95 %; their intervals are in the tables.
+    """
+    sentences = []
+    for trained in (True, False):
+        rows = [row for row in study.results if row.trained is trained and row.compressor != BASELINE and row.share]
+        how = "trained with it" if trained else "in rollout only"
+        for percent in sorted({row.percent for row in rows}):
+            shares = {row.compressor: row.share.mean for row in rows if row.percent == percent and row.share}
+            order = sorted(shares, key=lambda name: -shares[name])
+            near = [name for name in order if shares[name] >= NEARLY_ALL]
+            less = [f"{name} {100 * shares[name]:.0f} %" for name in order if name not in near]
+            line = f"{100 * NEARLY_ALL:.0f} % of the baseline's return or more"
+            kept = f"{len(near)} of {len(order)} compressors keep {line}"
+            named = f" ({', '.join(near)})" if near and less else ""
+            sentences.append(f"{percent:g} % shorter, {how}: {kept}{named}{'; ' * bool(less)}{', '.join(less)}.")
+    kept_promises = sum(promise["holds"] is True for promise in study.promises)
+    sentences.append(f"Of {len(study.promises)} promises of the guide, {kept_promises} hold.")
+    return sentences
+
+
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    return "\n".join([lines[0], f"|{'---|' * len(head)}", *lines[1:]])
 
 
 def _percent(estimate: Estimate | None) -> str:
