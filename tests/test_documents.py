@@ -146,6 +146,12 @@ def commands() -> list[tuple[str, str]]:
     return shown
 
 
+def test_a_command_stands_in_a_block() -> None:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+        assert re.findall(r"^(?:keepmap [a-z-]+ +(?:#|--)|python \w+\.py).*", text, re.M) == [], path.name
+
+
 def test_every_command_in_the_documents_is_understood() -> None:
     shown = commands()
     assert len(shown) > 60
