@@ -80,6 +80,9 @@ if TYPE_CHECKING:
     from keepmap.kv.method import HeldInput, LayerInput, Received, Reviewed, Scored, methods
     from keepmap.kv.surrogate_training.result import TrainedSurrogate, read_surrogate
     from keepmap.kv.surrogate_training.train import train_surrogate
+    from keepmap.kv.tasks.results.task_run import TaskRun
+    from keepmap.kv.tasks.run_tasks import run_tasks, sweep
+    from keepmap.kv.tasks.task import Question, Task, TaskSample, tasks
     from keepmap.language_model import LanguageModel, load_language_model
 
 __all__ = [
@@ -107,6 +110,7 @@ __all__ = [
     "LayerInput",
     "ModelError",
     "OutputError",
+    "Question",
     "RandomCompressor",
     "RandomWithoutNewestCompressor",
     "Received",
@@ -118,6 +122,9 @@ __all__ = [
     "Source",
     "Study",
     "Suggestion",
+    "Task",
+    "TaskRun",
+    "TaskSample",
     "ThresholdCompressor",
     "TrainedSurrogate",
     "UniformCompressor",
@@ -156,8 +163,11 @@ __all__ = [
     "read_study",
     "read_surrogate",
     "read_verification",
+    "run_tasks",
     "sources",
     "suggest",
+    "sweep",
+    "tasks",
     "train",
     "train_surrogate",
     "verify",
@@ -215,6 +225,9 @@ _HOMES = {
     "keepmap.kv.method": "HeldInput LayerInput Received Reviewed Scored methods",
     "keepmap.kv.surrogate_training.result": "TrainedSurrogate read_surrogate",
     "keepmap.kv.surrogate_training.train": "train_surrogate",
+    "keepmap.kv.tasks.results.task_run": "TaskRun",
+    "keepmap.kv.tasks.run_tasks": "run_tasks sweep",
+    "keepmap.kv.tasks.task": "Question Task TaskSample tasks",
     "keepmap.language_model": "LanguageModel load_language_model",
 }
 """Module -> the names that it gives to the front door."""

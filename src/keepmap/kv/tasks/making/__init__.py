@@ -1,0 +1,1 @@
+"""Making samples: haystacks, needles, and how long they are."""

@@ -1,0 +1,1 @@
+"""What came of a run of tasks: rows, tables, verdicts, files."""

@@ -1,0 +1,155 @@
+"""Rows to tables, fronts, critical footprints and verdicts, on answers that are written down."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from keepmap.errors import InputError
+from keepmap.kv.tasks.asking.retention import retention_of
+from keepmap.kv.tasks.asking.scoring import is_exact, ruler_score
+from keepmap.kv.tasks.results.rows import FULL, AnswerRow
+from keepmap.kv.tasks.results.task_run import Gate, TaskRun
+
+COVERS = ("keepmap.kv.tasks.results.*",)
+ROW = AnswerRow(
+    task="facts",
+    sample=0,
+    question=0,
+    method="h2o",
+    label="H2O",
+    density=0.5,
+    n_context=100,
+    answer=" 4821.\n",
+    n_new=6,
+    is_finished=False,
+    target=" 4821",
+    n_target=5,
+    score=1.0,
+    exact=True,
+    nll=0.1,
+    is_greedy=True,
+    held=0.5,
+    footprint=0.6,
+    nbytes=500,
+    peak_nbytes=900,
+    full_nbytes=1000,
+    kept=0.8,
+    ger=0.0,
+    ger_by_layer=0.1,
+    whole=0.3,
+    by_head=((0.8, 0.8),),
+    deaths=(None, 44),
+)
+
+
+def row(sample: int, method: str, density: float, score: float, kept: float, question: int = 0) -> AnswerRow:
+    held = 1.0 if method == FULL else density
+    return replace(
+        ROW,
+        sample=sample,
+        question=question,
+        method=method,
+        label=method.upper(),
+        density=density,
+        score=score,
+        nll=1 - score,
+        kept=kept,
+        held=held,
+        footprint=held,
+    )
+
+
+@pytest.fixture(scope="module")
+def run() -> TaskRun:
+    """Four contexts of two questions: "good" answers all at 0.5, half at 0.2; "bad" a quarter and nothing."""
+    answers = []
+    for sample in range(4):
+        for question in range(2):
+            answers += [
+                row(sample, FULL, 1.0, 1.0, 1.0, question),
+                row(sample, "good", 0.5, 1.0, 0.9, question),
+                row(sample, "bad", 0.5, float(sample == 0), 0.6 if sample == 0 else 0.1, question),
+                row(sample, "good", 0.2, float(question == 0), 0.7 - 0.4 * question, question),
+                row(sample, "bad", 0.2, 0.0, 0.0, question),
+                replace(row(sample, FULL, 1.0, 0.0, 1.0, question), task="hard"),
+            ]
+    gates = {"facts": Gate(score=1.0, passes=True), "hard": Gate(score=0.0, passes=False)}
+    return TaskRun(answers=tuple(answers), gates=gates, card={"model": "tiny"})
+
+
+def test_a_row_has_means_intervals_and_what_became_of_the_evidence(run: TaskRun) -> None:
+    rows = {(each.method, each.density): each for each in run.summary}
+    assert list(rows) == [(FULL, 1.0), ("good", 0.2), ("bad", 0.2), ("good", 0.5), ("bad", 0.5)]
+    half = rows["good", 0.2]
+    assert (half.score, half.n, half.n_contexts) == (0.5, 8, 4)
+    assert (half.kept_right, half.kept_wrong, half.lost_right, half.lost_wrong) == (4, 0, 0, 4)
+    assert (half.score_kept, half.score_lost) == (1.0, 0.0)
+    # The questions of a context are one value: all four contexts have the same mean.
+    assert (half.score_low, half.score_high) == (0.5, 0.5)
+    bad = rows["bad", 0.5]
+    assert bad.score == 0.25 and bad.score_low == 0.0 and bad.score_high is not None and bad.score_high > 0.5
+    assert bad.score_kept == 1.0 and rows["bad", 0.2].score_kept is None
+
+
+def test_tables_have_every_row(run: TaskRun) -> None:
+    assert run.to_csv().startswith("task,method,label,density,n,") and len(run.rows) == 5
+    table = run.table
+    assert len(table.rows) == len(run.answers) and list(table.rows[0]) == list(table.header)
+    assert table.rows[0]["tokens_gone"] == 1 and "by_head" not in table.rows[0]
+    assert repr(run) == "TaskRun(tiny: 8 questions of facts, 2 methods; not informative: hard)"
+    assert repr(table) == "AnswerTable(48 answers)" and "<table>" in run._repr_html_()
+
+
+def test_verdicts_are_paired_by_question_and_clustered_by_context(run: TaskRun) -> None:
+    (pair,) = run.verdicts("facts", 0.5, measure="score").pairs
+    assert (pair.a, pair.b, pair.n, pair.n_clusters, pair.difference) == ("good", "bad", 8, 4, 0.75)
+    assert run.verdicts("facts", 0.2).better == "lower" and run.verdicts("facts", 0.2).unit == "nats per token"
+
+
+def test_critical_memory_and_fronts(run: TaskRun) -> None:
+    good = run.critical("facts", "good")
+    assert good.footprint == pytest.approx(0.2 + 0.3 * 0.8) and good.n_clusters == 4
+    assert run.critical("facts", "good", by="footprint").footprint == good.footprint
+    assert run.critical("facts", "bad").footprint == pytest.approx(0.5 + 0.5 * (0.65 / 0.75))
+    assert [(each.method, each.density) for each in run.front("facts")] == [("good", 0.2), ("good", 0.5)]
+    assert [each.method for each in run.front("facts", measure="nll")] == ["good", "good"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: run.verdicts("hard", 0.5), "expected `task` to be one of facts"),
+        (lambda run: run.verdicts("facts"), "expected `density` to be one of 0.2, 0.5, got None"),
+        (lambda run: run.verdicts("facts", 0.5, measure="f1"), "unknown `measure`"),
+        (lambda run: run.critical("facts", "none"), "expected `method` to be one of good, bad"),
+        (lambda run: run.critical("facts", "good", by="nbytes"), "unknown `by`"),
+        (lambda run: run.front("facts", by="size"), "unknown `by`"),
+    ],
+)
+def test_what_is_not_there_is_one_line(run: TaskRun, call, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call(run)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("nll", "x"), ("answer", 3), ("sample", 1.5), ("by_head", [["a"]]), ("deaths", ["x"]), ("target", None)],
+)
+def test_a_damaged_row_is_a_value_error(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        AnswerRow.from_json({**asdict(ROW), field: value})
+
+
+def test_rulers_scoring_to_the_letter() -> None:
+    assert ruler_score(" A1\x00b2 ", ["a1\nB2"], "all") == 1.0
+    assert ruler_score("x", ["y"], "part") == 0.0 and ruler_score("xy", ["x", "z", "y", "w"], "all") == 0.5
+    assert is_exact(" 12, 34, and more", " 12, 34") and not is_exact("12, 345", " 12, 34")
+    assert not is_exact("", " 1")
+
+
+def test_without_evidence_nothing_is_said_of_it() -> None:
+    import torch
+
+    from keepmap.core.keep_map import KeepMap
+
+    assert retention_of(KeepMap(torch.tensor([[[2, 2]]]), torch.zeros(1, 1, 2)), []) is None
