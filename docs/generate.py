@@ -1,4 +1,4 @@
-"""Write one page per method, compressor, environment, family and source from its docstring, and the tables of them.
+"""Write one page per method, compressor, environment, family, source and task from its docstring, and the tables of them.
 
 python docs/generate.py            write what is out of date
 python docs/generate.py --check    say what is out of date, and exit with 1 if anything is
@@ -21,10 +21,11 @@ from keepmap.agents.environments.room import Room
 from keepmap.agents.families import families, make_family
 from keepmap.agents.families.family import Family
 from keepmap.kv.method import Method, methods
+from keepmap.kv.tasks import Task, tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"
-FOLDERS = ("methods", "compressors", "environments", "families", "sources")
+FOLDERS = ("methods", "compressors", "environments", "families", "sources", "tasks")
 BLOCKS = ("Attributes", "Raises", "Reference", "Differs from the paper", "Differs from the guide")
 NOTE = "<!-- Written by docs/generate.py from {kind} docstring: change that. -->"
 NEEDS = {
@@ -227,6 +228,31 @@ def source_table() -> str:
     )
 
 
+def task_page(task: type[Task]) -> str:
+    """The Markdown page of one task."""
+    parts, name = sections(task), task.__name__
+    scores = {"all": "the share of its answers that is there", "part": "1 where any of its answers is there"}
+    facts = [
+        ("name", f"`{task.name}`"),
+        ("by default", f"`{name}({_defaults(task)})`"),
+        ("score", scores[str(task.scoring)]),
+        ("new tokens in RULER", str(task.new_tokens)),
+    ]
+    return _page("the task's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts))
+
+
+def task_table() -> str:
+    """The page that lists the tasks."""
+    rows = [(_link(name), str(task.scoring), sections(task)["claim"]) for name, task in tasks().items()]
+    return _page(
+        "each task's",
+        "Tasks",
+        "Questions with known answers: what `keepmap.run_tasks` and `keepmap.sweep` ask, to see what a method keeps and "
+        "what the model can still answer.",
+        _table(("name", "scoring", "what is asked"), rows),
+    )
+
+
 def _defaults(part: Any) -> str:
     return ", ".join(f"{option.name}={option.default!r}" for option in fields(part))
 
@@ -325,6 +351,8 @@ def expected() -> dict[Path, str]:
         docs / "families" / "README.md": family_table(),
         **{docs / "sources" / f"{name}.md": source_page(source) for name, source in sources().items()},
         docs / "sources" / "README.md": source_table(),
+        **{docs / "tasks" / f"{name}.md": task_page(task) for name, task in tasks().items()},
+        docs / "tasks" / "README.md": task_table(),
         docs / "configuration.md": configuration_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }

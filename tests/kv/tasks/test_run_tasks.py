@@ -74,9 +74,9 @@ def test_at_density_1_every_method_says_what_the_full_cache_and_generate_say(tin
         assert [row.answer for row in run.of("facts", method, 1.0)] == [row.answer for row in full]
         assert [row.nll for row in run.of("facts", method, 1.0)] == pytest.approx([row.nll for row in full], rel=1e-4)
     (prompt,) = session_of(tiny, "h2o", 0.2).prompts(Facts(), 0)
-    for asked, row in zip(prompt.asked, full, strict=False):
-        ids = torch.cat([prompt.context, asked.ids])
-        output = tiny.model.generate(ids[None], max_new_tokens=len(asked.target) + 8, do_sample=False)
+    for query, row in zip(prompt.queries, full, strict=False):
+        ids = torch.cat([prompt.context, query.ids])
+        output = tiny.model.generate(ids[None], max_new_tokens=len(query.target) + 8, do_sample=False)
         assert row.answer == tiny.tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)
 
 
@@ -85,24 +85,24 @@ def test_answers_and_what_is_kept_are_those_of_evict_and_generate(tiny: Language
     session = session_of(tiny, "h2o", 0.3, mode=mode)
     (prompt,) = session.prompts(Facts(), 1)
     rows = session.answers(Facts(), 1, session.ways[0])
-    for asked, row in zip(prompt.asked, rows, strict=True):
-        before = torch.cat([prompt.context, asked.ids])
+    for query, row in zip(prompt.queries, rows, strict=True):
+        before = torch.cat([prompt.context, query.ids])
         context_length = len(prompt.context) if mode == "once" else None
         options = {"density": 0.3, "n_sink": 4, "window": 16, "mode": mode, "context_length": context_length}
-        eviction = keepmap.evict(tiny, torch.cat([before, asked.target]), "h2o", **options)
+        eviction = keepmap.evict(tiny, torch.cat([before, query.target]), "h2o", **options)
         logits = eviction.logits[len(before) - 1 : -1]
         assert row.nll == pytest.approx(
-            float(torch.nn.functional.cross_entropy(logits, asked.target)), rel=1e-3, abs=1e-5
+            float(torch.nn.functional.cross_entropy(logits, query.target)), rel=1e-3, abs=1e-5
         )
         keep_map = keepmap.evict(tiny, before, "h2o", **options).keep_map
-        positions = [position for span in asked.evidence for position in span]
+        positions = [position for span in query.evidence for position in span]
         kept = keep_map.kept()[:, :, positions].double()
         assert row.kept == pytest.approx(float(kept.mean()))
         assert row.by_head is not None and torch.allclose(torch.tensor(row.by_head).double(), kept.mean(2))
         assert row.ger == pytest.approx(float((kept.amax((0, 1)) == 0).double().mean()))
         assert (row.held, row.footprint) == pytest.approx((keep_map.density(), keep_map.footprint()))
         with keepmap.evicting(tiny, "h2o", **options):
-            output = tiny.model.generate(before[None], max_new_tokens=len(asked.target) + 8, do_sample=False)
+            output = tiny.model.generate(before[None], max_new_tokens=len(query.target) + 8, do_sample=False)
         assert row.answer == tiny.tokenizer.decode(output[0, len(before) :], skip_special_tokens=True)
 
 
@@ -110,10 +110,10 @@ def test_a_token_whose_entries_are_all_gone_has_its_step(tiny: LanguageModel) ->
     session = session_of(tiny, "streaming_llm", 0.0)
     rows = session.answers(Facts(), 0, session.ways[0])
     (prompt,) = session.prompts(Facts(), 0)
-    for asked, row in zip(prompt.asked, rows, strict=True):
-        (span,) = asked.evidence
+    for query, row in zip(prompt.queries, rows, strict=True):
+        (span,) = query.evidence
         # StreamingLLM drops a position when it leaves the window; sinks and the window stay.
-        n = len(prompt.context) + len(asked.ids)
+        n = len(prompt.context) + len(query.ids)
         expected = [None if position < 4 or position >= n - 16 else position + 17 for position in span]
         assert row.deaths == tuple(expected)
         assert row.ger == sum(death is not None for death in expected) / len(span)
@@ -129,17 +129,17 @@ def test_evidence_is_where_its_tokens_say_with_a_chat_template_too(
             sample = sample_of_length(Facts(), 0, 0, 250, prompts.length, documentation())
             several = prompts.prompts(sample, "x", 8)
             assert len(several) == (4 if inside else 1)
-            longest = max(len(prompt.context) + len(asked.ids) for prompt in several for asked in prompt.asked)
+            longest = max(len(prompt.context) + len(query.ids) for prompt in several for query in prompt.queries)
             assert 200 < longest <= 252
             for prompt in several:
-                for asked in prompt.asked:
-                    assert asked.question is not None
-                    (span,) = asked.evidence
+                for query in prompt.queries:
+                    assert query.question is not None
+                    (span,) = query.evidence
                     stated = tiny.tokenizer.decode(prompt.context[list(span)])
-                    assert asked.question.answers[0] in stated and len(stated) < 40
-                    whole = tiny.tokenizer.decode(torch.cat([prompt.context, asked.ids]))
-                    end = f"</u><a>\n{asked.question.prefix.lstrip()}" if chat_template else asked.question.prefix
-                    assert whole.endswith(asked.question.text + end) and whole.startswith("<u>") == chat_template
+                    assert query.question.answers[0] in stated and len(stated) < 40
+                    whole = tiny.tokenizer.decode(torch.cat([prompt.context, query.ids]))
+                    end = f"</u><a>\n{asked.question.prefix.lstrip()}" if chat_template else query.question.prefix
+                    assert whole.endswith(query.question.text + end) and whole.startswith("<u>") == chat_template
 
 
 def test_what_the_model_cannot_do_is_named_and_in_no_row(tiny: LanguageModel) -> None:

@@ -1,7 +1,7 @@
 """The protocol card: everything that decides a number of a run of tasks, as JSON, and the command that repeats it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from keepmap.core.files import plain
@@ -9,6 +9,7 @@ from keepmap.core.runs.hashes import hash_of_lines, hash_of_tensors
 from keepmap.core.versions import versions
 from keepmap.kv.tasks.asking.answer import ROOM
 from keepmap.kv.tasks.session import TaskSession
+from keepmap.kv.tasks.task import Task
 
 __all__ = ["PACKAGES", "card_of"]
 
@@ -35,7 +36,7 @@ def card_of(session: TaskSession, command: Sequence[str] = ()) -> dict[str, Any]
         "tasks": [
             {
                 "name": task.name,
-                "options": {name: value for name, value in asdict(task).items() if name != "texts"},  # type: ignore[call-overload]
+                "options": _options(task),
                 "scoring": task.scoring,
                 "new_tokens_in_ruler": task.new_tokens,
                 "samples": session.samples(task),
@@ -64,3 +65,9 @@ def card_of(session: TaskSession, command: Sequence[str] = ()) -> dict[str, Any]
     }
     plain_card: dict[str, Any] = plain(card)
     return plain_card
+
+
+def _options(task: Task) -> dict[str, object]:
+    """What a task is made with; texts are known by their hash."""
+    named = fields(task) if is_dataclass(task) else ()
+    return {option.name: getattr(task, option.name) for option in named if option.name != "texts"}

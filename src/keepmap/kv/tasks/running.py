@@ -53,14 +53,14 @@ def ask_all(
     n_all = len(first) * (1 + len(session.ways))
     answers: list[AnswerRow] = []
 
-    def asked(units: Sequence[tuple[Task, int, Way]], n_before: int, n_total: int) -> Iterator[AnswerRow]:
+    def answered(units: Sequence[tuple[Task, int, Way]], n_before: int, n_total: int) -> Iterator[AnswerRow]:
         for at, (task, sample, way) in enumerate(units, start=n_before + 1):
             values = once(unit_name(task, sample, way), partial(_values, session, task, sample, way))
             yield from map(AnswerRow.from_json, values)
             if progress is not None:
                 progress(at / n_total)
 
-    answers += asked(first, 0, n_all)
+    answers += answered(first, 0, n_all)
     gates = {task.name: _gate(task, answers, plan.gate) for task in plan.tasks}
     passing = [task for task in plan.tasks if gates[task.name].passes]
     if not passing:
@@ -71,7 +71,7 @@ def ask_all(
         )
     units = [(task, sample, way) for task in passing for sample in range(session.samples(task)) for way in session.ways]
     announced([unit_name(*unit) for unit in units])
-    answers += asked(units, len(first), len(first) + len(units))
+    answers += answered(units, len(first), len(first) + len(units))
     return TaskRun(answers=tuple(answers), gates=gates, card=card)
 
 

@@ -113,20 +113,20 @@ class TaskSession:
         for prompt in self.prompts(task, sample):
             generates = self.plan.generates and task.scoring is not None
             answers = answers_of(self.caches[way], prompt, self.plan.max_new_tokens, generates)
-            for asked, answer in zip(prompt.asked, answers, strict=True):
-                rows.append(_row(task, sample, len(rows), way, prompt, asked, answer))
+            for query, answer in zip(prompt.queries, answers, strict=True):
+                rows.append(_row(task, sample, len(rows), way, prompt, query, answer))
         return rows
 
 
-def _row(task: Task, sample: int, question: int, way: Way, prompt: Prompt, asked: Asked, answer: Answer) -> AnswerRow:
+def _row(task: Task, sample: int, question: int, way: Way, prompt: Prompt, query: Asked, answer: Answer) -> AnswerRow:
     retention, memory = answer.retention, answer.memory
     score, exact, target = None, None, ""
-    if asked.question is not None and task.scoring is not None:
-        target = asked.question.target
+    if query.question is not None and task.scoring is not None:
+        target = query.question.target
         exact = answer.is_greedy if answer.text is None else is_exact(answer.text, target)
         score = float(answer.is_greedy)
         if answer.text is not None:
-            score = ruler_score(answer.text, asked.question.answers, task.scoring)
+            score = ruler_score(answer.text, query.question.answers, task.scoring)
     return AnswerRow(
         task=task.name,
         sample=sample,

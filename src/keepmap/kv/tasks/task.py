@@ -87,7 +87,11 @@ def _check(task: type[Task]) -> None:
 
 
 _TASKS: Registry[Task] = Registry(
-    "task", Task, "keepmap.kv.tasks.kinds", declares=("scoring", "new_tokens"), check=_check
+    "task",
+    Task,  # type: ignore[type-abstract]
+    "keepmap.kv.tasks.kinds",
+    declares=("scoring", "new_tokens"),
+    check=_check,
 )
 
 

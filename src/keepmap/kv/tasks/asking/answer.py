@@ -74,9 +74,9 @@ def answers_of(fresh: EvictingCache, prompt: Prompt, max_new_tokens: int | None,
     cache = fresh.fork()
     cache.read(prompt.context)
     language_model = cache.language_model
-    for asked in prompt.asked:
+    for query in prompt.queries:
         begun = cache.fork()
-        logits = language_model.head(begun.go_on(asked.ids)[-1:])
+        logits = language_model.head(begun.go_on(query.ids)[-1:])
         keep_map, report = begun.keep_map(), begun.report()
         memory = Memory(
             held=keep_map.density(),
@@ -86,12 +86,12 @@ def answers_of(fresh: EvictingCache, prompt: Prompt, max_new_tokens: int | None,
             full_nbytes=report.full_nbytes,
         )
         answer = replace(
-            _forced(language_model, begun.fork(), logits, asked, prompt.name),
+            _forced(language_model, begun.fork(), logits, query, prompt.name),
             memory=memory,
-            retention=retention_of(keep_map, asked.evidence),
+            retention=retention_of(keep_map, query.evidence),
         )
         if generates:
-            most = len(asked.target) + ROOM if max_new_tokens is None else max_new_tokens
+            most = len(query.target) + ROOM if max_new_tokens is None else max_new_tokens
             tokens, is_finished = _greedy(begun, logits, most)
             assert language_model.tokenizer is not None
             text = language_model.tokenizer.decode(tokens, skip_special_tokens=True)
@@ -100,10 +100,10 @@ def answers_of(fresh: EvictingCache, prompt: Prompt, max_new_tokens: int | None,
 
 
 def _forced(
-    language_model: LanguageModel, cache: EvictingCache, logits: Float[Tensor, "1 V"], asked: Asked, name: str
+    language_model: LanguageModel, cache: EvictingCache, logits: Float[Tensor, "1 V"], query: Asked, name: str
 ) -> Answer:
     """The likelihood of the right answer, all of whose tokens the model is given."""
-    target = asked.target
+    target = query.target
     if len(target) > 1:
         logits = torch.cat([logits, language_model.head(cache.go_on(target[:-1]))])
     nll = float(torch.nn.functional.cross_entropy(logits.double(), target))

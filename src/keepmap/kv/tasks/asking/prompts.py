@@ -42,7 +42,7 @@ class Prompt:
 
     name: str
     context: Int[Tensor, " C"]
-    asked: tuple[Asked, ...]
+    queries: tuple[Asked, ...]
 
 
 class Prompts:
@@ -91,17 +91,17 @@ class Prompts:
         prompts: list[Prompt] = []
         for question in sample.questions:
             context, offsets, shift = self._pieces(sample, question)
-            asked = Asked(
+            query = Asked(
                 question=question,
                 ids=self._tensor(self._ids(self._texts(sample, question)[1])),
                 target=self._tensor(self._ids(question.target)),
                 evidence=tuple(_positions(offsets, span, shift, name) for span in question.evidence),
             )
-            self._check_room(len(context) + len(asked.ids) + max(len(asked.target), new_tokens), name)
+            self._check_room(len(context) + len(query.ids) + max(len(query.target), new_tokens), name)
             if prompts and not self._inside:
-                prompts[0] = Prompt(name=name, context=prompts[0].context, asked=(*prompts[0].asked, asked))
+                prompts[0] = Prompt(name=name, context=prompts[0].context, queries=(*prompts[0].queries, query))
             else:
-                prompts.append(Prompt(name=name, context=self._tensor(context), asked=(asked,)))
+                prompts.append(Prompt(name=name, context=self._tensor(context), queries=(query,)))
         return prompts
 
     def text(self, text: str, name: str, length: int | None) -> Prompt:
@@ -114,8 +114,8 @@ class Prompts:
         if len(ids) < 4:
             raise InputError(f"expected `texts` of four tokens or more, got {counted(len(ids), 'token')} in {name}")
         half = len(ids) // 2
-        asked = Asked(question=None, ids=ids[half - 1 : half], target=ids[half:], evidence=())
-        return Prompt(name=name, context=ids[: half - 1], asked=(asked,))
+        query = Asked(question=None, ids=ids[half - 1 : half], target=ids[half:], evidence=())
+        return Prompt(name=name, context=ids[: half - 1], queries=(query,))
 
     def _texts(self, sample: TaskSample, question: Question) -> tuple[str, str]:
         """What is read first, and what comes after that until the answer begins."""

@@ -44,7 +44,7 @@ class Qa(Task):
         samples = []
         for context in dict.fromkeys(question.context for question in questions):
             own = [question for question in questions if question.context == context]
-            asked = tuple(
+            inquiries = tuple(
                 Question(
                     text=f"\n\nAnswer the question based on the given documents. {_ORDER}\n\nQuestion: {each.question}",
                     prefix=" Answer:",
@@ -54,5 +54,5 @@ class Qa(Task):
                 )
                 for each in own
             )
-            samples.append(TaskSample(context=start + context, questions=asked, name=own[0].name))
+            samples.append(TaskSample(context=start + context, questions=inquiries, name=own[0].name))
         return tuple(samples)

@@ -61,13 +61,13 @@ def _of_squad(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     try:
         for article in document["data"]:
             for paragraph in article["paragraphs"]:
-                for asked in paragraph["qas"]:
-                    if asked.get("is_impossible"):
+                for entry in paragraph["qas"]:
+                    if entry.get("is_impossible"):
                         continue
-                    answers = asked["answers"]
+                    answers = entry["answers"]
                     yield {
                         "context": paragraph["context"],
-                        "question": asked["question"],
+                        "question": entry["question"],
                         "answers": [answer["text"] for answer in answers],
                         "answer_start": answers[0]["answer_start"],
                     }

@@ -69,7 +69,7 @@ class TaskRun(ResultTable):
     >>> import keepmap
     >>> run = keepmap.run_tasks("tiny", "facts", "streaming_llm", density=0.2, n_samples=2, length=150)
     >>> run.tasks, [(row["method"], row["score"]) for row in run.rows]
-    (('facts',), [('full', 1.0), ('streaming_llm', 0.125)])
+    (('facts',), [('full', 1.0), ('streaming_llm', 0.375)])
     """
 
     answers: tuple[AnswerRow, ...]
@@ -264,7 +264,7 @@ class TaskRun(ResultTable):
         known: Sequence[float] = self.densities
         if density is None and len(known) == 1:
             return known[0]
-        if density not in known:
+        if density is None or density not in known:
             raise InputError(
                 f"expected `density` to be one of {', '.join(f'{each:g}' for each in known)}, got {shown(density)}"
             )
