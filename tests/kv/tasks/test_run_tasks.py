@@ -138,7 +138,7 @@ def test_evidence_is_where_its_tokens_say_with_a_chat_template_too(
                     stated = tiny.tokenizer.decode(prompt.context[list(span)])
                     assert query.question.answers[0] in stated and len(stated) < 40
                     whole = tiny.tokenizer.decode(torch.cat([prompt.context, query.ids]))
-                    end = f"</u><a>\n{asked.question.prefix.lstrip()}" if chat_template else query.question.prefix
+                    end = f"</u><a>\n{query.question.prefix.lstrip()}" if chat_template else query.question.prefix
                     assert whole.endswith(query.question.text + end) and whole.startswith("<u>") == chat_template
 
 
@@ -198,7 +198,7 @@ def test_texts_are_a_task_whose_second_half_is_predicted(tiny: LanguageModel) ->
 def test_what_needs_the_whole_prefix_is_left_out_of_all_unless_it_is_cut_once(tiny: LanguageModel) -> None:
     session = session_of(tiny, "all", 0.5)
     assert "expected_attention" not in {way.key for way in session.ways}
-    assert card_of(session)["left_out"] == ["expected_attention"]
+    assert [words for words in card_of(session)["left_out"] if words.startswith("expected_attention (it looks")]
     once = session_of(tiny, "all", 0.5, mode="once")
     assert "expected_attention" in {way.key for way in once.ways} and len(once.ways) == len(session.ways) + 1
     with pytest.raises(InputError, match='take mode="once"'):

@@ -48,7 +48,7 @@ def card_of(session: TaskSession, command: Sequence[str] = ()) -> dict[str, Any]
         "lengths": list(plan.lengths),
         "n_samples": plan.n_samples,
         "methods": [{"name": key, "n_sink": each.n_sink, "window": each.window} for key, each in by_key.items()],
-        "left_out": list(plan.left_out),
+        "left_out": list(session.left_out),
         "densities": list(plan.densities),
         "mode": plan.mode.name,
         "chunk_size": plan.mode.chunk_size,

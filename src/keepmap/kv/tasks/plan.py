@@ -28,7 +28,7 @@ class TaskPlan:
         tasks: those with questions, then texts. methods: in the order of the request, by density.
         lengths: tokens of a sample, its question among them; samples take turns. None of texts: as they are.
         others: as `run_tasks` has them.
-        left_out: methods of "all" that a decoding cache cannot have.
+        is_group: whether methods were asked for by a name for several. left_out: which of them are not run, and why.
     """
 
     tasks: tuple[Task, ...]
@@ -43,6 +43,7 @@ class TaskPlan:
     chat_template: bool
     seed: int
     haystack: Haystack
+    is_group: bool
     left_out: tuple[str, ...]
 
     @property
@@ -81,9 +82,12 @@ def plan_tasks(
     by_density, left_out = {}, tuple[str, ...]()
     for share in _numbers("density", density, 0.0, 1.0):
         plan = plan_methods(methods, density=share, n_sink=n_sink, window=window)
-        kept = tuple(each for each in plan.methods if when.name == "once" or not (plan.is_all and _is_prefix(each)))
-        left_out = tuple(each.key for each in plan.methods if each not in kept)
-        by_density[share] = kept
+        late = [
+            each.key for each in plan.methods if plan.group is not None and when.name != "once" and _is_prefix(each)
+        ]
+        by_density[share] = tuple(each for each in plan.methods if each.key not in late)
+        left_out = (*plan.left_out, *(f"{key} (it looks at the whole prefix: mode once has it)" for key in late))
+        is_group = plan.group is not None
     wanted = _tasks(names, qa_file)
     if texts is not None:
         wanted = (*wanted, _texts(texts))
@@ -104,6 +108,7 @@ def plan_tasks(
         chat_template=as_flag("chat_template", chat_template),
         seed=as_integer("seed", seed),
         haystack=as_haystack(haystack),
+        is_group=is_group,
         left_out=left_out,
     )
 

@@ -25,7 +25,7 @@ WINDOW = 32
 def run_tasks(
     model: "LanguageModel | PreTrainedModel | str | Path",
     tasks: Any = "facts",
-    methods: Any = "all",
+    methods: Any = "usual",
     *,
     density: Any = 0.5,
     n_samples: int = 10,
@@ -56,8 +56,8 @@ def run_tasks(
     Args:
         model: as in `evict`; it needs a tokenizer.
         tasks: names and instances (of tasks of your own, too), or "all". `keepmap.tasks()` has them all.
-        methods: as in `compare`. In the modes "decode" and "chunked" "all" leaves out expected_attention, which looks
-            at the whole prefix.
+        methods: as in `compare`. In the modes "decode" and "chunked" "usual" and "all" leave out expected_attention,
+            which looks at the whole prefix.
         density: one for all methods, or several; each is under the budget rule, and under the same protection.
         n_samples: of each task; of a file of questions, so many contexts.
         length: tokens of a sample at most, its question among them and its answer not; of several, samples take turns.
@@ -107,7 +107,7 @@ def run_tasks(
 def sweep(
     model: "LanguageModel | PreTrainedModel | str | Path",
     tasks: Any = "facts",
-    methods: Any = "all",
+    methods: Any = "usual",
     *,
     density: Any = DENSITIES,
     texts: Any = None,

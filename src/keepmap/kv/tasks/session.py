@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from keepmap.errors import ModelError
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.method import Method
@@ -56,22 +57,40 @@ class TaskSession:
         """A cache of each way that has seen nothing."""
         plan = self.plan
         caches = {self.full: EvictingCache(self.language_model, "baseline")}
-        methods: dict[str, Method] = {}
+        methods = self._methods
         for density in plan.densities:
             for each in plan.methods[density]:
-                if each.key not in methods:
-                    methods[each.key] = as_method(each.instance or each.key, self.language_model)
-                caches[Way(each.key, each.label, density)] = EvictingCache(
-                    self.language_model,
-                    methods[each.key],
-                    density=density,
-                    n_sink=each.n_sink,
-                    window=each.window,
-                    mode=plan.mode.name,
-                    chunk_size=plan.mode.chunk_size,
-                    seed=plan.seed,
-                )
+                if each.key in methods:
+                    caches[Way(each.key, each.label, density)] = EvictingCache(
+                        self.language_model,
+                        methods[each.key],
+                        density=density,
+                        n_sink=each.n_sink,
+                        window=each.window,
+                        mode=plan.mode.name,
+                        chunk_size=plan.mode.chunk_size,
+                        seed=plan.seed,
+                    )
         return caches
+
+    @cached_property
+    def _methods(self) -> dict[str, Method]:
+        """Every method by its key; who asked for a group did not ask for a surrogate that may not exist."""
+        methods: dict[str, Method] = {}
+        for each in self.plan.methods[self.plan.densities[0]]:
+            try:
+                methods[each.key] = as_method(each.instance or each.key, self.language_model)
+            except ModelError:
+                if not self.plan.is_group:
+                    raise
+        return methods
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Methods of a group that are not run, and why."""
+        named = (each.key for each in self.plan.methods[self.plan.densities[0]])
+        missing = (f"{key} (no surrogate is known for this model)" for key in named if key not in self._methods)
+        return (*self.plan.left_out, *missing)
 
     @cached_property
     def prompts_of(self) -> Prompts:
