@@ -69,5 +69,5 @@ def card_of(session: TaskSession, command: Sequence[str] = ()) -> dict[str, Any]
 
 def _options(task: Task) -> dict[str, object]:
     """What a task is made with; texts are known by their hash."""
-    names = [option.name for option in fields(task)] if is_dataclass(task) else []
+    names: list[str] = [option.name for option in fields(task)] if is_dataclass(task) else []
     return {name: getattr(task, name) for name in names if name != "texts"}
