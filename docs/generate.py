@@ -1,4 +1,4 @@
-"""Write one page per method, compressor, environment, family, source and task from its docstring, and the tables of them.
+"""Write one page per method, compressor, environment, family, source and task from its docstring, and tables of them.
 
 python docs/generate.py            write what is out of date
 python docs/generate.py --check    say what is out of date, and exit with 1 if anything is
@@ -247,8 +247,8 @@ def task_table() -> str:
     return _page(
         "each task's",
         "Tasks",
-        "Questions with known answers: what `keepmap.run_tasks` and `keepmap.sweep` ask, to see what a method keeps and "
-        "what the model can still answer.",
+        "Questions with known answers: what `keepmap.run_tasks` and `keepmap.sweep` ask, to see what a method keeps "
+        "and what the model can still answer.",
         _table(("name", "scoring", "what is asked"), rows),
     )
 
