@@ -10,7 +10,8 @@ import pytest
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.cli import main
-from keepmap.commands import attention, attention_pictures, attention_wings
+from keepmap.commands import attention
+from keepmap.commands.looking import pictures, wings
 from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.records import write_record
 from keepmap.insight import verify_agent, verify_texts
@@ -39,7 +40,7 @@ def texts(tmp_path, monkeypatch) -> list[str]:
 @pytest.fixture
 def briefly(small, monkeypatch) -> None:
     """An agent whose suggestions play two episodes."""
-    monkeypatch.setattr(attention_wings, "verify_agent", partial(verify_agent.verify_agent, episodes=2))
+    monkeypatch.setattr(wings, "verify_agent", partial(verify_agent.verify_agent, episodes=2))
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_verification_of_texts_goes_on_where_it_was(texts, interrupted_at, cap
     assert capsys.readouterr().out == printed.replace("calm", "figs/attention")
     assert results("figs/attention") == calm
     del costs[:]
-    drawn = interrupted_at(attention_pictures, "save_figure", -1)
+    drawn = interrupted_at(pictures, "save_figure", -1)
     looked = interrupted_at(attention, "profile_attention", -1)
     assert main(texts) == 0
     assert capsys.readouterr().out == printed.replace("calm", "figs/attention")
@@ -111,7 +112,7 @@ def test_what_was_verified_stays_so(briefly, interrupted_at, capsys) -> None:
     assert results("figs/attention") == whole
     shutil.rmtree("figs")
     assert main(AGENT[:-1]) == 0
-    interrupted_at(attention_wings, "verify_agent", 1)
+    interrupted_at(wings, "verify_agent", 1)
     assert main(AGENT) == 130
     capsys.readouterr()
     assert main(["runs"]) == 0
@@ -166,9 +167,9 @@ def test_another_run_is_refused_or_has_its_own_folder(small, capsys) -> None:
 
 def test_another_run_of_texts_is_refused_before_the_model_is_loaded(texts, monkeypatch, capsys) -> None:
     words = [*texts, "--output_dir", "mine"]
-    monkeypatch.setattr(attention_wings, "load_language_model", None)
+    monkeypatch.setattr(wings, "load_language_model", None)
     known = {"samples": 5, "seed": 0, "cmap": "Reds", "model_name": "tiny", "max_length": None}
-    with RunFolder(Path("mine"), attention_wings.TextWing.known(known), overwrite=False) as place:
+    with RunFolder(Path("mine"), wings.TextWing.known(known), overwrite=False) as place:
         place.begin([], [])
     assert main(words) == 2
     assert "mine holds another run: --cmap is Reds there and viridis here; give --overwrite" in capsys.readouterr().err

@@ -152,7 +152,7 @@ def test_files_that_are_something_else(tmp_path):
     write(path)
     refused("expected histories of darkroom_hard, got those of darkroom in", "darkroom_hard")
     for name, value, message in (
-        ("schema_version", 2, "has version 2 of its format, this keepmap reads 1"),
+        ("schema_version", 3, "has version 3 of its format, this keepmap reads 2"),
         ("format", "other", "its format is 'other'"),
     ):
         write(path)

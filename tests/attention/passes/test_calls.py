@@ -8,7 +8,7 @@ from torch import Tensor
 
 import keepmap
 from keepmap.attention.passes.calls import calls_in_hands, left_alone
-from keepmap.attention.passes.forward import LayerCall
+from keepmap.attention.passes.forward import LayerCall, Text
 from keepmap.errors import InputError
 from tests.families import build, tokens
 
@@ -30,7 +30,7 @@ def test_each_call_is_asked_about_by_the_names_of_its_arguments() -> None:
 
     def prepare(named):
         names.append(sorted(named))
-        return None if "position_ids" in named else nothing
+        return None if "position_ids" in named else [Text(nothing)]
 
     with calls_in_hands(model, prepare):
         assert not torch.equal(logits(model), own)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from keepmap.agents.acting import agent
+from keepmap.agents import acting
 from keepmap.agents.config import Config
 from keepmap.agents.training.histories import collect_configured
 from keepmap.cli.guard import guarded
@@ -36,7 +36,7 @@ def loaded(tmp_path, monkeypatch):
     """An empty folder to stand in, and an agent that loads; holds what was loaded."""
     monkeypatch.chdir(tmp_path)
     paths = []
-    monkeypatch.setattr(agent, "load_agent", lambda path: paths.append(path) or Trained())
+    monkeypatch.setattr(acting, "load_agent", lambda path: paths.append(path) or Trained())
     return paths
 
 
@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint(capsys, monkeypatch):
     def load_agent(path):
         raise ModelError(f"{path} is\ndamaged")
 
-    monkeypatch.setattr(agent, "load_agent", load_agent)
+    monkeypatch.setattr(acting, "load_agent", load_agent)
     assert run([]) == 1
     out = capsys.readouterr().out
     assert "✗ Trained model not usable\n    ✗ runs/one/ckpt-5 is damaged\n" in out
@@ -135,7 +135,7 @@ def test_a_package_that_cannot_be_loaded(capsys, monkeypatch):
     def load_agent(path):
         raise OSError("libtorch.so: cannot open")
 
-    monkeypatch.setattr(agent, "load_agent", load_agent)
+    monkeypatch.setattr(acting, "load_agent", load_agent)
     assert run([]) == 1
     out = capsys.readouterr().out
     assert "✗ libtorch.so: cannot open\n" in out and "pip install --force-reinstall torch\n" in out
