@@ -79,7 +79,13 @@ def test_every_public_name_has_its_place_in_the_reference(site: Path) -> None:
     assert names - places == set()
     figures = {place.rsplit(".", 1)[1] for place in places if place.startswith("keepmap.drawing.")}
     assert set(dir(keepmap.draw)) - figures == set()
-    assert "&gt;&gt;&gt;" not in re.sub(r"<pre.*?</pre>", "", html, flags=re.S), "an example is shown as text"
+    assert "<blockquote" not in html and html.count('<span class="gp">') > 200, "an example is shown as text"
+
+
+def test_generated_pages_are_called_by_their_titles(site: Path) -> None:
+    html = (site / "methods" / "h2o.html").read_text(encoding="utf-8")
+    titles = {" ".join(title.split()) for title in re.findall(r'class="md-ellipsis">(.*?)</span>', html, re.S)}
+    assert {"H2O", "KVzap(no_sink)", "ExpectedAttention"} <= titles and "<title>H2O - keepmap</title>" in html
 
 
 def test_the_guides_stand_where_they_are_promised_and_on_the_site(site: Path) -> None:
@@ -105,7 +111,13 @@ def test_links_between_files_become_links_between_pages(parts: dict[str, ModuleT
     assert linked("[x](../study.md)", "methods/h2o.md") == "[x](../study.md)"
     assert linked("[x](study.ipynb)", "index.md") == "[x](study.md)"
     assert linked("[the licence](../LICENSE)", "study.md") == "the licence"
-    for kept in ("[x](https://arxiv.org)", "[x](#goals)", "    [x](../README.md)", "```\n[x](../README.md)\n```"):
+    for kept in (
+        "[x](nowhere.md)",
+        "[x](https://arxiv.org)",
+        "[x](#goals)",
+        "    [x](../README.md)",
+        "```\n[x](../README.md)\n```",
+    ):
         assert linked(kept, "study.md") == kept
 
 

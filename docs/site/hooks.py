@@ -74,6 +74,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links between files of the repository into links between pages."""
     known = {file.src_uri for file in files}
+    # A note to whoever would change the page comes before its title, which mkdocs then does not see.
+    markdown = re.sub(r"\A<!--.*?-->\s*", "", markdown, flags=re.S)
     text = linked(markdown, page.file.src_uri, lambda target: target in known)
     return one_title(text, str(page.title))
 
@@ -81,7 +83,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def linked(markdown: str, page: str, is_page: Callable[[str], bool]) -> str:
     """A page's text with links to other files as the site has them.
 
-    A link to a file that the site does not show (a program, the licence) leaves its words alone.
+    A link to a file that the site does not show (a program, the licence) leaves its words alone; one to no file stays.
 
     >>> linked("[x](docs/study.md) [y](LICENSE)", "COMPRESSION_GUIDE.md", lambda page: page == "study.md")
     '[x](study.md) y'
@@ -101,7 +103,8 @@ def linked(markdown: str, page: str, is_page: Callable[[str], bool]) -> str:
         if not is_page(place) and is_page(f"{place}/README.md"):
             place = f"{place}/README.md"
         if not is_page(place):
-            return words
+            # A file that the site does not show, or none: that one is left for mkdocs to refuse.
+            return words if (ROOT / file).exists() else link.group()
         return f"{picture}[{words}]({posixpath.relpath(place, posixpath.dirname(page) or '.')}{mark}{anchor})"
 
     lines, fenced = [], False
