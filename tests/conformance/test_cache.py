@@ -112,21 +112,28 @@ def test_generating_decides_as_evict(case: Case) -> None:
     assert_same(keep_map, logits, truth(case, ids))
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt_oss", "gpt2"])
-@pytest.mark.parametrize("method", ["h2o", "key_norm"])
-def test_float32(family: str, method: str) -> None:
-    case = Case(family, method, "density", 1, 5, 4, N, seed=1, dtype=torch.float32)
-    ids, logits, keep_map = generate(case, tokens(PROMPT, 1))
+def in_turn(dtype: torch.dtype, shift: int) -> list[Case]:
+    """Every family in a format; methods and rules in turn."""
+    each = enumerate([*FAMILIES, "llama"])
+    return [
+        Case(family, HELD[(at + shift) % len(HELD)], RULES[at // len(HELD) % 3], 1, 5, 4, N, at, dtype=dtype)
+        for at, family in each
+    ]
+
+
+@pytest.mark.parametrize("case", in_turn(torch.float32, 0), ids=str)
+def test_float32(case: Case) -> None:
+    ids, logits, keep_map = generate(case, tokens(PROMPT, case.seed))
     assert_same(keep_map, logits, truth(case, ids), tolerance=1e-5)
 
 
-@pytest.mark.parametrize("method", ["h2o", "random"])
-def test_bfloat16(method: str) -> None:
-    # Roundings differ in how a text comes, so that h2o may decide a few entries otherwise.
-    case = Case("llama", method, "density", 1, 5, 4, N, seed=1, dtype=torch.bfloat16)
-    ids, _, keep_map = generate(case, tokens(PROMPT, 1))
+@pytest.mark.parametrize("case", in_turn(torch.bfloat16, 1), ids=str)
+def test_bfloat16(case: Case) -> None:
+    # Roundings differ in how a text comes, so that what looks at it may decide a few entries otherwise.
+    ids, _, keep_map = generate(case, tokens(PROMPT, case.seed))
     expected = truth(case, ids).keep_map
-    assert float((keep_map.expires == expected.expires).float().mean()) >= (1.0 if method == "random" else 0.9)
+    looks = case.method not in ("random", "streaming_llm")
+    assert float((keep_map.expires == expected.expires).float().mean()) >= (0.9 if looks else 1.0)
 
 
 @pytest.mark.parametrize("method", ["h2o", "streaming_llm"])

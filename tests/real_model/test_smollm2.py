@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import keepmap
+from keepmap.kv.cache.evicting import evicting
 from keepmap.kv.data.prose import prose_documents
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.method import method_class
@@ -146,3 +147,22 @@ def test_the_profile_equals_eager_attention(smollm2: LanguageModel, ids: torch.T
     entropy = -torch.xlogy(weights, weights).sum(-1)
     torch.testing.assert_close(profile.entropy.double(), entropy, rtol=0, atol=1e-4)
     torch.testing.assert_close(profile.sink_mass.double(), weights[..., :4].sum(-1), rtol=0, atol=2e-5)
+
+
+def test_a_cache_decides_as_evict(smollm2: LanguageModel, ids: torch.Tensor) -> None:
+    """Two texts at once, the shorter one padded: a prompt, then token by token."""
+    texts, options = (ids, ids[100:]), {"density": DENSITY, "window": WINDOW}
+    rows = torch.stack([torch.nn.functional.pad(text, (N - len(text), 0)) for text in texts])
+    mask = torch.stack([torch.arange(N) >= N - len(text) for text in texts])
+    ends = range(N - 8, N + 1)
+    with torch.no_grad(), evicting(smollm2, "h2o", **options) as run:
+        output, parts = None, []
+        for begin, end in zip([0, *ends], ends, strict=False):
+            cache = None if output is None else output.past_key_values
+            output = smollm2.model(rows[:, begin:end], attention_mask=mask[:, :end], past_key_values=cache)
+            parts.append(output.logits)
+    for text, own, keep_map in zip(texts, torch.cat(parts, dim=1), run.keep_maps, strict=True):
+        expected = evict(smollm2, text, "h2o", **options)
+        assert torch.equal(keep_map.expires, expected.keep_map.expires)
+        worst = float((own[N - len(text) :] - expected.logits).abs().max())
+        assert worst <= 1e-5 * float(expected.logits.abs().max())

@@ -49,6 +49,16 @@ def test_each_call_is_asked_about_by_the_names_of_its_arguments() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("texts", [1, 3])
+def test_a_pass_over_other_texts_than_were_named_is_refused(texts: int) -> None:
+    model = build("llama")
+    with (
+        calls_in_hands(model, lambda named: [Text(nothing)] * texts),
+        pytest.raises(keepmap.ModelError, match="texts it"),
+    ):
+        logits(model, torch.stack([IDS, IDS]))
+
+
 def test_an_argument_may_be_changed() -> None:
     model = build("llama")
     other = logits(model, tokens(12, 1)[None])

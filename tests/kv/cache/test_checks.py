@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from transformers import BloomConfig, BloomForCausalLM
 
+import keepmap
 from keepmap.errors import ModelError
 from keepmap.kv.cache.cache import EvictingCache
 from tests.families import build
@@ -27,6 +29,20 @@ def test_a_model_whose_layers_share_what_they_store_is_refused(monkeypatch: pyte
     )
     with pytest.raises(ModelError, match="keeps its keys and values elsewhere"):
         EvictingCache(model, "random")
+
+
+def test_a_model_that_is_not_supported_is_refused_at_every_door() -> None:
+    model = BloomForCausalLM(BloomConfig(vocab_size=32, hidden_size=16, n_layer=1, n_head=2)).eval()
+    calls = (
+        lambda: EvictingCache(model, "h2o"),
+        lambda: keepmap.evicting(model, "h2o"),
+        lambda: keepmap.evicting(model),
+        lambda: keepmap.compress(model, [1, 2, 3], "h2o"),
+        lambda: keepmap.generate(model, [1, 2, 3], "h2o"),
+    )
+    for call in calls:
+        with pytest.raises(ModelError, match="^BloomForCausalLM is not supported: its attention biases"):
+            call()
 
 
 def test_a_supported_model_is_asked_once() -> None:

@@ -72,6 +72,15 @@ def test_the_peak_is_of_all_rows_at_one_time(language_model: LanguageModel) -> N
     assert alone.peak_nbytes > entries
 
 
+def test_a_text_of_which_nothing_has_come_holds_nothing(language_model: LanguageModel) -> None:
+    cache = read(new(language_model), IDS[:2, :3], torch.tensor([[1, 1, 1], [0, 0, 0]]))
+    assert cache.rows[1].bytes() == 0 and [moment.tokens for moment in cache.report().moments] == [3]
+    with pytest.raises(InputError, match="expected a cache that has seen tokens, got a new one"):
+        cache.rows[1].keep_map()
+    read(cache, IDS[:2, 3:9])
+    assert [row.keep_map().shape[2] for row in cache.rows] == [9, 6] and len(cache.report().moments) == 2
+
+
 def test_rows_go_on_in_another_order(batch: EvictingCache) -> None:
     maps = [row.keep_map() for row in batch.rows]
     first, last = batch.rows[0], batch.rows[2]
