@@ -231,8 +231,9 @@ def test_a_file_of_another_model_or_method_is_refused(language_model: LanguageMo
     cache = new(language_model)
     read(cache)
     cache.save(path)
-    with pytest.raises(InputError, match="another model"):
+    with pytest.raises(InputError, match="cache.safetensors holds a cache of another model") as refused:
         EvictingCache.load(path, build("llama", seed=1))
+    assert "damaged" not in str(refused.value)
     with pytest.raises(InputError, match="another method"):
         EvictingCache.load(path, language_model, keepmap.methods()["random"]())
     with pytest.raises(InputError, match="no such file"):

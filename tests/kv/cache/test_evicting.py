@@ -135,7 +135,7 @@ def test_without_a_method_other_calls_are_the_models_own(model: PreTrainedModel)
         logits = model(IDS[None]).logits
     with evicting(model) as run, torch.no_grad():
         assert torch.equal(generated(model), own) and torch.equal(model(IDS[None]).logits, logits)
-    with pytest.raises(InputError, match="expected a call of the model"):
+    with pytest.raises(InputError, match="expected a call under eviction"):
         _ = run.keep_map
 
 
@@ -275,3 +275,16 @@ def test_wrong_options_are_refused_before_anything_runs(model: PreTrainedModel, 
         pytest.fail("the block was entered")
     with pytest.raises(InputError, match="`method`.*`density`"), evicting(model, density=0.5):
         pytest.fail("the block was entered")
+
+
+def test_a_report_without_a_call_under_eviction_and_a_call_without_tokens_are_refused() -> None:
+    model, ids = build("llama"), tokens(12)[None]
+    with torch.no_grad(), evicting(model) as run:
+        model(ids)
+        with pytest.raises(InputError, match="expected a call under eviction, by `method` or an EvictingCache, inside"):
+            run.report()
+    with torch.no_grad(), evicting(model, "h2o", density=0.2, window=4) as run:
+        with pytest.raises(InputError, match="expected a call of the model inside the block first"):
+            run.report()
+        with pytest.raises(InputError, match="to bring one token or more, got none; the cache has seen 0 tokens"):
+            model(ids[:, :0])

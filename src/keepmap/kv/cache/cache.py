@@ -326,6 +326,8 @@ class EvictingCache(CacheOfTexts):
             for index, layer in enumerate(cache._parts()):
                 layer.held = held_from(tensors, index, language_model.n_kv_heads, seen, like)
                 layer.is_initialized = True
+        except InputError:
+            raise
         except KeyError as error:
             raise InputError(f"{path} is not a cache, or is damaged: it has no {error}") from None
         except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 
 from keepmap.core.keep_map import KeepMap
-from keepmap.errors import InputError, kind_of
+from keepmap.errors import InputError, counted, kind_of
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.report import CacheReport
 from keepmap.kv.method import Method
@@ -72,7 +72,8 @@ class EvictingRun:
 
     def _last(self) -> EvictingCache:
         if self.cache is None:
-            raise InputError("expected a call of the model inside the block first, got none")
+            under = "a call of the model" if self._fresh else "a call under eviction, by `method` or an EvictingCache,"
+            raise InputError(f"expected {under} inside the block first, got none")
         return self.cache
 
     def prepare(self, named: dict[str, Any]) -> Sequence[Text] | None:
@@ -89,6 +90,12 @@ class EvictingRun:
         new = named.get("input_ids") if named.get("inputs_embeds") is None else named["inputs_embeds"]
         if not isinstance(new, Tensor):
             raise InputError(f"expected `input_ids` to be a tensor of token ids, got {kind_of(new)}")
+        if not new.shape[1]:
+            seen = counted(cache.get_seq_length(), "token")
+            raise InputError(
+                f"expected `input_ids` to bring one token or more, got none; the cache has seen {seen}, and a text that "
+                "goes on from them is longer"
+            )
         if self.model.training:
             raise InputError("expected a model in eval mode, got one that is training; call model.eval() first")
         if named.get("output_attentions"):

@@ -239,6 +239,8 @@ class Comparison(ResultTable, Mapping[str, Any]):
                 f"{best.method} costs least: {best.nll_delta:+.4f} nats of NLL per token at density "
                 f"{best.density_overall:.2%}, of {len(self.methods)} method{'s' * (len(self.methods) > 1)}"
             )
+            if len(self.methods) > 1 and best.n_samples == 1:
+                answer += "; one text cannot tell which is best"
         else:
             answer = f"no method beside the baseline, whose NLL is {self.baseline.avg_nll:.4f} per token"
         unfinished = "" if self.complete else "; it was stopped before its end"

@@ -22,7 +22,7 @@ def test_padding_at_the_left_is_counted() -> None:
     assert of(None) == of([[1, 1, 1], [1, 1, 1]]) == [0, 0]
     assert of([[0, 1, 1, 1, 1], [1, 1, 1, 1, 1]], 2, (1, 0)) == of(None, 2, (1, 0)) == [1, 0]
     assert of([[0, 0, 0, 1, 1], [0, 1, 1, 1, 1]], 2, (2, 1)) == [3, 1], "the first goes on to be padding"
-    assert of([[1], [1]], 2) == [0, 0], "of what is new alone"
+    assert of([[1, 1, 1], [1, 1, 1]], 2) == [0, 0], "of what is new alone"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,6 @@ def test_padding_at_the_left_is_counted() -> None:
     [
         ([[1, 0, 1], [1, 1, 1]], 0, (0, 0)),
         ([[1, 1, 0], [1, 1, 1]], 0, (0, 0)),
-        ([[0, 1], [1, 1]], 0, (0, 0)),
         ([[0, 1, 1]], 0, (0, 0)),
         ([[[0, 1, 1], [1, 1, 1]]], 0, (0, 0)),
         ([[0, 1, 1, 1, 1], [1, 1, 1, 1, 1]], 2, (0, 0)),
@@ -38,7 +37,7 @@ def test_padding_at_the_left_is_counted() -> None:
         ([[1, 1, 1, 1, 1], [1, 1, 1, 1, 1]], 2, (1, 0)),
         ([[0, 1, 1, 1, 1], [1, 1, 1, 1, 1]], 2, (2, 0)),
     ],
-    ids=["a hole", "at the right", "short", "of one row", "3D", "seen", "more", "fewer", "fewer of a padded one"],
+    ids=["a hole", "at the right", "of one row", "3D", "seen", "more", "fewer", "fewer of a padded one"],
 )
 def test_what_else_is_hidden_is_refused(mask: list[list[int]], seen: int, before: tuple[int, int]) -> None:
     with pytest.raises(InputError, match="^expected `attention_mask` to hide nothing but padding at the left"):
@@ -67,3 +66,8 @@ def test_positions_of_padding_are_not_looked_at(positions: list[list[int]]) -> N
 def test_other_positions_are_refused(positions: list[list[int]]) -> None:
     with pytest.raises(InputError, match="^expected `position_ids` to go on from 0, .*, less a text's padding"):
         of([[0, 0, 1], [1, 1, 1]], position_ids=torch.tensor(positions))
+
+
+def test_a_mask_of_another_length_is_refused_as_such() -> None:
+    with pytest.raises(InputError, match="to have 3 columns, 0 that the cache has seen and 3 new ones, got 2"):
+        of([[1, 1], [1, 1]])

@@ -41,6 +41,11 @@ def _of_mask(mask: object, new: int, seen: int, before: Sequence[int]) -> list[i
     if mask is None:
         return list(before)
     if isinstance(mask, Tensor) and mask.dim() == 2:
+        if mask.shape[1] not in (seen + new, new):
+            raise InputError(
+                f"expected `attention_mask` to have {seen + new} columns, {seen} that the cache has seen and {new} new "
+                f"ones, got {mask.shape[1]}; leave it out where there is no padding"
+            )
         shown = mask.bool().cpu()
         if bool(shown.all()) and not any(before):
             return list(before)
