@@ -10,7 +10,7 @@ from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.evaluation.protocol import Protocol, protocol_of
 from keepmap.agents.evaluation.returns import Evaluation
-from keepmap.printing.evaluation import header, summary, table
+from keepmap.printing.evaluation import header, normalised_lines, summary, table
 from tests.agents.checkpoint_folders import write_agent
 
 
@@ -79,3 +79,12 @@ def test_the_summary_has_means_with_intervals_and_what_was_trained_on() -> None:
         "[...]: 95 % interval over goals",
     ]
     assert len(summary(evaluation(returns[:1, :, :5]))) == 3
+
+
+def test_the_normalised_return_is_said_where_it_is_known() -> None:
+    returns, constant = np.full((4, 1, 8), 6.0), np.full((4, 1), 2.0)
+    goals = tuple((0, number) for number in range(4))
+    known = Evaluation(goals, (10.0,) * 4, returns, {"trained_on": []}, {}, best=5 * constant, random=constant)
+    lines = "\n".join(normalised_lines(known))
+    assert "episodes 7 to 8" in lines and "mean 0.50" in lines and "90 % never; regret 32.00" in lines
+    assert normalised_lines(Evaluation(goals, (10.0,) * 4, returns, {}, {})) == []

@@ -258,8 +258,8 @@ class Evaluate(Plugins):
     goals. Default: the newest in runs, or tiny."""
     goals: tuple[str, ...] = ("held_out",)
     """held_out, train, all, or cells as 4,2 5,6."""
-    episodes: int = 500
-    """Episodes of each goal, in one context."""
+    episodes: int | None = None
+    """Episodes of each goal, in one context. Default: 500; in a family of tasks, a life."""
     copies: int = 1
     """How often each goal is learned."""
     seed: int = 0
@@ -366,6 +366,8 @@ class Study(Plugins):
     A study that was stopped goes on with the runs that are left.
     """
 
+    family: str | None = None
+    """A family of tasks: the agent of its recipe, config/env/FAMILY.yaml, lives under every compressor; no training."""
     checkpoint: tuple[str, ...] = ("tiny",)
     """The baseline: a run's folder, a checkpoint's, or tiny (embedded); one for all training seeds, or one for each."""
     compressors: tuple[str, ...] = ("all",)

@@ -40,7 +40,7 @@ IN_RUN, ELSEWHERE = "evaluation", Path("evaluation_results")
 def evaluate_agents(
     checkpoint: str | Path | Sequence[str | Path] = (),
     goals: str | Sequence[str] = "held_out",
-    episodes: int = 500,
+    episodes: int | None = None,
     copies: int = 1,
     seed: int = 0,
     compressor: str | None = None,

@@ -11,6 +11,7 @@ from keepmap.agents.acting import Agent
 from keepmap.agents.checkpoints import EMBEDDED
 from keepmap.agents.config import Config, load_config
 from keepmap.agents.study.job import StudyJob, finished, jobs_of, load_baselines
+from keepmap.agents.study.lives import FamilyStudy
 from keepmap.agents.study.place import StudyPlace
 from keepmap.agents.study.plan import BUDGETS, plan_study
 from keepmap.agents.study.results import BASELINE, FILE, Study, StudyRow, write_study
@@ -18,6 +19,7 @@ from keepmap.agents.study.run import do_job
 from keepmap.agents.study.summary import study_of
 from keepmap.agents.study.timings import action_times_path, measured_times, stored_action_times
 from keepmap.commands.progress import progress_bar
+from keepmap.commands.studying import study_family
 from keepmap.commands.training.agent import collect_missing
 from keepmap.core.arguments import as_path
 from keepmap.core.files import remove_files, write_json, write_text
@@ -33,6 +35,7 @@ STEM, TIMINGS = "study", "timings.json"
 
 
 def study_compressors(
+    family: str | None = None,
     checkpoint: str | Path | Sequence[str | Path] = EMBEDDED,
     compressors: str | Sequence[str] = "all",
     budgets: Sequence[float] = BUDGETS,
@@ -46,7 +49,7 @@ def study_compressors(
     output_dir: str | Path = "study_results",
     overwrite: bool = False,
     format: str = "png",
-) -> Study:
+) -> Study | FamilyStudy:
     """Train and evaluate agents whose histories are shortened, compare them with the baseline, and write all of it.
 
     The arguments are the options of `keepmap study`, which `keepmap study --help` describes. The results have the same
@@ -57,6 +60,16 @@ def study_compressors(
         KeepmapError: of the kind that fits; its message is one line that says what to do. Runs that are done are kept,
             as after Ctrl-C.
     """
+    if family is not None:
+        refused = {"updates": updates, "from_scratch": from_scratch, "config": config, "settings": settings}
+        for name, value in (refused | {"workers": workers, "format": format != "png"}).items():
+            if value:
+                raise InputError(
+                    f"`{name}` is given, and a study of a family trains and draws nothing, in one process: leave it out"
+                )
+        given = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
+        given = [] if given == [EMBEDDED] else given
+        return study_family(family, given, compressors, budgets, seeds, copies, output_dir, overwrite)
     formats = picture_formats(format)
     if workers is not None and workers < 1:
         raise InputError(f"expected `workers` to be 1 or more, got {workers}")

@@ -8,7 +8,7 @@ from keepmap.agents.evaluation.protocol import Protocol
 from keepmap.agents.evaluation.returns import EARLY, FILE, LAST, SOLVED, Estimate, Evaluation
 from keepmap.printing.tables import Column, panels
 
-__all__ = ["header", "summary", "table"]
+__all__ = ["header", "normalised_lines", "summary", "table"]
 
 MOST_ROWS = 100
 
@@ -70,12 +70,32 @@ def summary(evaluation: Evaluation) -> list[str]:
         f"Solved: {sum(evaluation.success)} of {n} goals "
         f"(last {min(LAST, evaluation.episodes)} episodes at {100 * SOLVED:.0f} % of the optimum or more)",
     ]
+    lines += normalised_lines(evaluation)
     trained_on = len(evaluation.options["trained_on"])
     if trained_on:
         lines.append(f"Note: {trained_on} of these goals were in the training")
     if evaluation.estimate().low is not None:
         lines.append("[...]: 95 % interval over goals")
     return lines
+
+
+def normalised_lines(evaluation: Evaluation) -> list[str]:
+    """What was earned between a random and the best agent, and how soon."""
+    normalised = evaluation.normalised
+    if normalised is None:
+        return []
+    middle, adaptation, (first, last) = normalised.middle, normalised.adaptation, normalised.end
+    reached = "never" if adaptation.episodes is None else f"from episode {adaptation.episodes} on"
+    return [
+        f"Normalised return of episodes {first} to {last} (0: random, 1: the best agent):",
+        f"  mean {_between(normalised.mean, normalised.low, normalised.high)}, "
+        f"interquartile mean {_between(middle.value, middle.low, middle.high)}",
+        f"  90 % {reached}; regret {adaptation.regret:.2f}; largest fall {adaptation.drop:.2f}",
+    ]
+
+
+def _between(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:.2f}" if low is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _estimate(estimate: Estimate, optimum: float) -> str:

@@ -13,7 +13,7 @@ from keepmap.agents.environments.goals import Goal
 from keepmap.agents.environments.world import World
 from keepmap.agents.evaluation.protocol import Agents, Goals, Protocol, protocol_of
 from keepmap.agents.evaluation.returns import Evaluation
-from keepmap.agents.families import copies_of
+from keepmap.agents.families import copies_of, expected_returns
 from keepmap.core.arguments import as_function
 from keepmap.core.progress import Progress, part_of
 from keepmap.core.versions import versions
@@ -34,7 +34,7 @@ def evaluate(
     agent: Agents,
     goals: Goals = "held_out",
     *,
-    episodes: int = 500,
+    episodes: int | None = None,
     copies: int = 1,
     seed: int = 0,
     compressor: Compressor | str | None = AS_TRAINED,
@@ -52,7 +52,7 @@ def evaluate(
         agent: an agent, "tiny" or a folder. Several are the folds of a room (the k-fold protocol): each learns its own
             held-out goals, so that every goal of the room is learned once, by an agent that never saw it.
         goals: "held_out" (no training saw them), "train", "all", or cells: [(4, 2), (5, 6)] or "4,2 5,6".
-        episodes: of each goal, one after the other in one context.
+        episodes: of each goal, one after the other in one context; by default 500, and those of a life in a family.
         copies: how often each goal is learned, independently.
         seed: of the actions and the starting cells.
         compressor: what shortens the history before each action: one, or a name. By default "as_trained", what the
@@ -112,16 +112,19 @@ def _evaluated(protocol: Protocol, index: int, returns: Returns) -> Evaluation:
         "seed": protocol.seed,
         "compressor": _compressor(compressor),
     }
-    return Evaluation(goals, tuple(map(room.optimum, goals)), returns, options, versions(*PACKAGES))
+    best, random = expected_returns(room, goals, protocol.episodes)
+    # Of a family, the mean over the episodes that were played.
+    optimum = tuple(map(room.optimum, goals)) if room.life is None else tuple(best.mean(1).tolist())
+    return Evaluation(goals, optimum, returns, options, versions(*PACKAGES), best=best, random=random)
 
 
 def _joined(folds: Sequence[Evaluation], room: World) -> Evaluation:
     """The evaluations of all folds as one, its goals in the room's order."""
     parts = sorted(
         (
-            (goal, optimum, returns)
+            (goal, *rest)
             for fold in folds
-            for goal, optimum, returns in zip(fold.goals, fold.optimum, fold.all_returns, strict=True)
+            for goal, *rest in zip(fold.goals, fold.optimum, fold.all_returns, fold.best, fold.random, strict=True)  # type: ignore[arg-type]
         ),
         key=lambda part: room.index(part[0]),
     )
@@ -135,8 +138,9 @@ def _joined(folds: Sequence[Evaluation], room: World) -> Evaluation:
     first, *others = options["compressor"]
     if all(other == first for other in others):
         options["compressor"] = first
-    goals, optimum, returns = zip(*parts, strict=True)
-    return Evaluation(goals, optimum, np.stack(returns), options, folds[0].versions)
+    goals, optimum, *arrays = zip(*parts, strict=True)
+    returns, best, random = map(np.stack, arrays)
+    return Evaluation(goals, optimum, returns, options, folds[0].versions, best=best, random=random)
 
 
 def _check_possible(room: World, goals: Sequence[Goal], returns: Returns) -> None:

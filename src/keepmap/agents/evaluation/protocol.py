@@ -24,6 +24,8 @@ Agents = Agent | str | Path | Sequence[Agent | str | Path]
 Goals = str | Iterable[Any]
 """"held_out", "train", "all", or cells: (4, 2), [(4, 2), (5, 6)], "4,2 5,6" or ["4,2", "5,6"]."""
 MOST_COPIES = 1_000_000
+EPISODES = 500
+"""The guide's, of a dark room; an agent in a family has one life."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,13 @@ class Protocol:
 
 
 def protocol_of(
-    agent: Agents, goals: Goals = "held_out", *, episodes: int, copies: int, seed: int, compressor: object = AS_TRAINED
+    agent: Agents,
+    goals: Goals = "held_out",
+    *,
+    episodes: int | None,
+    copies: int,
+    seed: int,
+    compressor: object = AS_TRAINED,
 ) -> Protocol:
     """The protocol that the arguments of `evaluate` ask for, and whether it can be played.
 
@@ -74,7 +82,9 @@ def protocol_of(
             f"expected `goals` to be held_out, of each of {len(agents)} agents, got {named_or_cells}; leave `goals` out"
         )
     compressors = tuple(acting_compressor(compressor, agent.compressor) for agent in agents)
-    episodes, copies = as_integer("episodes", episodes, 1, MOST_EPISODES), as_integer("copies", copies, 1, MOST_COPIES)
+    life = agents[0].room.life
+    episodes = as_integer("episodes", (life or EPISODES) if episodes is None else episodes, 1, life or MOST_EPISODES)
+    copies = as_integer("copies", copies, 1, MOST_COPIES)
     seed = as_integer("seed", seed)
     if len(agents) == 1:
         _check_goals(agents[0].room, sides[0])

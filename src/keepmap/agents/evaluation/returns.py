@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
+from keepmap.agents.evaluation.normalised import Normalised, normalised_returns
 from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import write_text
 from keepmap.core.intervals import RULE, mean_interval, mean_intervals
@@ -57,6 +58,8 @@ class Evaluation(ResultTable):
         optimum: of each goal, the return of an agent that knows it.
         all_returns: [G, C, E].
         options, versions: what decided them, as JSON values.
+        best, random: of each goal and episode, what the best and a random agent earn (L is 1 where all episodes are
+            alike); None in files of earlier versions.
 
     Raises:
         ImpossibleResultError: a return that is negative or not finite.
@@ -72,6 +75,9 @@ class Evaluation(ResultTable):
     all_returns: Float[np.ndarray, "G C E"]
     options: Mapping[str, Any]
     versions: Mapping[str, str]
+    _: KW_ONLY
+    best: Float[np.ndarray, "G L"] | None = None
+    random: Float[np.ndarray, "G L"] | None = None
 
     def __post_init__(self) -> None:
         assert len(self.goals) == len(self.optimum) == len(self.all_returns) and self.all_returns.size
@@ -88,7 +94,9 @@ class Evaluation(ResultTable):
         return (
             (self.goals, self.optimum, self.options, self.versions)
             == (other.goals, other.optimum, other.options, other.versions)
-        ) and np.array_equal(self.all_returns, other.all_returns)
+        ) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("all_returns", "best", "random")
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -139,6 +147,13 @@ class Evaluation(ResultTable):
         """The return of each goal and episode, a mean over copies."""
         return self.all_returns.mean(axis=1)
 
+    @cached_property
+    def normalised(self) -> Normalised | None:
+        """Between a random and the best agent; None in files of earlier versions, and where nothing can be earned."""
+        if self.best is None or self.random is None:
+            return None
+        return normalised_returns(self.all_returns, self.best, self.random)
+
     @property
     def mean(self) -> float:
         """The mean return over goals and episodes."""
@@ -188,6 +203,9 @@ class Evaluation(ResultTable):
     def document(self) -> dict[str, Any]:
         """All of it as JSON values; `all_returns` is None where each goal has one copy."""
         whole, early = self.estimate(), self.early
+        expected: dict[str, Any] = {}
+        if self.best is not None and self.random is not None:
+            expected = {"best_returns": self.best.tolist(), "random_returns": self.random.tolist()}
         return {
             "format": FORMAT,
             "goals": [list(goal) for goal in self.goals],
@@ -203,6 +221,7 @@ class Evaluation(ResultTable):
             "last_20_episodes": list(self.last),
             "success": list(self.success),
             "success_rate": self.success_rate,
+            **expected,
             "options": dict(self.options),
             "versions": dict(self.versions),
         }
@@ -294,7 +313,12 @@ def _checked(document: Mapping[str, Any]) -> Evaluation:
     for name in ("options", "versions"):
         if not isinstance(document[name], dict):
             raise ValueError(f"its {name} are not a mapping")
-    evaluation = Evaluation(goals, optimum, values, document["options"], document["versions"])
+    both = [document.get(name) for name in ("best_returns", "random_returns")]
+    best, random = (None if each is None else np.array(each, dtype=np.float64) for each in both)
+    for each in (best, random):
+        if (best is None) != (random is None) or (each is not None and not _fits(each, values.shape)):
+            raise ValueError("what the best and a random agent earn does not fit its returns")
+    evaluation = Evaluation(goals, optimum, values, document["options"], document["versions"], best=best, random=random)
     expected = evaluation.document()
     # Intervals of an earlier rule are not ours to check; they are made anew.
     earlier = {*RULED} if document.get("interval_rule") != RULE else set()
@@ -303,6 +327,11 @@ def _checked(document: Mapping[str, Any]) -> Evaluation:
         if not _agree(expected.get(key), document.get(key)):
             raise ValueError(f"its {key} does not agree with its returns")
     return evaluation
+
+
+def _fits(expected: Float[np.ndarray, "..."], shape: tuple[int, ...]) -> bool:
+    wide = expected.ndim == 2 and len(expected) == shape[0] and expected.shape[1] in (1, shape[2])
+    return wide and bool(np.isfinite(expected).all())
 
 
 def _interval(estimate: Estimate) -> list[float] | None:

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from keepmap.agents.families.either import copies_of, world_named
+from keepmap.agents.families.expected import expected_returns
 from keepmap.agents.families.registered import families, make_family
 from keepmap.agents.families.single import FamilyEnv
 from keepmap.agents.families.vector import FamilyVectorEnv
 from keepmap.errors import InputError
 
-__all__ = ["copies_of", "families", "make_env", "make_family", "make_vector", "world_named"]
+__all__ = ["copies_of", "expected_returns", "families", "make_env", "make_family", "make_vector", "world_named"]
 
 
 def make_env(family: str, task: int | None = None, render_mode: str | None = None, **options: Any) -> FamilyEnv:

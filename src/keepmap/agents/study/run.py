@@ -18,7 +18,7 @@ from keepmap.agents.training.loop import train
 from keepmap.core.files import make_folder
 from keepmap.core.progress import Progress
 
-__all__ = ["do_job"]
+__all__ = ["do_job", "use_of"]
 
 TRAINED, PLAYED = 0.8, 0.98
 """How much of a run is done after its training, and after its evaluation; without training it begins at 0."""
@@ -35,7 +35,7 @@ def do_job(job: StudyJob, progress: Progress) -> None:
     agent = baseline if job.config is None else _trained(job.config, progress)
     compressor = job.planned.make()
     evaluation, tally = _evaluated(agent, compressor, job, TRAINED if job.config else 0.0, progress)
-    use = _use(agent, compressor, tally)
+    use = use_of(agent, compressor, tally, EPISODES)
     change = attention_change(agent, baseline, compressor, _moments(job.checkpoint))
     run = StudyRun(
         **asdict(job.planned),
@@ -73,7 +73,7 @@ def _evaluated(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Use:
+class Use:
     """What acting took: the fields of these names of a `StudyRun`."""
 
     kept: float
@@ -84,14 +84,15 @@ class _Use:
     again_flops: float | None
 
 
-def _use(agent: Agent, compressor: Compressor | None, tally: Tally) -> _Use:
-    shape, actions = agent.model.shape, EPISODES * agent.room.horizon
+def use_of(agent: Agent, compressor: Compressor | None, tally: Tally, episodes: int) -> Use:
+    """What acting took through so many episodes, of which a tally counted what was kept."""
+    shape, actions = agent.model.shape, episodes * agent.room.horizon
     size, slide = agent.config.n_transit, agent.config.slide()
     if compressor is None:
         lengths = [n for n, _ in window_steps(actions, size, slide)]
         cost, again = cached_cost(shape, actions, size, slide), whole_window_cost(shape, actions, size, slide)
         mean = sum(lengths) / actions
-        return _Use(
+        return Use(
             kept=mean,
             most_kept=max(lengths),
             length_mean=mean,
@@ -102,7 +103,7 @@ def _use(agent: Agent, compressor: Compressor | None, tally: Tally) -> _Use:
     times = sum(tally.kept.values())
     cost = shortened_cost(shape, compressor, tally.computed, actions, size, slide)
     kept = sum(m * count for m, count in tally.kept.items()) / times
-    return _Use(
+    return Use(
         kept=kept,
         most_kept=max(tally.kept),
         length_mean=tally.length / times,
