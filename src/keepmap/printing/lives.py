@@ -63,17 +63,22 @@ def lives_page(study: FamilyStudy) -> str:
 
 
 def _cells(row: LivesRow) -> Sequence[str]:
-    ends = "-" if row.normalised_low is None else f"{row.normalised_low:.2f} .. {row.normalised_high:.2f}"
+    between = [end for end in (row.normalised_low, row.normalised_high) if end is not None]
+    ends = " .. ".join(map(_plain, between)) or "-"
     return (
-        f"{row.normalised:.2f}",
+        _plain(row.normalised),
         ends,
-        f"{row.middle:.2f}",
+        _plain(row.middle),
         "-" if row.reached is None else f"{row.reached}",
         f"{row.kept:.1f}",
         f"{row.flops / 1e3:,.0f}",
         f"{row.bytes / 1024:,.0f}",
         " ".join(COSTS[cost] for cost in row.fronts.split()) or "-",
     )
+
+
+def _plain(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # 0.00 without a sign
 
 
 def _between(value: float, low: float | None, high: float | None) -> str:

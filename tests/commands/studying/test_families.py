@@ -34,12 +34,12 @@ def test_a_study_goes_on_where_it_was_and_ends_with_the_same_bytes(
 ) -> None:
     command = [*OPTIONS, "--checkpoint", "runs/recall0", "runs/recall1", "--output_dir"]
     assert main([*command, "whole"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        "recall_room horizon=6 episodes=3 size=3" in said
-        and "2 agents, 4 tasks that no training saw, each 2 times" in said
+        "recall_room horizon=6 episodes=3 size=3" in printed
+        and "2 agents, 4 tasks that no training saw, each 2 times" in printed
     )
-    assert "50 % shorter: " in said and "recency 50%" in said and "Saved whole/study.md" in said
+    assert "50 % shorter: " in printed and "recency 50%" in printed and "Saved whole/study.md" in printed
     done = []
 
     def stopping(*arguments: object) -> object:
