@@ -25,6 +25,21 @@ def test_reading_is_evict_and_questions_go_on_from_it() -> None:
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"budget": 5, "n_sink": 2, "window": 7, "chunk_size": 9, "seed": 4},
+        {"threshold": 0.6, "n_sink": 1, "window": 3, "mode": "chunked", "chunk_size": 4, "seed": 5},
+    ],
+    ids=str,
+)
+def test_every_option_decides(options: dict[str, float]) -> None:
+    model, ids = build("llama"), tokens(60)
+    assert (
+        compress(model, ids, "random", **options).keep_map() == keepmap.evict(model, ids, "random", **options).keep_map
+    )
+
+
+@pytest.mark.parametrize(
     ("options", "message"), [({"window": -1}, "window"), ({"density": 0.1, "budget": 3}, "one rule")], ids=str
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:

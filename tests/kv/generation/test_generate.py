@@ -140,6 +140,21 @@ def test_what_a_models_own_config_says_about_drawing_does_not_count() -> None:
     assert again.answer.tokens == expected.answer.tokens and again.text == "", "it has no tokenizer"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"budget": 5, "n_sink": 2, "window": 7, "chunk_size": 9, "seed": 4},
+        {"threshold": 0.6, "n_sink": 1, "window": 3, "mode": "chunked", "chunk_size": 4, "seed": 5},
+    ],
+    ids=str,
+)
+def test_every_option_decides(options: dict[str, float]) -> None:
+    model, ids = build("llama").float(), tokens(50)
+    generation = keepmap.generate(model, ids, "random", max_new_tokens=9, **options)
+    both = torch.cat([ids, torch.tensor(generation.answer.tokens[:-1])])
+    assert generation.keep_map == keepmap.evict(model, both, "random", **options).keep_map
+
+
 def test_one_token_and_a_text_that_is_shorter_than_sinks_and_window(tiny: LanguageModel) -> None:
     alone = keepmap.generate(tiny, [5], "h2o", max_new_tokens=1)
     assert alone.report.tokens == 1 and alone.answer.rate is None
