@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from keepmap.kv.method import HeldInput, LayerInput, Received, Reviewed, Scored, methods
     from keepmap.kv.surrogate_training.result import TrainedSurrogate, read_surrogate
     from keepmap.kv.surrogate_training.train import train_surrogate
+    from keepmap.kv.tasks.results.files import read_tasks
     from keepmap.kv.tasks.results.task_run import TaskRun
     from keepmap.kv.tasks.run_tasks import run_tasks, sweep
     from keepmap.kv.tasks.task import Question, Task, TaskSample, tasks
@@ -162,6 +163,7 @@ __all__ = [
     "read_run",
     "read_study",
     "read_surrogate",
+    "read_tasks",
     "read_verification",
     "run_tasks",
     "sources",
@@ -225,6 +227,7 @@ _HOMES = {
     "keepmap.kv.method": "HeldInput LayerInput Received Reviewed Scored methods",
     "keepmap.kv.surrogate_training.result": "TrainedSurrogate read_surrogate",
     "keepmap.kv.surrogate_training.train": "train_surrogate",
+    "keepmap.kv.tasks.results.files": "read_tasks",
     "keepmap.kv.tasks.results.task_run": "TaskRun",
     "keepmap.kv.tasks.run_tasks": "run_tasks sweep",
     "keepmap.kv.tasks.task": "Question Task TaskSample tasks",

@@ -9,7 +9,7 @@ import pytest
 from keepmap.cli.verbs import INVERTED, NO_PARAMETER, RENAMED, VERBS
 from keepmap.errors import ModelError, OutputError
 
-COVERS = ("keepmap.cli.generating", "keepmap.cli.reporting", "keepmap.cli.verbs")
+COVERS = ("keepmap.cli.asking", "keepmap.cli.generating", "keepmap.cli.reporting", "keepmap.cli.verbs")
 
 
 def equal(default: object, parameter: object) -> bool:
@@ -54,7 +54,9 @@ def test_defaults_that_differ_are_noticed() -> None:
 def test_what_cannot_be_a_folder_is_refused_before_anything_is_imported(tmp_path):
     (tmp_path / "file").touch()
     folders = {name for name, verb in VERBS.items() if verb.folder is not None}
-    assert folders == {"attention", "compare", "compressors", "evaluate", "generate", "study", "train-surrogate"}
+    assert folders == {
+        *("attention", "compare", "compressors", "evaluate", "generate", "study", "sweep", "tasks", "train-surrogate")
+    }
     for verb in (VERBS[name] for name in folders):
         parameter = verb.folder
         for given in (tmp_path / "new", None):

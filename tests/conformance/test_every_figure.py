@@ -15,6 +15,7 @@ from keepmap.errors import InputError
 from keepmap.kv.eviction.eviction import Eviction
 from tests.drawing.maps import streaming
 from tests.drawing.profiles import profile_of, words_of
+from tests.drawing.test_answers_by_memory import run_of
 from tests.drawing.test_cache_bytes import report
 from tests.drawing.test_compressor_study import study
 from tests.drawing.test_cost_by_footprint import comparison
@@ -27,6 +28,7 @@ TRANSITIONS = {"rewards": np.array([0.0, 1.0, 0.0]), "episodes": np.array([1, 1,
 Drawn = Callable[..., "Axes | tuple[Axes, ...]"]
 
 FIGURES: dict[str, Drawn] = {
+    "answers_by_memory": lambda **words: keepmap.draw.answers_by_memory(run_of(), **words),
     "attention_grid": lambda **words: keepmap.draw.attention_grid(profile_of(), **words),
     "attention_heatmap": lambda **words: keepmap.draw.attention_heatmap(profile_of(), **words),
     "attention_lines": lambda **words: keepmap.draw.attention_lines(profile_of(), **words),
@@ -36,6 +38,7 @@ FIGURES: dict[str, Drawn] = {
     "compression_heatmap": lambda **words: keepmap.draw.compression_heatmap(streaming(200), **words),
     "compressor_study": lambda **words: keepmap.draw.compressor_study(study(), **words),
     "cost_by_footprint": lambda **words: keepmap.draw.cost_by_footprint(comparison(), **words),
+    "evidence_kept": lambda **words: keepmap.draw.evidence_kept(run_of(), **words),
     "keep_map_by_layer": lambda **words: keepmap.draw.keep_map_by_layer(streaming(200), **words),
     "keep_map_lifetimes": lambda **words: keepmap.draw.keep_map_lifetimes(streaming(200), **words),
     "kept_transitions": lambda **words: keepmap.draw.kept_transitions(KEPT, **TRANSITIONS, **words),
@@ -43,6 +46,7 @@ FIGURES: dict[str, Drawn] = {
 }
 
 CAPTIONS = {
+    "answers_by_memory": "3 questions",
     "attention_grid": "2 layers x 4 heads",
     "attention_heatmap": "50 positions",
     "attention_lines": "query 49",
@@ -52,6 +56,7 @@ CAPTIONS = {
     "compression_heatmap": "Overall density",
     "compressor_study": "95 % interval over",
     "cost_by_footprint": "4 texts",
+    "evidence_kept": "density 0.5",
     "keep_map_by_layer": "2 layers x 2 KV heads",
     "keep_map_lifetimes": "footprint",
     "learning_curve": "95 % interval over",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.cli import options
+from keepmap.cli.asking import Sweep, Tasks
 from keepmap.cli.generating import Generate
 from keepmap.cli.guard import Option
 from keepmap.cli.reporting import Report, Runs
@@ -92,6 +93,8 @@ VERBS = {
     "sample-data": Verb(options.SampleData, "keepmap.commands.setup.sample_data:sample_data"),
     "train-surrogate": Verb(options.TrainSurrogate, "keepmap.commands.training.surrogate:train_surrogate", "out"),
     "generate": Verb(Generate, "keepmap.commands.generate:generate_text", "output_dir"),
+    "tasks": Verb(Tasks, "keepmap.commands.asking:ask_tasks", "output_dir"),
+    "sweep": Verb(Sweep, "keepmap.commands.asking:sweep_tasks", "output_dir"),
     "methods": Verb(options.Methods, "keepmap.commands.methods:show_methods"),
     "collect": Verb(options.Collect, "keepmap.commands.collect:collect"),
     "train": Verb(options.Train, "keepmap.commands.training.agent:train"),

@@ -4,6 +4,7 @@ One figure per file; each function draws into a new Figure or into given Axes, a
 a model or touches pyplot and the user's rcParams. What commands need beside the figures is not in `__all__`.
 """
 
+from keepmap.drawing.answers_by_memory import answers_by_memory
 from keepmap.drawing.attention_grid import attention_grid
 from keepmap.drawing.attention_heatmap import attention_heatmap
 from keepmap.drawing.attention_heatmap import check_colours as check_colours
@@ -14,6 +15,7 @@ from keepmap.drawing.cache_bytes import cache_bytes
 from keepmap.drawing.compression_heatmap import compression_heatmap
 from keepmap.drawing.compressor_study import compressor_study
 from keepmap.drawing.cost_by_footprint import cost_by_footprint
+from keepmap.drawing.evidence_kept import evidence_kept
 from keepmap.drawing.keep_map_by_layer import keep_map_by_layer
 from keepmap.drawing.keep_map_lifetimes import keep_map_lifetimes
 from keepmap.drawing.kept_transitions import kept_transitions
@@ -28,6 +30,7 @@ from keepmap.drawing.parts.files import picture_formats as picture_formats
 from keepmap.drawing.parts.files import save_figure
 
 __all__ = [
+    "answers_by_memory",
     "attention_grid",
     "attention_heatmap",
     "attention_lines",
@@ -37,6 +40,7 @@ __all__ = [
     "compression_heatmap",
     "compressor_study",
     "cost_by_footprint",
+    "evidence_kept",
     "keep_map_by_layer",
     "keep_map_lifetimes",
     "kept_transitions",

@@ -1,62 +1,19 @@
 """Rows to tables, fronts, critical footprints and verdicts, on answers that are written down."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from keepmap.errors import InputError
 from keepmap.kv.tasks.asking.retention import retention_of
 from keepmap.kv.tasks.asking.scoring import is_exact, ruler_score
+from keepmap.kv.tasks.results.files import read_tasks, write_tasks
 from keepmap.kv.tasks.results.rows import FULL, AnswerRow
 from keepmap.kv.tasks.results.task_run import Gate, TaskRun
+from tests.kv.tasks.rows import ROW, row
 
 COVERS = ("keepmap.kv.tasks.results.*",)
-ROW = AnswerRow(
-    task="facts",
-    sample=0,
-    question=0,
-    method="h2o",
-    label="H2O",
-    density=0.5,
-    n_context=100,
-    answer=" 4821.\n",
-    n_new=6,
-    is_finished=False,
-    target=" 4821",
-    n_target=5,
-    score=1.0,
-    exact=True,
-    nll=0.1,
-    is_greedy=True,
-    held=0.5,
-    footprint=0.6,
-    nbytes=500,
-    peak_nbytes=900,
-    full_nbytes=1000,
-    kept=0.8,
-    ger=0.0,
-    ger_by_layer=0.1,
-    whole=0.3,
-    by_head=((0.8, 0.8),),
-    deaths=(None, 44),
-)
-
-
-def row(sample: int, method: str, density: float, score: float, kept: float, question: int = 0) -> AnswerRow:
-    held = 1.0 if method == FULL else density
-    return replace(
-        ROW,
-        sample=sample,
-        question=question,
-        method=method,
-        label=method.upper(),
-        density=density,
-        score=score,
-        nll=1 - score,
-        kept=kept,
-        held=held,
-        footprint=held,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +110,24 @@ def test_without_evidence_nothing_is_said_of_it() -> None:
     from keepmap.core.keep_map import KeepMap
 
     assert retention_of(KeepMap(torch.tensor([[[2, 2]]]), torch.zeros(1, 1, 2)), []) is None
+
+
+def test_files_are_read_as_they_were_written_and_damage_is_one_line(run: TaskRun, tmp_path: Path) -> None:
+    write_tasks(tmp_path, run)
+    assert read_tasks(tmp_path) == run == read_tasks(tmp_path / "task_results.json")
+    assert (tmp_path / "answers.csv").read_text().startswith("task,sample,question,method,")
+    first = (tmp_path / "task_results.json").read_bytes()
+    write_tasks(tmp_path, run)
+    assert (tmp_path / "task_results.json").read_bytes() == first
+    for damaged in (
+        b"",
+        b"{}",
+        b"[]",
+        first.replace(b"keepmap-tasks/1", b"keepmap-tasks/9"),
+        first.replace(b"0.8", b"0.7"),
+    ):
+        (tmp_path / "task_results.json").write_bytes(damaged)
+        with pytest.raises(InputError, match="is not a run of tasks, or is damaged"):
+            read_tasks(tmp_path)
+    with pytest.raises(InputError, match="no run of tasks at"):
+        read_tasks(tmp_path / "none")

@@ -2,6 +2,7 @@
 
 from keepmap.kv.tasks.card import PACKAGES, card_of
 from keepmap.kv.tasks.plan import TaskPlan, plan_tasks
+from keepmap.kv.tasks.results.files import FILES, read_tasks, write_tasks
 from keepmap.kv.tasks.results.rows import FULL, AnswerRow
 from keepmap.kv.tasks.results.summary import KEPT, SummaryRow
 from keepmap.kv.tasks.results.task_run import TaskRun
@@ -10,6 +11,7 @@ from keepmap.kv.tasks.session import TaskSession
 from keepmap.kv.tasks.task import Task, tasks
 
 __all__ = [
+    "FILES",
     "FULL",
     "KEPT",
     "PACKAGES",
@@ -23,5 +25,7 @@ __all__ = [
     "card_of",
     "first_units",
     "plan_tasks",
+    "read_tasks",
     "tasks",
+    "write_tasks",
 ]
