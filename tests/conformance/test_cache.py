@@ -17,7 +17,7 @@ from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.method import Method
 from keepmap.kv.methods.observed_attention import ObservedAttention
 from keepmap.language_model import LanguageModel, load_language_model
-from tests.conformance.cases import METHODS, RULES, WHOLE, Case, surrogate
+from tests.conformance.cases import DECIDED, METHODS, RULES, WHOLE, Case, instance, reviewed
 from tests.families import FAMILIES, build, tokens
 
 COVERS = (
@@ -32,12 +32,13 @@ MODELS: dict[tuple[str, torch.dtype], LanguageModel] = {}
 
 
 def cases() -> Iterator[Case]:
-    """Every pair of family and method, and every method under every rule and chunk; the rest is drawn."""
+    """Pairs of family and method, and methods of each kind under every rule and chunk; the rest is drawn."""
     draw = random.Random(20_261_130)
-    for seed, (family, method) in enumerate(product(FAMILIES, HELD)):
+    decided = [method for method in DECIDED if method in HELD]
+    for seed, (family, method) in enumerate([*product(FAMILIES, decided), *reviewed()]):
         rule, chunk = draw.choice(RULES), draw.choice((1, 1, 7, 16))
         yield Case(family, method, rule, chunk, draw.choice((0, 5)), draw.choice((0, 4)), N, seed)
-    for method, rule, chunk in product(HELD, RULES, (1, 9, WHOLE)):
+    for method, rule, chunk in product([*decided, "snapkv", "lagkv"], RULES, (1, 9, WHOLE)):
         yield Case("gemma2", method, rule, chunk, 5, 4, N)
 
 
@@ -50,7 +51,7 @@ def model_of(case: Case) -> LanguageModel:
 
 def setting(case: Case) -> tuple[LanguageModel, str | Method, dict[str, float | int]]:
     language_model = model_of(case)
-    method = surrogate(language_model.n_kv_heads) if case.method == "kvzap" else case.method
+    method = instance(case.method, language_model.n_kv_heads)
     options = {"n_sink": case.n_sink, "window": case.window, "chunk_size": case.chunk_size, "seed": case.seed}
     if case.context_length is not None:
         options |= {"mode": "once", "context_length": case.context_length}

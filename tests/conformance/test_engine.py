@@ -17,8 +17,8 @@ COVERS = ("keepmap.kv.methods.*",)
 
 STEP = 2.0**-12
 """Of scores that are rounded to 13 binary digits: the relative distance of two neighbours, at most."""
-ROUNDED = ("expected_attention",)
-"""Methods whose scores are sums in float32, then rounded: where the rounding decides, both sides are a step apart."""
+ROUNDED = ("expected_attention", "compactor", "cur")
+"""Methods whose scores are sums, then rounded: where the rounding decides, both sides are a step apart."""
 
 
 def check(case: Case, logits: float = 5e-7, scores: float = 1e-5) -> None:

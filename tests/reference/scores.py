@@ -16,11 +16,15 @@ __all__ = [
     "GROWING",
     "Score",
     "Seen",
+    "compactor",
+    "cur",
     "draws",
     "expected_attention",
     "h2o",
     "key_norm",
+    "keydiff",
     "kvzap",
+    "lagkv",
     "observed_attention",
     "random",
     "snapkv",
@@ -135,7 +139,67 @@ def _given_now(seen: Seen, query_head: int, first: int) -> Tensor:
     return _once(seen, ("given", query_head, first, seen.step), compute)
 
 
-GROWING = frozenset({"h2o", "observed_attention", "snapkv", "tova"})
+def keydiff(seen: Seen, head: int, j: int) -> float:
+    """Minus the cosine between key j and the mean of all held keys, each of length 1."""
+    keys = [seen.keys[head, i].double() for i in _held(seen, head)]
+    mean = sum(key / key.norm() for key in keys) / len(keys)
+    key = seen.keys[head, j].double()
+    return -float(key @ mean / (key.norm() * mean.norm()))
+
+
+def cur(seen: Seen, head: int, j: int) -> float:
+    """The product of the shares of key j and value j in the squared lengths of their block of 16 held entries."""
+    held = _held(seen, head)
+    begin = held.index(j) // 16 * 16
+    shares = []
+    for states in (seen.keys, seen.values):
+        squares = {i: sum(float(x) ** 2 for x in states[head, i]) for i in held[begin : begin + 16]}
+        shares.append(squares[j] / sum(squares.values()))
+    return _to_digits(shares[0] * shares[1])
+
+
+def compactor(seen: Seen, head: int, j: int) -> float:
+    """The leverage of key j, before its rotation, among the held keys less their mean, with a ridge of 0.01."""
+
+    def compute() -> dict[int, float]:
+        held = _held(seen, head)
+        keys = [seen.keys[head, i].double() for i in held]
+        if seen.rotations is not None:
+            turns = seen.rotations(range(seen.step + 1))
+            keys = [key @ torch.linalg.inv(turns[i]) for key, i in zip(keys, held, strict=True)]
+        mean = sum(keys[1:], keys[0]) / len(keys)
+        rows = torch.stack([key - mean for key in keys])
+        inverse = torch.linalg.inv(rows.T @ rows + 0.01 * torch.eye(rows.shape[1], dtype=rows.dtype))
+        return {i: max(0.0, float(row @ inverse @ row)) for i, row in zip(held, rows, strict=True)}
+
+    return _to_digits(_once(seen, ("leverage", head, seen.step), compute)[j])
+
+
+def lagkv(lag: int) -> Score:
+    """The rank, over `lag`, of how far j spreads on the scale of the next part of `lag` held entries."""
+
+    def score(seen: Seen, head: int, j: int) -> float:
+        behind = _held(seen, head)[seen.n_sink :]
+        if j not in behind or behind.index(j) // lag + 1 >= len(behind) // lag:
+            return 1.0
+        begin = behind.index(j) // lag * lag
+        own, following = behind[begin : begin + lag], behind[begin + lag : begin + 2 * lag]
+        worth = [0.0] * lag
+        for states in (seen.keys, seen.values):
+            scale = torch.stack([states[head, i].double() for i in following])
+            least, most = scale.min(dim=0).values, scale.max(dim=0).values
+            spreads = [math.exp(float(((states[head, i].double() - least) / (most - least)).std())) for i in own]
+            worth = [w + spread / sum(spreads) for w, spread in zip(worth, spreads, strict=True)]
+        return sorted(range(lag), key=lambda at: worth[at]).index(own.index(j)) / lag
+
+    return score
+
+
+def _held(seen: Seen, head: int) -> list[int]:
+    return seen.alive[head].nonzero().flatten().tolist()
+
+
+GROWING = frozenset({"h2o", "observed_attention", "snapkv", "tova", "keydiff", "cur", "compactor", "lagkv"})
 """Methods whose scores change with every query, so that a budget compares them as they stand at the step."""
 
 

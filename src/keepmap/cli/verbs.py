@@ -9,6 +9,7 @@ from typing import Any
 
 from keepmap.cli import options
 from keepmap.cli.asking import Sweep, Tasks
+from keepmap.cli.checking import CheckMethod
 from keepmap.cli.generating import Generate
 from keepmap.cli.guard import Option
 from keepmap.cli.reporting import Report, Runs
@@ -96,6 +97,7 @@ VERBS = {
     "tasks": Verb(Tasks, "keepmap.commands.asking:ask_tasks", "output_dir"),
     "sweep": Verb(Sweep, "keepmap.commands.asking:sweep_tasks", "output_dir"),
     "methods": Verb(options.Methods, "keepmap.commands.methods:show_methods"),
+    "check-method": Verb(CheckMethod, "keepmap.commands.check_method:check_method"),
     "collect": Verb(options.Collect, "keepmap.commands.collect:collect"),
     "train": Verb(options.Train, "keepmap.commands.training.agent:train"),
     "evaluate": Verb(options.Evaluate, "keepmap.commands.evaluate:evaluate_agents", "output_dir"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keepmap.kv.method import Rotation
 
-__all__ = ["mean_future", "turned", "unrotated"]
+__all__ = ["mean_future", "turned", "unrotated", "unrotated_at"]
 
 _KEPT = 1 << 13
 """Positions whose turns are kept: 4 MiB for 32 pairs."""
@@ -37,6 +37,14 @@ def unrotated(vectors: Float[Tensor, "*heads N D"], rotation: Rotation, first: i
     """Undo the rotation of positions `first` and those that follow, scale included."""
     end = first + vectors.shape[-2]
     return turned(vectors, _turns(rotation, end, vectors.device)[first:end].conj() / rotation.scale, rotation)
+
+
+def unrotated_at(
+    vectors: Float[Tensor, "*heads K D"], rotation: Rotation, positions: Int[Tensor, " K"]
+) -> Float[Tensor, "*heads K D"]:
+    """Undo the rotation of these positions, scale included."""
+    turns = _turns(rotation, int(positions.max()) + 1, vectors.device)
+    return turned(vectors, turns[positions].conj() / rotation.scale, rotation)
 
 
 def mean_future(rotation: Rotation, after: Int[Tensor, " K"], n_future: int) -> Complex[Tensor, "K F"]:

@@ -19,7 +19,7 @@ from keepmap.kv.eviction.checks import scores_of
 from keepmap.kv.eviction.once import part_of
 from keepmap.kv.eviction.review import sight_of
 from keepmap.kv.eviction.rotation import rotation_of
-from keepmap.kv.method import LayerInput, Reviewed, Scored
+from keepmap.kv.method import LayerInput, Reviewed, Rotation, Scored
 from keepmap.kv.passes import LayerCall, active
 
 __all__ = ["EvictingLayer"]
@@ -145,8 +145,7 @@ class EvictingLayer(SeenLayer):
         terms, scores = self.terms, self._scores(call)
         is_step = call.keys.shape[1] == 1
         if isinstance(terms.method, Reviewed):
-            rotation = rotation_of(self.model, call) if terms.method.needs_rotation else None
-            self.held.sight = sight_of(call, rotation, self.held.sight)
+            self.held.sight = sight_of(call, self._rotation(call, terms.method), self.held.sight)
             # A step sees all that is held, and here it holds what the model's own window hides.
             is_step = is_step and not int(call.sees_from[-1])
         # A cut drops more at a time than a step is made for.
@@ -160,6 +159,22 @@ class EvictingLayer(SeenLayer):
                 self.held.settle(terms)
                 self.held.sight = None
         return output
+
+    def _rotation(self, call: LayerCall, method: Reviewed) -> Rotation | None:
+        """The layer's rotation, where the method looks at it: that of its first call tells it.
+
+        Raises:
+            InputError: the first call has one token, on which no rotation is seen.
+        """
+        assert self.held is not None
+        if not method.needs_rotation or self.held.sight is not None:
+            return None if self.held.sight is None else self.held.sight.rotation
+        if call.keys.shape[1] == 1:
+            raise InputError(
+                f"expected the first call on the cache to have two tokens or more, as {method.name} looks at keys "
+                "before their rotation, got one; give the beginning of the text at once"
+            )
+        return rotation_of(self.model, call)
 
     def _scores(self, call: LayerCall) -> np.ndarray | None:
         """The scores of methods that know them as positions come, in float64."""
