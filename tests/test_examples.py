@@ -31,6 +31,7 @@ VALUES = (
 METHODS = (
     *("AttentionProfile.load", "AttentionProfile.map", "AttentionProfile.mass", "AttentionProfile.save"),
     *("Agent.play", "Comparison.report", "Eviction.damage", "Eviction.nll"),
+    *(f"{name}.report" for name in ("AttentionProfile", "Context", "Evaluation", "Eviction", "Generation", "Study")),
     *("KeepMap.chance_overlap", "KeepMap.compressible_density"),
     *("KeepMap.density", "KeepMap.footprint", "KeepMap.kept", "KeepMap.load", "KeepMap.overlap", "KeepMap.save"),
 )

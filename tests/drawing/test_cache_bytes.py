@@ -37,7 +37,7 @@ def test_the_lines_are_the_bytes_after_each_pass() -> None:
 
 
 def test_one_report_says_its_bytes_and_what_has_a_report_is_named_by_its_label() -> None:
-    (ax,) = cache_bytes(SimpleNamespace(report=report(), label="H2O, density 0.2"))
+    (ax,) = cache_bytes(SimpleNamespace(cache=report(), label="H2O, density 0.2"))
     words = "\n".join(text.get_text() for text in ax.texts)
     assert "700 tokens" in words and "175 MiB at the end" in words and "400 MiB at the peak" in words
     assert "700 MiB without eviction" in words and "H2O, density 0.2" in lines_of(ax)

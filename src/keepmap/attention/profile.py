@@ -18,9 +18,10 @@ from keepmap.attention.maps import AttentionMap, attention_map, mass_in, mass_ke
 from keepmap.attention.profile_file import read, write
 from keepmap.core.arguments import as_integer, as_path, shown
 from keepmap.core.html import card, number, strip
-from keepmap.core.keep_map import KeepMap
+from keepmap.core.keep_map import HasKeepMap, KeepMap
 from keepmap.core.labels import model_label
-from keepmap.errors import InputError, counted, escaped
+from keepmap.core.outside.reporting import framed, write_page
+from keepmap.errors import InputError, counted, escaped, kind_of
 
 __all__ = ["AttentionProfile"]
 
@@ -223,6 +224,39 @@ class AttentionProfile:
         except TypeError:  # parts that are missing, or that no profile has
             raise InputError(f"{path} is not an AttentionProfile of this version, or is damaged") from None
 
+    def report(
+        self,
+        path: str | Path,
+        *,
+        evicted: KeepMap | HasKeepMap | None = None,
+        redact_text: bool = False,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
+
+        >>> import keepmap, tempfile
+        >>> profile = keepmap.profile_attention("tiny", "The code of river is 4821. " * 9)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     profile.report(f"{folder}/report.html").read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+
+        Args:
+            evicted: a KeepMap of the same context, or the Eviction that made it: the page shows what goes to evicted
+                entries.
+            redact_text: whether each token of the text is replaced by its kind.
+            overwrite: whether a file that is no report is written over, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: a KeepMap of another context.
+            OutputError: the path cannot be written, or a file that is no report is there.
+        """
+        return write_page(
+            self, path, about={"evicted": self._maps(evicted)}, redact_text=redact_text, overwrite=overwrite
+        )
+
     def __repr__(self) -> str:
         layers, heads, n = self.shape
         last = self.measured[-1]
@@ -257,7 +291,17 @@ class AttentionProfile:
             strip(columns[1], f"entropy / ln n: {of}", square=True),
             strip(columns[3], f"mass in sinks: {of}", square=True),
         ]
-        return card(f"{self!r}; below, means over heads", head, rows, pictures)
+        return framed(self, card(f"{self!r}; below, means over heads", head, rows, pictures))
+
+    def _maps(self, evicted: KeepMap | HasKeepMap | None) -> dict[str, KeepMap]:
+        """By label, the one map of this context."""
+        if evicted is None:
+            return {}
+        keep_map = getattr(evicted, "keep_map", evicted)
+        if not isinstance(keep_map, KeepMap):
+            raise InputError(f"expected `evicted` to be a KeepMap or an Eviction, got {kind_of(evicted)}")
+        self._require_fitting(keep_map, max(self.layers))
+        return {str(keep_map.info.get("label", "KeepMap")): keep_map}
 
     def _index(self, what: str, index: int, known: tuple[int, ...]) -> int:
         if as_integer(what, index, None) not in known:
@@ -294,14 +338,18 @@ class AttentionProfile:
         return positions
 
     def _kept(self, at: int, layer: AttentionLayer, keep_map: KeepMap) -> Float[Tensor, "H N"]:
+        self._require_fitting(keep_map, self.layers[at])
+        expires = keep_map.expires[self.layers[at]]
+        own = expires if layer.n_kv_heads == keep_map.shape[1] else expires[torch.tensor(self.kv_heads)]
+        return mass_kept(layer, own, self.measured)
+
+    def _require_fitting(self, keep_map: KeepMap, layer: int) -> None:
+        """Whether the map is of this context, up to this layer of the model."""
         layers, kv_heads, n = keep_map.shape
-        if n != self.shape[2] or self.layers[at] >= layers or max(self.kv_heads) >= kv_heads:
+        if n != self.shape[2] or layer >= layers or max(self.kv_heads) >= kv_heads:
             raise InputError(
                 f"a KeepMap of {counted(layers, 'layer')} x {counted(kv_heads, 'KV head')} x {counted(n, 'position')} "
                 "does not fit a profile of layers "
                 f"{self.layers[0]}..{self.layers[-1]}, KV heads {min(self.kv_heads)}..{max(self.kv_heads)} and "
                 f"{self.shape[2]} positions; make it from the same text and model"
             )
-        expires = keep_map.expires[self.layers[at]]
-        own = expires if layer.n_kv_heads == kv_heads else expires[torch.tensor(self.kv_heads)]
-        return mass_kept(layer, own, self.measured)

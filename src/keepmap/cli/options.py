@@ -116,6 +116,8 @@ class Compare(Plugins):
     """Write report.html beside the results: one page that shows them all, offline."""
     redact_text: Flag = False
     """With --report: each token of the text is replaced by its kind."""
+    spans: str | None = None
+    """With --report: a JSON file of named stretches of the first text, as `keepmap report` takes it."""
     verbose: Flag = False
     """Print each method's block, as models of up to four layers have it by default; others have it in methods.txt."""
     quiet: Flag = False

@@ -14,9 +14,9 @@ Folders = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar
 
 @record
 class Report:
-    """Write one HTML page of comparisons, which opens offline in any browser.
+    """Write one HTML page of runs, which opens offline in any browser.
 
-    Folders of results of `keepmap compare`; of several, the page shows what each costs against what it holds.
+    Folders of results of `keepmap compare`, `attention`, `evaluate`, `study` or `generate`; several share one page.
     """
 
     run_dirs: Folders = ()

@@ -25,7 +25,7 @@ from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.hashes import hash_of_files, hash_of_lines
 from keepmap.core.runs.identity import Identity
 from keepmap.core.versions import versions
-from keepmap.drawing import picture_formats
+from keepmap.drawing import picture_formats, read_spans
 from keepmap.errors import InputError, KeepmapError, kind_of
 from keepmap.kv.comparison import (
     FILES,
@@ -93,6 +93,7 @@ def compare_compression_methods(
     visualize_first_sample: bool = True,
     report: bool = False,
     redact_text: bool = False,
+    spans: str | Path | None = None,
     verbose: bool = False,
     quiet: bool = False,
     format: str = "png",
@@ -125,6 +126,7 @@ def compare_compression_methods(
         visualize_first_sample: whether to draw what each method kept of the first text.
         report: whether to write report.html, one page of all of it: docs/report.md.
         redact_text: whether that page is to hold no text.
+        spans: a JSON file of stretches of the first text, which that page names.
         verbose: whether to print each method's block for a model of more than four layers too, after the table.
         quiet: whether to print the table alone.
 
@@ -157,8 +159,10 @@ def compare_compression_methods(
     when = plan_mode(mode, chunk_size, context_length)
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet`, got both; leave one of them out")
-    if redact_text and not report:
-        raise InputError("got `redact_text` without `report`, which it is of; give both, or leave it out")
+    for name, value in (("redact_text", redact_text), ("spans", spans)):
+        if value and not report:
+            raise InputError(f"got `{name}` without `report`, which it is of; give both, or leave it out")
+    named = None if spans is None else read_spans(as_path("spans", spans))
     kvzap_model_type = as_string("kvzap_model_type", kvzap_model_type)
     if kvzap_scorer_model is not None:
         as_path("kvzap_scorer_model", kvzap_scorer_model)
@@ -221,7 +225,7 @@ def compare_compression_methods(
     )
     drawn_as = formats if visualize_first_sample else ()
     command = repeating("compare", options, compare_compression_methods)
-    page = partial(write_page, command=command, redact_text=redact_text) if report else None
+    page = partial(write_page, command=command, redact_text=redact_text, spans=named) if report else None
     with opened_executor(executor, workers, torch.get_num_threads(), device) as hands, place:
         run = Run(job, devices, place, lambda facts: _files(facts, drawn_as, quiet, page), hands)
         if not quiet:

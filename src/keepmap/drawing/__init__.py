@@ -20,7 +20,10 @@ from keepmap.drawing.keep_map_by_layer import keep_map_by_layer
 from keepmap.drawing.keep_map_lifetimes import keep_map_lifetimes
 from keepmap.drawing.kept_transitions import kept_transitions
 from keepmap.drawing.learning_curve import learning_curve
+from keepmap.drawing.page import Reportable as Reportable
 from keepmap.drawing.page import ReportedRun as ReportedRun
+from keepmap.drawing.page import Span as Span
+from keepmap.drawing.page import read_spans as read_spans
 from keepmap.drawing.page import require_free_report as require_free_report
 from keepmap.drawing.page import write_report as write_report
 from keepmap.drawing.parts.figure import joined_figures as joined_figures

@@ -95,9 +95,10 @@ def _label(value: object) -> str:
 
 
 def _report_of(value: object) -> CacheReport:
-    report = getattr(value, "report", None)
-    report = report() if callable(report) else report
-    report = value if report is None else report
+    # A Generation has one, a cache makes one.
+    report = getattr(value, "cache", value)
+    held = getattr(report, "report", None)
+    report = held() if callable(held) else report
     check_kind("reports", report, CacheReport, "a CacheReport or what has one, or several by their labels")
     assert isinstance(report, CacheReport)
     return report

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from keepmap.core.arguments import shown
 from keepmap.core.intervals import mean_interval, share_interval
-from keepmap.core.result_table import ResultTable
+from keepmap.core.outside.reporting import ReportedTable
 from keepmap.errors import InputError, counted, escaped
 from keepmap.insight.suggestion import Suggestion
 
@@ -191,7 +191,7 @@ class Compared(_Judged):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Verification(ResultTable):
+class Verification(ReportedTable):
     """The insights of one model, tested: as a table, a row for each layer and rule, judged by the first cost.
 
     Attributes:

@@ -24,6 +24,7 @@ def folder(model_folder, tmp_path_factory):
     """A run of two methods with its page."""
     place = tmp_path_factory.mktemp("run")
     texts = [f"{number}: the quick brown fox and the lazy dog; " * 3 for number in range(3)]
+    (place / "spans.json").write_text('[{"name": "animals", "text": "brown fox"}]')
     (place / "data.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     compare_compression_methods(
         place / "data.jsonl",
@@ -33,6 +34,7 @@ def folder(model_folder, tmp_path_factory):
         sliding_window_size=16,
         visualize_first_sample=False,
         report=True,
+        spans=place / "spans.json",
         quiet=True,
         output_dir=place / "results",
     )
@@ -46,12 +48,13 @@ def test_compare_writes_a_page_that_says_how_to_have_it_again(folder, model_fold
         f"keepmap compare --data_path {data} --model_name {model_folder} --methods random h2o "
         "--mode decode --density 0.5 --sliding_window_size 16"
     )
+    assert [span["name"] for span in run["spans"]] == ["animals"]
     assert [method["key"] for method in run["maps"]] and run["text"] is not None and run["name"] == "results"
     assert "report.html" in json.loads((folder / "run.json").read_text())["files"]
 
 
 def test_the_page_of_a_run_that_is_done_is_the_same(folder, tmp_path, capsys):
-    path = report_runs([folder], tmp_path / "report.html")
+    path = report_runs([folder], tmp_path / "report.html", spans=folder.parent / "spans.json")
     assert path.read_bytes() == (folder / "report.html").read_bytes()
     assert capsys.readouterr().out == f"Report saved to: {path}\n"
     assert read_comparison(folder).report(tmp_path / "mine.html").is_file()
@@ -83,6 +86,10 @@ def test_what_cannot_be_is_one_line_before_anything_is_written(folder, tmp_path,
         report_runs([3])
     with pytest.raises(InputError, match="no spans at"):
         report_runs(folder, tmp_path / "new.html", spans=tmp_path / "none.json")
+    with pytest.raises(InputError, match="no spans at"):
+        compare_compression_methods("data.jsonl", report=True, spans=tmp_path / "none.json")
+    with pytest.raises(InputError, match="got `spans` without `report`"):
+        compare_compression_methods("data.jsonl", spans="spans.json")
     with pytest.raises(InputError, match="got `redact_text` without `report`"):
         compare_compression_methods("data.jsonl", redact_text=True)
     assert not (tmp_path / "new.html").exists() and (tmp_path / "mine.html").read_text() == "mine"

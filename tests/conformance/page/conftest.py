@@ -48,7 +48,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of three methods, on a text of 300 tokens with two spans."""
     runs = [
         ReportedRun(
-            comparison=compared(keep_maps(N), words(N), label), name=name, folder=name, command=("keepmap", "compare")
+            value=compared(keep_maps(N), words(N), label), name=name, folder=name, command=("keepmap", "compare")
         )
         for label, name in (("", "first"), ("Other ", "second"))
     ]

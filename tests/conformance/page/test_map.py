@@ -51,7 +51,7 @@ def test_pixels_are_the_keep_map_at_any_step(opened, method):
 
 def test_a_lone_kept_token_is_seen_at_131072_positions(opened, tmp_path):
     n, places = 131_072, [(0, 1, 77_777), (0, 0, 0), (0, 0, 131_071)]
-    run = ReportedRun(comparison=compared({"h2o": lone_map(n, places)}))
+    run = ReportedRun(value=compared({"h2o": lone_map(n, places)}))
     path = tmp_path / "long.html"
     path.write_text(page_of([run]), encoding="utf-8")
     page = opened("view=map&token=1000", path)

@@ -33,7 +33,7 @@ def test_each_view_opens_by_its_key_and_by_arrows_and_the_hash_holds_it(opened):
     page.keyboard.press("?")
     assert page.is_visible("dialog")
     page.keyboard.press("Escape")
-    assert not page.query_selector("dialog")
+    page.wait_for_selector("dialog", state="detached")
 
 
 def test_a_hash_restores_what_was_shown(opened):
@@ -62,7 +62,7 @@ def test_the_summary_sorts_by_a_key_and_keeps_it(opened):
 def test_hostile_names_and_tokens_run_nothing_and_are_seen(opened, tmp_path):
     n = len(HOSTILE)
     name = "</title><script>document.title='run'</script>\u202e"
-    run = ReportedRun(comparison=compared({"h2o": lone_map(n, [(0, 0, 3)])}, HOSTILE, name), name=name, folder=name)
+    run = ReportedRun(value=compared({"h2o": lone_map(n, [(0, 0, 3)])}, HOSTILE, name), name=name, folder=name)
     path = tmp_path / "hostile.html"
     path.write_text(page_of([run]), encoding="utf-8", errors="strict")
     page = opened("view=text", path)

@@ -83,7 +83,7 @@ def test_what_a_token_cost_can_be_its_colour(opened):
 
 def test_of_a_hundred_thousand_tokens_those_in_sight_are_in_the_document(opened, tmp_path):
     n = 100_000
-    run = ReportedRun(comparison=compared({"h2o": lone_map(n, [(0, 1, 77_777)])}, words(n)))
+    run = ReportedRun(value=compared({"h2o": lone_map(n, [(0, 1, 77_777)])}, words(n)))
     path = tmp_path / "long.html"
     path.write_text(page_of([run]), encoding="utf-8")
     page = opened("view=text&token=77777", path)

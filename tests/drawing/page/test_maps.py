@@ -64,6 +64,14 @@ def test_what_is_too_much_is_left_out_and_said(largest, left_out, without):
     assert arrays.size < max(largest, 2000)
 
 
+def test_maps_that_do_not_fit_are_left_out_by_name():
+    maps = [packed_map(keep_map, {"label": key.upper()}) for key, keep_map in keep_maps(300).items()]
+    arrays = Arrays()
+    entries, note = add_maps(maps, arrays, 500)
+    assert [entry is None for entry in entries] == [False, True, True] and arrays.size < 500
+    assert note == "To keep this file small, the maps of KVZAP, STREAMING_LLM are left out, and scores and times."
+
+
 def test_a_page_of_a_long_context_is_small():
     maps = [packed_map(lone_map(131_072, [(0, 1, 77_777)]), {})]
     arrays = Arrays()

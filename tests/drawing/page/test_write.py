@@ -27,7 +27,7 @@ def texts(page: str) -> str:
 @pytest.fixture(scope="module")
 def runs():
     maps = {"h2o": lone_map(len(HOSTILE), [(0, 0, 3)])}
-    return [ReportedRun(comparison=compared(maps, HOSTILE, "</script><b>"), name="</title>\u202e", folder="x")]
+    return [ReportedRun(value=compared(maps, HOSTILE, "</script><b>"), name="</title>\u202e", folder="x")]
 
 
 def test_hostile_names_and_tokens_stand_in_it_as_data(runs):
@@ -62,10 +62,10 @@ def test_what_is_no_report_is_not_written_over_without_a_word(runs, tmp_path):
 
 
 def test_what_is_left_out_is_said_on_the_page():
-    page = page_of([ReportedRun(comparison=compared(keep_maps(300)))], largest=3000)
+    page = page_of([ReportedRun(value=compared(keep_maps(300)))], largest=3000)
     assert document(page)["notes"][0] == "To keep this file small, scores are left out."
 
 
 def test_no_run_is_no_page():
-    with pytest.raises(InputError, match="expected `runs` to be one comparison or more, got none"):
+    with pytest.raises(InputError, match="expected `runs` to be one or more, got none"):
         page_of([])

@@ -44,7 +44,7 @@ def test_the_answer_is_that_of_generate_and_the_map_that_of_evict(tiny: Language
     assert compared.text == tiny.tokenizer.decode(compared.answer.tokens, skip_special_tokens=True)
     whole = keepmap.evict(tiny, output[0, :-1], "h2o", density=0.2, window=16)
     assert torch.equal(compared.keep_map.expires, whole.keep_map.expires)
-    assert compared.n_prompt == ids.shape[1] and compared.report.tokens == output.shape[1] - 1
+    assert compared.n_prompt == ids.shape[1] and compared.cache.tokens == output.shape[1] - 1
 
 
 def test_the_report_says_what_was_kept_held_and_how_fast(compared: Generation) -> None:
@@ -157,7 +157,7 @@ def test_every_option_decides(options: dict[str, float]) -> None:
 
 def test_one_token_and_a_text_that_is_shorter_than_sinks_and_window(tiny: LanguageModel) -> None:
     alone = keepmap.generate(tiny, [5], "h2o", max_new_tokens=1)
-    assert alone.report.tokens == 1 and alone.answer.rate is None
+    assert alone.cache.tokens == 1 and alone.answer.rate is None
     assert "Note:  nothing to evict: 1 token are no more than the 512 that are protected" in "\n".join(alone.lines())
 
 

@@ -16,6 +16,7 @@ from keepmap.agents.transformer import DecisionTransformer
 from keepmap.attention import AttentionLayer, AttentionSource, Landmarks, causal
 from keepmap.core.arguments import as_integer, as_integers
 from keepmap.core.html import card
+from keepmap.core.outside.reporting import framed, write_page
 from keepmap.errors import InputError, kind_of
 
 __all__ = ["Context", "as_context", "context_at", "landmarks_of", "layers_of"]
@@ -80,11 +81,35 @@ class Context:
         facts = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) is not None]
         return f"Context({', '.join([repr(self.history), *facts])})"
 
+    def report(self, path: str | Path, *, length: int | None = None, overwrite: bool = False) -> Path:
+        """Write one HTML file of the history, and of what each compressor holds of it. A report there is replaced.
+
+        >>> import keepmap, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     histories = keepmap.collect("darkroom", learners=1, episodes=4, out=f"{folder}/small.hdf5")
+        ...     context = keepmap.context_at(histories, learner=0, step=60, most=40, goal=histories.goals[0])
+        ...     context.report(f"{folder}/report.html", length=10).read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+
+        Args:
+            length: that compressors keep at most; by default a fifth of the history.
+            overwrite: whether a file that is no report is written over, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: a length below 1.
+            OutputError: the path cannot be written, or a file that is no report is there.
+        """
+        longest = None if length is None else as_integer("length", length, 1)
+        return write_page(self, path, about={"length": longest}, overwrite=overwrite)
+
     def _repr_html_(self) -> str:
         """For notebooks: `repr`, and the history and the query of the first row."""
         state = ", ".join(map(str, self.query_states[0].tolist()))
         rows = [*self.history.table(), (str(int(self.now[0])), f"({state})", "?", "", "")]
-        return card(repr(self), ("time", "state", "action", "reward", "next state"), rows)
+        return framed(self, card(repr(self), ("time", "state", "action", "reward", "next state"), rows))
 
 
 def as_context(inputs: object, horizon: int) -> Context:

@@ -15,7 +15,7 @@ from keepmap.agents.evaluation.normalised import Normalised, normalised_returns
 from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import write_text
 from keepmap.core.intervals import RULE, mean_interval, mean_intervals
-from keepmap.core.result_table import ResultTable
+from keepmap.core.outside.reporting import ReportedTable
 from keepmap.core.storage.documents import read_document, with_checksum
 from keepmap.errors import ImpossibleResultError, InputError
 
@@ -48,7 +48,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Evaluation(ResultTable):
+class Evaluation(ReportedTable):
     """The returns of an agent that learns in its context: G goals, C copies of each, E episodes from an empty history.
 
     As a table it has a row for each goal.

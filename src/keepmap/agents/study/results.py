@@ -13,7 +13,7 @@ from jaxtyping import Float
 from keepmap.agents.evaluation.returns import EARLY, Estimate
 from keepmap.core.arguments import as_path
 from keepmap.core.files import plain
-from keepmap.core.result_table import ResultTable
+from keepmap.core.outside.reporting import ReportedTable
 from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 
@@ -140,7 +140,7 @@ class StudyRow:
 
 
 @dataclass(frozen=True, repr=False)
-class Study(ResultTable):
+class Study(ReportedTable):
     """What compressors cost, and what was promised of them against what was measured.
 
     Attributes:

@@ -56,11 +56,17 @@ def draw_comparison(comparison: Comparison, output_dir: Path, formats: Sequence[
     return [f"Saved figure to: {path}" for path in paths]
 
 
-def write_page(comparison: Comparison, output_dir: Path, command: tuple[str, ...], redact_text: bool) -> Path:
+def write_page(
+    comparison: Comparison,
+    output_dir: Path,
+    command: tuple[str, ...],
+    redact_text: bool,
+    spans: Sequence[drawing.Span] | None = None,
+) -> Path:
     """Write the page of a comparison beside its results, with the words that repeat it: the same bytes on every run.
 
     Raises:
         OutputError: it cannot be written.
     """
     run = drawing.ReportedRun.of_folder(comparison, output_dir, command)
-    return drawing.write_report([run], output_dir / REPORT, redact_text=redact_text)
+    return drawing.write_report([run], output_dir / REPORT, redact_text=redact_text, spans=spans)

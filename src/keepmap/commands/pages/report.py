@@ -1,15 +1,12 @@
-"""One page of comparisons that are done: read from their folders, written as one HTML file."""
+"""One page of runs that are done, of every kind: read from their folders, written as one HTML file."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from keepmap.commands.compare import compare_compression_methods
+from keepmap.commands.pages.runs import reported_runs
 from keepmap.core.arguments import as_path, shown
-from keepmap.core.runs.command import repeating
-from keepmap.core.runs.folder import read_run_file
-from keepmap.drawing import ReportedRun, require_free_report, write_report
+from keepmap.drawing import require_free_report, write_report
 from keepmap.errors import InputError, escaped
-from keepmap.kv.comparison import read_comparison
 
 __all__ = ["report_runs"]
 
@@ -21,14 +18,14 @@ def report_runs(
     spans: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write one HTML page of comparisons, and print where it is.
+    """Write one HTML page of comparisons, profiles, evaluations, studies and generations, and print where it is.
 
     >>> report_runs("no_run_is_here")
     Traceback (most recent call last):
-    keepmap.errors.InputError: no comparison at no_run_is_here: no such file; give an output folder of `keepmap compare`
+    keepmap.errors.InputError: no results at no_run_is_here: no such folder; give what `keepmap compare`, ...
 
     Args:
-        run_dirs: folders of results of `keepmap compare`, one or more.
+        run_dirs: folders of results of `keepmap compare`, `attention`, `evaluate`, `study` or `generate`, one or more.
         redact_text: whether each token is replaced by its kind.
         spans: a JSON file of stretches of the first text.
         overwrite: whether a file that is no report is written over, too.
@@ -47,16 +44,7 @@ def report_runs(
         raise InputError("no folder of results was named; give those of `keepmap compare`: keepmap report RUN_DIR")
     place = as_path("out", out)
     require_free_report(place, overwrite)
-    runs = [_run(as_path("run_dirs", folder)) for folder in folders]
+    runs = [run for folder in folders for run in reported_runs(as_path("run_dirs", folder))]
     write_report(runs, place, redact_text=redact_text, spans=spans, overwrite=overwrite)
     print(f"Report saved to: {escaped(str(place))}")
     return place
-
-
-def _run(folder: Path) -> ReportedRun:
-    comparison = read_comparison(folder)
-    file = read_run_file(folder) if folder.is_dir() else None
-    command: tuple[str, ...] = ()
-    if file is not None and file.identity.verb == "compare":
-        command = repeating("compare", file.identity.options, compare_compression_methods)
-    return ReportedRun.of_folder(comparison, folder, command)

@@ -1,9 +1,9 @@
-"""A comparison as the page's document: a sentence, rows, settings, the first text and what each method kept of it."""
+"""A run as the page's document: any value that can be shown, with its text, its spans and its maps."""
 
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,154 +11,95 @@ import numpy as np
 
 from keepmap.core.files import plain
 from keepmap.core.keep_map import KeepMap
-from keepmap.drawing.page.arrays import Arrays, packed_floats, packed_numbers
+from keepmap.drawing.page.arrays import Arrays, packed_numbers
 from keepmap.drawing.page.kinds import KINDS, kind_of_token
-from keepmap.drawing.page.maps import PackedMap, most_held, packed_map
+from keepmap.drawing.page.maps import PackedMap, packed_map
+from keepmap.drawing.page.roles import role_spans
 from keepmap.drawing.page.spans import Span
-from keepmap.errors import counted
-from keepmap.kv.comparison import Comparison
+from keepmap.drawing.page.values.kinds import Asked, Reportable, kind_of_value, shown_value
+from keepmap.drawing.page.values.shown import Shown
+from keepmap.errors import escaped
 
-__all__ = ["ReportedRun", "run_document", "verdict_of", "warnings_of"]
-
-FULL = "baseline_no_chunking"
-BASELINE = "baseline"
-LEAST = 3
-"""Samples that an interval needs."""
+__all__ = ["ReportedRun", "run_document"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedRun:
-    """A comparison, and where it comes from.
+    """A value, and where it comes from.
 
     Attributes:
-        name: what the page calls it: its folder.
+        name: what the page calls it: its folder; by default what kind of value it is.
         folder: that it can be read from again; None where it is in memory alone.
         command: the words that repeat it; none where it was called from Python.
+        evicted: of a profile's context, what methods kept of it, by label.
+        length: of the compressors that are shown at work on a history.
     """
 
-    comparison: Comparison
-    name: str = "comparison"
+    value: Reportable
+    name: str = ""
     folder: str | None = None
     command: tuple[str, ...] = ()
+    evicted: Mapping[str, KeepMap] = field(default_factory=dict)
+    length: int | None = None
 
     @classmethod
-    def of_folder(cls, comparison: Comparison, folder: Path, command: tuple[str, ...]) -> "ReportedRun":
-        """A comparison whose results are in a folder."""
-        return cls(comparison=comparison, name=folder.resolve().name, folder=str(folder), command=command)
+    def of_folder(cls, value: Reportable, folder: Path, command: tuple[str, ...]) -> "ReportedRun":
+        """A value whose files are in a folder."""
+        return cls(value=value, name=folder.resolve().name, folder=str(folder), command=command)
+
+    @property
+    def title(self) -> str:
+        """The name, or the kind of value."""
+        return self.name or kind_of_value(self.value)
 
 
 def run_document(
-    run: ReportedRun, arrays: Arrays, spans: Sequence[Span], redact_text: bool
+    run: ReportedRun,
+    arrays: Arrays,
+    spans: Sequence[Span],
+    redact_text: bool,
+    elsewhere: Mapping[str, KeepMap] | None = None,
 ) -> tuple[dict[str, Any], list[PackedMap]]:
-    """What the page says of one run but its maps, and these packed, of which the first text's tokens are the axis."""
-    comparison = run.comparison
-    keep_maps = {key: comparison.keep_maps[key] for key in comparison.keep_maps}
-    labels = {row.method_key: row.method for row in comparison.methods}
-    n = next((keep_map.shape[2] for keep_map in keep_maps.values()), 0)
-    pieces = _pieces(comparison, n)
+    """What the page says of one run but its maps, and these packed, of which the first text's tokens are the axis.
+
+    Args:
+        elsewhere: of the same text, what other runs of the page show that methods kept, by label.
+    """
+    options = Asked(
+        folder=run.folder, redact_text=redact_text, evicted=run.evicted, elsewhere=elsewhere or {}, length=run.length
+    )
+    shown = shown_value(run.value, arrays, options)
+    n = len(shown.pieces) or next((keep_map.shape[2] for keep_map, _ in shown.keep_maps), 0)
+    placed, missing = _placed(shown, n, spans)
     document = {
-        "name": run.name,
-        "model": str(comparison.configuration.get("model_name", "")),
-        "caption": comparison.caption,
-        "verdict": verdict_of(comparison),
-        "warnings": warnings_of(comparison),
-        "rows": _rows(comparison, keep_maps),
-        "settings": [[name, _in_words(value)] for name, value in comparison.configuration.items() if value is not None],
+        "name": run.title,
+        "kind": kind_of_value(run.value),
+        "model": shown.model,
+        "caption": shown.caption,
+        "verdict": shown.verdict,
+        "warnings": [*shown.warnings, *missing],
+        "rows": plain(list(shown.rows)),
+        "tables": [*([shown.table] if shown.table else []), *shown.more],
+        "settings": [[name, _in_words(value)] for name, value in shown.settings.items() if value is not None],
         "command": shlex.join(["keepmap", *run.command[1:]]) if run.command else None,
-        "python": _python(run),
-        "text": _text(pieces, arrays, redact_text) if pieces else None,
-        "spans": [
-            {"name": span.name, "start": place[0], "end": place[1]}
-            for span in spans
-            if pieces and (place := span.place(pieces)) is not None
-        ],
+        "python": "\n".join(["import keepmap", "", *shown.python]),
+        "text": _text(shown.pieces, arrays, redact_text) if shown.pieces else None,
+        "spans": [{"name": span.name, "start": start, "end": end} for span, (start, end) in placed],
+        **shown.parts,
     }
-    densities = {row.method_key: row.density for row in comparison.methods}
-    maps = [
-        packed_map(
-            keep_map,
-            {
-                "key": key,
-                "label": labels[key],
-                "density": densities[key],
-                "nll": _costs(comparison, key, n, keep_map.context_length or 1, arrays),
-            },
-        )
-        for key, keep_map in keep_maps.items()
-    ]
-    return document, maps
+    return document, [packed_map(keep_map, about) for keep_map, about in shown.keep_maps]
 
 
-def verdict_of(comparison: Comparison) -> str:
-    """The answer in a sentence: what costs least, how much, and what it holds; or that this cannot be said."""
-    rows = comparison.methods
-    if not rows:
-        return f"No method beside the full cache, whose NLL is {comparison.baseline.avg_nll:.4f} nats per token."
-    if not comparison.rankable:
-        held = [row.footprint for row in rows]
-        return (
-            f"These {len(rows)} methods cannot be ranked by cost: they hold {min(held):.0%} to {max(held):.0%} of the "
-            "cache on average."
-        )
-    best = rows[0]
-    between = (
-        ""
-        if best.nll_delta_low is None
-        else f" (95 % interval {best.nll_delta_low:+.3f} to {best.nll_delta_high:+.3f})"
-    )
-    others = f"; {rows[-1].method} costs most, {rows[-1].nll_delta:+.3f}" if len(rows) > 1 else ""
-    return (
-        f"{best.method} costs least: {best.nll_delta:+.3f} nats per token{between} against the full cache, "
-        f"while it holds {best.footprint:.0%} of it{others}."
-    )
-
-
-def warnings_of(comparison: Comparison) -> list[str]:
-    """What a reader should know before the numbers."""
-    configuration, rows = comparison.configuration, comparison.methods
-    warnings = []
-    if not comparison.complete:
-        warnings.append("Stopped before its end: these are the texts that every method is done with.")
-    if not comparison.rankable:
-        warnings.append(
-            "Not ranked: methods hold different shares (by more than a tenth), so that their costs cannot rank them."
-        )
-    if comparison.baseline.n_samples < LEAST:
-        warnings.append(f"No intervals: {counted(comparison.baseline.n_samples, 'text')}, and they need {LEAST}.")
-    elif comparison.rankable and len(rows) > 1:
-        warnings += _uncertain(comparison)
-    idle = [row.method for row in rows if row.density_compressible == 1.0]
-    if idle:
-        warnings.append(f"Nothing was evicted by {', '.join(idle)}.")
-    warnings += [f"Left out: {reason}" for reason in configuration.get("left_out") or ()]
-    skipped = configuration.get("skipped") or ()
-    if skipped:
-        more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-        warnings.append(f"Skipped: {'; '.join(map(str, skipped[:3]))}{more}.")
-    return warnings
-
-
-def _uncertain(comparison: Comparison) -> list[str]:
-    """Which methods the best one is not surely better than, by the verdicts that the console prints."""
-    verdicts = comparison.verdicts()
-    best, *others = verdicts.methods
-    near = [other for other in others if verdicts.of(best, other).outcome != "beats"]
-    if not near:
-        return []
-    return [f"{best} is not surely better than {', '.join(near)}, paired over texts: their order is not certain."]
-
-
-def _rows(comparison: Comparison, keep_maps: Mapping[str, KeepMap]) -> list[dict[str, Any]]:
-    peaks = {key: most_held(keep_map) for key, keep_map in keep_maps.items()}
-    peaks |= dict.fromkeys((FULL, BASELINE), 1.0) if peaks else {}
-    rows: list[dict[str, Any]] = plain(comparison.rows)
-    return [{**row, "peak": peaks.get(row["method_key"])} for row in rows]
-
-
-def _pieces(comparison: Comparison, n: int) -> tuple[str, ...]:
-    """The text of the tokens, where it was saved and is of the maps' text."""
-    costs = comparison.token_costs.get(FULL)
-    return costs.pieces if costs is not None and len(costs.pieces) == n else ()
+def _placed(shown: Shown, n: int, spans: Sequence[Span]) -> tuple[list[tuple[Span, tuple[int, int]]], list[str]]:
+    """Where the spans are, those of a chat's roles before them; and of those that are nowhere, that they are."""
+    placed, missing = [(span, (span.start, span.end)) for span in role_spans(shown.pieces)], []
+    for span in spans:
+        place = span.place(shown.pieces, n)
+        if place is None:
+            missing.append(f'No span "{escaped(span.name)}": it is not in the text, or the text is not here.')
+        else:
+            placed.append((span, place))
+    return placed, missing
 
 
 def _text(pieces: Sequence[str], arrays: Arrays, redact_text: bool) -> dict[str, Any]:
@@ -176,16 +117,6 @@ def _text(pieces: Sequence[str], arrays: Arrays, redact_text: bool) -> dict[str,
     }
 
 
-def _costs(comparison: Comparison, key: str, n: int, context: int, arrays: Arrays) -> dict[str, Any] | None:
-    """What each token costs more than under the full cache, where those after a context of so many were predicted."""
-    costs, full = comparison.token_costs.get(key), comparison.token_costs.get(BASELINE)
-    if costs is None or full is None or not len(costs.nll) == len(full.nll) == n - context:
-        return None
-    # Of a context nothing is predicted, and nothing is lost.
-    packed, about = packed_floats(np.pad(costs.nll - full.nll, (context - 1, 0)))
-    return {"id": arrays.add(packed), **about}
-
-
 def _in_words(value: Any) -> str:
     """A setting in words; what is the same for every method is said once."""
     if isinstance(value, Mapping):
@@ -196,21 +127,3 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _python(run: ReportedRun) -> str:
-    """How to have these values in Python."""
-    if run.folder is not None:
-        call = f"comparison = keepmap.read_comparison({run.folder!r})"
-    else:
-        configuration = run.comparison.configuration
-        density = {row.density for row in run.comparison.methods}
-        options = [f"density={density.pop()}"] if len(density) == 1 and None not in density else []
-        options += [f"seed={configuration['seed']}", f"chunk_size={configuration['chunk_size']}"]
-        methods = [row.method_key for row in run.comparison.methods]
-        call = (
-            f"comparison = keepmap.compare({configuration['model_name']!r}, texts, {methods!r}, {', '.join(options)})"
-        )
-    first = next(iter(run.comparison.keep_maps), None)
-    look = [f"keep_map = comparison.keep_maps[{first!r}]", "keep_map.kept()  # [layers, KV heads, positions]"]
-    return "\n".join(["import keepmap", "", call, *(look if first else [])])

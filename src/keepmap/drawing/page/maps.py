@@ -12,7 +12,7 @@ from keepmap.drawing.page.arrays import Arrays, packed_flags, packed_floats, pac
 __all__ = ["LARGEST", "PackedMap", "add_maps", "most_held", "packed_map"]
 
 LARGEST = 15_000_000
-"""Bytes of a page's arrays; beyond that scores are left out, then when each entry went."""
+"""Bytes of a page's arrays; beyond that scores are left out, then when each entry went, then whole maps."""
 HOPELESS = 30_000_000
 """Entries whose scores need not be packed to know that they are too much."""
 
@@ -60,23 +60,34 @@ def packed_map(keep_map: KeepMap, about: Mapping[str, Any]) -> PackedMap:
     )
 
 
-def add_maps(maps: Sequence[PackedMap], arrays: Arrays, largest: int = LARGEST) -> tuple[list[dict[str, Any]], str]:
-    """Put maps among the arrays of a page; what it says of each, and of what was left out (empty where nothing was)."""
+def add_maps(
+    maps: Sequence[PackedMap], arrays: Arrays, largest: int = LARGEST
+) -> tuple[list[dict[str, Any] | None], str]:
+    """Put maps among the arrays of a page; what it says of each (None of one that is left out), and of
+    what was left out (empty where nothing was)."""
     room = largest - arrays.size
     masks = sum(_size(entry.held) for entry in maps)
     times = masks + sum(_size(entry.alive) + _size(entry.delays[0]) for entry in maps)
     scores = times + sum(room if entry.scores is None else _size(entry.scores[0]) for entry in maps)
-    with_scores, with_times = scores <= room, times <= room
-    entries = [
-        {
-            **entry.about,
-            "held": arrays.add(entry.held),
-            "alive": arrays.add(entry.alive) if with_times else None,
-            "delays": _added(entry.delays, arrays) if with_times else None,
-            "scores": _added(entry.scores, arrays) if with_scores and entry.scores is not None else None,
-        }
-        for entry in maps
-    ]
+    with_scores, with_times, left = scores <= room, times <= room, list[str]()
+    entries: list[dict[str, Any] | None] = []
+    for entry in maps:
+        room -= _size(entry.held)
+        if room < 0 and entries:
+            left.append(str(entry.about["label"]))
+            entries.append(None)
+            continue
+        entries.append(
+            {
+                **entry.about,
+                "held": arrays.add(entry.held),
+                "alive": arrays.add(entry.alive) if with_times else None,
+                "delays": _added(entry.delays, arrays) if with_times else None,
+                "scores": _added(entry.scores, arrays) if with_scores and entry.scores is not None else None,
+            }
+        )
+    if left:
+        return entries, f"To keep this file small, the maps of {', '.join(left)} are left out, and scores and times."
     if not with_times:
         return entries, "To keep this file small, scores and the queries at which entries went are left out."
     return entries, "" if with_scores else "To keep this file small, scores are left out."

@@ -1,13 +1,15 @@
 """Stretches of the text that a reader names, from a file: an answer, a document, what the system says."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from keepmap.core.files import read_json
 from keepmap.errors import InputError, escaped
 
-__all__ = ["Span", "read_spans"]
+__all__ = ["Span", "read_spans", "tokens_of"]
 
 EXAMPLE = '[{"name": "answer", "start": 10, "end": 14}, {"name": "question", "text": "What is"}]'
 
@@ -21,23 +23,26 @@ class Span:
     end: int = 0
     text: str | None = None
 
-    def place(self, pieces: Sequence[str]) -> tuple[int, int] | None:
-        """Its tokens in a text of these pieces, start and end; None where they are not all there.
+    def place(self, pieces: Sequence[str], n: int | None = None) -> tuple[int, int] | None:
+        """Its tokens in a text of these pieces, or of n tokens; start and end. None where they are not all there.
 
         >>> Span("answer", text="river is").place(["The", " river", " is", " wide"])
         (1, 3)
         """
         if self.text is None:
-            return (self.start, self.end) if self.end <= len(pieces) else None
+            return (self.start, self.end) if self.end <= (len(pieces) if n is None else n) else None
         at = "".join(pieces).find(self.text)
-        if at < 0 or not self.text:
-            return None
-        ends, end = [], 0
-        for piece in pieces:
-            end += len(piece)
-            ends.append(end)
-        first = next(token for token, end in enumerate(ends) if end > at)
-        return first, next(token for token, end in enumerate(ends) if end >= at + len(self.text)) + 1
+        return None if at < 0 or not self.text else tokens_of(pieces, at, at + len(self.text))
+
+
+def tokens_of(pieces: Sequence[str], start: int, end: int) -> tuple[int, int]:
+    """The tokens that the letters start .. end - 1 of a text stand in: the first, and the one after the last.
+
+    >>> tokens_of(["The", " river", " is"], 4, 8)
+    (1, 2)
+    """
+    ends = list(accumulate(map(len, pieces)))
+    return bisect_right(ends, start), bisect_left(ends, end) + 1
 
 
 def read_spans(path: Path) -> list[Span]:

@@ -12,14 +12,18 @@ from keepmap.core.versions import __version__
 from keepmap.drawing.page.arrays import Arrays
 from keepmap.drawing.page.content import ReportedRun, run_document
 from keepmap.drawing.page.maps import LARGEST, PackedMap, add_maps
+from keepmap.drawing.page.same_text import kept_elsewhere
 from keepmap.drawing.page.source import filled
 from keepmap.drawing.page.spans import Span, read_spans
+from keepmap.drawing.page.values.kinds import Reportable, kind_of_value
 from keepmap.errors import InputError, escaped
 
-__all__ = ["page_of", "require_free_report", "write_report"]
+__all__ = ["framed_page", "page_of", "require_free_report", "write_report"]
 
 WITH_TEXT = "The text of the first sample is in this file. --redact_text writes one without it."
 WITHOUT_TEXT = "The text is not in this file: each token shows its kind."
+FRAME_HEIGHT = 720
+"""Pixels of a notebook."""
 
 
 def write_report(
@@ -27,14 +31,14 @@ def write_report(
     path: str | Path,
     *,
     redact_text: bool = False,
-    spans: str | Path | None = None,
+    spans: str | Path | Sequence[Span] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write runs as one HTML file, which needs no network; another report at `path` is written over.
 
     Args:
         redact_text: whether each token is replaced by its kind.
-        spans: a JSON file of stretches of the first text.
+        spans: stretches of the first text, or a JSON file of them.
         overwrite: whether a file that is no report is written over, too.
 
     Raises:
@@ -43,7 +47,7 @@ def write_report(
     """
     place = as_path("path", path)
     require_free_report(place, overwrite)
-    named = [] if spans is None else read_spans(as_path("spans", spans))
+    named = list(spans or ()) if not isinstance(spans, str | Path) else read_spans(as_path("spans", spans))
     content = page_of(runs, redact_text=as_flag("redact_text", redact_text), spans=named)
     make_folder(place.parent)
     write_text(place, content)
@@ -71,21 +75,21 @@ def page_of(
         InputError: no run.
     """
     if not runs:
-        raise InputError("expected `runs` to be one comparison or more, got none")
+        raise InputError("expected `runs` to be one or more, got none")
     arrays = Arrays()
     documents, maps = [], list[PackedMap]()
     counts = []
     for run in runs:
-        document, of_run = run_document(run, arrays, spans, redact_text)
+        document, of_run = run_document(run, arrays, spans, redact_text, kept_elsewhere(run, runs))
         documents.append(document)
         maps += of_run
         counts.append(len(of_run))
     entries, left_out = add_maps(maps, arrays, largest)
     for document, count in zip(documents, counts, strict=True):
-        document["maps"], entries = entries[:count], entries[count:]
-    has_text = any(document["text"] is not None for document in documents)
+        document["maps"], entries = [entry for entry in entries[:count] if entry is not None], entries[count:]
+    has_text = any(document["text"] is not None or "generation" in document for document in documents)
     notes = [WITHOUT_TEXT if redact_text else WITH_TEXT] if has_text else []
-    title = f"keepmap: {escaped(runs[0].name) if len(runs) == 1 else f'{len(runs)} runs'}"
+    title = f"keepmap: {escaped(runs[0].title) if len(runs) == 1 else f'{len(runs)} runs'}"
     page = {
         "format": "keepmap-page/1",
         "title": title,
@@ -96,3 +100,22 @@ def page_of(
     for letter in "<>&":
         content = content.replace(letter, f"\\u{ord(letter):04x}")
     return filled({"title": html.escape(title), "document": content, "arrays": arrays.elements()})
+
+
+def framed_page(value: Reportable, largest: int) -> str | None:
+    """The page of a value as a frame for a notebook: sandboxed, so that nothing in it reaches the notebook.
+
+    Args:
+        largest: letters of the page, beyond which there is none.
+
+    Returns:
+        None where the page would be larger.
+    """
+    page = page_of([ReportedRun(value=value)], largest=largest)
+    if len(page) > largest:
+        return None
+    return (
+        f'<iframe sandbox="allow-scripts allow-downloads" title="{html.escape(kind_of_value(value))}" loading="lazy" '
+        f'style="width:100%;height:{FRAME_HEIGHT}px;border:1px solid rgba(128,128,128,.4)" '
+        f'srcdoc="{html.escape(page)}"></iframe>'
+    )

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from keepmap.core.densities import KeptCounts
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
+from keepmap.core.outside.reporting import framed, write_page
 from keepmap.core.result_table import ResultTable
 from keepmap.core.runs.records import read_record, write_record
 from keepmap.core.statistics.verdicts import Verdicts, paired_verdicts
@@ -302,11 +302,10 @@ class Comparison(ResultTable, Mapping[str, Any]):
             InputError: spans that cannot be read.
             OutputError: the path cannot be written, or a file that is no report is there.
         """
-        # Pictures stand above this room: here alone, and when a user asks, the way leads up.
-        page = import_module("keepmap.drawing.page")
-        run = page.ReportedRun(comparison=self)
-        written: Path = page.write_report([run], path, redact_text=redact_text, spans=spans, overwrite=overwrite)
-        return written
+        return write_page(self, path, redact_text=redact_text, spans=spans, overwrite=overwrite)
+
+    def _repr_html_(self) -> str:
+        return framed(self, super()._repr_html_())
 
     def __getitem__(self, key: str) -> Any:
         return self.document()[key]

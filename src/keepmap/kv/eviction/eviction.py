@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.metrics import negative_log_likelihood
+from keepmap.core.outside.reporting import framed, write_page
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import InputError, counted, escaped, kind_of
 from keepmap.kv.eviction.dense import dense
@@ -176,5 +178,35 @@ class Eviction:
             f"{self.keep_map.density():.2%} of the cache is kept)\n{self.keep_map!r}"
         )
 
+    def report(
+        self,
+        path: str | Path,
+        *,
+        redact_text: bool = False,
+        spans: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
+
+        >>> import keepmap, tempfile
+        >>> eviction = keepmap.evict("tiny", "The code of river is 4821. " * 9, "streaming_llm", window=16)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     eviction.report(f"{folder}/report.html").read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+
+        Args:
+            redact_text: whether each token of the text is replaced by its kind.
+            spans: a JSON file of stretches of the text that have names.
+            overwrite: whether a file that is no report is written over, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: spans that cannot be read.
+            OutputError: the path cannot be written, or a file that is no report is there.
+        """
+        return write_page(self, path, redact_text=redact_text, spans=spans, overwrite=overwrite)
+
     def _repr_html_(self) -> str:
-        return self.keep_map._repr_html_()
+        return framed(self, self.keep_map._repr_html_())

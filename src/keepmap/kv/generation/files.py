@@ -88,7 +88,7 @@ def _checked(document: Mapping[str, Any], keep_map: KeepMap, times: Mapping[str,
         n_question=typed(document["n_question"], int, "n_question"),
         answer=_answer(document, times.get("answer")),
         full=None if document["full"] is None else _answer(document["full"], times.get("full")),
-        report=CacheReport(
+        cache=CacheReport(
             moments=tuple(Moment(*values) for values in zip(*columns, strict=True)),
             peak_nbytes=typed(report["peak_bytes"], int, "peak_bytes"),
             n_protected=typed(report["n_protected"], int, "n_protected"),

@@ -61,7 +61,7 @@ def generate(
     >>> import keepmap
     >>> text = "The code of river is 4821. The code of stone is 77. " * 5
     >>> generation = keepmap.generate("tiny", text, "h2o", density=0.2, window=16, max_new_tokens=8, compare=True)
-    >>> len(generation.answer.tokens) <= 8, generation.report.nbytes < generation.report.full_nbytes
+    >>> len(generation.answer.tokens) <= 8, generation.cache.nbytes < generation.cache.full_nbytes
     (True, True)
 
     Args:
@@ -107,7 +107,7 @@ def generate(
         n_question=text.n_question,
         answer=answer,
         full=full,
-        report=cache.report(),
+        cache=cache.report(),
         keep_map=cache.keep_map(),
         options={
             "method": terms.method.name,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from keepmap.core.files import plain
@@ -10,6 +11,7 @@ from keepmap.core.html import card
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
 from keepmap.core.outside.memory import size_text
+from keepmap.core.outside.reporting import framed, write_page
 from keepmap.errors import counted, escaped
 from keepmap.kv.cache.report import CacheReport
 
@@ -43,12 +45,12 @@ class Generation:
     Attributes:
         n_prompt: tokens of the text that it went on from, of which the last `n_question` are the question.
         answer: what it said. full: what it says with the full cache, None where that was not asked for.
-        report: the bytes of the cache, over time. keep_map: what it kept, until when, and by which scores.
+        cache: the bytes that it held, over time. keep_map: what it kept, until when, and by which scores.
         options: what decided it, by parameter. versions: package -> version.
 
     >>> import keepmap
     >>> generation = keepmap.generate("tiny", "The code of river is 4821. " * 9, "h2o", density=0.2, window=16)
-    >>> len(generation.answer.tokens) <= 200, generation.report.nbytes < generation.report.full_nbytes
+    >>> len(generation.answer.tokens) <= 200, generation.cache.nbytes < generation.cache.full_nbytes
     (True, True)
     """
 
@@ -56,7 +58,7 @@ class Generation:
     n_question: int
     answer: Answered
     full: Answered | None
-    report: CacheReport
+    cache: CacheReport
     keep_map: KeepMap
     options: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -83,7 +85,7 @@ class Generation:
 
     def lines(self) -> tuple[str, ...]:
         """The report: what was read and said, kept and held, and how fast."""
-        report, keep_map = self.report, self.keep_map
+        report, keep_map = self.cache, self.keep_map
         question = f", {self.n_question:,} of them the question" if self.n_question else ""
         lines = [
             f"{counted(self.n_prompt, 'token')} read{question}; {len(self.answer.tokens):,} new",
@@ -112,7 +114,7 @@ class Generation:
 
     def document(self) -> dict[str, Any]:
         """All but the KeepMap and the times, as JSON values."""
-        moments = self.report.moments
+        moments = self.cache.moments
         return {
             "model": self.keep_map.info.get("model"),
             "method": self.label,
@@ -125,8 +127,8 @@ class Generation:
             "density": self.keep_map.density(),
             "compressible_density": self.keep_map.compressible_density(),
             "report": {
-                "peak_bytes": self.report.peak_nbytes,
-                "n_protected": self.report.n_protected,
+                "peak_bytes": self.cache.peak_nbytes,
+                "n_protected": self.cache.n_protected,
                 "tokens": [moment.tokens for moment in moments],
                 "bytes": [moment.nbytes for moment in moments],
                 "full_bytes": [moment.full_nbytes for moment in moments],
@@ -148,12 +150,41 @@ class Generation:
         model = model_label(self.keep_map.info.get("model"))
         return "\n".join([f"Generation({self.label} on {model}: {escaped(start)!r})", *self.lines()[1:3]])
 
+    def report(
+        self,
+        path: str | Path,
+        *,
+        redact_text: bool = False,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
+
+        >>> import keepmap, tempfile
+        >>> text = "The code of river is 4821. " * 9
+        >>> generation = keepmap.generate("tiny", text, "h2o", density=0.2, window=16, max_new_tokens=5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     generation.report(f"{folder}/report.html").read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+
+        Args:
+            redact_text: whether of what was said only the length is told.
+            overwrite: whether a file that is no report is written over, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            OutputError: the path cannot be written, or a file that is no report is there.
+        """
+        return write_page(self, path, redact_text=redact_text, overwrite=overwrite)
+
     def _repr_html_(self) -> str:
-        report = self.report
+        report = self.cache
         sizes = (report.nbytes, report.peak_nbytes, report.full_nbytes)
         answers = [(self.label, self.text)] + ([] if self.full is None else [("the full cache", self.full.text)])
         rows = [
             *answers,
             *zip(("held at the end", "at the peak", "without eviction"), map(size_text, sizes), strict=True),
         ]
-        return card(f"Generation: {self.label} on {model_label(self.keep_map.info.get('model'))}", ("", ""), rows)
+        title = f"Generation: {self.label} on {model_label(self.keep_map.info.get('model'))}"
+        return framed(self, card(title, ("", ""), rows))

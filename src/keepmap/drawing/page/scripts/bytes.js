@@ -3,39 +3,39 @@
 const inflated = new Map();
 
 function bytesOf(id) {
-  if (!inflated.has(id)) inflated.set(id, inflate(fromBase64(document.getElementById(id).textContent)));
-  return inflated.get(id);
+	if (!inflated.has(id)) inflated.set(id, inflate(fromBase64(byId(id).textContent)));
+	return inflated.get(id);
 }
 
 function fromBase64(text) {
-  const letters = atob(text), bytes = new Uint8Array(letters.length);
-  for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
-  return bytes;
+	const letters = atob(text), bytes = new Uint8Array(letters.length);
+	for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
+	return bytes;
 }
 
 async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+	const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+	return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 // Numbers are stored in planes: the lowest byte of all of them, then the next one.
 async function numbersOf({ id, n, bytes }) {
-  const planes = await bytesOf(id), numbers = new Uint32Array(n);
-  for (let plane = 0; plane < bytes; plane++) {
-    for (let at = 0; at < n; at++) numbers[at] |= planes[plane * n + at] << (8 * plane);
-  }
-  return numbers;
+	const planes = await bytesOf(id), numbers = new Uint32Array(n);
+	for (let plane = 0; plane < bytes; plane++) {
+		for (let at = 0; at < n; at++) numbers[at] |= planes[plane * n + at] << (8 * plane);
+	}
+	return numbers;
 }
 
 // The upper halves of 32-bit floats: two to three digits of each.
 async function floatsOf(array) {
-  const numbers = await numbersOf(array);
-  for (let at = 0; at < numbers.length; at++) numbers[at] <<= 16;
-  return new Float32Array(numbers.buffer);
+	const numbers = await numbersOf(array);
+	for (let at = 0; at < numbers.length; at++) numbers[at] <<= 16;
+	return new Float32Array(numbers.buffer);
 }
 
 async function flagsOf({ id, n }) {
-  const bits = await bytesOf(id), flags = new Uint8Array(n);
-  for (let at = 0; at < n; at++) flags[at] = (bits[at >> 3] >> (7 - (at & 7))) & 1;
-  return flags;
+	const bits = await bytesOf(id), flags = new Uint8Array(n);
+	for (let at = 0; at < n; at++) flags[at] = (bits[at >> 3] >> (7 - (at & 7))) & 1;
+	return flags;
 }

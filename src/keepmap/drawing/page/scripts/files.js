@@ -1,55 +1,55 @@
 // What leaves the page, by the reader's own hand: files to save and words to copy.
 
 function save(name, content, type) {
-  const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
-  const link = el("a", { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
+	const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+	const link = el("a", { href: url, download: name });
+	document.body.append(link);
+	link.click();
+	link.remove();
+	setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
 // A cell that a spreadsheet would take for a formula begins with an apostrophe.
 function csvCell(value) {
-  if (typeof value === "number") return String(value);
-  const text = value === null || value === undefined ? "" : /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+	if (typeof value === "number") return String(value);
+	const text = value === null || value === undefined ? "" : /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+	return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function saveCsv(name, head, rows) {
-  save(`${name}.csv`, [head, ...rows].map((row) => row.map(csvCell).join(",") + "\n").join(""), "text/csv");
+	save(`${name}.csv`, [head, ...rows].map((row) => row.map(csvCell).join(",") + "\n").join(""), "text/csv");
 }
 
 function savePng(name, canvas) {
-  canvas.toBlob((blob) => save(`${name}.png`, blob), "image/png");
+	canvas.toBlob((blob) => save(`${name}.png`, blob), "image/png");
 }
 
 // A picture of lines with the colours that it has now, so that it needs no style sheet.
 function svgText(svg) {
-  const copy = svg.cloneNode(true), from = [svg, ...svg.querySelectorAll("*")], to = [copy, ...copy.querySelectorAll("*")];
-  from.forEach((node, at) => {
-    const style = getComputedStyle(node);
-    for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-family", "text-anchor", "opacity"]) {
-      to[at].setAttribute(name, style.getPropertyValue(name));
-    }
-    to[at].removeAttribute("tabindex");
-  });
-  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  copy.prepend(el("rect", { width: "100%", height: "100%", fill: css(colour("back")) }));
-  return new XMLSerializer().serializeToString(copy);
+	const copy = svg.cloneNode(true), from = [svg, ...svg.querySelectorAll("*")], to = [copy, ...copy.querySelectorAll("*")];
+	from.forEach((node, at) => {
+		const style = getComputedStyle(node);
+		for (const name of ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-family", "text-anchor", "opacity"]) {
+			to[at].setAttribute(name, style.getPropertyValue(name));
+		}
+		to[at].removeAttribute("tabindex");
+	});
+	copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+	copy.prepend(el("rect", { width: "100%", height: "100%", fill: css(colour("back")) }));
+	return new XMLSerializer().serializeToString(copy);
 }
 
 async function copy(text, what) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = el("textarea", { value: text });
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  say(`${what} copied`);
+	try {
+		await navigator.clipboard.writeText(text);
+	} catch {
+		const area = el("textarea", { value: text });
+		document.body.append(area);
+		area.select();
+		document.execCommand("copy");
+		area.remove();
+	}
+	say(`${what} copied`);
 }
 
 const stem = (run, view) => `${run.name}-${view}`.replace(/[^\w.-]+/g, "_").slice(0, 100);

@@ -1,88 +1,87 @@
 // The page itself: its head, its tabs, and one view at a time.
 
-const page = JSON.parse(document.getElementById("document").textContent);
+const page = JSON.parse(byId("document").textContent);
 let shown = null;
 
-function currentRun() {
-  return page.runs[stated("run", 0, 0, page.runs.length - 1)];
-}
+const runAt = () => stated("run", 0, 0, page.runs.length - 1);
+const currentRun = () => page.runs[runAt()];
 
 async function show() {
-  const run = currentRun(), usable = views.filter((entry) => entry.has(run));
-  const entry = usable.find((candidate) => candidate.name === state.view) || usable[0];
-  if (shown && shown.entry === entry && shown.run === run) return shown.update && shown.update();
-  const place = el("section", { class: `view ${entry.name}`, "aria-busy": "true" });
-  shown = { entry, run };
-  const mine = shown;
-  document.getElementById("caption").textContent = run.caption;
-  document.getElementById("views").replaceChildren(...usable.map((other) => el("button", {
-    type: "button", role: "tab", id: `tab-${other.name}`, "aria-controls": "main", "aria-selected": other === entry ? "true" : "false",
-    tabindex: other === entry ? "0" : "-1", onclick: () => setState({ view: other.name }),
-  }, other.title)));
-  document.getElementById("main").replaceChildren(place);
-  document.getElementById("main").setAttribute("aria-labelledby", `tab-${entry.name}`);
-  try {
-    const update = await entry.open(place, run);
-    if (mine === shown) shown.update = update;
-  } catch (error) {
-    place.replaceChildren(el("p", { role: "alert" }, `This view cannot be drawn: ${error.message}`));
-    throw error;
-  } finally {
-    place.removeAttribute("aria-busy");
-  }
+	const run = currentRun(), usable = views.filter((entry) => entry.has(run));
+	const entry = usable.find((candidate) => candidate.name === state.view) || usable[0];
+	if (shown && shown.entry === entry && shown.run === run) return shown.update && shown.update();
+	const place = el("section", { class: `view ${entry.name}`, "aria-busy": "true" });
+	shown = { entry, run };
+	const mine = shown;
+	byId("caption").textContent = run.caption;
+	byId("views").replaceChildren(...usable.map((other) => el("button", {
+		type: "button", role: "tab", id: `tab-${other.name}`, "aria-controls": "main", "aria-selected": other === entry ? "true" : "false",
+		tabindex: other === entry ? "0" : "-1", onclick: () => setState({ view: other.name }),
+	}, other.title)));
+	byId("main").replaceChildren(place);
+	byId("main").setAttribute("aria-labelledby", `tab-${entry.name}`);
+	try {
+		const update = await entry.open(place, run);
+		if (mine === shown) shown.update = update;
+	} catch (error) {
+		place.replaceChildren(el("p", { role: "alert" }, `This view cannot be drawn: ${error.message}`));
+		throw error;
+	} finally {
+		place.removeAttribute("aria-busy");
+	}
 }
 
 function keys() {
-  const lines = [["1 … 9", "a view"], ["← →", "a token, a cell, a tab"], ["↑ ↓", "a line of text, a row of a map"], ["Home End", "the first, the last"],
-    ["+ −", "nearer, farther"], ["0", "everything"], ["[ ]", "a query earlier, later"], ["/", "search the text"], ["n N", "next, previous match"], ["?", "this list"]];
-  const dialog = el("dialog", { "aria-label": "Keys" }, el("h2", {}, "Keys"),
-    el("dl", {}, lines.map(([name, what]) => [el("dt", {}, el("kbd", {}, name)), el("dd", {}, what)])),
-    el("form", { method: "dialog" }, el("button", {}, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+	const lines = [["1 … 9", "a view"], ["← →", "a token, a cell, a tab"], ["↑ ↓", "a line of text, a row of a map"], ["Home End", "the first, the last"],
+		["+ −", "nearer, farther"], ["0", "everything"], ["[ ]", "a query earlier, later"], ["/", "search the text"], ["n N", "next, previous match"], ["?", "this list"]];
+	const dialog = el("dialog", { "aria-label": "Keys" }, el("h2", {}, "Keys"),
+		el("dl", {}, lines.map(([name, what]) => [el("dt", {}, el("kbd", {}, name)), el("dd", {}, what)])),
+		el("form", { method: "dialog" }, el("button", {}, "Close")));
+	dialog.addEventListener("close", () => dialog.remove());
+	document.body.append(dialog);
+	dialog.showModal();
 }
 
 function begin() {
-  document.getElementById("title").textContent = page.title;
-  document.getElementById("help").addEventListener("click", keys);
-  const runs = document.getElementById("runs");
-  if (page.runs.length > 1) {
-    runs.hidden = false;
-    const select = runs.querySelector("select");
-    page.runs.forEach((run, at) => select.append(el("option", { value: at }, visible(run.name))));
-    const follow = () => { select.value = String(stated("run", 0, 0, page.runs.length - 1)); };
-    select.addEventListener("change", () => setState({ run: select.value, method: null, a: null, b: null, from: null, to: null, step: null, token: null }));
-    watchers.add(follow);
-  }
-  document.getElementById("notes").append(...page.notes.map((note) => el("p", {}, note)));
-  views.sort((left, right) => left.order - right.order);
-  readHash();
-  if (page.runs.length > 1) runs.querySelector("select").value = String(stated("run", 0, 0, page.runs.length - 1));
-  watchers.add(show);
-  addEventListener("hashchange", () => { readHash(); for (const watcher of [...watchers]) watcher(); });
-  document.getElementById("views").addEventListener("keydown", (event) => {
-    const tabs = [...event.currentTarget.children], at = tabs.indexOf(document.activeElement);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
-    if (to === undefined || at < 0) return;
-    event.preventDefault();
-    const name = tabs[(to + tabs.length) % tabs.length].id;
-    setState({ view: name.slice(4) });
-    document.getElementById(name).focus();
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
-    const tabs = document.getElementById("views").children;
-    if (event.key === "?" && !document.querySelector("dialog")) keys();
-    else if (/^[1-9]$/.test(event.key) && tabs[event.key - 1]) setState({ view: tabs[event.key - 1].id.slice(4) });
-    else return;
-    event.preventDefault();
-  });
-  return show();
+	byId("title").textContent = page.title;
+	byId("help").addEventListener("click", keys);
+	const runs = byId("runs");
+	if (page.runs.length > 1) {
+		runs.hidden = false;
+		const select = runs.querySelector("select");
+		page.runs.forEach((run, at) => select.append(el("option", { value: at }, visible(run.name))));
+		const follow = () => { select.value = runAt(); };
+		select.addEventListener("change", () => setState({ ...Object.fromEntries(Object.keys(state).map((name) => [name, null])), view: state.view, run: select.value }));
+		watchers.add(follow);
+	}
+	byId("notes").append(...page.notes.map((note) => el("p", {}, note)));
+	views.sort((left, right) => left.order - right.order);
+	readHash();
+	if (page.runs.length > 1) runs.querySelector("select").value = runAt();
+	watchers.add(show);
+	addEventListener("hashchange", () => { readHash(); for (const watcher of [...watchers]) watcher(); });
+	byId("views").addEventListener("keydown", (event) => {
+		const tabs = [...event.currentTarget.children], at = tabs.indexOf(document.activeElement);
+		const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+		if (to === undefined || at < 0) return;
+		event.preventDefault();
+		const name = tabs[(to + tabs.length) % tabs.length].id;
+		setState({ view: name.slice(4) });
+		byId(name).focus();
+	});
+	document.addEventListener("keydown", (event) => {
+		if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+		const tabs = byId("views").children;
+		if (event.key === "?" && !document.querySelector("dialog")) keys();
+		else if (/^[1-9]$/.test(event.key) && tabs[event.key - 1]) setState({ view: tabs[event.key - 1].id.slice(4) });
+		else return;
+		event.preventDefault();
+	});
+	return show();
 }
 
 if (typeof DecompressionStream === "undefined") {
-  document.getElementById("main").textContent = "This browser cannot open packed data: use one of 2023 or later.";
+	byId("main").textContent = "This browser cannot open packed data: use one of 2023 or later.";
 } else {
-  begin();
+	begin();
 }

@@ -4,17 +4,36 @@ const views = [];
 
 // {name, title, order, has: run -> whether there is anything to show, open: async (place, run) -> () => void on changes}
 function view(entry) {
-  views.push(entry);
+	views.push(entry);
 }
 
 // What stands above a view: its name, what it shows, and its controls.
-function heading(title, about, ...controls) {
-  return el("div", { class: "heading" }, el("h2", {}, title), about ? el("p", { class: "about" }, about) : null,
-    controls.length ? el("div", { class: "controls" }, controls) : null);
+function heading(title, about, ...items) {
+	return el("div", { class: "heading" }, el("h2", {}, title), about ? el("p", { class: "about" }, about) : null,
+		items.length ? controls(items) : null);
 }
 
 // A picture that fills the width that there is, drawn again when that changes or the colours do.
 function redrawn(node, draw) {
-  new ResizeObserver(() => requestAnimationFrame(draw)).observe(node);
-  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", () => node.isConnected && draw());
+	new ResizeObserver(() => requestAnimationFrame(draw)).observe(node);
+	for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", () => node.isConnected && draw());
+}
+
+const svgButton = (run, name, svg) => button("Save as SVG", () => save(`${stem(run, name)}.svg`, svgText(svg()), "image/svg+xml"));
+
+// Which method is shown, of those that have a map.
+const methodChoice = (run) => stateChoice("Method", run.maps.map((method) => [method.key, visible(method.label)]), "method", state.method || run.maps[0].key);
+
+const pngButton = (run, name, canvas) => button("Save as PNG", () => savePng(stem(run, typeof name === "string" ? name : name()), canvas));
+const readoutLine = () => el("p", { class: "readout", "aria-live": "polite" });
+const controls = (...of) => el("div", { class: "controls" }, of);
+
+// A choice that the state holds under a name.
+const stateChoice = (label, options, name, value) => choice(label, options, value, (to) => setState({ [name]: to || null }));
+const fact = (value, what) => el("li", {}, el("b", {}, value), el("span", {}, what));
+
+// The spans of the text that a position is in, in words.
+function spansAt(run, at) {
+	const names = run.spans.filter((span) => span.start <= at && at < span.end).map((span) => visible(span.name));
+	return names.length ? `, in ${[...new Set(names)].join(", ")}` : "";
 }

@@ -1,17 +1,19 @@
 // Elements and words. Whatever comes from the document is text: it is never parsed as markup.
 
+const byId = (id) => document.getElementById(id);
+
 function el(name, attributes = {}, ...children) {
-  const svg = /^(svg|g|path|line|rect|circle|text|title|polyline)$/.test(name) && attributes.svg !== false;
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false || key === "svg") continue;
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (key === "style") for (const [property, of] of Object.entries(value)) node.style.setProperty(property, of);
-    else if (key === "value") node.value = value;
-    else node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
-  return node;
+	const svg = /^(svg|g|path|line|rect|circle|text|title|polyline)$/.test(name) && attributes.svg !== false;
+	const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+	for (const [key, value] of Object.entries(attributes)) {
+		if (value === null || value === undefined || value === false || key === "svg") continue;
+		if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+		else if (key === "style") for (const [property, of] of Object.entries(value)) node.style.setProperty(property, of);
+		else if (key === "value") node.value = value;
+		else node.setAttribute(key, value === true ? "" : value);
+	}
+	node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+	return node;
 }
 
 const UNSEEN = /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
@@ -19,48 +21,51 @@ const SIGNS = { "\n": "⏎", "\t": "⇥", "\r": "␍" };
 
 // A text as it can be seen: what a browser would obey, hide or turn round is a sign or an escape.
 function visible(text) {
-  return text.replace(UNSEEN, (letter) => SIGNS[letter] || "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0"));
+	return text.replace(UNSEEN, (letter) => SIGNS[letter] || "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 
 function shortened(text, longest) {
-  return text.length <= longest ? text : `${text.slice(0, longest)}… (${whole(text.length)} characters)`;
+	return text.length <= longest ? text : `${text.slice(0, longest)}… (${whole(text.length)} characters)`;
 }
 
 function quoted(text, longest = 40) {
-  return `“${visible(shortened(text, longest)).replaceAll(" ", "\u2423")}”`;
+	return `“${visible(shortened(text, longest)).replaceAll(" ", "\u2423")}”`;
 }
 
 const whole = (number) => Math.round(number).toLocaleString("en");
-const percent = (share, digits = 1) => (share === null || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`);
+const percent = (share, digits = 1) => (share === null || share === undefined || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`);
 
 function number(value, digits = 4) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (value !== 0 && Math.abs(value) < 10 ** -digits) return value.toExponential(1);
-  return value.toFixed(digits);
+	if (value === null || value === undefined || Number.isNaN(value)) return "–";
+	if (value !== 0 && Math.abs(value) < 10 ** -digits) return value.toExponential(1);
+	return value.toFixed(digits);
 }
 
 // Scores are stored with two to three digits.
 const rounded = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : String(value));
 
 function signed(value, digits = 4) {
-  return value === null || value === undefined ? "–" : (value >= 0 ? "+" : "−") + number(Math.abs(value), digits);
+	return value === null || value === undefined ? "–" : (value >= 0 ? "+" : "−") + number(Math.abs(value), digits);
 }
 
 function say(text) {
-  document.getElementById("live").textContent = text;
+	byId("live").textContent = text;
 }
 
 function choice(label, options, value, onchange) {
-  const select = el("select", { onchange: () => onchange(select.value) });
-  for (const [key, text] of options) select.append(el("option", { value: key }, text));
-  select.value = value;
-  return el("label", {}, label + " ", select);
+	const select = el("select", { onchange: () => onchange(select.value) });
+	for (const [key, text] of options) select.append(el("option", { value: key }, text));
+	select.value = value;
+	return el("label", {}, label + " ", select);
 }
 
 function button(text, onclick, attributes = {}) {
-  return el("button", { type: "button", onclick, ...attributes }, text);
+	return el("button", { type: "button", onclick, ...attributes }, text);
 }
 
 function key(...entries) {
-  return el("ul", { class: "key" }, entries.map(([kind, text]) => el("li", {}, el("span", { class: `swatch ${kind}` }), text)));
+	return el("ul", { class: "key" }, entries.map(([kind, text]) => el("li", {}, el("span", { class: `swatch ${kind}` }), text)));
 }
+
+// A text of several lines as it can be seen, with its lines.
+const shownLines = (text) => visible(text).replaceAll("⏎", "⏎\n");

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from keepmap.drawing.page.arrays import Arrays
-from keepmap.drawing.page.content import ReportedRun, run_document, verdict_of, warnings_of
+from keepmap.drawing.page.content import ReportedRun, run_document
 from keepmap.drawing.page.spans import Span
+from keepmap.drawing.page.values.comparison import verdict_of, warnings_of
 from tests.drawing.page.pages import compared, keep_maps, words
 
 
@@ -17,7 +18,7 @@ def comparison():
 
 
 def document(comparison, redact_text=False, spans=(), **words):
-    return run_document(ReportedRun(comparison=comparison, **words), Arrays(), spans, redact_text)[0]
+    return run_document(ReportedRun(value=comparison, **words), Arrays(), spans, redact_text)[0]
 
 
 def test_the_verdict_is_the_lowest_cost_with_its_interval_and_what_it_holds(comparison):
@@ -75,7 +76,9 @@ def test_how_to_have_it_again(comparison):
 
 def test_without_tokens_or_of_another_text_there_is_no_text_and_no_damage(comparison):
     spans = [Span("a", 1, 3), Span("b", text="nowhere")]
-    assert document(comparison, spans=spans)["spans"] == [{"name": "a", "start": 1, "end": 3}]
+    of = document(comparison, spans=spans)
+    assert of["spans"] == [{"name": "a", "start": 1, "end": 3}]
+    assert of["warnings"] == ['No span "b": it is not in the text, or the text is not here.']
     for other in (
         {},
         {
@@ -83,6 +86,21 @@ def test_without_tokens_or_of_another_text_there_is_no_text_and_no_damage(compar
             for key, costs in comparison.token_costs.items()
         },
     ):
-        _, maps = run_document(ReportedRun(comparison=replace(comparison, token_costs=other)), Arrays(), spans, False)
+        _, maps = run_document(ReportedRun(value=replace(comparison, token_costs=other)), Arrays(), spans, False)
         assert [packed.about["nll"] for packed in maps] == [None, None]
         assert document(replace(comparison, token_costs=other))["text"] is None
+
+
+def test_each_text_has_what_it_cost_beside_the_full_cache(comparison):
+    texts = document(comparison)["texts"]
+    assert texts["of"] == len(texts["names"]) == 4 and texts["names"][1] == "line 2, 120 tokens"
+    assert len(texts["points"]) == 8
+    for point in texts["points"]:
+        full, own = (
+            next(each for each in comparison.samples if (each.sample, each.method) == (point["text"], key))
+            for key in ("baseline", point["method_key"])
+        )
+        assert point["nll_delta"] == pytest.approx((own.nll - full.nll) / 119)
+        assert (point["kl"], point["footprint"]) == (own.kl / 119, own.footprint)
+    alone = replace(comparison, baseline=replace(comparison.baseline, n_samples=1))
+    assert "texts" not in document(alone)

@@ -1,0 +1,77 @@
+// A picture of numbers, a cell each, dark where there is more: with axes, keys, and words for a chosen cell.
+
+// of(row, column) is in [0, 1], or NaN where there is none; `dot` marks a cell by a point; `keys` name the chosen cell in
+// the state. {rows, columns, of, dot, rowName, columnName, across, words, label, keys, wide, high: of a cell's width}
+function heatPicture(spec) {
+	const { rows, columns, keys: [rowKey, columnKey] } = spec, canvas = el("canvas", { tabindex: "0", role: "img" }), readout = readoutLine(), node = el("div", { class: "picture" }, canvas, readout);
+	const at = () => [stated(rowKey, 0, 0, rows - 1), stated(columnKey, 0, 0, columns - 1)], left = 74, top = 6;
+	let wide = 1, high = 1;
+	const go = (row, column) => setState({ [rowKey]: Math.max(0, Math.min(rows - 1, row)), [columnKey]: Math.max(0, Math.min(columns - 1, column)) });
+	function draw() {
+		if (!canvas.isConnected) return;
+		const ratio = window.devicePixelRatio || 1, room = (node.parentElement.clientWidth || 600) - left - 10, pen = canvas.getContext("2d");
+		wide = Math.min(spec.wide || room, room / columns);
+		high = spec.high(wide);
+		const width = wide * columns, height = high * rows, x = (column) => left + column * wide, y = (row) => top + row * high;
+		Object.assign(canvas.dataset, { left, top, wide, high });
+		canvas.style.setProperty("width", `${left + width + 10}px`);
+		canvas.style.setProperty("height", `${height + 46}px`);
+		canvas.width = (left + width + 10) * ratio;
+		canvas.height = (height + 46) * ratio;
+		pen.scale(ratio, ratio);
+		pen.fillStyle = css(colour("back"));
+		pen.fillRect(0, 0, canvas.width, canvas.height);
+		const cells = el("canvas", { width: columns, height: rows }), image = new ImageData(columns, rows), [none, little, much] = ["unread", "evicted", "kept"].map(colour);
+		for (let row = 0, to = 0; row < rows; row++) for (let column = 0; column < columns; column++, to += 4) {
+			const value = spec.of(row, column);
+			image.data.set(Number.isNaN(value) ? none : mixed(little, much, value), to);
+			image.data[to + 3] = 255;
+		}
+		cells.getContext("2d").putImageData(image, 0, 0);
+		pen.imageSmoothingEnabled = wide < 1 / ratio;
+		pen.drawImage(cells, left, top, width, height);
+		pen.strokeStyle = css(colour("back"));
+		pen.lineWidth = 1;
+		if (high >= 8) for (let row = 1; row < rows; row++) line(pen, left, y(row), left + width, y(row));
+		if (wide >= 8) for (let column = 1; column < columns; column++) line(pen, x(column), top, x(column), top + height);
+		Object.assign(pen, { font: "12px system-ui, sans-serif", textBaseline: "middle", textAlign: "end", fillStyle: css(colour("muted")) });
+		for (const row of roundNumbers(0, rows, Math.max(1, height / 22))) pen.fillText(spec.rowName(row), left - 8, y(row + 0.5));
+		pen.textAlign = "center";
+		for (const column of roundNumbers(0, columns, Math.max(1, width / 56))) pen.fillText(spec.columnName(column), x(column + 0.5), top + height + 12);
+		pen.fillText(spec.across, Math.max(left + 60, left + width / 2), top + height + 30);
+		pen.fillStyle = css(colour("sink"));
+		for (let row = 0; spec.dot && row < rows; row++) for (let column = 0; column < columns; column++) if (spec.dot(row, column)) {
+			pen.beginPath();
+			pen.arc(x(column + 0.5), y(row + 0.5), Math.max(2, Math.min(wide, high) / 4), 0, 7);
+			pen.fill();
+			pen.stroke();
+		}
+		const [row, column] = at();
+		pen.strokeStyle = css(colour("text"));
+		pen.lineWidth = 2;
+		pen.strokeRect(x(column) - 1, y(row) - 1, Math.max(4, wide + 1), Math.max(4, high + 1));
+	}
+	const under = (event) => {
+		const box = canvas.getBoundingClientRect(), column = Math.floor((event.clientX - box.left - left) / wide), row = Math.floor((event.clientY - box.top - top) / high);
+		return row >= 0 && row < rows && column >= 0 && column < columns ? [row, column] : null;
+	};
+	canvas.addEventListener("click", (event) => under(event) && go(...under(event)));
+	canvas.addEventListener("pointermove", (event) => { readout.textContent = spec.words(...(under(event) || at())); });
+	canvas.addEventListener("pointerleave", () => { readout.textContent = spec.words(...at()); });
+	canvas.addEventListener("keydown", (event) => {
+		const [row, column] = at(), far = event.shiftKey ? 10 : 1;
+		const to = { ArrowRight: [row, column + far], ArrowLeft: [row, column - far], ArrowDown: [row + far, column], ArrowUp: [row - far, column], Home: [row, 0], End: [row, columns - 1] }[event.key];
+		if (!to || event.ctrlKey || event.metaKey) return;
+		event.preventDefault();
+		go(...to);
+	});
+	redrawn(node, draw);
+	return { node, canvas, update() {
+		canvas.setAttribute("aria-label", `${spec.label()} Arrow keys go from cell to cell; the numbers are in a table below.`);
+		readout.textContent = spec.words(...at());
+		draw();
+	} };
+}
+
+// From least to most.
+const shadeKey = (least, most, ...others) => el("ul", { class: "key" }, el("li", {}, least, el("span", { class: "ramp", "aria-hidden": "true" }), most), others.map(([kind, text]) => el("li", {}, el("span", { class: `swatch ${kind}` }), text)));

@@ -1,0 +1,181 @@
+"""What agents learned in their context, on the page: returns, a study of compressors, and one history.
+
+The class of a Context loads agents, and is known by name here.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from keepmap.agents.compressor import compressors
+from keepmap.agents.evaluation.returns import EARLY, Evaluation, curve
+from keepmap.agents.study.results import BASELINE, Study
+from keepmap.core.files import plain
+from keepmap.core.labels import model_label
+from keepmap.drawing.page.arrays import Arrays
+from keepmap.drawing.page.values.raster import by_episode, raster
+from keepmap.drawing.page.values.shown import Shown, added_floats, table_of
+from keepmap.errors import counted
+
+__all__ = ["shown_context", "shown_evaluation", "shown_study"]
+
+MOST_BINS = 200
+"""Points of a curve; more episodes than that are means of several."""
+
+
+def shown_evaluation(evaluation: Evaluation, arrays: Arrays, folder: str | None) -> Shown:
+    """What the page shows of an evaluation: how returns grow from episode to episode, over goals and of each."""
+    bins = min(MOST_BINS, evaluation.episodes)
+    edges = np.arange(bins + 1) * evaluation.episodes // bins
+    mean, low, high = (None if part is None else plain(part) for part in curve([evaluation], edges))
+    best = float(np.mean(evaluation.optimum))
+    solved = f"{sum(evaluation.success)} of {len(evaluation.goals)} goals are solved at the end"
+    early = "" if evaluation.early is None else f", {evaluation.early} in episodes {EARLY[0]} to {EARLY[1]}"
+    call = "evaluation = keepmap.evaluate(agent)"
+    label = _agents(evaluation)
+    return Shown(
+        caption=f"{label}: {evaluation.caption}",
+        verdict=f"The agent's mean return is {evaluation.estimate()} of {best:.2f} at best{early}; {solved}.",
+        model=label,
+        python=(call if folder is None else f"evaluation = keepmap.read_evaluation({folder!r})", "evaluation.returns"),
+        settings=evaluation.options,
+        table=_goals(evaluation),
+        parts={
+            "agent": {
+                "curve": {"edges": edges.tolist(), "mean": mean, "low": low, "high": high, "best": best},
+                "goals": [str(row["goal"]) for row in evaluation.rows],
+                "episodes": evaluation.episodes,
+                "optimum": list(evaluation.optimum),
+                "returns": added_floats(_binned(evaluation.returns, edges), arrays),
+            }
+        },
+    )
+
+
+def shown_study(study: Study, folder: str | None) -> Shown:
+    """What the page shows of a study: what each compressor keeps of the baseline's return, at each length."""
+    lines = repr(study).splitlines()
+    broken = [promise for promise in study.promises if promise["holds"] is False]
+    return Shown(
+        caption=study.caption,
+        verdict=" ".join(line.strip() for line in lines),
+        warnings=[f"Not so: {promise['promised']} ({promise['of']}): {promise['measured']}" for promise in broken],
+        python=(f"study = keepmap.read_study({folder or 'study_results'!r})", "study.rows"),
+        settings=study.options,
+        table=_study_table(study),
+        parts={
+            "agent": {
+                "front": [
+                    {
+                        "compressor": row.compressor,
+                        "percent": row.percent,
+                        "trained": row.trained,
+                        "ratio": row.ratio,
+                        "mean": row.share.mean,
+                        "low": row.share.low,
+                        "high": row.share.high,
+                    }
+                    for row in study.results
+                    if row.compressor != BASELINE and row.share is not None
+                ]
+            }
+        },
+    )
+
+
+def shown_context(context: Any, target_length: int) -> Shown:
+    """What the page shows of one history: every transition by episode and step, and which of them compressors hold."""
+    valid = context.history.valid[0]
+    history = context.history.map(lambda part: part[:1, valid])
+    held, without = dict[str, list[bool]](), []
+    for name, known in compressors().items():
+        if known.needs_attention and history.attention is None:
+            without.append(name)
+            continue
+        selection = known.of_length(target_length).select(history)
+        kept = set(selection.indices[selection.mask].tolist())
+        held[name] = [at in kept for at in range(len(history.times[0]))]
+    rewards = history.rewards[0].tolist()
+    rewarded = sum(reward != 0 for reward in rewards)
+    others = len(context.history.valid) - 1
+    dones = None if history.dones is None else history.dones[0].tolist()
+    return Shown(
+        caption=(
+            f"{counted(len(rewards), 'transition')} of a learner"
+            + (f", goal {context.goal}" if context.goal else "")
+            + (f"; the first of {others + 1} histories" if others else "")
+        ),
+        verdict=(
+            f"{len(rewards):,} transitions, {rewarded:,} of them rewarded, and which of them each compressor holds, "
+            f"at most {target_length:,}."
+        ),
+        warnings=[f"Not here, for they need the agent's attention: {', '.join(without)}."] if without else [],
+        python=("context = keepmap.context_at(histories, learner, step, most, goal)", "context.history.table()"),
+        settings={name: getattr(context, name) for name in ("goal", "learner", "step")} | {"length": target_length},
+        table=table_of(
+            "What each compressor holds",
+            [("compressor", "", "words"), ("held", "transitions", "whole"), ("rewarded", "of those", "whole")],
+            [
+                [name, sum(kept), sum(is_kept and reward != 0 for is_kept, reward in zip(kept, rewards, strict=True))]
+                for name, kept in held.items()
+            ],
+        ),
+        parts={
+            "agent": {
+                "raster": raster(
+                    *by_episode(dones, len(rewards)),
+                    rewards,
+                    states=[str(tuple(state)) for state in history.states[0].tolist()],
+                    actions=[str(action) for action in history.actions[0].tolist()],
+                    held=held,
+                )
+            }
+        },
+    )
+
+
+def _agents(evaluation: Evaluation) -> str:
+    """The names of the agents that played, as figures have them."""
+    entries = evaluation.options.get("checkpoints")
+    named = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries or ()]
+    return ", ".join(dict.fromkeys(map(model_label, named))) or "an agent"
+
+
+def _binned(returns: Float[np.ndarray, "G E"], edges: Integer[np.ndarray, " edges"]) -> Float[np.ndarray, "G bins"]:
+    return np.add.reduceat(returns, edges[:-1], axis=1) / np.diff(edges)
+
+
+def _goals(evaluation: Evaluation) -> dict[str, Any]:
+    columns = [
+        ("goal", "", "words"),
+        ("mean return", "over all episodes and copies", "number"),
+        ("at best", "the return of an agent that knows the goal", "number"),
+        ("share", "of the best", "share"),
+        ("last 20", "the mean of the last 20 episodes", "number"),
+        ("solved", "the last 20 have 90 % of the best", "words"),
+    ]
+    rows = [[*list(row.values())[:-1], "yes" if row["solved"] else "no"] for row in evaluation.rows]
+    return table_of("Goal by goal", columns, rows)
+
+
+def _study_table(study: Study) -> dict[str, Any]:
+    columns = [
+        ("compressor", "", "words"),
+        ("shorter", "by so many per cent of the window", "whole"),
+        ("trained with it", "or in rollout alone", "words"),
+        ("return", f"mean of episodes {EARLY[0]} to {EARLY[1]}", "number"),
+        ("share", "of the baseline's return", "share"),
+        ("95 % interval", "of the share, over goals and seeds", "interval"),
+        ("solved", "share of the goals", "share"),
+        ("kept", "transitions kept, of those there were", "share"),
+        ("operations saved", "where nothing is cached", "share"),
+        ("bytes saved", "negative is more", "share"),
+    ]
+    rows = []
+    for row in study.results:
+        share = (None, None, None) if row.share is None else (row.share.mean, row.share.low, row.share.high)
+        trained = "yes" if row.trained else "no"
+        means = [row.early.mean, share[0], list(share[1:]), row.solved, row.ratio, row.saved_flops, row.saved_bytes]
+        rows.append([row.compressor, row.percent, trained, *means])
+    return table_of(study.caption, columns, rows)

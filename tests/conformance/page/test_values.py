@@ -1,0 +1,235 @@
+"""A page of every kind of value in the browser: its views, keys and exports, and no serious fault of accessibility."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import TimeoutError
+
+from keepmap.drawing.page.content import ReportedRun
+from keepmap.drawing.page.spans import Span
+from keepmap.drawing.page.write import page_of
+from tests.conformance.page.conftest import READY
+from tests.drawing.page.every_value import NAMES, values
+
+VIEWS = {
+    "attention": ["summary", "text", "map", "kinds", "evidence", "attention"],
+    "comparison": ["summary", "text", "map", "pair", "tradeoff", "kinds", "evidence"],
+    "history": ["summary", "agent"],
+    "evaluation": ["summary", "agent"],
+    "eviction": ["summary", "text", "map", "kinds", "evidence"],
+    "generation": ["summary", "map", "evidence", "generations"],
+    "study": ["summary", "agent"],
+    "verification": ["summary"],
+}
+PLACES = [(name, view) for name in NAMES for view in VIEWS[name]]
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory) -> Path:
+    """A run of each kind of value on one page."""
+    eviction = values()["eviction"].keep_map
+    runs = [
+        ReportedRun(value=values()[name], evicted={"H2O": eviction} if name == "attention" else {}) for name in NAMES
+    ]
+    path = tmp_path_factory.mktemp("values") / "report.html"
+    path.write_text(page_of(runs, spans=[Span("question", 20, 60)]), encoding="utf-8")
+    return path
+
+
+def hash_of(name: str, view: str) -> str:
+    return f"view={view}&run={NAMES.index(name)}"
+
+
+def go(page, place: str, view: str) -> None:
+    """To another place of the same page, as a link does; the view that was there is gone when this one is."""
+    page.evaluate(
+        "place => { document.querySelector('main').firstChild.dataset.old = 1; location.hash = place; }", place
+    )
+    page.wait_for_selector(f"section.{view}:not([aria-busy]):not([data-old])", timeout=20_000)
+
+
+def saved(page, button) -> bytes:
+    """What a button saves, by the keyboard; pressed again where the browser, busy with a new hash, let it go."""
+    for patience in (3_000, 6_000, 12_000):
+        try:
+            with page.expect_download(timeout=patience) as download:
+                button.press("Enter")
+            return Path(download.value.path()).read_bytes()
+        except TimeoutError:
+            continue
+    pytest.fail(f"nothing was saved by {button.inner_text()}")
+
+
+def test_each_value_has_its_views_which_fit_print_and_have_no_serious_fault(opened, everything):
+    page = opened(hash_of("verification", "summary"), everything)
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    faults, looked = {}, set()
+    for name, view in PLACES:
+        go(page, hash_of(name, view), view)
+        tabs = page.eval_on_selector_all('[role="tab"]', "tabs => tabs.map(tab => tab.id.slice(4))")
+        assert tabs == VIEWS[name]
+        assert page.query_selector("section [role=alert]") is None, (name, view)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280, (name, view)
+        if view in looked:
+            continue
+        looked.add(view)
+        violations = page.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations)"
+        )
+        serious = {
+            fault["id"]: [node["html"][:160] for node in fault["nodes"][:3]]
+            for fault in violations
+            if fault["impact"] in ("serious", "critical")
+        }
+        if serious:
+            faults[name, view] = serious
+    assert faults == {}
+
+
+@pytest.mark.parametrize("width", [400, 2560])
+def test_each_view_fits_narrow_and_wide(opened, everything, width):
+    page = opened(hash_of("verification", "summary"), everything, width=width)
+    for name, view in PLACES:
+        go(page, hash_of(name, view), view)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, view)
+
+
+def test_every_view_prints_on_a4_without_controls(opened, everything):
+    page = opened(hash_of("verification", "summary"), everything)
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 688, "height": 1000})  # 182 mm at 96 pixels per inch
+    for name, view in PLACES:
+        go(page, hash_of(name, view), view)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 688, (name, view)
+        assert not page.is_visible("nav") and page.locator("main button:visible:not(thead button)").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_every_export_of_every_view_is_a_file(opened, everything):
+    page = opened(hash_of("verification", "summary"), everything)
+    exports = set()
+    starts = {"PNG": b"\x89PNG", "SVG": b"<svg", "CSV": None}
+    for name, view in PLACES:
+        go(page, hash_of(name, view), view)
+        page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
+        buttons = page.locator("main button", has_text="Save as")
+        page.wait_for_function("[...document.querySelectorAll('details')].every(one => one.querySelector('table'))")
+        for number in range(buttons.count()):
+            kind = buttons.nth(number).inner_text().removeprefix("Save as ")
+            content = saved(page, buttons.nth(number))
+            assert content.startswith(starts[kind]) if starts[kind] else content.count(b"\n") > 1, (name, view)
+            assert kind != "SVG" or b"var(" not in content
+            exports.add((view, kind))
+    for view in ("map", "pair", "attention", "agent"):
+        assert {(view, "PNG"), (view, "CSV")} <= exports
+    for view in ("tradeoff", "kinds", "evidence", "agent", "attention", "generations"):
+        assert (view, "SVG") in exports
+
+
+def test_attention_goes_from_head_to_head_and_shows_what_an_eviction_takes(opened, everything):
+    page = opened(hash_of("attention", "attention") + "&layer=1&head=1&by=H2O", everything)
+    profile, expires = values()["attention"], values()["eviction"].keep_map.expires
+    row = profile.rows[:, :, -1]
+    gone = (expires <= profile.shape[2] - 1)[:, list(profile.kv_heads)]
+    lost = (row * gone).sum(-1)
+    words = page.inner_text("section.attention")
+    assert f"{100 * float(lost[1, 1]):.1f} % of this head's, {100 * float(lost.mean()):.1f} % over all heads" in words
+    page.focus("section.attention canvas >> nth=0")
+    page.keyboard.press("ArrowRight")
+    assert "head=2" in page.url
+    assert f"layer 1, head 2: entropy / ln n {float(profile.normalised_entropy[1, 2].nanmean()):.2f}" in (
+        page.inner_text(".readout >> nth=0")
+    )
+    page.focus("section.attention canvas >> nth=1")
+    for key in ("End", "ArrowUp", "ArrowLeft", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    assert "key=" in page.url and "query=10" in page.url
+    page.select_option('label:has-text("Measure") select', "1")
+    assert "measure=1" in page.url and "sink mass" in page.inner_text(".readout >> nth=0")
+    again = opened(page.url.split("#")[1], everything)
+    assert again.inner_text(".readout >> nth=0") == page.inner_text(".readout >> nth=0")
+
+
+def test_a_history_says_of_each_step_what_was_seen_done_and_held(opened, everything):
+    page = opened(hash_of("history", "agent") + "&row=2&token=18&shade=recency", everything)
+    assert page.inner_text(".readout").startswith("episode 3, step 19, state (")
+    assert "reward 1.00; held by " in page.inner_text(".readout") and "recency" in page.inner_text(".readout")
+    place, url = page.eval_on_selector("canvas", "canvas => [{...canvas.dataset}, canvas.toDataURL()]")
+    assert url.startswith("data:image/png") and float(place["wide"]) == 34
+    page.focus("canvas")
+    page.keyboard.press("Home")
+    assert page.inner_text(".readout").startswith("episode 3, step 1, state (")
+    page.click("summary")
+    page.wait_for_selector("details tbody tr")
+    rows = page.eval_on_selector_all("details tbody tr", "rows => rows.map(row => row.children[4].textContent)")
+    assert rows == [f"{reward:.2f}" for reward in values()["history"].history.rewards[0].tolist()]
+
+
+def test_returns_are_a_curve_and_a_row_for_each_goal(opened, everything):
+    evaluation = values()["evaluation"]
+    page = opened(hash_of("evaluation", "agent") + "&row=0&token=5", everything)
+    assert page.inner_text(".readout") == f"goal 4,2, episode 6: return {evaluation.returns[0, 5]:.2f} of 19.00 at best"
+    page.click("summary")
+    page.wait_for_selector("details tbody tr")
+    means = page.eval_on_selector_all("details tbody tr", "rows => rows.map(row => +row.children[1].textContent)")
+    np.testing.assert_allclose(means, evaluation.returns.mean(0), atol=1e-4)
+
+
+def test_a_study_says_each_point_in_focus(opened, everything):
+    page = opened(hash_of("study", "agent"), everything)
+    rows = [row for row in values()["study"].results if row.compressor != "baseline" and row.share is not None]
+    assert page.locator("svg.chart .point").count() == len(rows) > 0
+    page.focus("svg.chart .point >> nth=0")
+    assert "of the baseline's return" in page.inner_text(".readout")
+
+
+def test_two_answers_part_where_they_first_differ(opened, everything):
+    generation = values()["generation"]
+    page = opened(hash_of("generation", "generations"), everything)
+    answers = page.eval_on_selector_all(".said", "all => all.map(one => one.textContent)")
+    assert len(answers) == 2
+    common = 0
+    for letter, other in zip(generation.text, generation.full.text, strict=False):
+        if letter != other:
+            break
+        common += 1
+    if generation.divergence is None:
+        assert generation.text == generation.full.text and "same tokens" in page.inner_text(".about")
+    else:
+        assert f"new token {generation.divergence + 1} is the first that differs" in page.inner_text(".about")
+        starts = page.eval_on_selector_all(".same", "all => all.map(one => one.textContent.replaceAll('\\u23ce', ''))")
+        assert starts == [generation.text[:common]] * 2
+
+
+def test_texts_have_pictures_of_their_own_and_spans_a_band(opened, everything):
+    page = opened(hash_of("comparison", "tradeoff"), everything)
+    assert page.locator(".multiples svg").count() == 4 and page.locator(".multiples .point").count() == 12
+    page.focus(".multiples .point >> nth=1")
+    assert "KVZAP on line 1, 120 tokens: ΔNLL" in page.inner_text(".readout")
+    go(page, hash_of("comparison", "map") + "&token=30", "map")
+    assert "position 30" in page.inner_text(".readout") and ", in question: " in page.inner_text(".readout")
+    go(page, hash_of("comparison", "text") + "&token=30", "text")
+    assert "Token 30, in question" in page.inner_text(".detail")
+    page.hover('.t[data-at="10"]')
+    assert "Token 10\n" in page.inner_text(".detail") and "token=30" in page.url
+
+
+def test_a_notebook_shows_every_value_in_a_frame(opened, tmp_path):
+    outer = tmp_path / "notebook.html"
+    cells = "".join(values()[name]._repr_html_() for name in NAMES)
+    outer.write_text(f"<!DOCTYPE html><title>notebook</title><main><section>cells</section></main>{cells}", "utf-8")
+    page = opened("", outer)
+    page.eval_on_selector_all("iframe", "all => all.forEach(frame => { frame.loading = 'eager'; })")
+    for number, name in enumerate(NAMES):
+        element = page.query_selector_all("iframe")[number]
+        element.scroll_into_view_if_needed()
+        frame = element.content_frame()
+        frame.wait_for_selector(READY)
+        assert frame.inner_text("h1") == f"keepmap: {name}"
+        # A profile by itself has no maps: its one view beside the summary is its own.
+        frame.click(f"#tab-{VIEWS[name][-1]}")
+        frame.wait_for_selector(f"section.{VIEWS[name][-1]}:not([aria-busy])")
+    assert element.get_attribute("sandbox") == "allow-scripts allow-downloads"
