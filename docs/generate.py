@@ -23,6 +23,10 @@ from keepmap.agents.families.family import Family
 from keepmap.kv.method import Method, methods
 from keepmap.kv.tasks import Task, tasks
 
+sys.path.append(str(Path(__file__).resolve().parent))  # where it is loaded from elsewhere
+
+from pieces import fact_table, link, listed, sentence, table_of, yes_or_no
+
 ROOT = Path(__file__).resolve().parent.parent
 START, END = "<!-- methods: written by docs/generate.py -->", "<!-- end of methods -->"
 FOLDERS = ("methods", "compressors", "environments", "families", "sources", "tasks")
@@ -73,11 +77,13 @@ def page(method: type[Method]) -> str:
             "protected by default",
             "none" if method.name == "baseline" else f"{method.n_sink} sinks, window {method.window}",
         ),
-        ("needs a trained surrogate", _yes(method.needs_surrogate)),
+        ("needs a trained surrogate", yes_or_no(method.needs_surrogate)),
     ]
     command = f"keepmap compare --data_path data.jsonl --methods {method.name} --density 0.2"
     trial = ["## Try it", f"    {command}"] if method.name != "baseline" else []
-    return _page("the method's", method.label, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *trial)
+    return _page(
+        "the method's", method.label, parts["claim"], fact_table(facts), parts["body"], *_blocks(parts), *trial
+    )
 
 
 def method_table() -> str:
@@ -99,24 +105,24 @@ def compressor_page(compressor: type[Compressor]) -> str:
         ("import", f"`from compression_strategies import {name}`"),
         ("by default", f"`{name}({_defaults(compressor)})`"),
         ("how many it keeps", f"`{compressor.length_option}`"),
-        ("needs attention", _yes(compressor.needs_attention)),
-        ("always keeps the newest", _yes(compressor.keeps_newest)),
+        ("needs attention", yes_or_no(compressor.needs_attention)),
+        ("always keeps the newest", yes_or_no(compressor.keeps_newest)),
     ]
     example = ("## Example", f"```python\n{parts['Example']}\n```") if "Example" in parts else ()
-    return _page("the compressor's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *example)
+    return _page("the compressor's", name, parts["claim"], fact_table(facts), parts["body"], *_blocks(parts), *example)
 
 
 def compressor_table() -> str:
     """The page that lists the history compressors."""
     rows = [
-        (_link(name), f"`{compressor.__name__}`", _yes(compressor.needs_attention), sections(compressor)["claim"])
+        (link(name), f"`{compressor.__name__}`", yes_or_no(compressor.needs_attention), sections(compressor)["claim"])
         for name, compressor in compressors().items()
     ]
     return _page(
         "each compressor's",
         "History compressors",
         "What an agent keeps of its history. `keepmap compressors` shows all of them on a real one.",
-        _table(("name", "class", "needs attention", "what is kept"), rows),
+        table_of(("name", "class", "needs attention", "what is kept"), rows),
     )
 
 
@@ -139,14 +145,14 @@ def environment_page(environment: type[Room]) -> str:
         ("return of an agent that knows the goal", f"{min(optima):g} to {max(optima):g}"),
     ]
     trial = ("## Try it", f"    keepmap collect --environment {environment.name}")
-    return _page("the environment's", environment.__name__, claim, _facts(facts), rest.strip(), *trial)
+    return _page("the environment's", environment.__name__, claim, fact_table(facts), rest.strip(), *trial)
 
 
 def environment_table() -> str:
     """The page that lists the environments."""
     rows = [
         (
-            _link(name),
+            link(name),
             f"`{environment.gymnasium_id}`",
             f"{len(room_named(name).goals):,}",
             inspect.cleandoc(environment.__doc__ or "").partition("\n")[0],
@@ -157,7 +163,7 @@ def environment_table() -> str:
         "each environment's",
         "Environments",
         "The worlds in which an agent learns a hidden goal from its rewards.",
-        _table(("name", "Gymnasium id", "goals", "what is to be done"), rows),
+        table_of(("name", "Gymnasium id", "goals", "what is to be done"), rows),
     )
 
 
@@ -183,20 +189,20 @@ def family_page(family: type[Family]) -> str:
         "print(family.optimal_return([0]), family.random_return([0]))  # of each episode of a life\n```",
     ]
     name = family.__name__
-    return _page("the family's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *trial)
+    return _page("the family's", name, parts["claim"], fact_table(facts), parts["body"], *_blocks(parts), *trial)
 
 
 def family_table() -> str:
     """The page that lists the families."""
     rows = [
-        (_link(name), f"`{family.gymnasium_id}`", f"{make_family(name).n_tasks:,}", sections(family)["claim"])
+        (link(name), f"`{family.gymnasium_id}`", f"{make_family(name).n_tasks:,}", sections(family)["claim"])
         for name, family in families().items()
     ]
     return _page(
         "each family's",
         "Families of tasks",
         "Tasks that are alike, of which an agent does not know which it lives in; [how to use them](../families.md).",
-        _table(("name", "Gymnasium id", "tasks", "what is to be done"), rows),
+        table_of(("name", "Gymnasium id", "tasks", "what is to be done"), rows),
     )
 
 
@@ -212,19 +218,17 @@ def source_page(source: type[Source]) -> str:
     ]
     world = "darkroom" if "darkroom" in worlds else worlds[0]
     trial = ("## Try it", f"    keepmap collect --environment {world} --source {source.name}")
-    return _page("the source's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts), *trial)
+    return _page("the source's", name, parts["claim"], fact_table(facts), parts["body"], *_blocks(parts), *trial)
 
 
 def source_table() -> str:
     """The page that lists the sources of histories."""
-    rows = [
-        (_link(name), f"{source.usual_episodes:,}", sections(source)["claim"]) for name, source in sources().items()
-    ]
+    rows = [(link(name), f"{source.usual_episodes:,}", sections(source)["claim"]) for name, source in sources().items()]
     return _page(
         "each source's",
         "Sources of learning histories",
         "Learners whose lives an agent is trained on: `keepmap collect --environment WORLD --source NAME`.",
-        _table(("name", "usual episodes", "how it learns"), rows),
+        table_of(("name", "usual episodes", "how it learns"), rows),
     )
 
 
@@ -238,18 +242,18 @@ def task_page(task: type[Task]) -> str:
         ("score", scores[str(task.scoring)]),
         ("new tokens in RULER", str(task.new_tokens)),
     ]
-    return _page("the task's", name, parts["claim"], _facts(facts), parts["body"], *_blocks(parts))
+    return _page("the task's", name, parts["claim"], fact_table(facts), parts["body"], *_blocks(parts))
 
 
 def task_table() -> str:
     """The page that lists the tasks."""
-    rows = [(_link(name), str(task.scoring), sections(task)["claim"]) for name, task in tasks().items()]
+    rows = [(link(name), str(task.scoring), sections(task)["claim"]) for name, task in tasks().items()]
     return _page(
         "each task's",
         "Tasks",
         "Questions with known answers: what `keepmap.run_tasks` and `keepmap.sweep` ask, to see what a method keeps "
         "and what the model can still answer.",
-        _table(("name", "scoring", "what is asked"), rows),
+        table_of(("name", "scoring", "what is asked"), rows),
     )
 
 
@@ -268,7 +272,7 @@ def configuration_page() -> str:
         "# Configuration",
         "Every key that a YAML file or `--set` may give, its default, and what it may hold. An unknown key is an "
         "error, and so is one that cannot act.",
-        _table(("key", "default", "a value is", "what it says"), rows),
+        table_of(("key", "default", "a value is", "what it says"), rows),
     ]
     return "\n\n".join(text) + "\n"
 
@@ -277,28 +281,12 @@ def _page(whose: str, title: str, *parts: str) -> str:
     return "\n\n".join(part for part in (NOTE.format(kind=whose), f"# {title}", *parts) if part) + "\n"
 
 
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts)])
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, *rows)).replace("\n", f"\n|{'---|' * len(head)}\n", 1)
-
-
-def _link(name: str) -> str:
-    return f"[`{name}`]({name}.md)"
-
-
-def _yes(holds: bool) -> str:
-    return "yes" if holds else "no"
-
-
 def _blocks(parts: dict[str, str]) -> list[str]:
     text = []
     for name in BLOCKS:
         if name in parts:
             title = {"Attributes": "Parameters", "Raises": "Errors"}.get(name, name)
-            text += [f"## {title}", (_listed if name in ("Attributes", "Raises") else _joined)(parts[name])]
+            text += [f"## {title}", (listed if name in ("Attributes", "Raises") else sentence)(parts[name])]
     return text
 
 
@@ -311,7 +299,7 @@ def table() -> str:
             group = method.needs
             rows.append(f"| *score needs {NEEDS[group]}* | | | |")
         claim = sections(method)["claim"].replace("|", r"\|")
-        rows.append(f"| {_link(name)} | {method.label} | {default_rule(method)} | {claim} |")
+        rows.append(f"| {link(name)} | {method.label} | {default_rule(method)} | {claim} |")
     return "\n".join(rows)
 
 
@@ -320,7 +308,7 @@ def readme_table() -> str:
     groups: dict[str, list[str]] = {}
     for name, method in methods().items():
         groups.setdefault(NEEDS[method.needs], []).append(f"[`{name}`](docs/methods/{name}.md)")
-    return _table(("its score needs", "methods"), [(needs, ", ".join(names)) for needs, names in groups.items()])
+    return table_of(("its score needs", "methods"), [(needs, ", ".join(names)) for needs, names in groups.items()])
 
 
 def readme(current: str) -> str:
@@ -380,23 +368,6 @@ def write() -> None:
     for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-
-
-def _joined(block: str) -> str:
-    text = " ".join(block.split())
-    return text[:1].upper() + text[1:]
-
-
-def _listed(block: str) -> str:
-    """`name: text` lines, with indented continuations, as a Markdown list."""
-    items: list[str] = []
-    for line in inspect.cleandoc(block).splitlines():
-        if line.startswith(" ") and items:
-            items[-1] += f" {line.strip()}"
-        else:
-            name, _, text = line.partition(":")
-            items.append(f"- `{name}`: {text.strip()}")
-    return "\n".join(items)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

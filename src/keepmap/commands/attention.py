@@ -24,9 +24,7 @@ from keepmap.core.runs.units import Once, Units
 from keepmap.core.storage.documents import write_document
 from keepmap.drawing import check_colours, picture_formats
 from keepmap.errors import InputError, escaped
-from keepmap.insight.document import FILE, as_document, verification_of
-from keepmap.insight.guide import GuideInsight
-from keepmap.insight.suggestion import Suggestion
+from keepmap.insight import FILE, GuideInsight, Suggestion, as_document, verification_of
 from keepmap.insight.verdicts import layer_guide, suggest, telling_layers, verdicts
 from keepmap.printing.attention import (
     advice_lines,

@@ -12,9 +12,7 @@ from keepmap.agents.acting import load_agent
 from keepmap.agents.choosing import shares
 from keepmap.agents.collection.source import make_source
 from keepmap.agents.compressor import Compressor, History, Selection, compressors
-from keepmap.agents.environments import room_named
-from keepmap.agents.environments.goals import Goal, parse_cell
-from keepmap.agents.environments.room import Room
+from keepmap.agents.environments import Goal, Room, parse_cell, room_named
 from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import make_folder
 from keepmap.core.outside.memory import require_memory

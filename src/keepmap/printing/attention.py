@@ -9,8 +9,7 @@ import numpy as np
 from keepmap.attention import AttentionProfile
 from keepmap.core.intervals import LEAST, NOT_NEGATIVE, mean_interval
 from keepmap.errors import counted
-from keepmap.insight.guide import GuideInsight
-from keepmap.insight.suggestion import Suggestion
+from keepmap.insight import GuideInsight, Suggestion
 from keepmap.insight.verdicts import Verdict
 from keepmap.printing.tables import Column, panels, terminal_width
 

@@ -1,8 +1,7 @@
 """What a verification says, in lines of 80 columns and some of code."""
 
 from keepmap.errors import counted
-from keepmap.insight.subjects import SUBJECTS
-from keepmap.insight.verification import ALIKE, COSTS, HELD, RULES, WORSE, Compared, Difference, Verification
+from keepmap.insight import ALIKE, COSTS, HELD, RULES, SUBJECTS, WORSE, Compared, Difference, Verification
 
 __all__ = ["verification_lines"]
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import gymnasium
 from gymnasium.envs.registration import parse_env_id
 
-from keepmap.agents.environments.goals import Goal
+from keepmap.agents.environments.goals import Goal, parse_cell
 from keepmap.agents.environments.room import Room
 from keepmap.agents.environments.single import RoomEnv
 from keepmap.agents.environments.vector import RoomVectorEnv
@@ -21,7 +21,7 @@ from keepmap.core.arguments import as_integer, shown
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, did_you_mean
 
-__all__ = ["environments", "make_env", "make_vector", "room_named"]
+__all__ = ["Goal", "Room", "environments", "make_env", "make_vector", "parse_cell", "room_named"]
 
 
 def make_env(room: str, goal: Goal | None = None, size: int | None = None, horizon: int | None = None) -> RoomEnv:

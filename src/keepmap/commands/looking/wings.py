@@ -21,8 +21,7 @@ from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.units import Recorded
 from keepmap.core.versions import versions
 from keepmap.errors import InputError, counted
-from keepmap.insight.suggestion import Suggestion
-from keepmap.insight.verification import Verification
+from keepmap.insight import Suggestion, Verification
 from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import SHORTEST_TEXT, ForgetfulText, n_passes, verify_texts
 from keepmap.language_model import LanguageModel, load_language_model

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from keepmap.errors import ModelError
-from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.method import Method
 from keepmap.kv.tasks.asking.answer import Answer, answers_of
@@ -15,6 +15,9 @@ from keepmap.kv.tasks.plan import TaskPlan
 from keepmap.kv.tasks.results.rows import FULL, AnswerRow
 from keepmap.kv.tasks.task import Task, TaskSample
 from keepmap.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from keepmap.kv.cache.cache import EvictingCache
 
 __all__ = ["TaskSession", "Way"]
 
@@ -53,9 +56,11 @@ class TaskSession:
         return tuple(way for way in self.caches if way.key != FULL)
 
     @cached_property
-    def caches(self) -> dict[Way, EvictingCache]:
+    def caches(self) -> "dict[Way, EvictingCache]":
         """A cache of each way that has seen nothing."""
         plan = self.plan
+        from keepmap.kv.cache.cache import EvictingCache  # loads transformers
+
         caches = {self.full: EvictingCache(self.language_model, "baseline")}
         methods = self._methods
         for density in plan.densities:

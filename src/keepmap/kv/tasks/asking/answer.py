@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.errors import ImpossibleResultError
-from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.tasks.asking.prompts import Asked, Prompt
 from keepmap.kv.tasks.asking.retention import Retention, retention_of
 from keepmap.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from keepmap.kv.cache.cache import EvictingCache  # loads transformers, which pictures of answers do without
 
 __all__ = ["ROOM", "Answer", "Memory", "answers_of"]
 
@@ -59,7 +62,7 @@ class Answer:
 
 
 @torch.inference_mode()
-def answers_of(fresh: EvictingCache, prompt: Prompt, max_new_tokens: int | None, generates: bool) -> Iterator[Answer]:
+def answers_of(fresh: "EvictingCache", prompt: Prompt, max_new_tokens: int | None, generates: bool) -> Iterator[Answer]:
     """The answer to each question of a prompt.
 
     Args:
@@ -100,7 +103,7 @@ def answers_of(fresh: EvictingCache, prompt: Prompt, max_new_tokens: int | None,
 
 
 def _forced(
-    language_model: LanguageModel, cache: EvictingCache, logits: Float[Tensor, "1 V"], query: Asked, name: str
+    language_model: LanguageModel, cache: "EvictingCache", logits: Float[Tensor, "1 V"], query: Asked, name: str
 ) -> Answer:
     """The likelihood of the right answer, all of whose tokens the model is given."""
     target = query.target
@@ -121,7 +124,7 @@ def _forced(
     )
 
 
-def _greedy(cache: EvictingCache, logits: Float[Tensor, "1 V"], most: int) -> tuple[list[int], bool]:
+def _greedy(cache: "EvictingCache", logits: Float[Tensor, "1 V"], most: int) -> tuple[list[int], bool]:
     """The likeliest tokens, each given back to the model, and whether the last one is an end, which is left out."""
     ends = _ends(cache.language_model)
     tokens: list[int] = []
