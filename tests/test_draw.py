@@ -36,7 +36,7 @@ def test_it_loads_matplotlib_when_a_figure_is_used() -> None:
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "attention_grid []\n['matplotlib', 'torch', 'keepmap.drawing']\n"
+    assert done.stdout == "answers_by_memory []\n['matplotlib', 'torch', 'keepmap.drawing']\n"
 
 
 def test_a_file_more_is_a_figure_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

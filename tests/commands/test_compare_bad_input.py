@@ -33,7 +33,7 @@ def refused(capfd, place: Path, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "no verb was given; use one of compare, sample-data, train-surrogate, generate, methods, collect"),
+        ("", "no verb was given; use one of compare, sample-data, train-surrogate, generate, tasks, sweep, methods"),
         ("compar", 'unknown verb "compar", did you mean "compare"?'),
         ("compare", "--data_path is missing (keepmap compare --help)"),
         ("compare --data_path", "Missing value for argument '--data_path'"),

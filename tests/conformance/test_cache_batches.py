@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -101,6 +101,8 @@ def test_however_a_batch_comes_it_is_the_same(family: str, data: st.DataObject) 
     """Plain calls, that know of positions what the mask says, in parts, with a fork on the way."""
     case = Case(family, data.draw(st.sampled_from(HELD)), data.draw(st.sampled_from(RULES)), 1, 5, 2, N)
     lengths = data.draw(st.lists(st.integers(1, 40), min_size=1, max_size=3))
+    # Which looks at keys before their rotation, and for that at two positions.
+    assume(case.method != "compactor")
     texts = drawn(case, lengths)
     ids, mask = padded(texts, max(lengths) + data.draw(st.sampled_from((0, 3))))
     width = ids.shape[1]

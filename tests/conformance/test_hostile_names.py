@@ -21,6 +21,7 @@ from keepmap.drawing.parts.style import figure_style
 from tests.conformance.test_every_figure import FIGURES, KEPT, TRANSITIONS
 from tests.drawing.maps import streaming
 from tests.drawing.profiles import profile_of
+from tests.drawing.test_answers_by_memory import run_of
 from tests.drawing.test_cache_bytes import report
 from tests.drawing.test_compressor_study import study
 from tests.drawing.test_cost_by_footprint import comparison
@@ -45,6 +46,12 @@ def hostile_comparison() -> keepmap.Comparison:
     plain = comparison()
     named = tuple(dataclasses.replace(row, method=f"{EVIL} {number}") for number, row in enumerate(plain.methods))
     return dataclasses.replace(plain, methods=named, configuration={**plain.configuration, "model_name": EVIL})
+
+
+def hostile_tasks() -> keepmap.TaskRun:
+    plain = run_of()
+    answers = tuple(dataclasses.replace(row, label=f"{row.label} {EVIL}") for row in plain.answers)
+    return dataclasses.replace(plain, answers=answers, card={**plain.card, "model": EVIL})
 
 
 def hostile_study() -> keepmap.Study:
@@ -83,6 +90,8 @@ DRAWN: dict[str, Callable[..., Any]] = {
     **{name: lambda name=name, **words: getattr(keepmap.draw, name)(hostile_map(), **words)
        for name in ("compression_heatmap", "keep_map_by_layer", "keep_map_lifetimes")},
     "attention_summary": FIGURES["attention_summary"],
+    **{name: lambda name=name, **words: getattr(keepmap.draw, name)(hostile_tasks(), **words)
+       for name in ("answers_by_memory", "evidence_kept")},
     "cache_bytes": lambda **words: keepmap.draw.cache_bytes({EVIL: report()}, **words),
     "compressor_study": lambda **words: keepmap.draw.compressor_study(hostile_study(), **words),
     "cost_by_footprint": lambda **words: keepmap.draw.cost_by_footprint(hostile_comparison(), **words),

@@ -156,7 +156,7 @@ BAD = [
     (METHOD.replace("NAME", "mine").replace("def score", "def scores"), "Mine does not define `score`"),
     (
         METHOD.replace("NAME", "mine").replace("(Scored)", "(Method)").replace("import Scored", "import Method"),
-        "Scored or",
+        "from Scored, from Received or from Reviewed",
     ),
     (METHOD.replace("NAME", "mine").replace("float = 1.0", "float"), "Mine has no default for its option `power`"),
     (

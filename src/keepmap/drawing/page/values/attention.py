@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from keepmap.attention import AttentionProfile
 from keepmap.core.files import plain
@@ -75,11 +76,7 @@ def shown_profile(
         parts["agent"] = {"raster": _raster(profile)}
     return Shown(
         caption=f"{label}: {layers} layers × {heads} heads × {n:,} positions, {profile.scope}",
-        verdict=(
-            f"At query {int(last):,}, attention is {float(entropy.nanmean()):.0%} as spread out as it could be, and "
-            f"{float(sinks.mean()):.0%} of it goes to the first {profile.n_sink} positions; the sharpest head has "
-            f"{float(np.nanmin(entropy.double().numpy())):.0%}, the most sink-bound {float(sinks.max()):.0%}."
-        ),
+        verdict=_verdict(profile, int(last), entropy[~entropy.isnan()], sinks),
         model=label,
         python=(
             call if folder is None else f"profile = keepmap.AttentionProfile.load({folder!r})",
@@ -93,6 +90,17 @@ def shown_profile(
             for number, (label, keep_map) in enumerate(evicted.items())
         ],
         parts=parts,
+    )
+
+
+def _verdict(profile: AttentionProfile, last: int, entropy: Tensor, sinks: Tensor) -> str:
+    """How spread out attention is and how much of it goes to sinks; `entropy` is empty at the first position."""
+    to_sinks = f"{float(sinks.mean()):.0%} of it goes to the first {profile.n_sink} positions"
+    if not len(entropy):
+        return f"At query {last:,}, attention sees one position alone."
+    return (
+        f"At query {last:,}, attention is {float(entropy.mean()):.0%} as spread out as it could be, {to_sinks}; the "
+        f"sharpest head has {float(entropy.min()):.0%}, the most sink-bound {float(sinks.max()):.0%}."
     )
 
 
