@@ -93,8 +93,8 @@ class EvictingRun:
         if not new.shape[1]:
             seen = counted(cache.get_seq_length(), "token")
             raise InputError(
-                f"expected `input_ids` to bring one token or more, got none; the cache has seen {seen}, a text that "
-                "goes on from them is longer"
+                f"expected `input_ids` to bring one token or more, got none; the cache has seen {seen}, and only "
+                "a longer text goes on from them"
             )
         if self.model.training:
             raise InputError("expected a model in eval mode, got one that is training; call model.eval() first")

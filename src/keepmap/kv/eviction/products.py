@@ -14,7 +14,7 @@ _PARTS = 8
 def product_by_head(
     left: Float[Tensor, "heads B K"], right: Float[Tensor, "heads K D"], out: Float[Tensor, "heads B D"]
 ) -> Float[Tensor, "heads B D"]:
-    """torch.bmm into `out`, faster where the CPU has fewer threads than the batch has matrices, or not as many times.
+    """torch.bmm into `out`, on a CPU by parts of each head's rows, so that no thread waits for the last head.
 
     A thread takes whole matrices of a batch: of three heads on two threads, the last one keeps one thread waiting; of
     eight parts of each head's rows, none does. How many parts there are depends on the shapes alone.
