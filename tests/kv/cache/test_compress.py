@@ -15,13 +15,19 @@ def test_reading_is_evict_and_questions_go_on_from_it() -> None:
     shares: list[float] = []
     cache = compress(model, ids, "h2o", **options, progress=shares.append)
     assert cache.keep_map() == keepmap.evict(model, ids, "h2o", **options).keep_map
-    assert shares == [1024 / 1300, 1.0] and cache.report().peak_nbytes < cache.report().full_nbytes
+    assert shares == [512 / 1300, 1024 / 1300, 1.0] and cache.report().peak_nbytes < cache.report().full_nbytes
     for seed in (1, 2):
         question = tokens(6, seed)
         with torch.no_grad(), evicting(model):
             logits = model(question[None], past_key_values=cache.fork()).logits[0]
         both = keepmap.evict(model, torch.cat([ids, question]), "h2o", **options)
         torch.testing.assert_close(logits, both.logits[-6:], rtol=1e-6, atol=1e-9)
+
+
+def test_what_scores_ahead_reads_more_at_once() -> None:
+    shares: list[float] = []
+    compress(build("llama"), tokens(1100), "random", density=0.2, window=20, progress=shares.append)
+    assert shares == [1024 / 1100, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from keepmap.kv.choosing import Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import check_supported
 from keepmap.kv.eviction.evict import origin, rule_for
 from keepmap.kv.eviction.resolve import as_method
-from keepmap.kv.method import Method
+from keepmap.kv.method import Method, Received
 from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EvictingCache"]
 
-_BLOCK = 1024
+_BLOCK, _BLOCK_OF_RECEIVED = 1024, 512
+"""Tokens that are read at once; fewer where each query's attention is kept until the decisions are made."""
 _TERMS = ("threshold", "density", "budget", "n_sink", "window", "mode", "chunk_size", "context_length", "seed")
 
 
@@ -129,8 +130,9 @@ class EvictingCache(CacheOfTexts):
     def read(self, inputs: Any, progress: Progress | None = None) -> None:
         """Let the model read a text, which goes on with what the cache has seen.
 
-        It is read in blocks of 1,024 tokens: what a layer brings at once is held until the rule drops of it. In mode
-        "once" the context is read in one block, of which each layer is cut before the next one reads it.
+        It is read in blocks of 1,024 tokens (512 where the attention received decides): what a layer brings at once is
+        held until the rule drops of it. In mode "once" the context is read in one block, of which each layer is cut
+        before the next one reads it.
 
         Args:
             inputs: one text, as in `evict`.
@@ -160,7 +162,7 @@ class EvictingCache(CacheOfTexts):
         seen, context = self.get_seq_length(), self._context_length
         if self.terms.mode.name == "once" and (context is None or seen < context):
             return left if context is None else context - seen
-        return _BLOCK
+        return _BLOCK_OF_RECEIVED if isinstance(self.terms.method, Received) else _BLOCK
 
     @property
     def _context_length(self) -> int | None:
