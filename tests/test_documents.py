@@ -108,9 +108,11 @@ def test_the_integration_of_the_compression_guide_works_as_written(tmp_path: Pat
 
 
 def test_the_examples_of_the_guides_to_pictures_run(tmp_path: Path) -> None:
-    (look,), (draw,) = python_blocks("ATTENTION_VISUALIZATION_GUIDE.md"), python_blocks("VISUALIZATION_SUMMARY.md")
-    printed = run(look + draw, tmp_path)
+    look, own = python_blocks("ATTENTION_VISUALIZATION_GUIDE.md")
+    (draw,) = python_blocks("VISUALIZATION_SUMMARY.md")
+    printed = run(look + own + draw, tmp_path)
     assert printed.startswith("AttentionProfile(tiny: 2 layers x 4 heads x ") and "KeepMap(" in printed
+    assert "AttentionProfile(tiny: 4 layers x 4 heads x 4 positions" in printed
     assert {path.name for path in (tmp_path / "figs").iterdir()} == {"heads.png", "h2o.png", "h2o.svg"}
 
 

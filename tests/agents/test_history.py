@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from keepmap.agents.acting import load_agent
 from keepmap.agents.history import History, Selection, narrowed, nothing, shorten
+from keepmap.attention import profile_attention
 from keepmap.errors import InputError
 
 
@@ -84,3 +87,42 @@ def test_what_it_shows_of_itself() -> None:
     assert repr(Selection(torch.zeros(2, 5, dtype=torch.int64), whole.valid)) == (
         "Selection(2 rows, 3..5 transitions of a row)"
     )
+
+
+def test_a_history_of_one_agents_arrays_is_what_an_agent_reads() -> None:
+    agent = load_agent()
+    states, ends = np.array([[4, 4], [4, 5], [3, 5]]), [False, True, False]
+    plain = History.from_arrays(states.tolist(), [3, 0, 4], [0, 0, 1], states + 0, ends)
+    assert plain.dones is not None and plain.dones.tolist() == [ends] and plain.times.tolist() == [[0, 1, 2]]
+    batch = History.from_arrays(states[None], torch.tensor([[3, 0, 4]]), np.array([[0.0, 0.0, 1.0]]), states[None])
+    doubled = replace(batch, rewards=batch.rewards.double())
+    first, *others = (profile_attention(agent, history).received for history in (plain, batch, doubled))
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_states_of_one_number_and_actions_of_any_kind() -> None:
+    history = History.from_arrays(range(4), np.eye(4)[[1, 0, 2, 2]], np.zeros(4, np.float32), range(1, 5))
+    assert history.states[0, :, 0].tolist() == [0, 1, 2, 3] and history.actions.tolist() == [[1, 0, 2, 2]]
+    both = History.from_arrays(np.zeros((2, 3)), np.zeros((2, 3, 1), int), np.zeros((2, 3)), np.ones((2, 3)))
+    assert both.states.shape == (2, 3, 1) and both.dones is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"states": "here"}, "expected `states` to be an array of numbers, got a str"),
+        ({"states": [[1], [2, 3]]}, "expected `states` to be an array of numbers, got rows of different lengths"),
+        (
+            {"rewards": np.zeros((1, 2, 1))},
+            r"expected `rewards` to be \[n\] of one agent or \[B, n\] .*1, 2, 1",
+        ),
+        ({"actions": [1, 2, 3]}, r"expected `actions` to fit `rewards` of the shape \(1, 2\), got \(1, 3\)"),
+        ({"episode_ends": [True]}, r"expected `episode_ends` to fit `rewards` of the shape \(1, 2\), got \(1, 1\)"),
+        ({"episode_ends": [0, 2]}, "expected `episode_ends` to be True and False"),
+    ],
+    ids=str,
+)
+def test_what_is_no_history_is_said(changed: dict[str, object], message: str) -> None:
+    arrays: dict[str, object] = {"states": [0, 1], "actions": [0, 1], "rewards": [0, 1], "next_states": [1, 2]}
+    with pytest.raises(InputError, match=message):
+        History.from_arrays(**(arrays | changed))

@@ -2,19 +2,18 @@
 
 import math
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.agents.history import History, Selection, nothing
+from keepmap.agents.numbers import Array, as_numbers, one_number
 from keepmap.errors import InputError, kind_of
 
-__all__ = ["Array", "Attends", "Compressed", "as_history", "taken", "with_attention"]
-
-Array = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."]
+__all__ = ["Attends", "Compressed", "as_history", "taken", "with_attention"]
 
 NAMES = ("states", "actions", "rewards", "next_states")
 
@@ -66,14 +65,14 @@ def as_history(
             raise InputError(
                 f"{name} have the shape {tuple(value.shape)} and states {tuple(states.shape)}; they must fit"
             )
-    numbers = {name: _numbers(name, value) for name, value in parts.items()}
+    numbers = {name: as_numbers(name, value) for name, value in parts.items()}
     if mask is not None and not ((numbers["mask"] == 0) | (numbers["mask"] == 1)).all():
         raise InputError("the mask holds other values than True and False; give a boolean array")
     valid = numbers["mask"] if mask is not None else numbers["states"].new_ones(states.shape[:2], dtype=torch.bool)
     times = torch.arange(states.shape[1], device=valid.device).expand(states.shape[:2])
     return History(
         states=numbers["states"],
-        actions=_one_number(numbers["actions"]),
+        actions=one_number(numbers["actions"]),
         rewards=numbers["rewards"].reshape(states.shape[:2]),
         next_states=numbers["next_states"],
         times=times,
@@ -135,31 +134,8 @@ def taken(arrays: tuple[Array, Array, Array, Array], selection: Selection) -> Co
     return Compressed(kept, mask.numpy(), indices.numpy())
 
 
-def _numbers(name: str, value: Array) -> Tensor:
-    """As a tensor; numpy's small and unsigned types become those for which torch can do everything."""
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
-            raise InputError(f"{name} are of type {value.dtype}; give numbers")
-        kind: Any = {"b": np.bool_, "f": np.float64}.get(value.dtype.kind, np.int64)
-        return torch.from_numpy(np.array(value, dtype=kind))
-    if value.is_complex():
-        raise InputError(f"{name} are of type {value.dtype}; give real numbers")
-    return value.detach()
-
-
 def _floats(attention: Tensor) -> Tensor:
     return attention if attention.is_floating_point() else attention.float()
-
-
-def _one_number(actions: Tensor) -> Int[Tensor, "B n"]:
-    """Whole numbers as they are and one-hot vectors as their place; of others, equal ones get equal numbers."""
-    actions = actions.squeeze(2) if actions.shape[2:] == (1,) else actions
-    if actions.dim() == 2 and bool((actions == actions.round()).all() if actions.is_floating_point() else True):
-        return actions.to(torch.int64)
-    if actions.dim() == 3 and ((actions == 0) | (actions == 1)).all() and (actions.sum(dim=2) == 1).all():
-        return actions.to(torch.int64).argmax(dim=2)
-    flat = actions.reshape(actions.shape[0] * actions.shape[1], -1)
-    return flat.unique(dim=0, return_inverse=True)[1].reshape(actions.shape[:2])
 
 
 def _gathered(value: Array, indices: Int[Tensor, "B m"], mask: Bool[Tensor, "B m"]) -> Array:

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from keepmap.agents.arrays import Array, Attends, Compressed, as_history, taken, with_attention
+from keepmap.agents.arrays import Attends, Compressed, as_history, taken, with_attention
 from keepmap.agents.history import History, Selection
+from keepmap.agents.numbers import Array
 from keepmap.core.arguments import LARGEST, as_flag, as_integer, check_options
 from keepmap.core.joining.registry import Registry
 from keepmap.errors import InputError, kind_of

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from keepmap.agents.numbers import as_tensor, one_number
 from keepmap.core.html import card
 from keepmap.errors import InputError, kind_of
 
@@ -60,13 +61,75 @@ class History:
         flat |= {"attention": self.attention, "dones": self.dones}
         deep = {"states": self.states, "next_states": self.next_states}
         wrong = [name for name, value in flat.items() if value is not None and value.shape != shape]
-        wrong += [name for name, value in deep.items() if value.dim() != 3 or value.shape[:2] != shape]
+        wrong += [name for name, value in deep.items() if value.dim() != 3 or tuple(value.shape[:2]) != shape]
         if len(shape) != 2 or wrong or self.states.shape != self.next_states.shape:
             shown = {**flat, **deep}[wrong[0]] if wrong else self.next_states
             raise InputError(
                 f"{wrong[0] if wrong else 'next_states'} of a history have the shape {_size(shown)} and its mask has "
                 f"{tuple(shape)}; all must be (batch, transitions), states (batch, transitions, state)"
             )
+
+    @classmethod
+    def from_arrays(
+        cls, states: object, actions: object, rewards: object, next_states: object, episode_ends: object = None
+    ) -> "History":
+        """The history that arrays hold: of one agent, n transitions with the oldest first, or of B agents.
+
+        >>> import keepmap
+        >>> history = keepmap.History.from_arrays(
+        ...     states=[[4, 4], [4, 5], [3, 5]],
+        ...     actions=[3, 0, 4],
+        ...     rewards=[0.0, 0.0, 1.0],
+        ...     next_states=[[4, 5], [3, 5], [3, 5]],
+        ...     episode_ends=[False, False, False],
+        ... )
+        >>> history
+        History(1 rows x 3 transitions, 3 of a row valid, times 0..2, states of 2 numbers, with dones)
+        >>> keepmap.profile_attention(keepmap.load_agent("tiny"), history).shape  # the query is the fourth position
+        (4, 4, 4)
+
+        Args:
+            states, next_states: [n, S] or [n], where each state is one number; of B agents [B, n, S] or [B, n].
+            actions: [n] whole numbers, or [n, A] of any kind: one-hot vectors become their place, and of others equal
+                ones get equal numbers. Of B agents, B in front.
+            rewards: [n] or [B, n].
+            episode_ends: as rewards, True where a transition ended an episode; None where that is not known.
+
+        Raises:
+            InputError: no arrays of numbers, or shapes that disagree.
+        """
+        given = {"states": states, "actions": actions, "rewards": rewards, "next_states": next_states}
+        parts = {name: as_tensor(name, value) for name, value in given.items()}
+        shape = tuple(parts["rewards"].shape)
+        if len(shape) not in (1, 2):
+            raise InputError(f"expected `rewards` to be [n] of one agent or [B, n] of B agents, got the shape {shape}")
+        if len(shape) == 1:
+            parts, shape = {name: value[None] for name, value in parts.items()}, (1, *shape)
+        for name, value in parts.items():
+            if tuple(value.shape[:2]) != shape or value.dim() > 3:
+                raise InputError(f"expected `{name}` to fit `rewards` of the shape {shape}, got {tuple(value.shape)}")
+        ends = None if episode_ends is None else as_tensor("episode_ends", episode_ends)
+        if ends is not None:
+            ends = ends[None] if ends.dim() == 1 and shape[0] == 1 else ends
+            if tuple(ends.shape) != shape:
+                raise InputError(
+                    f"expected `episode_ends` to fit `rewards` of the shape {shape}, got {tuple(ends.shape)}"
+                )
+            if not ((ends == 0) | (ends == 1)).all():
+                raise InputError("expected `episode_ends` to be True and False, got other numbers")
+            ends = ends.bool()
+        states, next_states = (
+            value[..., None] if value.dim() == 2 else value for value in (parts["states"], parts["next_states"])
+        )
+        return cls(
+            states=states,
+            actions=one_number(parts["actions"]),
+            rewards=parts["rewards"].float(),
+            next_states=next_states,
+            times=torch.arange(shape[1], device=parts["rewards"].device).expand(shape),
+            valid=torch.ones(shape, dtype=torch.bool, device=parts["rewards"].device),
+            dones=ends,
+        )
 
     def __repr__(self) -> str:
         kept = self.valid.sum(1).tolist()

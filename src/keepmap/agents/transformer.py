@@ -116,7 +116,7 @@ class DecisionTransformer(nn.Module):
         dones: Bool[Tensor, "B n"] | None = None,
     ) -> Float[Tensor, "B n d"]:
         """One token for each transition; `dones` is needed where the model's shape asks for it."""
-        known = self.action(actions) + rewards.unsqueeze(-1) * self.reward.weight[:, 0]
+        known = self.action(actions) + rewards.to(self.reward.weight.dtype).unsqueeze(-1) * self.reward.weight[:, 0]
         if self.done is not None:
             if dones is None:
                 raise ModelError("the agent was trained to know where episodes end; give the history's dones")
