@@ -46,7 +46,10 @@ def default_rule(method: type[Method]) -> str:
     """What decides unless the user says otherwise, as one phrase."""
     if method.threshold is not None:
         return "keeps everything" if method.threshold == float("-inf") else f"threshold {method.threshold:g}"
-    return f"budget, density {method.density:g}" if method.density is not None else "budget, density given by the user"
+    by = "" if method.budget_by == "head" else f", by {method.budget_by}"
+    return (
+        f"budget, density {method.density:g}{by}" if method.density is not None else "budget, density given by the user"
+    )
 
 
 def sections(part: type) -> dict[str, str]:

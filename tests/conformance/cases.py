@@ -58,12 +58,22 @@ class Case:
     seed: int = 0
     dtype: torch.dtype = torch.float64
     context_length: int | None = None
+    by: str = "head"
 
     def __str__(self) -> str:
         chunk = "N" if self.chunk_size == WHOLE else self.chunk_size
         if self.context_length is not None:
             chunk = f"once{self.context_length}"
-        return f"{self.family}-{self.method}-{self.rule}-C{chunk}-w{self.window}-s{self.n_sink}-n{self.n}"
+        by = "" if self.by == "head" else f"-{self.by}"
+        return f"{self.family}-{self.method}-{self.rule}{by}-C{chunk}-w{self.window}-s{self.n_sink}-n{self.n}"
+
+    def shared(self) -> str | list[list[float]]:
+        """Who shares the budget: a name, or the table that is meant."""
+        if self.by != "table":
+            return self.by
+        layers = build(self.family, self.dtype).config.num_hidden_layers
+        heads = load_language_model(build(self.family, self.dtype)).n_kv_heads
+        return [[(3 * layer + 2 * head + 1) % 5 / 2 for head in range(heads)] for layer in range(layers)]
 
     def options(self) -> dict[str, float | int]:
         """The rule's value, such that some entries go and some stay."""
@@ -156,6 +166,7 @@ def by_engine(case: Case) -> Eviction:
         tokens(case.n, case.seed),
         method,
         **case.options(),
+        budget_by=None if case.by == "head" else case.shared(),
         n_sink=case.n_sink,
         window=case.window,
         mode=None if case.context_length is None else "once",
@@ -184,7 +195,7 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
         "cur": scores.cur,
         "compactor": scores.compactor,
     }[case.method]
-    rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window)
+    rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window, by=case.shared())
     ids, growing = tokens(case.n, case.seed), case.method in scores.GROWING
     if case.context_length is not None:
         assert decided_by is None, "ties are for the other modes"

@@ -55,6 +55,8 @@ def setting(case: Case) -> tuple[LanguageModel, str | Method, dict[str, float | 
     options = {"n_sink": case.n_sink, "window": case.window, "chunk_size": case.chunk_size, "seed": case.seed}
     if case.context_length is not None:
         options |= {"mode": "once", "context_length": case.context_length}
+    if case.by != "head":
+        options |= {"budget_by": case.shared()}
     return language_model, method, case.options() | options
 
 

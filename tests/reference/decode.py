@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, PreTrainedModel
 from transformers.masking_utils import eager_mask
 
-from tests.reference.rules import Rule, dropped
+from tests.reference.budgets import gone
+from tests.reference.rules import Rule
 from tests.reference.scores import Score, Seen
 
 __all__ = ["Decoded", "decode", "recording", "seen_by"]
@@ -163,10 +164,9 @@ def decode(
                     known = scores[index, head]
                     for j in _to_score(layer.alive[head], rule, start, end, n, growing):
                         known[j] = score(seen, head, j)
-                for head in range(shape[1]):
-                    for j in dropped(scores[index, head], layer.alive[head], rule, start, end):
-                        layer.alive[head, j] = False
-                        expires[index, head, j] = end  # n after the last chunk: every query saw it
+                for head, j in gone(scores[index], layer.alive, rule, start, end, index, shape[0]):
+                    layer.alive[head, j] = False
+                    expires[index, head, j] = end  # n after the last chunk: every query saw it
     held = torch.stack([recorder.layers[index].alive for index in range(shape[0])])
     attention = torch.stack([recorder.layers[index].attention for index in range(shape[0])])
     return Decoded(torch.cat(logits), expires, held, scores, attention)

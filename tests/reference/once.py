@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from tests.reference.budgets import gone, gone_by_model
 from tests.reference.decode import Decoded, recording, seen_by
 from tests.reference.rules import Rule
 from tests.reference.scores import Score
 
-__all__ = ["cut", "decode_once"]
+__all__ = ["decode_once"]
 
 
 @torch.no_grad()
@@ -34,19 +35,15 @@ def decode_once(model: PreTrainedModel, input_ids: Tensor, score: Score, rule: R
                 for head in range(shape[1]):
                     for j in range(context_length):
                         scores[index, head, j] = score(seen, head, j)
-                for head in range(shape[1]):
-                    for j in cut(scores[index, head], rule, context_length):
-                        layer.alive[head, j] = False
-                        expires[index, head, j] = context_length
+                if rule.by == "model":
+                    continue
+                for head, j in gone(scores[index], layer.alive, rule, 0, context_length, index, shape[0]):
+                    layer.alive[head, j] = False
+                    expires[index, head, j] = context_length
+            if rule.by == "model":
+                for index, head, j in gone_by_model(scores, rule, context_length):
+                    recorder.layers[index].alive[head, j] = False
+                    expires[index, head, j] = context_length
     held = torch.stack([recorder.layers[index].alive for index in range(shape[0])])
     attention = torch.stack([recorder.layers[index].attention for index in range(shape[0])])
     return Decoded(torch.cat(logits), expires, held, scores, attention)
-
-
-def cut(scores: Tensor, rule: Rule, context_length: int) -> list[int]:
-    """What one head drops of a context, of its scores [N]."""
-    compressible = range(rule.n_sink, context_length - rule.window)
-    if rule.threshold is not None:
-        return [j for j in compressible if float(scores[j]) < rule.threshold]
-    lowest_first = sorted(compressible, key=lambda j: (float(scores[j]), j))
-    return lowest_first[: max(0, len(compressible) - rule.capacity(len(compressible)))]

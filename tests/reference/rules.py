@@ -11,13 +11,14 @@ __all__ = ["Rule", "choose_slowly", "dropped"]
 
 @dataclass(frozen=True)
 class Rule:
-    """A threshold, a density or a budget (one of the three), and what is protected."""
+    """A threshold, a density or a budget (one of the three), what is protected, and who shares what may be held."""
 
     threshold: float | None = None
     density: float | None = None
     budget: int | None = None
     n_sink: int = 4
     window: int = 128
+    by: str | list[list[float]] = "head"
 
     def capacity(self, m: int) -> int:
         """How many of m compressible positions that left the window may be held."""

@@ -28,6 +28,8 @@ class Generate(Plugins):
     """Drop what scores below that when it leaves the window: the threshold rule. Default: the method's own rule."""
     budget: int | None = None
     """Hold so many of the positions that left the window: the budget rule with a fixed number."""
+    budget_by: str | None = None
+    """Who shares that: head, layer, model (--mode once), pyramid, or a JSON file of shares. Default: the method's."""
     n_sink: int | None = None
     """The first so many positions are protected. Default: the method's."""
     window: int | None = None

@@ -84,6 +84,8 @@ class Compare(Plugins):
     density: float | None = None
     """Every method by the budget rule, holding this share of what left the window, with the same window and sinks: the
     fair comparison."""
+    budget_by: str | None = None
+    """Who shares that: head, layer, model (--mode once), pyramid, or a JSON file of shares. Default: the method's."""
     sliding_window_size: int = 128
     """The last so many positions are protected (without --density, for all methods but h2o)."""
     n_sink: int | None = None

@@ -78,6 +78,7 @@ def compare_compression_methods(
     context_length: int | float | None = None,
     thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
+    budget_by: str | Path | None = None,
     sliding_window_size: int = 128,
     n_sink: int | None = None,
     h2o_local_window_size: int | None = None,
@@ -148,6 +149,7 @@ def compare_compression_methods(
             f"expected `model_name` to be a name or a folder, got {kind_of(model_name)}; "
             "keepmap.compare takes loaded models"
         )
+    when = plan_mode(mode, chunk_size, context_length)
     plan = plan_methods(
         methods,
         thresholds=thresholds,
@@ -155,8 +157,9 @@ def compare_compression_methods(
         n_sink=n_sink,
         window=sliding_window_size,
         h2o_local_window_size=h2o_local_window_size,
+        budget_by=budget_by,
+        mode=when,
     )
-    when = plan_mode(mode, chunk_size, context_length)
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet`, got both; leave one of them out")
     for name, value in (("redact_text", redact_text), ("spans", spans)):
@@ -190,6 +193,7 @@ def compare_compression_methods(
         "chunk_size": when.chunk_size,
         "context_length": when.context_length,
         "density": density,
+        "budget_by": None if budget_by is None else str(budget_by),
         "thresholds": {method.key: method.threshold for method in plan.methods if density is None},
         "sliding_window_size": sliding_window_size,
         "n_sink": n_sink,
@@ -199,7 +203,8 @@ def compare_compression_methods(
     }
     identity = Identity(
         verb="compare",
-        options=options,
+        # Of a table its content, not its name, decides.
+        options={**options, "budget_by": plan.shared_by},
         versions=versions(*PACKAGES),
         hashes={"data": hash_of_lines([*texts, *skipped]), "plugins": hash_of_files(plugins())},
     )

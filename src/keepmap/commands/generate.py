@@ -16,7 +16,16 @@ from keepmap.core.storage.text import read_text
 from keepmap.core.versions import versions
 from keepmap.drawing import cache_bytes, picture_formats, save_figure
 from keepmap.errors import InputError, kind_of
-from keepmap.kv.generation import FILES, PACKAGES, Generation, generate, read_generation, write_generation
+from keepmap.kv.generation import (
+    FILES,
+    PACKAGES,
+    Generation,
+    as_json,
+    as_spread,
+    generate,
+    read_generation,
+    write_generation,
+)
 from keepmap.language_model import LanguageModel, load_language_model
 from keepmap.printing.beside import beside
 
@@ -35,6 +44,7 @@ def generate_text(
     density: float | None = None,
     threshold: float | None = None,
     budget: int | None = None,
+    budget_by: str | Path | None = None,
     n_sink: int | None = None,
     window: int | None = None,
     mode: str | None = None,
@@ -80,6 +90,7 @@ def generate_text(
     if as_flag("compare", compare) and as_flag("quiet", quiet) and output_dir is None:
         raise InputError("got `compare` and `quiet`, and the comparison would not be seen; leave one of them out")
     formats = picture_formats("png" if format is None else format)
+    shared_by = None if budget_by is None else as_json(as_spread(budget_by, density))
     prompt, question = _texts(prompt_file, question_file)
     folder = None if output_dir is None else as_path("output_dir", output_dir)
     options = {
@@ -87,6 +98,7 @@ def generate_text(
         "density": density,
         "threshold": threshold,
         "budget": budget,
+        "budget_by": budget_by,
         "n_sink": n_sink,
         "window": window,
         "mode": mode,
@@ -109,7 +121,8 @@ def generate_text(
         return generation
     identity = Identity(
         verb="generate",
-        options={"model_name": str(model_name), "dtype": dtype, **options},
+        # Of a table its content, not its name, decides.
+        options={"model_name": str(model_name), "dtype": dtype, **options, "budget_by": shared_by},
         versions=versions(*PACKAGES),
         hashes={"text": hash_of_lines([prompt, question]), "plugins": hash_of_files(plugins())},
     )

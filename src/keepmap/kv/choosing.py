@@ -6,26 +6,31 @@ decided at the end of a chunk (C = 1: after every query; the end of the text end
 
 import heapq
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.core.arguments import as_integer, as_number, as_size
-from keepmap.errors import ImpossibleResultError, InputError
+from keepmap.core.arguments import as_number, as_size
+from keepmap.errors import ImpossibleResultError
+from keepmap.kv.budgets import Budget, Shares, shares_in_layer
+from keepmap.kv.sharing import dropped_in_turn
 
 __all__ = [
     "Budget",
     "Expiries",
+    "LayerRule",
     "Protection",
     "Rule",
     "Threshold",
     "choose",
     "decidable",
     "decided_at",
+    "decisions",
     "drops_of_budget",
+    "rule_in_layer",
 ]
 
 
@@ -55,39 +60,20 @@ class Threshold:
         as_number("threshold", self.threshold)
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The cache may hold ceil(density * m) of the m compressible positions that left the window, or a fixed `count`.
-
-    When one too many would be held, the lowest-scored goes, the earlier one on a tie.
-    """
-
-    density: float | None = None
-    count: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.density is None) == (self.count is None):
-            raise InputError("expected a budget to be a density or a count, got both or neither")
-        if self.density is not None:
-            as_number("density", self.density, 0.0, 1.0)
-        if self.count is not None:
-            as_integer("budget", self.count)
-
-    def capacity(self, m: int) -> int:
-        """How many of m compressible positions may be held: the one place where a ratio becomes a count."""
-        if self.count is not None:
-            return min(self.count, m)
-        top, bottom = self._ratio
-        return -(-top * m // bottom)
-
-    @cached_property
-    def _ratio(self) -> tuple[int, int]:
-        """The decimal that was typed, not the nearest binary: 0.2 of 35 is 7, not ceil(7.000000000000001)."""
-        assert self.density is not None
-        return Fraction(repr(float(self.density))).as_integer_ratio()
-
-
 Rule = Threshold | Budget
+LayerRule = Threshold | Budget | Shares
+"""What decides in one layer: `Shares` where its heads do not hold alike."""
+
+
+def rule_in_layer(rule: Rule, layer: int, layers: int, heads: int) -> LayerRule:
+    """What a rule says in one layer; what all layers share is theirs to decide.
+
+    Raises:
+        InputError: a table for another number of layers or heads.
+    """
+    if isinstance(rule, Threshold) or rule.by in ("head", "model"):
+        return rule
+    return shares_in_layer(rule, layer, layers, heads)
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,7 @@ class Expiries:
     held: Bool[Tensor, "G N"]
 
 
-def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chunk_size: int = 1) -> Expiries:
+def choose(scores: Float[Tensor, "G N"], rule: LayerRule, protection: Protection, chunk_size: int = 1) -> Expiries:
     """Apply a rule to scores that are fixed before the pass.
 
     Raises:
@@ -110,6 +96,8 @@ def choose(scores: Float[Tensor, "G N"], rule: Rule, protection: Protection, chu
         raise ImpossibleResultError("a score is NaN: the method, the model's weights or its inputs are damaged")
     if isinstance(rule, Threshold):
         return _by_threshold(scores, rule, protection, chunk_size)
+    if isinstance(rule, Shares):
+        return _by_shares(scores, rule, protection, chunk_size)
     return _by_budget(scores, rule, protection, chunk_size)
 
 
@@ -131,6 +119,27 @@ def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk
     dropped = (scores < rule.threshold) & decidable(n, protection, scores.device)
     expires = torch.where(dropped, decided_at(n, protection, chunk_size, scores.device), n)
     return Expiries(expires, ~dropped)
+
+
+def _by_shares(scores: Tensor, rule: Shares, protection: Protection, chunk_size: int) -> Expiries:
+    heads, n = scores.shape
+    positions = np.arange(n)
+    positions = np.broadcast_to(np.where(positions < protection.n_sink, -1, positions), (heads, n))
+    ends = dropped_in_turn(scores.cpu().numpy(), positions, rule, decisions(0, n, protection, chunk_size, ends=True))
+    expires = torch.from_numpy(np.where(ends, ends, n)).to(scores.device)
+    return Expiries(expires, torch.from_numpy(ends == 0).to(scores.device))
+
+
+def decisions(first: int, n: int, protection: Protection, chunk_size: int, ends: bool) -> list[tuple[int, int, int]]:
+    """After how many queries each decision of the queries first..n-1 falls, before which position all have then left
+    the window, and how many compressible ones have.
+
+    Args:
+        ends: whether the text ends after n positions, and with it the last chunk.
+    """
+    begun = first // chunk_size * chunk_size
+    fall = [*range(begun + chunk_size, n, chunk_size), *([n] if n and (ends or n % chunk_size == 0) else [])]
+    return [(end, end - protection.window, protection.compressible_left(end)) for end in fall]
 
 
 def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size: int) -> Expiries:
@@ -197,11 +206,10 @@ def _schedule(first: int, n: int, rule: Budget, protection: Protection, chunk_si
     shift = 0 if ends else held - entered
     runs: list[tuple[int, int, int]] = [(0, held, held)] if held else []
     drops_at: list[int] = []
-    for end in [*range(begun + chunk_size, n, chunk_size), *([n] if n and (ends or n % chunk_size == 0) else [])]:
-        leaving = end - protection.window
+    for end, leaving, m in decisions(first, n, protection, chunk_size, ends):
         if leaving <= entered:
             continue
-        room = min(leaving - entered, rule.capacity(protection.compressible_left(end)) - held)
+        room = min(leaving - entered, rule.capacity(m) - held)
         drops_at += [end] * (leaving - entered - room)
         if room or not runs:
             runs.append((entered + shift, entered + shift + room, leaving + shift))

@@ -103,6 +103,7 @@ class Method(ABC):
         n_sink, window: the protection unless the user gives another.
         threshold: the default threshold; None where the budget rule is the default.
         density: the default density, where the budget rule is the default.
+        budget_by: who shares a budget unless the user says otherwise, as `keepmap.evict` takes it.
         window_option: the option of a comparison that sets this method's window, where it has one of its own.
         needs: what the score looks at: "position" (its own layer input), "prefix", "held" (what the cache holds at the
             step), "window" (the attention of the last queries to that) or "received" (attention so far).
@@ -117,6 +118,7 @@ class Method(ABC):
     window: ClassVar[int] = 128
     threshold: ClassVar[float | None] = None
     density: ClassVar[float | None] = None
+    budget_by: ClassVar[str] = "head"
     window_option: ClassVar[str | None] = None
     needs_rotation: ClassVar[bool] = False
     needs_surrogate: ClassVar[bool] = False

@@ -256,7 +256,8 @@ def methods_table() -> list[str]:
 
 
 def _default_rule(method: type[Method]) -> str:
-    return f"d {method.density:g}" if method.threshold is None else f"t {method.threshold:g}"
+    by = "" if method.budget_by == "head" else f" by {method.budget_by}"
+    return f"d {method.density:g}{by}" if method.threshold is None else f"t {method.threshold:g}"
 
 
 def _interval(row: MethodResult) -> str:

@@ -31,7 +31,8 @@ def state(dtype: Any) -> dict[str, Any]:
         "expires": np.full((2, N), N + 1),
         "scores": np.zeros((2, N)),
         "leaves": leaves,
-        "drops": np.array([0] * START + [1, 0, 2, 0, 1, 1]),
+        "drops": np.array([[0, 0]] * START + [[1, 1], [0, 1], [2, 1], [0, 0], [1, 2], [1, 0]]),
+        "safe": np.full(N, -1),
         "threshold": 0.0,
         "averages": False,
         "start": START,
@@ -43,13 +44,15 @@ def state(dtype: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("averages", [False, True])
-@pytest.mark.parametrize("rule", ["budget", "threshold"])
+@pytest.mark.parametrize("rule", ["budget", "shared", "threshold"])
 def test_compiled_steps_equal_their_text(dtype, averages, rule):
     compiled, text = state(dtype), state(dtype)
     for arguments in (compiled, text):
         arguments["averages"] = averages
+        if rule == "shared":
+            arguments.update(safe=np.full(N, 2))
         if rule == "threshold":
-            arguments.update(threshold=0.2 if averages else 1.0, drops=np.full(N, -1))
+            arguments.update(threshold=0.2 if averages else 1.0, drops=np.full((N, 2), -1))
     assert take_steps(*compiled.values()) == take_steps.py_func(*text.values()) == (ROWS, N - 2)
     assert 0 < (compiled["expires"] <= N).sum() < compiled["expires"].size
     for name, array in compiled.items():

@@ -20,11 +20,11 @@ from keepmap.kv.cache.batches.texts import CacheOfTexts
 from keepmap.kv.cache.checks import check_cached
 from keepmap.kv.cache.files import FORMAT, about_of, held_from, tensors_of
 from keepmap.kv.cache.held import Held, Terms
-from keepmap.kv.cache.layer import EvictingLayer
+from keepmap.kv.cache.layer import EvictingLayer, cut_together, layers_of
 from keepmap.kv.cache.report import CacheReport, Moment
 from keepmap.kv.choosing import Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import check_supported
-from keepmap.kv.eviction.evict import origin, rule_for
+from keepmap.kv.eviction.evict import origin, require_mode, rule_for
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.method import Method, Received
 from keepmap.kv.modes import Mode, as_mode
@@ -38,7 +38,8 @@ __all__ = ["EvictingCache"]
 
 _BLOCK, _BLOCK_OF_RECEIVED = 1024, 512
 """Tokens that are read at once; fewer where each query's attention is kept until the decisions are made."""
-_TERMS = ("threshold", "density", "budget", "n_sink", "window", "mode", "chunk_size", "context_length", "seed")
+_RULE = ("threshold", "density", "budget", "budget_by")
+_TERMS = (*_RULE, "n_sink", "window", "mode", "chunk_size", "context_length", "seed")
 
 
 class EvictingCache(CacheOfTexts):
@@ -61,7 +62,7 @@ class EvictingCache(CacheOfTexts):
         model: as in `evict`.
         method: a name or an instance. One that looks at the whole prefix (expected_attention) is refused but in mode
             "once", where its context is to come in one call.
-        threshold, density, budget, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, seed: as in `evict`.
         context_length: in mode "once", after how many tokens it is cut; by default after those of the first call.
 
     Attributes:
@@ -81,6 +82,7 @@ class EvictingCache(CacheOfTexts):
         threshold: float | None = None,
         density: float | None = None,
         budget: int | None = None,
+        budget_by: object = None,
         n_sink: int | None = None,
         window: int | None = None,
         mode: str | None = None,
@@ -98,7 +100,7 @@ class EvictingCache(CacheOfTexts):
             )
         terms = Terms(
             method=method,
-            rule=rule_for(method, threshold=threshold, density=density, budget=budget),
+            rule=rule_for(method, threshold=threshold, density=density, budget=budget, budget_by=budget_by),
             protection=Protection(
                 method.n_sink if n_sink is None else n_sink, method.window if window is None else window
             ),
@@ -106,14 +108,13 @@ class EvictingCache(CacheOfTexts):
             seed=as_integer("seed", seed),
             mode=when,
         )
+        require_mode(terms.of_model, when)
         check_supported(language_model)
         self._begin(language_model, terms)
         check_cached(self)
 
     def _begin(self, language_model: LanguageModel, terms: Terms) -> None:
-        super().__init__(
-            layers=[EvictingLayer(layer, terms, language_model.model) for layer in range(language_model.n_layers)]
-        )
+        super().__init__(layers=layers_of(language_model, terms))
         self.language_model, self.terms = language_model, terms
         self.moments: list[Moment] = []
         self._peak = 0
@@ -193,6 +194,9 @@ class EvictingCache(CacheOfTexts):
             self._peak = max(self._peak, self.bytes() - layer.nbytes + layer.peak)
         if call.layer == len(self.layers) - 1:
             seen = self.get_seq_length()
+            if layer.is_cut_by_all and seen == self._context_length:
+                self._peak = max(self._peak, self.bytes())
+                cut_together(self._parts(), self.terms)
             self.moments.append(Moment(seen, self.bytes(), sum(layer.full_nbytes for layer in self._parts())))
             self._peak = max(self._peak, self.moments[-1].nbytes)
         return output
@@ -226,7 +230,7 @@ class EvictingCache(CacheOfTexts):
             return only.keep_map()
         parts = [held.as_if_ended(layer.terms) for held, layer in zip(self._layers_held(), self._parts(), strict=True)]
         expires, scores, held = (torch.from_numpy(np.stack(each)) for each in zip(*parts, strict=True))
-        rule = self.terms.rule
+        rule = self.terms.of_model
         return KeepMap(
             expires,
             scores,
@@ -318,6 +322,8 @@ class EvictingCache(CacheOfTexts):
             raise InputError(f"no cache at {path}: no such file")
         try:
             about, tensors = read_labelled(path, FORMAT)
+            # Caches that were written before there were other budgets do not say that theirs is each head's own.
+            about.setdefault("budget_by", "head" if about["threshold"] is None else None)
             terms = {name: about[name] for name in _TERMS}
             cache = cls(language_model, about["method"] if method is None else method, **terms)
             own = about_of(language_model, cache.terms, cache._mode)
@@ -349,7 +355,7 @@ class EvictingCache(CacheOfTexts):
             if len(set(held.columns.counts.tolist())) > 1:
                 raise InputError(
                     "expected a cache whose heads hold the same number of entries, got one whose heads differ; take "
-                    "the budget rule (`density` or `budget`)"
+                    "the budget rule (`density` or `budget`), by head"
                 )
             keys, values = held.slabs.padded()
             order = torch.from_numpy(np.argsort(held.columns.positions[:, : held.columns.width], axis=1))

@@ -22,6 +22,7 @@ def compress(
     threshold: float | None = None,
     density: float | None = None,
     budget: int | None = None,
+    budget_by: object = None,
     n_sink: int | None = None,
     window: int | None = None,
     mode: str | None = None,
@@ -46,7 +47,7 @@ def compress(
     (5, True)
 
     Args:
-        model, method, threshold, density, budget, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        model, method, threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, seed: as in `evict`.
         context: one text, as in `evict`.
         progress: called after each block with the share of the text that is read.
 
@@ -60,6 +61,7 @@ def compress(
         threshold=threshold,
         density=density,
         budget=budget,
+        budget_by=budget_by,
         n_sink=n_sink,
         window=window,
         mode=mode,

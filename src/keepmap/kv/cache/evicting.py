@@ -131,6 +131,7 @@ def evicting(
     threshold: float | None = None,
     density: float | None = None,
     budget: int | None = None,
+    budget_by: object = None,
     n_sink: int | None = None,
     window: int | None = None,
     mode: str | None = None,
@@ -158,7 +159,7 @@ def evicting(
     Args:
         model: as in `evict`.
         method: a name or an instance; None where only calls that are given an EvictingCache run under eviction.
-        threshold, density, budget, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, seed: as in `evict`.
         context_length: in mode "once", after how many tokens each cache is cut; by default after those of its first
             call, which with `prefill_chunk_size` is a part of the prompt.
 
@@ -171,6 +172,7 @@ def evicting(
         "threshold": threshold,
         "density": density,
         "budget": budget,
+        "budget_by": budget_by,
         "n_sink": n_sink,
         "window": window,
         "mode": mode,

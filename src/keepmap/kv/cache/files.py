@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from keepmap.core.runs.hashes import hash_of_tensors
+from keepmap.kv.budgets import Budget, as_json
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.rows import Columns
-from keepmap.kv.choosing import Budget, Threshold
+from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.review import Sight
 from keepmap.kv.method import Rotation
 from keepmap.kv.modes import Mode
@@ -28,7 +29,7 @@ _KINDS = ("columns", "ghosts")
 
 def about_of(language_model: LanguageModel, terms: Terms, mode: Mode) -> dict[str, Any]:
     """What decided, and of which model: JSON values."""
-    method, rule = terms.method, terms.rule
+    method, rule = terms.method, terms.of_model
     options = {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
     return {
         "method": method.name,
@@ -36,6 +37,7 @@ def about_of(language_model: LanguageModel, terms: Terms, mode: Mode) -> dict[st
         "threshold": rule.threshold if isinstance(rule, Threshold) else None,
         "density": rule.density if isinstance(rule, Budget) else None,
         "budget": rule.count if isinstance(rule, Budget) else None,
+        "budget_by": as_json(rule.by) if isinstance(rule, Budget) else None,
         "n_sink": terms.protection.n_sink,
         "window": terms.protection.window,
         "mode": mode.name,

@@ -3,7 +3,7 @@
 G KV heads · W columns: the entries that are held, those first whose keys and values are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,14 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.core.arguments import ENDLESS
+from keepmap.kv.budgets import Shares
 from keepmap.kv.cache.record import Record
 from keepmap.kv.cache.rows import Columns, Slabs
-from keepmap.kv.choosing import Protection, Rule, Threshold
+from keepmap.kv.choosing import LayerRule, Protection, Rule, Threshold, rule_in_layer
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.eviction.review import Holding, Sight
 from keepmap.kv.method import Method, Received, Reviewed, Scored
 from keepmap.kv.methods.baseline import Baseline
 from keepmap.kv.modes import Mode
+from keepmap.kv.sharing import lowest
 
 __all__ = ["AFTER_THE_CUT", "Held", "Terms"]
 
@@ -30,15 +32,33 @@ class Terms:
     """What decides in every layer: a method, a rule, and when it is applied."""
 
     method: Method
-    rule: Rule
+    rule: LayerRule
     protection: Protection
     chunk_size: int
     seed: int
     mode: Mode = Mode()
 
+    @property
+    def of_model(self) -> Rule:
+        """The rule of all layers."""
+        return self.rule.rule if isinstance(self.rule, Shares) else self.rule
+
+    @property
+    def spread(self) -> str | None:
+        """Who shares the budget, in a word; None under a threshold."""
+        return None if isinstance(self.of_model, Threshold) else self.of_model.spread
+
+    def in_layer(self, layer: int, layers: int, heads: int) -> "Terms":
+        """What decides in one layer.
+
+        Raises:
+            InputError: a table for another number of layers or heads.
+        """
+        return replace(self, rule=rule_in_layer(self.of_model, layer, layers, heads))
+
     def due(self, end: int) -> tuple[int, int, int]:
         """What is decided once `end` queries are processed: positions from `left` to before `leaving` (0 where none
-        are), and how many each head drops by the budget rule, -1 under the threshold rule."""
+        are), and how many each head drops by the budget rule (at most, where they differ), -1 under a threshold."""
         left, leaving = self.left(end), end - self.protection.window
         drops = -1 if isinstance(self.rule, Threshold) else self.drops(end)
         return left, leaving if leaving > left and drops else 0, drops
@@ -49,10 +69,12 @@ class Terms:
         return max(self.protection.n_sink, begun - self.protection.window)
 
     def drops(self, end: int) -> int:
-        """How many each head drops by the budget rule at the end of that chunk."""
+        """How many each head drops by the budget rule at the end of that chunk; at most, where they differ."""
         assert not isinstance(self.rule, Threshold)
         begun = (end - 1) // self.chunk_size * self.chunk_size
         before, after = (self.protection.compressible_left(step) for step in (begun, end))
+        if isinstance(self.rule, Shares):
+            return max(self.rule.drops(before, after))
         return (after - self.rule.capacity(after)) - (before - self.rule.capacity(before))
 
 
@@ -168,7 +190,7 @@ class Held:
         Raises:
             ImpossibleResultError: a NaN score.
         """
-        left, leaving, drops = terms.due(end)
+        left, leaving, _ = terms.due(end)
         if not leaving:
             return None
         positions, scores = self.scores_at(terms, end)
@@ -177,7 +199,7 @@ class Held:
             dropped = deciding & (scores < terms.rule.threshold)
         else:
             deciding = (positions >= terms.protection.n_sink) & (positions < leaving)
-            dropped = _lowest(scores, positions, deciding, drops)
+            dropped = lowest(scores, positions, deciding, terms.rule, terms.protection.compressible_left(end))
         if np.isnan(scores[deciding]).any():
             raise nan_score(terms.method.name, self.layer)
         return dropped, scores
@@ -251,15 +273,3 @@ class Held:
         rows = [np.flatnonzero(~row[:count]) for row, count in zip(what, self.columns.counts, strict=True)]
         self.slabs.keep(rows)
         self.columns.keep(rows)
-
-
-def _lowest(scores: np.ndarray, positions: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
-    """The `count` lowest-scored candidates of each head, the earlier one on a tie: bool [G, W]."""
-    taken = np.zeros_like(candidates)
-    heads = np.arange(len(scores))
-    for _ in range(count):
-        free = candidates & ~taken
-        least = np.where(free, scores, np.inf).min(axis=1, keepdims=True)
-        tied = free & (scores == least)
-        taken[heads, np.where(tied, positions, _NO_POSITION).argmin(axis=1)] = True
-    return taken

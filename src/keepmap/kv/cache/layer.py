@@ -1,5 +1,6 @@
 """One layer of the cache, as transformers calls it: it takes keys and values in, and our attention does the rest."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -10,19 +11,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from keepmap.errors import InputError, ModelError
+from keepmap.kv.budgets import Budget
 from keepmap.kv.cache.held import AFTER_THE_CUT, Held, Terms
 from keepmap.kv.cache.interface import SeenLayer
 from keepmap.kv.cache.step import step
 from keepmap.kv.cache.stretch import stretch
 from keepmap.kv.choosing import Protection, decided_at
 from keepmap.kv.eviction.checks import scores_of
-from keepmap.kv.eviction.once import part_of
+from keepmap.kv.eviction.once import KEEPS_ALL, part_of
 from keepmap.kv.eviction.review import sight_of
 from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.method import LayerInput, Reviewed, Rotation, Scored
 from keepmap.kv.passes import LayerCall, active
+from keepmap.kv.sharing import dropped_by_model
+from keepmap.language_model import LanguageModel
 
-__all__ = ["EvictingLayer"]
+__all__ = ["EvictingLayer", "cut_together", "layers_of"]
 
 _AHEAD = 64
 """Positions whose scores are asked for ahead where tokens come one by one, of methods that need no text."""
@@ -42,6 +46,7 @@ class EvictingLayer(SeenLayer):
         context_length: in mode "once", after how many positions it is cut; None before the first call says it, and in
             the other modes.
         peak: bytes that it took at most during the last pass. full_nbytes: what it would take without eviction.
+        at_cut: [G, C], the scores of a context that all layers cut together, until they do.
         is_broken: a pass ended in the middle of it.
     """
 
@@ -51,6 +56,7 @@ class EvictingLayer(SeenLayer):
         self.context_length = terms.mode.context_of(0)
         self.held: Held | None = None
         self.is_broken = False
+        self.at_cut: np.ndarray | None = None
         self.peak = self.full_nbytes = 0
         self._new: tuple[Tensor, Tensor] | None = None
         self._ahead, self._ahead_from = np.zeros((0, 0)), 0
@@ -62,7 +68,14 @@ class EvictingLayer(SeenLayer):
             return self.given
         if self.get_seq_length() >= self.context_length:
             return AFTER_THE_CUT
-        return replace(self.given, chunk_size=self.context_length)
+        # What all layers share is cut when all have read: by the cache.
+        rule = KEEPS_ALL if self.is_cut_by_all else self.given.rule
+        return replace(self.given, rule=rule, chunk_size=self.context_length)
+
+    @property
+    def is_cut_by_all(self) -> bool:
+        """Whether all layers share a budget."""
+        return isinstance(self.given.rule, Budget) and self.given.rule.by == "model"
 
     @property
     def nbytes(self) -> int:
@@ -124,7 +137,8 @@ class EvictingLayer(SeenLayer):
         """The call; in two parts where the context of mode "once" ends inside of it.
 
         Raises:
-            InputError: the method looks at all of the context, and this is a part of it.
+            InputError: the method looks at all of the context, and this is a part of it; or all layers are cut
+                together, and this goes on behind it.
         """
         if self.given.mode.name != "once":
             return [call]
@@ -132,6 +146,11 @@ class EvictingLayer(SeenLayer):
         if self.context_length is None:
             self.context_length = new
         left = self.context_length - seen
+        if self.is_cut_by_all and 0 < left < new:
+            raise InputError(
+                f"expected a call that ends with the context of {self.context_length} tokens, as all layers are cut "
+                f"together after it, got {new} tokens after {seen}; give what comes after the context by another call"
+            )
         if self.given.method.needs == "prefix" and left > 0 and (seen or new < left):
             raise InputError(
                 f"expected the context of {self.context_length} tokens in one call, as {self.given.method.name} looks "
@@ -155,10 +174,23 @@ class EvictingLayer(SeenLayer):
         if self.held.seen == self.context_length:
             # Scores that were asked for ahead are not those of what comes after the cut.
             self._ahead = np.zeros((0, 0))
+            if self.is_cut_by_all:
+                positions, now = self.held.scores_now(terms)
+                self.at_cut = np.zeros((self.held.heads, self.held.seen))
+                np.put_along_axis(self.at_cut, positions.astype(np.int64), now, axis=1)
             if not isinstance(terms.method, Scored):
                 self.held.settle(terms)
                 self.held.sight = None
         return output
+
+    def cut(self, dropped: np.ndarray) -> None:
+        """Drop positions of the context, bool [G, C], which is all that it holds."""
+        assert self.held is not None
+        positions, _ = self.held.all()
+        wanted = (positions >= 0) & np.take_along_axis(dropped, positions.clip(min=0).astype(np.int64), axis=1)
+        self.at_cut = None
+        with torch.inference_mode(False), torch.no_grad():
+            self.held.drop(wanted, np.full(wanted.shape, self.held.seen))
 
     def _rotation(self, call: LayerCall, method: Reviewed) -> Rotation | None:
         """The layer's rotation, where the method looks at it: that of its first call tells it.
@@ -222,6 +254,25 @@ class EvictingLayer(SeenLayer):
         self.held, self._new, self.is_initialized, self.is_broken = None, None, False, False
         self._ahead, self._ahead_from = np.zeros((0, 0)), 0
         self.context_length = self.given.mode.context_of(0)
+
+
+def layers_of(language_model: LanguageModel, terms: Terms) -> list[EvictingLayer]:
+    """A new layer for each of the model's.
+
+    Raises:
+        InputError: a table of shares for another model.
+    """
+    layers, heads = language_model.n_layers, language_model.n_kv_heads
+    return [EvictingLayer(layer, terms.in_layer(layer, layers, heads), language_model.model) for layer in range(layers)]
+
+
+def cut_together(layers: Sequence[EvictingLayer], terms: Terms) -> None:
+    """Cut a context that all layers have read, where they share a budget."""
+    assert isinstance(terms.of_model, Budget)
+    scores = np.stack([layer.at_cut for layer in layers if layer.at_cut is not None])
+    dropped = dropped_by_model(scores, terms.of_model, terms.protection.n_sink, terms.protection.window)
+    for layer, of_layer in zip(layers, dropped, strict=True):
+        layer.cut(of_layer)
 
 
 class _NoWayBack(torch.autograd.Function):

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepmap.kv.budgets import Shares
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.attention import attend_block
@@ -47,7 +48,7 @@ def _compiled(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | No
     shape = heads, call.queries.shape[0] // heads
     method, end = terms.method, seen + 1
     # What compiled code cannot score or does not see is decided after it.
-    is_apart = held.ghosts.width > 0 or isinstance(method, Reviewed)
+    is_apart = held.ghosts.width > 0 or isinstance(method, Reviewed) or isinstance(terms.rule, Shares)
     is_apart = is_apart or (isinstance(method, Received) and method.averages is None)
     left, leaving, drops = (0, 0, 0) if is_apart or end % terms.chunk_size else terms.due(end)
     output = call.values.new_empty(*shape, call.values.shape[2])

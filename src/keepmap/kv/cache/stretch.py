@@ -8,14 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from keepmap.kv.budgets import Shares
 from keepmap.kv.cache.held import Held, Terms
-from keepmap.kv.choosing import Threshold, drops_of_budget
+from keepmap.kv.choosing import Threshold, decisions, drops_of_budget
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.eviction.review import Holding, advance_reviews
 from keepmap.kv.eviction.scan import Past, State, advance
 from keepmap.kv.method import Received, Reviewed
 from keepmap.kv.passes import LayerCall
+from keepmap.kv.sharing import dropped_in_turn
 
 __all__ = ["stretch"]
 
@@ -79,6 +81,9 @@ def _by_score(held: Held, terms: Terms, first: int) -> np.ndarray:
         dropped = (positions >= left) & (decided_at <= n) & (scores < terms.rule.threshold)
         ends[dropped] = decided_at[dropped]
         return ends
+    if isinstance(terms.rule, Shares):
+        open_to_it = np.where(positions >= protection.n_sink, positions, -1)
+        return dropped_in_turn(scores, open_to_it, terms.rule, decisions(first, n, protection, chunk, ends=False))
     leaving = n // chunk * chunk - protection.window
     if leaving <= left:
         return ends

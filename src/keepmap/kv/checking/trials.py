@@ -36,7 +36,7 @@ def text(language_model: LanguageModel, seed: int, n: int = N) -> Tensor:
     return torch.cat(draws)
 
 
-def run(language_model: LanguageModel, method: Method, ids: Tensor, **options: float) -> Eviction:
+def run(language_model: LanguageModel, method: Method, ids: Tensor, **options: float | str) -> Eviction:
     """One text under the method, with a protection that leaves most of it to be decided."""
     rule = {} if {"density", "threshold", "budget"} & options.keys() else {"density": 0.3}
     return evict(language_model, ids, method, n_sink=2, window=8, **rule, **options)  # type: ignore[arg-type]

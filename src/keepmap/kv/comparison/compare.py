@@ -39,6 +39,7 @@ def compare(
     methods: Any = "usual",
     *,
     density: float | None = None,
+    budget_by: object = None,
     thresholds: Mapping[str, float | Real] | None = None,
     n_sink: int | None = None,
     window: int = Method.window,
@@ -67,6 +68,7 @@ def compare(
         methods: names and instances (of methods of your own, too), "all", or "usual": those of the guides.
         density: puts every method under the budget rule at this density, in [0, 1], with the same `n_sink` and
             `window` for all; by default each has its own rule and protection.
+        budget_by: who shares what `density` gives, as in `evict`; by default each method's own.
         thresholds: method -> threshold; such a method runs under the threshold rule.
         n_sink: how many first positions are protected, for the methods that have sinks by default.
         window: how many last positions are protected, for the methods that have no window of their own.
@@ -92,6 +94,7 @@ def compare(
         ModelError: the model is not supported, does not fit into memory, or has no surrogate for a method.
         ImpossibleResultError: a result that cannot be, such as a value that is not finite.
     """
+    when = plan_mode(mode, chunk_size, context_length)
     plan = plan_methods(
         methods,
         thresholds=thresholds,
@@ -99,8 +102,9 @@ def compare(
         n_sink=n_sink,
         window=window,
         h2o_local_window_size=h2o_local_window_size,
+        budget_by=budget_by,
+        mode=when,
     )
-    when = plan_mode(mode, chunk_size, context_length)
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
     executor = as_executor("executor", executor)
     language_model = as_language_model(model)

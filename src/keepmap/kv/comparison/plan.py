@@ -9,7 +9,7 @@ from typing import Any
 
 from keepmap.core.arguments import as_integer, as_size, shown
 from keepmap.errors import InputError, did_you_mean, kind_of
-from keepmap.kv.choosing import Budget
+from keepmap.kv.budgets import Budget, Spread, as_json, as_spread, spread_name
 from keepmap.kv.method import Method, check_method, method_class, method_names, methods
 from keepmap.kv.modes import Mode, as_mode
 
@@ -36,6 +36,7 @@ class MethodPlan:
     Attributes:
         key: its name in results and files. label: its name in tables.
         instance: the method itself where one was given; None where its name was.
+        budget_by: who shares the budget, None where that is the method's own affair.
     """
 
     key: str
@@ -45,10 +46,13 @@ class MethodPlan:
     n_sink: int
     window: int
     instance: Method | None = None
+    budget_by: Spread | None = None
 
     def rule(self) -> str:
         """The rule as tables and headers print it: "density=0.2"."""
-        return f"density={self.density:g}" if self.threshold is None else f"threshold={self.threshold:g}"
+        if self.density is None:
+            return f"threshold={self.threshold:g}"
+        return f"density={self.density:g}{'' if self.budget_by is None else f' by {spread_name(self.budget_by)}'}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class Plan:
     group: str | None
     left_out: tuple[str, ...]
 
+    @property
+    def shared_by(self) -> object:
+        """Who shares the budget, as a JSON value; None where that is each method's own affair."""
+        spreads = [plan.budget_by for plan in self.methods if plan.budget_by is not None]
+        return as_json(spreads[0]) if spreads else None
+
 
 def plan_methods(
     methods: Any = "usual",
@@ -72,6 +82,8 @@ def plan_methods(
     n_sink: int | None = None,
     window: int = Method.window,
     h2o_local_window_size: int | None = None,
+    budget_by: object = None,
+    mode: Mode | None = None,
 ) -> Plan:
     """Turn the options into one plan per method.
 
@@ -85,6 +97,8 @@ def plan_methods(
         n_sink: for the methods that have sinks by default.
         window: for the methods that declare no window of their own.
         h2o_local_window_size: for the methods whose `window_option` has this name.
+        budget_by: who shares the budget that `density` gives, as in `evict`, whatever the methods' own is.
+        mode: when it is decided, where that is to fit `budget_by`.
 
     Raises:
         InputError: an unknown method, one without a rule, or a number that no rule can work with.
@@ -98,6 +112,14 @@ def plan_methods(
                 f"expected either `thresholds` or `density`, got a threshold for {next(iter(limits))} and "
                 f"density={density:g}; `density` puts every method under the budget rule, so leave one of them out"
             )
+    spread = None if budget_by is None else as_spread(budget_by, density)
+    if spread is not None and density is None:
+        raise InputError("expected `density` to be given with `budget_by`, which says who shares it, got none")
+    if spread == "model" and mode is not None and mode.name != "once":
+        raise InputError(
+            f'expected `mode` to be "once" where `budget_by` is "model", got "{mode.name}"; spread the budget by '
+            "layer, or cut once"
+        )
     n_sink = None if n_sink is None else as_size("n_sink", n_sink)
     windows = {"window": window, "h2o_local_window_size": h2o_local_window_size}
     windows = {name: None if size is None else as_size(name, size) for name, size in windows.items()}
@@ -109,7 +131,7 @@ def plan_methods(
             continue
         if density is not None and key == VALIDATION:
             raise InputError(f"{key} is Random with threshold 1.0, it has no budget rule; leave it out with `density`")
-        plans.append(_plan(key, method, limits.get(key), density, n_sink, windows))
+        plans.append(replace(_plan(key, method, limits.get(key), density, n_sink, windows), budget_by=spread))
     return Plan(tuple(plans), group, tuple(left_out))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.index import add_to_index, read_index
 from keepmap.core.versions import versions
+from keepmap.kv.budgets import as_json
 from keepmap.kv.comparison.files import (
     PACKAGES,
     SavedKeepMaps,
@@ -218,6 +219,7 @@ def configuration(
         "context_length": mode.context_length,
         "thresholds": {plan.key: _json_number(plan.threshold) for plan in facts.plans},
         "densities": {plan.key: plan.density for plan in facts.plans},
+        "budget_by": {plan.key: as_json(plan.budget_by) for plan in facts.plans if plan.budget_by is not None},
         "n_sink": {plan.key: plan.n_sink for plan in facts.plans},
         "sliding_window_size": {plan.key: plan.window for plan in facts.plans},
         "kvzap_scorer_model": kvzap_scorer_model,

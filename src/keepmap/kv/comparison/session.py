@@ -321,6 +321,7 @@ def _passes(
                 session.methods[plan.key],
                 threshold=plan.threshold,
                 density=plan.density,
+                budget_by=plan.budget_by,
                 n_sink=plan.n_sink,
                 window=plan.window,
                 mode=mode.name,

@@ -15,11 +15,12 @@ from keepmap.core.arguments import as_function, as_integer, as_number
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
-from keepmap.kv.choosing import Budget, Protection, Rule, Threshold, choose, decided_at
+from keepmap.kv.budgets import Budget, as_spread
+from keepmap.kv.choosing import Expiries, LayerRule, Protection, Rule, Threshold, choose, decided_at, rule_in_layer
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import check_supported, last_query_felt, scores_of
 from keepmap.kv.eviction.eviction import Eviction
-from keepmap.kv.eviction.once import after_the_cut, part_of
+from keepmap.kv.eviction.once import CutOfModel, after_the_cut, cut_of_model, part_of
 from keepmap.kv.eviction.resolve import as_method
 from keepmap.kv.eviction.review import review
 from keepmap.kv.eviction.rotation import rotation_of
@@ -32,7 +33,7 @@ from keepmap.language_model import LanguageModel, as_language_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["evict", "origin", "rule_for"]
+__all__ = ["evict", "origin", "require_mode", "rule_for"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,7 @@ def evict(
     threshold: float | None = None,
     density: float | None = None,
     budget: int | None = None,
+    budget_by: object = None,
     n_sink: int | None = None,
     window: int | None = None,
     mode: str | None = None,
@@ -81,6 +83,9 @@ def evict(
         method: a name (`keepmap.methods()` lists them), or an instance, of a class of your own too.
         threshold, density, budget: the rule, at most one of them: drop below a threshold; hold a share of what left the
             window; hold a fixed number. By default the method's own.
+        budget_by: who shares what may be held: "head", each its own; "layer", the heads of a layer, of which each keeps
+            a fifth of its even part; "model", all heads, in mode "once" alone; "pyramid", less in later layers; a file
+            or nested sequences [layers][KV heads] of shares. By default the method's own, which is "head" for most.
         n_sink, window: how many first and last positions are protected; by default the method's own.
         mode: "decode", "chunked" or "once"; by default "decode", and "chunked" where a `chunk_size` is given.
         chunk_size: queries processed together; decisions fall at a chunk's end. 1 is exact decoding.
@@ -97,32 +102,39 @@ def evict(
     language_model = as_language_model(model)
     tokens = as_tokens(language_model, inputs)
     method = as_method(method, language_model)
-    rule = rule_for(method, threshold=threshold, density=density, budget=budget)
+    rule = rule_for(method, threshold=threshold, density=density, budget=budget, budget_by=budget_by)
     protection = Protection(
         method.n_sink if n_sink is None else n_sink,
         method.window if window is None else window,
     )
     when = as_mode(mode, chunk_size, context_length)
+    require_mode(rule, when)
     context = _context(when, len(tokens))
     # To a method and a rule, a context that is cut once is a text of one chunk.
     chunk_size = when.chunk_size if context is None else context
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
     check_supported(language_model)
     decisions: dict[int, _Decision] = {}
+    layers = language_model.n_layers
+
+    def decided(call: LayerCall, layer_rule: LayerRule) -> tuple[Expiries, Tensor, Tensor | None]:
+        """What a layer decides of a text or of its context, the scores, and its attention where that falls off."""
+        if isinstance(method, Received):
+            scanned = scan(call, method, layer_rule, protection, chunk_size)
+            return scanned.choice, scanned.scores, scanned.output
+        if isinstance(method, Reviewed):
+            rotation = rotation_of(language_model.model, call) if method.needs_rotation else None
+            return *review(call, method, layer_rule, protection, chunk_size, rotation, seed), None
+        assert isinstance(method, Scored)  # as_method takes no fourth kind
+        scores = scores_of(method, _layer_input(call, language_model, method, protection, chunk_size, seed))
+        return choose(scores, layer_rule, protection, chunk_size), scores, None
 
     def attend(call: LayerCall) -> Tensor:
-        output: Tensor | None = None
-        decided = call if context is None else part_of(call, 0, context)
-        if isinstance(method, Received):
-            scanned = scan(decided, method, rule, protection, chunk_size)
-            choice, scores, output = scanned.choice, scanned.scores, scanned.output
-        elif isinstance(method, Reviewed):
-            rotation = rotation_of(language_model.model, decided) if method.needs_rotation else None
-            choice, scores = review(decided, method, rule, protection, chunk_size, rotation, seed)
+        part = call if context is None else part_of(call, 0, context)
+        if shared is None:
+            choice, scores, output = decided(part, rule_in_layer(rule, call.layer, layers, call.keys.shape[0]))
         else:
-            assert isinstance(method, Scored)  # as_method takes no fourth kind
-            scores = scores_of(method, _layer_input(decided, language_model, method, protection, chunk_size, seed))
-            choice = choose(scores, rule, protection, chunk_size)
+            choice, scores, output = shared.of_layer(call.layer, call.keys.device), shared.scores[call.layer], None
         n, ready = call.keys.shape[1], 0 if output is None else output.shape[1]
         if context is not None:
             choice, scores = after_the_cut(choice, scores, n)
@@ -142,9 +154,13 @@ def evict(
         felt = last_query_felt(call, choice.expires, output)
         decisions[call.layer] = _Decision(choice.expires.cpu(), choice.held.cpu(), scores.cpu().float(), felt)
         if progress is not None:
-            progress(len(decisions) / language_model.n_layers)
+            progress(len(decisions) / layers)
         return output
 
+    shared: CutOfModel | None = None
+    if isinstance(rule, Budget) and rule.by == "model":
+        assert context is not None  # require_mode takes no other mode
+        shared = cut_of_model(language_model, tokens[:context], decided, rule, protection)
     hidden_states = run(language_model.model, language_model.body, tokens, attend)
     by_layer = [decisions[layer] for layer in range(language_model.n_layers)]
     keep_map = KeepMap(
@@ -191,6 +207,7 @@ def origin(language_model: LanguageModel, method: Method, rule: Rule, when: Mode
         "rule": "threshold" if isinstance(rule, Threshold) else "budget",
         "density": rule.density if isinstance(rule, Budget) else None,
         "budget": rule.count if isinstance(rule, Budget) else None,
+        "budget_by": rule.spread if isinstance(rule, Budget) else None,
         "mode": when.name,
         "chunk_size": when.chunk_size,
         "context_length": when.context_length,
@@ -204,6 +221,7 @@ def rule_for(
     threshold: float | None = None,
     density: float | None = None,
     budget: int | None = None,
+    budget_by: object = None,
 ) -> Rule:
     """The rule that the options name, or the method's own.
 
@@ -218,21 +236,37 @@ def rule_for(
     density = None if density is None else as_number("density", density, 0.0, 1.0)
     budget = None if budget is None else as_integer("budget", budget)
     if method.name == "baseline":
-        if named and not (threshold == float("-inf") or density == 1.0):
-            raise InputError(f"the baseline keeps everything: leave `{named[0]}` out")
+        named += ["budget_by"] if budget_by is not None else []
+        if named and (budget_by is not None or not (threshold == float("-inf") or density == 1.0)):
+            raise InputError(f"the baseline keeps everything: leave `{named[-1]}` out")
         return Threshold(float("-inf"))
-    if threshold is not None:
-        return Threshold(threshold)
-    if density is not None or budget is not None:
-        return Budget(density, budget)
-    if method.threshold is not None:
-        return Threshold(method.threshold)
-    if method.density is None:
+    if density is None and budget is None and (threshold is not None or method.threshold is not None):
+        if budget_by is not None:
+            raise InputError(
+                "expected `density` or `budget` to be given with `budget_by`, which says who shares it, got neither"
+            )
+        return Threshold(method.threshold if threshold is None else threshold)  # type: ignore[arg-type]
+    if density is None and budget is None:
+        density = method.density
+    if density is None and budget is None:
         raise InputError(
             f"expected one of `threshold`, `density` and `budget`, as the method {method.name} declares neither a "
             "threshold nor a density, got none"
         )
-    return Budget(method.density)
+    return Budget(density, budget, as_spread(method.budget_by if budget_by is None else budget_by, density))
+
+
+def require_mode(rule: Rule, when: Mode) -> None:
+    """Whether a rule can be applied in a mode.
+
+    Raises:
+        InputError: all layers share the budget, and it is decided before all of them have read.
+    """
+    if isinstance(rule, Budget) and rule.by == "model" and when.name != "once":
+        raise InputError(
+            f'expected `mode` to be "once" where `budget_by` is "model", got "{when.name}", in which a layer decides '
+            "before the next ones have read; spread the budget by layer, or cut once"
+        )
 
 
 def _layer_input(

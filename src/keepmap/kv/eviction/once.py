@@ -5,16 +5,62 @@ To a method and a rule such a context is a whole text of one chunk.
 G KV head · C tokens of the context · N positions.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.kv.choosing import Expiries
-from keepmap.kv.passes import LayerCall
+from keepmap.kv.budgets import Budget
+from keepmap.kv.choosing import Expiries, LayerRule, Protection, Threshold
+from keepmap.kv.eviction.checks import full_attention
+from keepmap.kv.passes import LayerCall, run
+from keepmap.kv.sharing import dropped_by_model
+from keepmap.language_model import LanguageModel
 
-__all__ = ["after_the_cut", "part_of"]
+__all__ = ["KEEPS_ALL", "CutOfModel", "after_the_cut", "cut_of_model", "part_of"]
+
+KEEPS_ALL = Threshold(float("-inf"))
+"""The rule under which a context is read that all layers cut together, later."""
+
+
+@dataclass(frozen=True, eq=False)
+class CutOfModel:
+    """What all layers together keep of a context.
+
+    Attributes:
+        held: bool [L, G, C]. scores: [L, G, C].
+    """
+
+    held: Bool[Tensor, "L G C"]
+    scores: Float[Tensor, "L G C"]
+
+    def of_layer(self, layer: int, device: torch.device) -> Expiries:
+        """What one layer keeps."""
+        held = self.held[layer].to(device)
+        return Expiries(torch.full(held.shape, held.shape[1], device=device), held)
+
+
+def cut_of_model(
+    language_model: LanguageModel,
+    context: Int[Tensor, " C"],
+    decided: Callable[[LayerCall, LayerRule], tuple[Expiries, Tensor, Tensor | None]],
+    rule: Budget,
+    protection: Protection,
+) -> CutOfModel:
+    """One more pass over a context, which keeps all of it: no layer can be cut before the last one has scores."""
+    scores: dict[int, Tensor] = {}
+
+    def attend(call: LayerCall) -> Tensor:
+        _, scored, output = decided(call, KEEPS_ALL)
+        scores[call.layer] = scored.cpu()
+        return full_attention(call) if output is None else output
+
+    run(language_model.model, language_model.body, context, attend)
+    of_all = torch.stack([scores[layer] for layer in range(language_model.n_layers)])
+    dropped = dropped_by_model(of_all.double().numpy(), rule, protection.n_sink, protection.window)
+    return CutOfModel(torch.from_numpy(~dropped), of_all)
 
 
 def part_of(call: LayerCall, start: int, stop: int) -> LayerCall:

@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
+from keepmap.kv.choosing import Expiries, LayerRule, Protection, Threshold
 from keepmap.kv.eviction.checks import nan_score, require_scores
 from keepmap.kv.eviction.scan import State, schedule
 from keepmap.kv.method import HeldInput, Reviewed, Rotation
 from keepmap.kv.passes import LayerCall
+from keepmap.kv.sharing import lowest
 
 __all__ = ["Holding", "Sight", "advance_reviews", "review", "sight_of"]
 
@@ -133,7 +134,7 @@ class Holding:
 def review(
     call: LayerCall,
     method: Reviewed,
-    rule: Rule,
+    rule: LayerRule,
     protection: Protection,
     chunk_size: int,
     rotation: Rotation | None,
@@ -169,7 +170,7 @@ def advance_reviews(
     holding: Holding,
     sight: Sight,
     method: Reviewed,
-    rule: Rule,
+    rule: LayerRule,
     protection: Protection,
     chunk_size: int,
     state: State,
@@ -190,12 +191,12 @@ def advance_reviews(
         ImpossibleResultError: a NaN score that is to decide.
     """
     heads, n = state.expires.shape
-    leaves, drops = schedule(n, rule, protection, chunk_size, ends)
+    leaves, drops = schedule(n, rule, protection, chunk_size, heads, ends)
     scores: np.ndarray | None = None
     last = -1
     for end in (np.flatnonzero(leaves[first:]) + first + 1).tolist():
-        leaving, count = int(leaves[end - 1]), int(drops[end - 1])
-        if count == 0:
+        leaving = int(leaves[end - 1])
+        if not drops[end - 1].any():
             continue
         positions, last = _held_before(state, end), end
         scores = holding.scored(method, sight, positions, end - 1, protection.n_sink, seed)
@@ -205,9 +206,8 @@ def advance_reviews(
             _put(state.scores, positions, scores, deciding)
             at_head, at = np.nonzero(deciding & (scores < rule.threshold))
         else:
-            # Positions are in order, and the sort is stable: the earlier one goes on a tie.
-            lowest = np.argsort(np.where(deciding, scores, np.inf), axis=1, kind="stable")[:, :count]
-            at_head, at = np.repeat(np.arange(heads), count), lowest.ravel()
+            gone = lowest(scores, positions, deciding, rule, protection.compressible_left(end))
+            at_head, at = np.nonzero(gone)
             state.scores[at_head, positions[at_head, at]] = scores[at_head, at]
         if np.isnan(scores[deciding]).any():
             raise nan_score(method.name, holding.layer)

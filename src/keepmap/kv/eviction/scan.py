@@ -10,18 +10,20 @@ starts, then its own.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.kv.choosing import Expiries, Protection, Rule, Threshold
+from keepmap.kv.budgets import Budget, Shares
+from keepmap.kv.choosing import Expiries, LayerRule, Protection, Threshold, decisions
 from keepmap.kv.eviction.checks import nan_score
 from keepmap.kv.eviction.products import product_by_head
 from keepmap.kv.method import Received
 from keepmap.kv.passes import LayerCall
+from keepmap.kv.sharing import lowest
 
 __all__ = ["Past", "Scan", "State", "advance", "scan", "schedule"]
 
@@ -83,7 +85,7 @@ class State:
 class _Layer:
     call: LayerCall
     method: Received
-    rule: Rule
+    rule: LayerRule
     protection: Protection
     chunk_size: int
     state: State
@@ -95,10 +97,20 @@ class _Layer:
         """The position of the first query."""
         return 0 if self.past is None else self.past.first
 
+    @cached_property
     def schedule(self) -> tuple[np.ndarray, np.ndarray]:
         """What is decided after each query; a text that goes on does not end a chunk."""
-        n = self.state.total.shape[1]
-        return schedule(n, self.rule, self.protection, self.chunk_size, ends=self.past is None)
+        heads, n = self.state.total.shape
+        return schedule(n, self.rule, self.protection, self.chunk_size, heads, ends=self.past is None)
+
+    @cached_property
+    def safe(self) -> np.ndarray:
+        """[N], how many of its best each head keeps where the heads share; -1 where they do not."""
+        leaves, _ = self.schedule
+        if not isinstance(self.rule, Shares) or not self.rule.is_pooled:
+            return np.full(len(leaves), -1)
+        ends = range(1, len(leaves) + 1)
+        return np.array([self.rule.safe(self.protection.compressible_left(end)) for end in ends], dtype=np.int64)
 
     def gathered(self, which: str, positions: np.ndarray) -> Float[Tensor, "G K D"]:
         """Each head's keys or values at its own positions; at padding, some row."""
@@ -110,7 +122,7 @@ class _Layer:
         return torch.stack([rows[head].index_select(0, index[head]) for head in range(rows.shape[0])])
 
 
-def scan(call: LayerCall, method: Received, rule: Rule, protection: Protection, chunk_size: int) -> Scan:
+def scan(call: LayerCall, method: Received, rule: LayerRule, protection: Protection, chunk_size: int) -> Scan:
     """What `method` and `rule` decide in one layer.
 
     Raises:
@@ -135,7 +147,7 @@ def scan(call: LayerCall, method: Received, rule: Rule, protection: Protection, 
 def advance(
     call: LayerCall,
     method: Received,
-    rule: Rule,
+    rule: LayerRule,
     protection: Protection,
     chunk_size: int,
     state: State,
@@ -170,21 +182,34 @@ def advance(
     return layer.output
 
 
+def schedule(
+    n: int, rule: LayerRule, protection: Protection, chunk_size: int, heads: int, ends: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """After each query: the positions before which all have left the window, 0 where nothing is decided; and [N, G]
+    how many each head drops by the budget rule (all of them together where they share), -1 under a threshold."""
+    if not isinstance(rule, Shares):
+        return _even_schedule(n, rule, protection, chunk_size, heads, ends)
+    leaves, drops, before = np.zeros(n, dtype=np.int64), np.full((n, heads), -1), 0
+    for end, leaving, m in decisions(0, n, protection, chunk_size, ends):
+        if leaving > protection.n_sink:
+            leaves[end - 1], drops[end - 1], before = leaving, rule.drops(before, m), m
+    return leaves, drops
+
+
 @lru_cache(maxsize=8)
-def schedule(n: int, rule: Rule, protection: Protection, chunk_size: int, ends: bool) -> tuple[np.ndarray, np.ndarray]:
-    """After each query: the positions before which all have left the window, 0 where nothing is decided; and how many
-    each head drops by the budget rule, -1 under a threshold. The same for every layer: capacities know no scores."""
-    leaves, drops = np.zeros(n, dtype=np.int64), np.full(n, -1)
+def _even_schedule(
+    n: int, rule: Threshold | Budget, protection: Protection, chunk_size: int, heads: int, ends: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for every layer and head: such capacities know no scores."""
+    leaves, drops = np.zeros(n, dtype=np.int64), np.full((n, heads), -1)
     dropped = 0
-    for end in [*range(chunk_size, n, chunk_size), *([n] if ends or n % chunk_size == 0 else [])]:
-        leaving = end - protection.window
+    for end, leaving, m in decisions(0, n, protection, chunk_size, ends):
         if leaving <= protection.n_sink:
             continue
         leaves[end - 1] = leaving
         if not isinstance(rule, Threshold):
-            m = protection.compressible_left(end)
             drops[end - 1] = max(0, m - dropped - rule.capacity(m))
-            dropped += int(drops[end - 1])
+            dropped += int(drops[end - 1, 0])
     return leaves, drops
 
 
@@ -221,7 +246,7 @@ def _block(layer: _Layer, start: int, stop: int) -> None:
     head = np.arange(heads)[:, None]
     total = np.where(real, state.total[head, positions], 0.0)
     barred = np.where(positions >= layer.protection.n_sink, 0.0, np.inf)
-    leaves, drops = layer.schedule()
+    leaves, drops = layer.schedule
     compiled = method.averages is not None
     row, length = 0, stop - start
     while row < length:
@@ -238,6 +263,7 @@ def _block(layer: _Layer, start: int, stop: int) -> None:
             state.scores,
             leaves if compiled else np.zeros_like(leaves),
             drops,
+            layer.safe,
             layer.rule.threshold if isinstance(layer.rule, Threshold) else -np.inf,
             bool(method.averages),
             start,
@@ -294,7 +320,7 @@ def _decide(
     """What goes after the row before `upto`, by whatever a method's `score` says."""
     state, rule = layer.state, layer.rule
     end, heads = start + upto, positions.shape[0]
-    leaves, drops = layer.schedule()
+    leaves, _ = layer.schedule
     shift = positions.shape[1] - weights.shape[2] - start
     leaving = int(leaves[end - 1])
     if isinstance(rule, Threshold):
@@ -305,10 +331,9 @@ def _decide(
         at = at + entered.start
     else:
         upper = leaving + shift
-        scores = _scores(layer.method, total[:, :upper], end - positions[:, :upper]) + barred[:, :upper]
-        count = int(drops[end - 1])
-        at = np.argsort(scores, axis=1, kind="stable")[:, :count].ravel()
-        at_head = np.repeat(np.arange(heads), count)
+        scores = _scores(layer.method, total[:, :upper], end - positions[:, :upper])
+        m = layer.protection.compressible_left(end)
+        at_head, at = np.nonzero(lowest(scores, positions[:, :upper], barred[:, :upper] == 0, rule, m))
         state.scores[at_head, positions[at_head, at]] = scores[at_head, at]
     state.expires[at_head, positions[at_head, at]] = end
     barred[at_head, at] = np.inf

@@ -39,6 +39,7 @@ def generate(
     threshold: float | None = None,
     density: float | None = None,
     budget: int | None = None,
+    budget_by: object = None,
     n_sink: int | None = None,
     window: int | None = None,
     mode: str | None = None,
@@ -65,7 +66,7 @@ def generate(
     (True, True)
 
     Args:
-        model, method, threshold, density, budget, n_sink, window, mode, chunk_size: as in `evict`.
+        model, method, threshold, density, budget, budget_by, n_sink, window, mode, chunk_size: as in `evict`.
         prompt: one text, as in `evict`.
         question: what comes right after it. Both are tokenised apart; both are evicted from alike, but in mode "once".
         max_new_tokens: how many tokens there may be; the model may end earlier.
@@ -91,6 +92,7 @@ def generate(
         threshold=threshold,
         density=density,
         budget=budget,
+        budget_by=budget_by,
         n_sink=n_sink,
         window=window,
         mode=when.name,
@@ -114,6 +116,7 @@ def generate(
             "threshold": threshold,
             "density": density,
             "budget": budget,
+            "budget_by": terms.spread,
             "n_sink": terms.protection.n_sink,
             "window": terms.protection.window,
             "mode": when.name,

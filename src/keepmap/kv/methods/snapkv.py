@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from keepmap.core.arguments import as_integer
-from keepmap.errors import InputError
 from keepmap.kv.method import HeldInput, Reviewed
+from keepmap.kv.observed import check_kernel, paid_before
 
 __all__ = ["SnapKV"]
 
@@ -42,9 +40,7 @@ class SnapKV(Reviewed):
     is_usual: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        as_integer("queries", self.queries, 1)
-        if as_integer("kernel", self.kernel, 1) % 2 == 0:
-            raise InputError(f"expected `kernel` to be an odd number, got {self.kernel}")
+        check_kernel(self.queries, self.kernel)
 
     @property
     def observes(self) -> int:
@@ -53,8 +49,4 @@ class SnapKV(Reviewed):
 
     def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
         """The mean attention of the last queries, of neighbours."""
-        heads, width = held.positions.shape
-        before = held.is_held & (held.positions < held.observers[0])
-        paid = held.attention.mean(dim=1).view(heads, -1, width).mean(dim=1) * before
-        smooth = torch.nn.functional.avg_pool1d(paid[:, None], self.kernel, 1, self.kernel // 2)[:, 0]
-        return torch.where(before, smooth, 1.0)
+        return paid_before(held, self.kernel)

@@ -1,0 +1,54 @@
+"""SnapKV's score, under a budget that the heads of a layer share."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from keepmap.kv.method import HeldInput, Reviewed
+from keepmap.kv.observed import check_kernel, paid_before
+
+__all__ = ["AdaKV"]
+
+
+@dataclass(frozen=True)
+class AdaKV(Reviewed):
+    """Scores as `snapkv` does, and lets the heads of a layer share their budget: `budget_by="layer"` is its default.
+
+    Of what all heads of a layer hold, the lowest-scored goes; but a fifth of its even part, rounded down, each head
+    keeps whatever the others score. A head whose attention is spread holds more than one that looks at few positions.
+
+    Attributes:
+        queries: how many of the last queries observe.
+        kernel: over how many neighbours the mean is taken, itself among them; an odd number. 1 takes none.
+
+    Reference: Feng et al. 2024, arXiv:2407.11550, algorithms 1 and 2; read in kvpress's AdaKVPress.
+    Differs from the paper: decided again at each step, not once after the prompt (`mode="once"` is that); the scorer's
+        window and kernel are those of `snapkv` here. `budget_by="layer"` gives any other method the same budget.
+        kvpress's AdaKVPress masks what it drops rather than freeing it, and rounds the layer's count down.
+    """
+
+    queries: int = 32
+    kernel: int = 5
+
+    name: ClassVar[str] = "adakv"
+    label: ClassVar[str] = "AdaKV"
+    needs: ClassVar[str] = "window"
+    n_sink: ClassVar[int] = 0
+    window: ClassVar[int] = 32
+    density: ClassVar[float | None] = 0.2
+    budget_by: ClassVar[str] = "layer"
+    is_usual: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_kernel(self.queries, self.kernel)
+
+    @property
+    def observes(self) -> int:
+        """The observing queries."""
+        return self.queries
+
+    def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
+        """The mean attention of the last queries, of neighbours."""
+        return paid_before(held, self.kernel)

@@ -1,0 +1,55 @@
+"""SnapKV's score, under a budget that shrinks from layer to layer."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from keepmap.kv.method import HeldInput, Reviewed
+from keepmap.kv.observed import check_kernel, paid_before
+
+__all__ = ["PyramidKV"]
+
+
+@dataclass(frozen=True)
+class PyramidKV(Reviewed):
+    """Scores as `snapkv` does, and gives later layers less: `budget_by="pyramid"` is its default.
+
+    The heads of the last layer hold a twentieth of the even part, those of the first one the even part twice, less
+    that; in between it falls in equal steps. Where the first layer would hold more than there is, it holds all, and the
+    last one what that leaves.
+
+    Attributes:
+        queries: how many of the last queries observe.
+        kernel: over how many neighbours the mean is taken, itself among them; an odd number. 1 takes none.
+
+    Reference: Cai et al. 2024, arXiv:2406.02069, section 4; read in kvpress's PyramidKVPress, whose beta of 20 this is.
+    Differs from the paper: decided again at each step, not once after the prompt (`mode="once"` is that); the scorer's
+        window and kernel are those of `snapkv` here, and the window comes on top of the budget. kvpress goes back to
+        even budgets where a layer would hold less than the window; here none does.
+    """
+
+    queries: int = 32
+    kernel: int = 5
+
+    name: ClassVar[str] = "pyramidkv"
+    label: ClassVar[str] = "PyramidKV"
+    needs: ClassVar[str] = "window"
+    n_sink: ClassVar[int] = 0
+    window: ClassVar[int] = 32
+    density: ClassVar[float | None] = 0.2
+    budget_by: ClassVar[str] = "pyramid"
+    is_usual: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_kernel(self.queries, self.kernel)
+
+    @property
+    def observes(self) -> int:
+        """The observing queries."""
+        return self.queries
+
+    def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
+        """The mean attention of the last queries, of neighbours."""
+        return paid_before(held, self.kernel)
