@@ -33,7 +33,7 @@ def test_what_scores_ahead_reads_more_at_once() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"budget": 5, "n_sink": 2, "window": 7, "chunk_size": 9, "seed": 4},
+        {"budget": 5, "budget_by": "pyramid", "n_sink": 2, "window": 7, "chunk_size": 9, "seed": 4},
         {"threshold": 0.6, "n_sink": 1, "window": 3, "mode": "chunked", "chunk_size": 4, "seed": 5},
     ],
     ids=str,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keepmap.errors import InputError
-from keepmap.kv.comparison.plan import plan_methods, validates
+from keepmap.kv.comparison.plan import plan_methods, plan_mode, validates
 from keepmap.kv.method import Scored, method_class, method_names
 
 
@@ -163,3 +163,16 @@ def test_a_method_without_a_rule_needs_one_before_anything_runs():
 )
 def test_when_streaming_must_equal_random(methods, options, expected):
     assert validates(plan_methods(methods, **options).methods) is expected
+
+
+def test_who_shares_a_density_is_the_methods_own_affair_unless_it_is_said():
+    plan = plan_methods("h2o adakv", density=0.2, budget_by="pyramid")
+    assert [each.rule() for each in plan.methods] == ["density=0.2 by pyramid"] * 2 and plan.shared_by == "pyramid"
+    assert plan_methods("adakv", density=0.2).shared_by is None
+    assert plan_methods("h2o", density=0.2, budget_by=[[1, 2]]).shared_by == [[1.0, 2.0]]
+    for options, message in (
+        ({}, "expected `density` to be given with `budget_by`"),
+        ({"density": 0.2, "mode": plan_mode()}, '`mode` to be "once" where `budget_by` is "model"'),
+    ):
+        with pytest.raises(InputError, match=message):
+            plan_methods("h2o", budget_by="model", **options)
