@@ -27,13 +27,14 @@ COVERS = ("keepmap.kv.budgets", "keepmap.kv.observed", "keepmap.kv.sharing")
 SPREADS = ("layer", "pyramid", "table")
 KINDS = ("random", "h2o", "snapkv")
 """One of each kind: fixed scores, received attention, and scores made anew."""
+AT_ONCE = [("model", "random"), ("model", "h2o"), ("model", "snapkv"), ("layer", "snapkv"), ("table", "random")]
 
 
 def cases(once: bool) -> Iterator[Case]:
     """Every spread with every kind, the rest drawn."""
     draw = random.Random(20_261_207)
-    spreads = (*SPREADS, "model") if once else SPREADS
-    for seed, (by, method) in enumerate(product(spreads, KINDS)):
+    pairs = AT_ONCE if once else list(product(SPREADS, KINDS))
+    for seed, (by, method) in enumerate(pairs):
         family, rule = draw.choice(("llama", "gemma2", "gpt_oss")), draw.choice(("density", "density", "budget"))
         chunk, context = (1, draw.choice((30, 38, N))) if once else (draw.choice((1, 1, 7)), None)
         yield Case(

@@ -103,7 +103,7 @@ def test_under_one_density_only_what_the_user_asks_for_is_an_exception():
     ("options", "message"),
     [
         ({"methods": "stream_llm"}, 'unknown method "stream_llm" in `methods`, did you mean "streaming_llm"'),
-        ({"methods": "xyzzy"}, "known: all, baseline"),
+        ({"methods": "xyzzy"}, "known: adakv, all, baseline"),
         ({"methods": {"h2o": 1}}, "expected `methods` to be names and instances, got a mapping; give a list"),
         ({"methods": " , "}, "no method in `methods`; name some"),
         ({"thresholds": '{"kvzapp": 1}'}, 'unknown method "kvzapp", did you mean "kvzap"'),

@@ -26,7 +26,8 @@ class AdaKV(Reviewed):
     Reference: Feng et al. 2024, arXiv:2407.11550, algorithms 1 and 2; read in kvpress's AdaKVPress.
     Differs from the paper: decided again at each step, not once after the prompt (`mode="once"` is that); the scorer's
         window and kernel are those of `snapkv` here. `budget_by="layer"` gives any other method the same budget.
-        kvpress's AdaKVPress masks what it drops rather than freeing it, and rounds the layer's count down.
+        kvpress's AdaKVPress masks what it drops rather than freeing it, keeps one at least in every head, and takes
+        its fifth of all positions, the protected ones among them.
     """
 
     queries: int = 32

@@ -26,8 +26,8 @@ class PyramidKV(Reviewed):
 
     Reference: Cai et al. 2024, arXiv:2406.02069, section 4; read in kvpress's PyramidKVPress, whose beta of 20 this is.
     Differs from the paper: decided again at each step, not once after the prompt (`mode="once"` is that); the scorer's
-        window and kernel are those of `snapkv` here, and the window comes on top of the budget. kvpress goes back to
-        even budgets where a layer would hold less than the window; here none does.
+        window and kernel are those of `snapkv` here, and what is protected comes on top of the budget. kvpress rounds
+        to the nearest count, and goes back to even budgets where the last layer's would be less than the window.
     """
 
     queries: int = 32
