@@ -4,6 +4,7 @@ L layer · H query head · G KV head · N positions.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,8 @@ def evict(
     shared: CutOfModel | None = None
     if isinstance(rule, Budget) and rule.by == "model":
         assert context is not None  # require_mode takes no other mode
-        shared = cut_of_model(language_model, tokens[:context], decided, rule, protection)
+        read = partial(run, language_model.model, language_model.body, tokens[:context])
+        shared = cut_of_model(read, decided, rule, protection)
     hidden_states = run(language_model.model, language_model.body, tokens, attend)
     by_layer = [decisions[layer] for layer in range(language_model.n_layers)]
     keep_map = KeepMap(

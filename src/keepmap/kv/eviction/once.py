@@ -9,15 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from keepmap.kv.budgets import Budget
 from keepmap.kv.choosing import Expiries, LayerRule, Protection, Threshold
 from keepmap.kv.eviction.checks import full_attention
-from keepmap.kv.passes import LayerCall, run
+from keepmap.kv.passes import LayerCall
 from keepmap.kv.sharing import dropped_by_model
-from keepmap.language_model import LanguageModel
 
 __all__ = ["KEEPS_ALL", "CutOfModel", "after_the_cut", "cut_of_model", "part_of"]
 
@@ -43,13 +42,17 @@ class CutOfModel:
 
 
 def cut_of_model(
-    language_model: LanguageModel,
-    context: Int[Tensor, " C"],
+    read: Callable[[Callable[[LayerCall], Tensor]], object],
     decided: Callable[[LayerCall, LayerRule], tuple[Expiries, Tensor, Tensor | None]],
     rule: Budget,
     protection: Protection,
 ) -> CutOfModel:
-    """One more pass over a context, which keeps all of it: no layer can be cut before the last one has scores."""
+    """One more pass over a context, which keeps all of it: no layer can be cut before the last one has scores.
+
+    Args:
+        read: makes the pass, with what attends in each layer.
+        decided: what a layer decides under a rule, the scores, and its attention where that falls off.
+    """
     scores: dict[int, Tensor] = {}
 
     def attend(call: LayerCall) -> Tensor:
@@ -57,8 +60,8 @@ def cut_of_model(
         scores[call.layer] = scored.cpu()
         return full_attention(call) if output is None else output
 
-    run(language_model.model, language_model.body, context, attend)
-    of_all = torch.stack([scores[layer] for layer in range(language_model.n_layers)])
+    read(attend)
+    of_all = torch.stack([scores[layer] for layer in sorted(scores)])
     dropped = dropped_by_model(of_all.double().numpy(), rule, protection.n_sink, protection.window)
     return CutOfModel(torch.from_numpy(~dropped), of_all)
 
