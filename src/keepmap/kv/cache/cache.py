@@ -114,7 +114,8 @@ class EvictingCache(CacheOfTexts):
         check_cached(self)
 
     def _begin(self, language_model: LanguageModel, terms: Terms) -> None:
-        super().__init__(layers=layers_of(language_model, terms))
+        sizes = language_model.n_layers, language_model.n_kv_heads
+        super().__init__(layers=layers_of(language_model.model, *sizes, terms))
         self.language_model, self.terms = language_model, terms
         self.moments: list[Moment] = []
         self._peak = 0

@@ -24,7 +24,6 @@ from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.method import LayerInput, Reviewed, Rotation, Scored
 from keepmap.kv.passes import LayerCall, active
 from keepmap.kv.sharing import dropped_by_model
-from keepmap.language_model import LanguageModel
 
 __all__ = ["EvictingLayer", "cut_together", "layers_of"]
 
@@ -256,14 +255,13 @@ class EvictingLayer(SeenLayer):
         self.context_length = self.given.mode.context_of(0)
 
 
-def layers_of(language_model: LanguageModel, terms: Terms) -> list[EvictingLayer]:
-    """A new layer for each of the model's.
+def layers_of(model: nn.Module, layers: int, heads: int, terms: Terms) -> list[EvictingLayer]:
+    """A new layer for each of the model's, which have so many KV heads.
 
     Raises:
         InputError: a table of shares for another model.
     """
-    layers, heads = language_model.n_layers, language_model.n_kv_heads
-    return [EvictingLayer(layer, terms.in_layer(layer, layers, heads), language_model.model) for layer in range(layers)]
+    return [EvictingLayer(layer, terms.in_layer(layer, layers, heads), model) for layer in range(layers)]
 
 
 def cut_together(layers: Sequence[EvictingLayer], terms: Terms) -> None:
