@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     from keepmap.agents.compressor import Compressor, compressors
     from keepmap.agents.compressors.adaptive import AdaptiveCompressor
     from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+    from keepmap.agents.compressors.best_episodes import BestEpisodesCompressor
+    from keepmap.agents.compressors.distinct import DistinctCompressor
+    from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
     from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
     from keepmap.agents.compressors.random import RandomCompressor
     from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
     from keepmap.agents.compressors.recency import RecencyCompressor
+    from keepmap.agents.compressors.recency_random import RecencyRandomCompressor
     from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
     from keepmap.agents.compressors.threshold import ThresholdCompressor
     from keepmap.agents.compressors.uniform import UniformCompressor
@@ -91,10 +95,13 @@ __all__ = [
     "Agent",
     "AttentionBasedCompressor",
     "AttentionProfile",
+    "BestEpisodesCompressor",
     "Comparison",
     "Compressor",
     "Context",
     "Damage",
+    "DistinctCompressor",
+    "EpisodeSummaryCompressor",
     "Evaluation",
     "EvictingCache",
     "Eviction",
@@ -116,6 +123,7 @@ __all__ = [
     "RandomWithoutNewestCompressor",
     "Received",
     "RecencyCompressor",
+    "RecencyRandomCompressor",
     "Reviewed",
     "RewardAwareCompressor",
     "RunRecords",
@@ -186,6 +194,10 @@ _HOMES = {
     "keepmap.agents.compressors.attention_based": "AttentionBasedCompressor",
     "keepmap.agents.compressors.exponential_decay": "ExponentialDecayCompressor",
     "keepmap.agents.compressors.random": "RandomCompressor",
+    "keepmap.agents.compressors.recency_random": "RecencyRandomCompressor",
+    "keepmap.agents.compressors.episode_summary": "EpisodeSummaryCompressor",
+    "keepmap.agents.compressors.distinct": "DistinctCompressor",
+    "keepmap.agents.compressors.best_episodes": "BestEpisodesCompressor",
     "keepmap.agents.compressors.random_without_newest": "RandomWithoutNewestCompressor",
     "keepmap.agents.compressors.recency": "RecencyCompressor",
     "keepmap.agents.compressors.reward_aware": "RewardAwareCompressor",

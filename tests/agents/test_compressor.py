@@ -50,8 +50,9 @@ def test_what_is_kept_stands_in_the_arrays(name: str, kind: str) -> None:
     attention = torch.rand(3, 20, generator=torch.Generator().manual_seed(1))
     if kind == "numpy":
         arrays, attention = tuple(array.numpy() for array in arrays), attention.numpy()
+    ends = arrays[2][..., 0] == 1
     before = [array.copy() if kind == "numpy" else array.clone() for array in arrays]
-    short = make_compressor(name).compress(*arrays, attention=attention)
+    short = make_compressor(name).compress(*arrays, attention=attention, episode_ends=ends)
     states, actions, rewards, next_states = short
     assert len(short) == 4 and isinstance(short, tuple)
     m = short.indices.shape[1]
@@ -96,7 +97,7 @@ def test_an_empty_history_and_one_transition(name: str) -> None:
     compressor = make_compressor(name)
     for n in (0, 1):
         arrays = tuple(array[:, :n] for array in batch())
-        short = compressor.compress(*arrays, attention=torch.ones(3, n))
+        short = compressor.compress(*arrays, attention=torch.ones(3, n), episode_ends=torch.zeros(3, n))
         assert [array.shape for array in short] == [array.shape for array in arrays]
         assert short.mask.shape == (3, n) and short.mask.all()
 
@@ -297,3 +298,21 @@ def test_what_is_no_compressor(value, message):
     with pytest.raises(InputError) as refused:
         as_compressor(value, "keep")
     assert str(refused.value) == message
+
+
+def test_the_first_of_an_episode_may_come_after_a_gap() -> None:
+    arrays, there = batch(1, 5), torch.tensor([[True, False, True, True, True]])
+    for ends, kept in ([1, 0, 0, 0, 0], [2, 4]), ([0, 0, 0, 0, 0], [0, 4]):
+        quiet = (arrays[0], arrays[1], arrays[2] * 0, arrays[3])
+        short = make_compressor("episode_summary", {"target_length": 2}).compress(
+            *quiet, mask=there, episode_ends=torch.tensor([ends])
+        )
+        assert short.indices[0].tolist() == kept
+    with pytest.raises(InputError, match="the episode_ends holds other values than True and False"):
+        make_compressor("best_episodes").compress(*arrays, episode_ends=torch.full((1, 5), 2))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+def test_a_share_is_in_0_to_1(value: float) -> None:
+    with pytest.raises(InputError, match="expected `recent_share` to be in 0 to 1, got "):
+        make_compressor("recency_random", {"recent_share": value})

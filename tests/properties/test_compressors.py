@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from keepmap.agents.compressor import Compressor, History, compressors
 from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+from keepmap.agents.compressors.best_episodes import BestEpisodesCompressor
+from keepmap.agents.compressors.distinct import DistinctCompressor
+from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
+from keepmap.agents.compressors.recency_random import RecencyRandomCompressor
 from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
@@ -45,6 +49,10 @@ EACH = {
     "random": st.builds(RandomCompressor, budgets, seeds),
     "random_without_newest": st.builds(RandomWithoutNewestCompressor, budgets, seeds),
     "reward_aware": st.builds(RewardAwareCompressor, budgets),
+    "recency_random": st.builds(RecencyRandomCompressor, budgets, st.floats(0, 1), seeds),
+    "episode_summary": st.builds(EpisodeSummaryCompressor, budgets),
+    "distinct": st.builds(DistinctCompressor, budgets),
+    "best_episodes": st.builds(BestEpisodesCompressor, budgets),
 }
 each_compressor = st.one_of(*EACH.values())
 
@@ -78,6 +86,7 @@ def histories(draw, rows=SOME, most=30):
         times=(numbers(below=3) + 1).cumsum(1),
         valid=valid,
         attention=attention,
+        dones=numbers(below=draw(st.integers(1, 5))) == 0,
     )
 
 
@@ -86,7 +95,8 @@ def alone(history: History, row: int) -> Row:
     there = history.valid[row]
     s, a, r, after = (getattr(history, name)[row][there].tolist() for name in FIELDS[:4])
     transitions = [(tuple(x), y, z, tuple(w)) for x, y, z, w in zip(s, a, r, after, strict=True)]
-    return Row(transitions, history.times[row][there].tolist(), history.attention[row][there].tolist())
+    others = (part[row][there].tolist() for part in (history.times, history.attention, history.dones))
+    return Row(transitions, *others)
 
 
 def chosen(compressor: Compressor, history: History) -> list[list[int]]:
@@ -217,6 +227,10 @@ def test_missing_attention_is_an_error_and_never_a_fallback(name):
         times=flat,
         valid=torch.ones(1, 30, dtype=torch.bool),
     )
+    if compressor.needs_episodes:
+        with pytest.raises(ValueError, match=r"does not say where they end; pass episode_ends=\.\.\.$"):
+            compressor.select(history)
+        return
     if not compressor.needs_attention:
         assert compressor.select(history).mask.all()
         return

@@ -13,11 +13,13 @@ WORD = (1 << 64) - 1
 
 @dataclass(frozen=True)
 class Row:
-    """The transitions of one agent, oldest first: (state, action, reward, next state), their times and attention."""
+    """The transitions of one agent, oldest first: (state, action, reward, next state), their times and attention, and
+    which of them ended an episode."""
 
     transitions: list[tuple[tuple[float, ...], float, float, tuple[float, ...]]]
     times: list[int]
     attention: list[float]
+    ends: list[bool]
 
     def __len__(self) -> int:
         return len(self.transitions)
@@ -120,6 +122,45 @@ def reward_aware(row: Row, target_length: int) -> list[int]:
     return sorted((rewarded + distinct + repeats)[:target_length])
 
 
+def distinct(row: Row, target_length: int) -> list[int]:
+    first, repeats, seen = [], [], set()
+    for j in reversed(range(len(row))):
+        what = row.transitions[j][:3]
+        (repeats if what in seen else first).append(j)
+        seen.add(what)
+    return sorted((first + repeats)[:target_length])
+
+
+def recency_random(row: Row, target_length: int, recent_share: float, seed: int) -> list[int]:
+    recent = max(1, math.ceil(recent_share * target_length))
+    older, newest = list(range(len(row)))[:-recent], list(range(len(row)))[-recent:]
+    drawn = highest([signed(bits(seed, row.times[j])) for j in older], target_length - recent)
+    return drawn + newest
+
+
+def split(row: Row) -> list[list[int]]:
+    episodes: list[list[int]] = [[]]
+    for j, is_end in enumerate(row.ends):
+        episodes[-1].append(j)
+        if is_end:
+            episodes.append([])
+    return [episode for episode in episodes if episode]
+
+
+def best_episodes(row: Row, target_length: int) -> list[int]:
+    newest = list(range(len(row)))[-1:]
+    ranked = sorted(split(row), key=lambda episode: (sum(row.transitions[j][2] for j in episode), episode[0]))[::-1]
+    others = [j for episode in ranked for j in reversed(episode) if j not in newest]
+    return sorted(newest + others[: target_length - 1])
+
+
+def episode_summary(row: Row, target_length: int) -> list[int]:
+    summary = {j for episode in split(row) for j in (episode[0], episode[-1])}
+    summary |= {j for j, transition in enumerate(row.transitions) if transition[2] != 0}
+    others = [j for j in reversed(range(len(row))) if j not in summary]
+    return sorted((sorted(summary, reverse=True) + others)[:target_length])
+
+
 def stir(state: int) -> int:
     state = (state + 0x9E3779B97F4A7C15) & WORD
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & WORD
@@ -142,6 +183,10 @@ def gumbel(seed: int, time: int) -> float:
 KEPT: dict[str, Callable[..., list[int]]] = {
     "adaptive": adaptive,
     "attention": attention,
+    "distinct": distinct,
+    "recency_random": recency_random,
+    "best_episodes": best_episodes,
+    "episode_summary": episode_summary,
     "exponential_decay": exponential_decay,
     "random": random,
     "random_without_newest": random_without_newest,

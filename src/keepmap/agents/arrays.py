@@ -41,7 +41,13 @@ class Compressed(tuple[Array, Array, Array, Array]):
 
 
 def as_history(
-    states: Array, actions: Array, rewards: Array, next_states: Array, attention: Array | None, mask: Array | None
+    states: Array,
+    actions: Array,
+    rewards: Array,
+    next_states: Array,
+    attention: Array | None,
+    mask: Array | None,
+    episode_ends: Array | None = None,
 ) -> History:
     """Check four arrays of a batch, and see them as a history whose times count from its first transition.
 
@@ -49,7 +55,8 @@ def as_history(
         InputError: not all tensors or all numpy arrays, not numbers, or shapes that disagree.
     """
     parts = dict(zip(NAMES, (states, actions, rewards, next_states), strict=True))
-    parts |= {name: value for name, value in (("attention", attention), ("mask", mask)) if value is not None}
+    marks = {"attention": attention, "mask": mask, "episode_ends": episode_ends}
+    parts |= {name: value for name, value in marks.items() if value is not None}
     kinds = {name: "tensor" if isinstance(value, Tensor) else "array" for name, value in parts.items()}
     for name, value in parts.items():
         if not isinstance(value, Tensor | np.ndarray):
@@ -60,14 +67,15 @@ def as_history(
         raise InputError(f"states have the shape {tuple(states.shape)}; give (batch, transitions, state)")
     for name, value in parts.items():
         fits = value.shape == states.shape if name == "next_states" else value.shape[:2] == states.shape[:2]
-        deepest = 2 if name in ("attention", "mask") else 3
+        deepest = 2 if name in marks else 3
         if not fits or not 2 <= value.ndim <= deepest or (name == "rewards" and value.shape[2:] not in ((), (1,))):
             raise InputError(
                 f"{name} have the shape {tuple(value.shape)} and states {tuple(states.shape)}; they must fit"
             )
     numbers = {name: as_numbers(name, value) for name, value in parts.items()}
-    if mask is not None and not ((numbers["mask"] == 0) | (numbers["mask"] == 1)).all():
-        raise InputError("the mask holds other values than True and False; give a boolean array")
+    for name in ("mask", "episode_ends"):
+        if name in numbers and not ((numbers[name] == 0) | (numbers[name] == 1)).all():
+            raise InputError(f"the {name} holds other values than True and False; give a boolean array")
     valid = numbers["mask"] if mask is not None else numbers["states"].new_ones(states.shape[:2], dtype=torch.bool)
     times = torch.arange(states.shape[1], device=valid.device).expand(states.shape[:2])
     return History(
@@ -78,6 +86,7 @@ def as_history(
         times=times,
         valid=valid.bool(),
         attention=_floats(numbers["attention"]) if attention is not None else None,
+        dones=numbers["episode_ends"].bool() if episode_ends is not None else None,
     )
 
 

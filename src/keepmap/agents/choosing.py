@@ -4,13 +4,27 @@ B rows of n positions, of which the valid ones count. The *age* of a valid posit
 it: 0 is the most recent. Every rule returns what it keeps, [B, n]; at most `budget` in a row, all if there are no more.
 """
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Bool, Float, Int, Real, Shaped
 from torch import Tensor
 
 from keepmap.core.hashing import seeded, stir
 
-__all__ = ["ages", "at_ages", "draws", "even", "gumbel", "lengths", "recent", "shares", "top"]
+__all__ = [
+    "ages",
+    "at_ages",
+    "draws",
+    "episodes",
+    "even",
+    "gumbel",
+    "lengths",
+    "recent",
+    "repeats",
+    "shares",
+    "top",
+]
 
 
 def lengths(valid: Bool[Tensor, "B n"]) -> Int[Tensor, " B"]:
@@ -58,6 +72,29 @@ def top(
     places = torch.arange(valid.shape[1], device=valid.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, places).flip(1)
     return valid & (rank < (budget if isinstance(budget, int) else budget[:, None]))
+
+
+def repeats(valid: Bool[Tensor, "B n"], parts: Sequence[Shaped[Tensor, "B n"]]) -> Bool[Tensor, "B n"]:
+    """Whether a more recent valid position is equal in every part, by hashes of 64 bits: two that differ share one once
+    in 2**64 pairs."""
+    keys = torch.zeros_like(valid, dtype=torch.int64)
+    for part in parts:
+        # The sum turns -0.0 into 0.0.
+        bits = (part.double() + 0.0).view(torch.int64) if part.is_floating_point() else part.long()
+        keys = stir(keys + bits)
+    keys = keys.flip(1)
+    valid_first = (~valid.flip(1)).to(torch.uint8).argsort(dim=1, stable=True)
+    order = valid_first.gather(1, keys.gather(1, valid_first).argsort(dim=1, stable=True))
+    ordered = keys.gather(1, order)
+    same = torch.zeros_like(valid)
+    same[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    return torch.zeros_like(valid).scatter_(1, order, same).flip(1)
+
+
+def episodes(valid: Bool[Tensor, "B n"], ends: Bool[Tensor, "B n"]) -> Int[Tensor, "B n"]:
+    """The number of the episode that each valid position is in, from 0; what stands at the others means nothing."""
+    over = (valid & ends).long()
+    return over.cumsum(dim=1) - over
 
 
 def shares(valid: Bool[Tensor, "B n"], attention: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:

@@ -3,10 +3,14 @@
 from keepmap.agents.compressor import Compressor, compressors
 from keepmap.agents.compressors.adaptive import AdaptiveCompressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+from keepmap.agents.compressors.best_episodes import BestEpisodesCompressor
+from keepmap.agents.compressors.distinct import DistinctCompressor
+from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
+from keepmap.agents.compressors.recency_random import RecencyRandomCompressor
 from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
@@ -14,10 +18,14 @@ from keepmap.agents.compressors.uniform import UniformCompressor
 __all__ = [
     "AdaptiveCompressor",
     "AttentionBasedCompressor",
+    "BestEpisodesCompressor",
+    "DistinctCompressor",
+    "EpisodeSummaryCompressor",
     "ExponentialDecayCompressor",
     "RandomCompressor",
     "RandomWithoutNewestCompressor",
     "RecencyCompressor",
+    "RecencyRandomCompressor",
     "RewardAwareCompressor",
     "ThresholdCompressor",
     "UniformCompressor",

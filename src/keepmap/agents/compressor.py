@@ -30,8 +30,10 @@ __all__ = [
     "at_least",
     "compressor_class",
     "compressors",
+    "ends_of",
     "make_compressor",
     "positive",
+    "share_of_one",
     "yes_or_no",
 ]
 
@@ -51,7 +53,9 @@ class Compressor(ABC):
         name: what users type and configurations hold.
         length_option: the option that says how many it keeps.
         needs_attention: whether `History.attention` decides.
+        needs_episodes: whether `History.dones`, which say where episodes end, decide.
         keeps_newest: whether the most recent transition is always kept.
+        is_usual: whether a study runs it where no compressor is named.
 
     >>> import keepmap
     >>> keepmap.RecencyCompressor(keep_recent=3).max_length, keepmap.compressors()["uniform"].of_length(4)
@@ -61,7 +65,9 @@ class Compressor(ABC):
     name: ClassVar[str]
     length_option: ClassVar[str] = "target_length"
     needs_attention: ClassVar[bool] = False
+    needs_episodes: ClassVar[bool] = False
     keeps_newest: ClassVar[bool] = False
+    is_usual: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -91,12 +97,15 @@ class Compressor(ABC):
             m = min(max_length, n) places per row.
 
         Raises:
-            InputError: attention decides and the history has none, or one that is negative or not finite.
+            InputError: attention decides and the history has none, or one that is negative or not finite; or episodes
+                decide and the history does not say where they end.
         """
         if not isinstance(history, History):
             raise InputError(f"expected `history` to be a History, got {kind_of(history)}; `compress` takes arrays")
         if self.needs_attention:
             self._check(history)
+        if self.needs_episodes:
+            ends_of(history)
         kept = self.kept(history)
         shape = history.valid.shape
         if not isinstance(kept, Tensor) or kept.dtype != torch.bool or kept.shape != shape:
@@ -118,6 +127,7 @@ class Compressor(ABC):
         next_states: Array,
         *,
         attention: Array | None = None,
+        episode_ends: Array | None = None,
         mask: Array | None = None,
         agent: Attends | None = None,
     ) -> Compressed:
@@ -135,6 +145,7 @@ class Compressor(ABC):
             actions: [B, n], [B, n, 1] or one-hot [B, n, A].
             rewards: [B, n] or [B, n, 1].
             attention: [B, n], of the query state to each transition; this or `agent`, where `needs_attention`.
+            episode_ends: [B, n], True where a transition ended an episode; where `needs_episodes`.
             mask: [B, n], False where there is no transition; by default all are there.
             agent: whose attention decides, as `load_agent` gives; it is asked from where each history has led, its last
                 next state, and only where `needs_attention`.
@@ -148,7 +159,7 @@ class Compressor(ABC):
             InputError: shapes that disagree; attention that is missing, negative or not finite; both `attention` and
                 `agent`; or states and actions that the agent does not know.
         """
-        history = as_history(states, actions, rewards, next_states, attention, mask)
+        history = as_history(states, actions, rewards, next_states, attention, mask, episode_ends)
         if agent is not None:
             if attention is not None:
                 raise InputError("expected `attention` or `agent`, whose attention it is, got both; leave one out")
@@ -169,6 +180,17 @@ class Compressor(ABC):
             )
 
 
+def ends_of(history: History) -> Bool[Tensor, "B n"]:
+    """Which transitions ended an episode.
+
+    Raises:
+        InputError: the history does not say.
+    """
+    if history.dones is None:
+        raise InputError("episodes decide and the history does not say where they end; pass episode_ends=...")
+    return history.dones & history.valid
+
+
 def at_least(least: int, **options: object) -> None:
     """Check options that count transitions.
 
@@ -187,6 +209,17 @@ def yes_or_no(**options: bool) -> None:
     """
     for name, value in options.items():
         as_flag(name, value)
+
+
+def share_of_one(**options: float) -> None:
+    """Check options that are a part of a whole.
+
+    Raises:
+        InputError: one is not in 0 to 1.
+    """
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(f"expected `{name}` to be in 0 to 1, got {value!r}")
 
 
 def positive(**options: float) -> None:
@@ -217,7 +250,7 @@ def compressors() -> dict[str, type[Compressor]]:
     """Every compressor by name, in alphabetical order.
 
     >>> list(compressors())[:3]
-    ['adaptive', 'attention', 'exponential_decay']
+    ['adaptive', 'attention', 'best_episodes']
     """
     return _COMPRESSORS.classes()
 

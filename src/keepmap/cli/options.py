@@ -374,8 +374,8 @@ class Study(Plugins):
     """A family of tasks: the agent of its recipe, config/env/FAMILY.yaml, lives under every compressor; no training."""
     checkpoint: tuple[str, ...] = ("tiny",)
     """The baseline: a run's folder, a checkpoint's, or tiny (embedded); one for all training seeds, or one for each."""
-    compressors: tuple[str, ...] = ("all",)
-    """Names, separated by spaces or commas, or all. `keepmap compressors` shows them."""
+    compressors: tuple[str, ...] = ("usual",)
+    """Names, separated by spaces or commas, usual (the default) or all. `keepmap compressors` shows them."""
     budgets: tuple[float, ...] = (50.0, 80.0, 95.0)
     """How many per cent shorter the histories become."""
     seeds: int | None = None

@@ -78,7 +78,7 @@ def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
     rows = [np.moveaxis(values, 0, 1)[:, :n] for values in (learned.states, learned.actions, learned.next_states)]
     states, actions, next_states = (torch.from_numpy(values.astype(np.int64)) for values in rows)
     rewards = torch.from_numpy(learned.rewards.T[:, :n].astype(np.float32))
-    times = torch.arange(n)[None]
+    times, dones = torch.arange(n)[None], torch.from_numpy(np.array(learned.dones.T[:, :n]))
     history = History(
         states=states,
         actions=actions,
@@ -86,6 +86,7 @@ def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
         next_states=next_states,
         times=times,
         valid=torch.ones_like(times, dtype=torch.bool),
+        dones=dones,
     )
     query = torch.from_numpy(learned.states[n].astype(np.int64))
     return replace(history, attention=load_agent("tiny").attention(history, query))

@@ -37,7 +37,7 @@ STEM, TIMINGS = "study", "timings.json"
 def study_compressors(
     family: str | None = None,
     checkpoint: str | Path | Sequence[str | Path] = EMBEDDED,
-    compressors: str | Sequence[str] = "all",
+    compressors: str | Sequence[str] = "usual",
     budgets: Sequence[float] = BUDGETS,
     seeds: int | None = None,
     updates: int | None = None,
@@ -174,7 +174,7 @@ def _times(jobs: Sequence[StudyJob], rows: Sequence[StudyRow]) -> dict[str, dict
 
 def _command(**options: Any) -> str:
     """The command line that gives these results, without what is usual."""
-    usual = {"checkpoint": [EMBEDDED], "compressors": ["all"], "copies": [8]}
+    usual = {"checkpoint": [EMBEDDED], "compressors": ["usual"], "copies": [8]}
     usual["budgets"] = [f"{percent:g}" for percent in BUDGETS]
     words = ["keepmap study"]
     for name, value in options.items():

@@ -39,6 +39,7 @@ class RandomWithoutNewestCompressor(Compressor):
     seed: int = 0
 
     name: ClassVar[str] = "random_without_newest"
+    is_usual: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         at_least(1, target_length=self.target_length)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from torch import Tensor
 
-from keepmap.agents.choosing import top
+from keepmap.agents.choosing import repeats, top
 from keepmap.agents.compressor import Compressor, History, at_least
-from keepmap.core.hashing import stir
 
 __all__ = ["RewardAwareCompressor"]
 
@@ -49,28 +48,7 @@ class RewardAwareCompressor(Compressor):
         return self.target_length
 
     def kept(self, history: History) -> Bool[Tensor, "B n"]:
-        first_time = ~_repeats(history.valid, _keys(history))
+        parts = [*history.states.unbind(2), history.actions, history.rewards, *history.next_states.unbind(2)]
+        first_time = ~repeats(history.valid, parts)
         worth = first_time.to(torch.uint8) * (1 + (history.rewards != 0).to(torch.uint8))
         return top(history.valid, worth, self.target_length)
-
-
-def _keys(history: History) -> Int[Tensor, "B n"]:
-    """A number for each (s, a, r, s'), a hash of 64 bits: two that differ share one once in 2**64 pairs."""
-    columns = [*history.states.unbind(2), history.actions, history.rewards, *history.next_states.unbind(2)]
-    keys = torch.zeros_like(history.valid, dtype=torch.int64)
-    for column in columns:
-        # The sum turns -0.0 into 0.0.
-        bits = (column.double() + 0.0).view(torch.int64) if column.is_floating_point() else column.long()
-        keys = stir(keys + bits)
-    return keys
-
-
-def _repeats(valid: Bool[Tensor, "B n"], keys: Int[Tensor, "B n"]) -> Bool[Tensor, "B n"]:
-    """Whether a more recent valid position has the same key."""
-    keys = keys.flip(1)
-    valid_first = (~valid.flip(1)).to(torch.uint8).argsort(dim=1, stable=True)
-    order = valid_first.gather(1, keys.gather(1, valid_first).argsort(dim=1, stable=True))
-    ordered = keys.gather(1, order)
-    same = torch.zeros_like(valid)
-    same[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    return torch.zeros_like(valid).scatter_(1, order, same).flip(1)

@@ -43,7 +43,7 @@ def plan_study(
     """Every compressor at every budget and the baseline, trained, and without training for each baseline that there is.
 
     Args:
-        names: of compressors, or "all".
+        names: of compressors, or "usual" (those that say so of themselves), or "all".
         budgets: how many per cent shorter.
         seeds: of training, from 0; by default two at 80 % and one at the others.
         checkpoints: how many baselines there are: one for all seeds, or one for each.
@@ -53,11 +53,13 @@ def plan_study(
             more checkpoints than seeds or fewer.
     """
     words = names.replace(",", " ").split() if isinstance(names, str) else " ".join(names).replace(",", " ").split()
-    chosen = list(compressors()) if words == ["all"] else list(dict.fromkeys(words))
+    every = compressors()
+    groups = {"all": [*every], "usual": [name for name, known in every.items() if known.is_usual]}
+    chosen = groups[words[0]] if len(words) == 1 and words[0] in groups else list(dict.fromkeys(words))
     if not chosen or not budgets:
         raise InputError(
             f"expected `compressors` and `budgets` to be one or more each, got {len(chosen)} and {len(budgets)}; name "
-            "`compressors` (or all) and `budgets`, as 50 80 95"
+            "`compressors` (or usual, or all) and `budgets`, as 50 80 95"
         )
     for name in chosen:
         compressor_class(name, "compressors")

@@ -128,7 +128,10 @@ def test_a_history_is_a_raster_of_episodes_with_what_compressors_hold():
     assert raster["episodes"][:11] == [1] * 10 + [2] and raster["steps"][:11] == [*range(11, 21), 1]
     assert raster["rewards"] == context.history.rewards[0].tolist() and raster["states"][3] == "(3, 3)"
     assert raster["held"]["recency"] == [0] * 43 + [1] * 7
-    assert document["warnings"] == ["Not here, for they need the agent's attention: adaptive, attention, threshold."]
+    assert document["warnings"] == [
+        "Not here, for the history lacks what they need: adaptive (the agent's attention), attention (the agent's "
+        "attention), threshold (the agent's attention)."
+    ]
 
 
 def test_a_generation_has_both_answers_and_the_bytes_of_each_pass():

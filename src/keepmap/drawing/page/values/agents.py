@@ -90,8 +90,12 @@ def shown_context(context: Any, target_length: int) -> Shown:
     history = context.history.map(lambda part: part[:1, valid])
     held, without = dict[str, list[bool]](), []
     for name, known in compressors().items():
-        if known.needs_attention and history.attention is None:
-            without.append(name)
+        lacks = {
+            "the agent's attention": known.needs_attention and history.attention is None,
+            "where episodes end": known.needs_episodes and history.dones is None,
+        }
+        if any(lacks.values()):
+            without += [f"{name} ({part})" for part, is_so in lacks.items() if is_so]
             continue
         selection = known.of_length(target_length).select(history)
         kept = set(selection.indices[selection.mask].tolist())
@@ -110,7 +114,7 @@ def shown_context(context: Any, target_length: int) -> Shown:
             f"{len(rewards):,} transitions, {rewarded:,} of them rewarded, and which of them each compressor holds, "
             f"at most {target_length:,}."
         ),
-        warnings=[f"Not here, for they need the agent's attention: {', '.join(without)}."] if without else [],
+        warnings=[f"Not here, for the history lacks what they need: {', '.join(without)}."] if without else [],
         python=("context = keepmap.context_at(histories, learner, step, most, goal)", "context.history.table()"),
         settings={name: getattr(context, name) for name in ("goal", "learner", "step")} | {"length": target_length},
         table=table_of(
