@@ -116,6 +116,11 @@ def test_the_examples_of_the_guides_to_pictures_run(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "figs").iterdir()} == {"heads.png", "h2o.png", "h2o.svg"}
 
 
+def test_the_example_of_own_histories_runs(tmp_path: Path) -> None:
+    (code,) = python_blocks("docs/agents.md")
+    assert run(code, tmp_path) == "((0, 2),) 20\n"
+
+
 def test_the_example_of_families_runs(tmp_path: Path) -> None:
     (code,) = python_blocks("docs/families.md")
     assert run(code + "print(envs.num_envs, env.spec.id)", tmp_path) == "8 keepmap/Bandit-5-v0\n"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from keepmap.agents.acting.context import Context, context_at
     from keepmap.agents.collection.collect import collect
     from keepmap.agents.collection.dataset import Histories, open_histories
+    from keepmap.agents.collection.own import write_histories
     from keepmap.agents.collection.source import Source, sources
     from keepmap.agents.compressor import Compressor, compressors
     from keepmap.agents.compressors.adaptive import AdaptiveCompressor
@@ -181,6 +182,7 @@ __all__ = [
     "train",
     "train_surrogate",
     "verify",
+    "write_histories",
 ]
 
 _HOMES = {
@@ -189,6 +191,7 @@ _HOMES = {
     "keepmap.agents.collection.collect": "collect",
     "keepmap.agents.collection.dataset": "Histories open_histories",
     "keepmap.agents.collection.source": "Source sources",
+    "keepmap.agents.collection.own": "write_histories",
     "keepmap.agents.compressor": "Compressor compressors",
     "keepmap.agents.compressors.adaptive": "AdaptiveCompressor",
     "keepmap.agents.compressors.attention_based": "AttentionBasedCompressor",

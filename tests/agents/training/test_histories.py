@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from keepmap.agents.collection.dataset import open_histories
+from keepmap.agents.collection.own import write_histories
 from keepmap.agents.config import Config
-from keepmap.agents.training.histories import check_histories, collect_configured
+from keepmap.agents.training.histories import check_histories, collect_configured, histories_missing
 from keepmap.errors import InputError
 
 SMALL = {"grid_size": 3, "horizon": 6, "n_stream": 2, "n_episodes": 3, "alg": "q_learning", "source_lr": 0.25}
@@ -40,3 +41,21 @@ def test_what_is_collected_is_what_was_asked_for(tmp_path):
 def test_the_sources_usual_episodes(tmp_path):
     config = Config.from_dict({"grid_size": 2, "n_stream": 1, "traj_dir": str(tmp_path)})
     assert len(collect_configured(config).returns) == 16
+
+
+def test_a_file_of_ones_own_is_held_to_its_room_and_its_goals_alone(tmp_path):
+    values = {**SMALL, "traj_dir": str(tmp_path), "split": "1/3"}
+    theirs = open_histories(collect_configured(Config.from_dict(values)).path)
+    some = {goal: theirs.read(at, learners=slice(0, 1)) for at, goal in enumerate(theirs.goals[:2])}
+    own = write_histories(tmp_path / "own.hdf5", some, size=3, horizon=6)
+    config = Config.from_dict({"grid_size": 3, "horizon": 6, "split": "1/3", "histories": str(own.path)})
+    check_histories(config, own)
+    assert config.histories_path() == own.path and not histories_missing(config)
+    assert config.run_folder().name == "AD-darkroom-3x3x6-seed0-1of3-own"
+    for change, text in (
+        ({"split": "0/3"}, "goals that the split 0/3 of seed 0 does not train on"),
+        ({"horizon": 7, "max_reward": 7.0}, "with room DarkRoom(size=3, horizon=6)"),
+    ):
+        with pytest.raises(InputError) as refused:
+            check_histories(replace(config, **change), own)
+        assert text in str(refused.value)

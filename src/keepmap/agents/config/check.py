@@ -44,6 +44,7 @@ def check_together(config: "Config", sources: Mapping[str, Mapping[str, str | No
     _check_room(config, config.room())
     _check_split(config)
     _check_source(config, sources, schema)
+    _check_histories(config)
     _check_model(config)
     check_memory(config)
     _check_compressor(config)
@@ -101,6 +102,13 @@ def _check_source(config: "Config", sources: Mapping[str, Mapping[str, str | Non
         raise InputError(
             f"total_source_timesteps is {total}; {config.n_stream} learners with episodes of {config.horizon} steps "
             f"need a multiple of {episode_steps}"
+        )
+
+
+def _check_histories(config: "Config") -> None:
+    if config.histories is not None and config.traj_dir is not None:
+        raise InputError(
+            f'traj_dir "{config.traj_dir}" and histories "{config.histories}" are both given; leave one of them out'
         )
 
 

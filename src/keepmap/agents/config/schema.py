@@ -113,6 +113,9 @@ class Config:
     traj_dir: str | None = key(
         None, str, "the folder of the histories; null: datasets/, where missing ones are collected first", optional=True
     )
+    histories: str | None = key(
+        None, str, "a file of your own histories (keepmap.write_histories); null: those of env and alg", optional=True
+    )
     train_n_stream: int | None = key(
         None, int, "learners of each goal that train, the rest validates; null: all but one", least=1, optional=True
     )
@@ -227,7 +230,9 @@ class Config:
         return max(1, self.n_transit // 8) if self.n_slide is None else self.n_slide
 
     def histories_path(self) -> Path:
-        """Where the histories lie: where `keepmap collect` puts those of this room, source and split."""
+        """Where the histories lie: your own file, or where `keepmap collect` puts those of room, source and split."""
+        if self.histories is not None:
+            return Path(self.histories)
         name = default_histories(self.room(), self.alg, self.alg_seed, self.goal_split(), self.train_env_ratio)
         return Path(self.traj_dir or HISTORIES) / name
 
@@ -239,6 +244,8 @@ class Config:
         parts = [f"{self.model}-{room.name}{room.suffix()}-seed{self.env_split_seed}"]
         if split_suffix(self.split):
             parts.append(split_suffix(self.split))
+        if self.histories is not None:
+            parts.append("own")
         compressor = self.make_compressor()
         if compressor is not None:
             parts.append(f"{compressor.name}-{compressor.max_length}")

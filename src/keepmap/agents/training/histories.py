@@ -33,8 +33,8 @@ def configured_source(config: Config) -> Source:
 
 
 def histories_missing(config: Config) -> bool:
-    """Whether histories have to be collected first: no folder of them is named, and the file is not there yet."""
-    return config.traj_dir is None and not config.histories_path().exists()
+    """Whether histories have to be collected first: no folder or file of them is named, and they are not there yet."""
+    return config.traj_dir is None and config.histories is None and not config.histories_path().exists()
 
 
 def collect_configured(config: Config, progress: Progress | None = None) -> Collected:
@@ -102,17 +102,21 @@ def check_stored(config: Config) -> None:
 def check_histories(config: Config, histories: Histories) -> None:
     """Whether a file holds the histories that the configuration asks for: room, goals, learners, episodes, options.
 
-    What the file does not say (those of the guide's own code do not say how they were made) is not compared.
+    What the file does not say (those of the guide's own code do not say how they were made) is not compared. Of a file
+    of one's own, named in `histories`, the room has to be the same and no goal a held-out one.
 
     Raises:
         InputError: it holds others; says which, and what to do.
     """
     source, split = configured_source(config), config.goal_split()
-    expected: dict[str, object] = {"room": config.room(), "n_stream": config.n_stream}
-    held: dict[str, object] = {"room": histories.room, "n_stream": histories.n_learners}
-    if (episodes := config.source_episodes()) is not None:
+    is_own = config.histories is not None
+    expected: dict[str, object] = {"room": config.room()}
+    held: dict[str, object] = {"room": histories.room}
+    if not is_own:
+        expected["n_stream"], held["n_stream"] = config.n_stream, histories.n_learners
+    if not is_own and (episodes := config.source_episodes()) is not None:
         expected["n_episodes"], held["n_episodes"] = episodes, histories.n_steps // histories.room.horizon
-    if histories.source is not None:
+    if not is_own and histories.source is not None:
         options = asdict(source)
         expected |= {"alg": config.alg, "alg_seed": config.alg_seed}
         held |= {"alg": histories.source, "alg_seed": histories.seed}
@@ -129,5 +133,5 @@ def check_histories(config: Config, histories: Histories) -> None:
             f"{histories.path} holds {len(strangers)} goals that the split {split.name} of seed {split.seed} does not "
             "train on; collect them again"
         )
-    if missing := len(set(split.train) - set(histories.goals)):
+    if not is_own and (missing := len(set(split.train) - set(histories.goals))):
         raise InputError(f"{histories.path} lacks {missing} goals that the split trains on; collect them again")
