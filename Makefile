@@ -14,11 +14,15 @@ PYTEST ?=
 WORKERS ?= auto
 MOMENTS ?= 200
 FUZZ ?= 3600
+# What `make tasks` asks: what fits into 250 tokens. It goes on in task_results/, where another run of it is.
+TASKS ?= niah_single_1 niah_single_2 niah_single_3 niah_multikey_1 niah_multikey_2 niah_multivalue kv_recall many_questions facts
+ASKED ?= streaming_llm random key_norm keydiff h2o observed_attention snapkv expected_attention
+SAMPLES ?= 30
 SEED ?= $(shell date +%s)
 OUT ?= tiny-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test test-all chaos fuzz check lint format docs site bench train-tiny train-agent clean
+.PHONY: help demo demo-real test test-all chaos fuzz check lint format docs site bench tasks train-tiny train-agent clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +91,12 @@ bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with
 	@$(BIN)/python benchmarks/bench_insight.py $(filter --write,$(BENCH))
 	@echo
 	@$(BIN)/python benchmarks/bench_scale.py
+
+tasks: $(VENV)/.keepmap-smollm2  ## ask SmolLM2 questions with known answers under eight methods: docs/tasks.md (under an hour on two cores)
+	@OMP_NUM_THREADS=1 $(BIN)/keepmap sweep --model-name smollm2 --chat-template --mode once --tasks $(TASKS) \
+		--methods $(ASKED) --density 0.2 0.5 0.75 --length 250 500 1000 --n-samples $(SAMPLES) --workers 2 \
+		--output-dir task_results
+	@$(BIN)/python docs/tasks.py task_results
 
 train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
 	@$(BIN)/python -m keepmap.recipes.tiny --out $(OUT)

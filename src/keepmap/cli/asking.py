@@ -44,6 +44,9 @@ class _Asking(Plugins):
     """A text file that needles are hidden in. Default: Python's documentation."""
     qa_file: str | None = None
     """A JSON file of questions for the task qa; a list, lines, or SQuAD's form."""
+    workers: int | None = None
+    """Ask by so many processes, each with the model. Same results whatever the number; each computes with as many
+    threads as one alone would (OMP_NUM_THREADS sets it)."""
     dtype: str = "auto"
     """auto (the checkpoint's), float32, bfloat16, float16 or float64."""
     device: str = "auto"

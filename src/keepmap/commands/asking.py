@@ -1,6 +1,8 @@
 """Questions with known answers: ask them under eviction, print and draw what came of it, write all of it."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,15 @@ from keepmap.kv.data.texts import read_texts
 from keepmap.kv.tasks import (
     FILES,
     PACKAGES,
+    Opening,
     TaskRun,
     TaskSession,
+    Unit,
     ask_all,
+    by_workers,
     card_of,
     first_units,
+    openings_of,
     plan_tasks,
     write_tasks,
 )
@@ -61,6 +67,7 @@ def ask_tasks(
     seed: int = 0,
     haystack: str | Path | None = None,
     qa_file: str | Path | None = None,
+    workers: int | None = None,
     dtype: str = "auto",
     device: str = "auto",
 ) -> TaskRun | None:
@@ -106,6 +113,7 @@ def sweep_tasks(
     seed: int = 0,
     haystack: str | Path | None = None,
     qa_file: str | Path | None = None,
+    workers: int | None = None,
     dtype: str = "auto",
     device: str = "auto",
 ) -> TaskRun:
@@ -128,6 +136,7 @@ def _run(verb: str, options: dict[str, Any], texts: list[str] | None, more: Call
     given = dict(options)
     folder, overwrite = as_path("output_dir", given.pop("output_dir")), as_flag("overwrite", given.pop("overwrite"))
     formats, device, dtype = picture_formats(given.pop("format")), given.pop("device"), given.pop("dtype")
+    workers = given.pop("workers")
     model_name = given.pop("model_name")
     if not isinstance(model_name, str | Path):
         raise InputError(
@@ -137,6 +146,7 @@ def _run(verb: str, options: dict[str, Any], texts: list[str] | None, more: Call
     given.pop("data_path", None)
     names, methods, density = (given.pop(name) for name in ("tasks", "methods", "density"))
     plan = plan_tasks(names, methods, density, texts=texts, **given)
+    openings = openings_of(plan, model_name, dtype=dtype, device=device, workers=workers)
     read = [Path(path) for name in ("haystack", "qa_file") if (path := options[name]) is not None]
     identity = Identity(
         verb=verb,
@@ -158,21 +168,34 @@ def _run(verb: str, options: dict[str, Any], texts: list[str] | None, more: Call
         language_model = load_language_model(model_name, device=device, dtype=dtype)
         session = TaskSession(plan, language_model)
         units_first = first_units(session)
-        place.begin(units_first, [*FILES, INDEX, *figures], model=hash_of_tensors(language_model.model.state_dict()))
-        units = Units(place, units_first)
+        names_first = [unit.name for unit in units_first]
+        place.begin(names_first, [*FILES, INDEX, *figures], model=hash_of_tensors(language_model.model.state_dict()))
+        units = Units(place, names_first)
         print("\n".join(map(escaped, header(language_model.label, plan, session.left_out))), flush=True)
-        n_units = len(units_first) * (1 + len(session.ways))
+        n_units = 2 * len(units_first)
         with (
             saying_what_is_kept(lambda: f"{units.n_done} of {counted(n_units, 'unit')} finished at most"),
             share_of_work("Asking", Console(stderr=True, highlight=False), total=100.0) as progress,
         ):
-            run = ask_all(session, card_of(session, command()), units.once, progress, place.add_units)
+            ahead = partial(_by_workers, units, openings, folder)
+            run = ask_all(session, card_of(session, command()), units.once, progress, place.add_units, ahead)
         write_tasks(folder, run)
         paths = [folder / FILES[0], *_pictures(run, folder, formats)]
         place.finish([*FILES, INDEX, *(path.name for path in paths[1:])])
     lines = [*gate_lines(run, plan.gate), *task_tables(run), *verdict_lines(run), *more(run), ""]
     print("\n".join([*map(escaped, lines), *(f"Saved {path}" for path in paths)]), flush=True)
     return run
+
+
+def _by_workers(recorded: Units, openings: Sequence[Opening], folder: Path, units: Sequence[Unit]) -> Iterator[None]:
+    """Record what is left of the units, by several processes; by one, each is done when its turn comes."""
+    left = [] if len(openings) == 1 else [unit for unit in units if not recorded.has(unit.name)]
+    for unit, answers in by_workers(left, openings, folder):
+        if answers is None:
+            print(f"A worker died on {unit.name}; another one goes on", file=sys.stderr, flush=True)
+        else:
+            recorded.once(unit.name, partial(list, answers))
+            yield
 
 
 def _pictures(run: TaskRun, folder: Path, formats: Sequence[str]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from keepmap.attention import as_tokens, is_encoding
 from keepmap.attention.passes.calls import calls_in_hands
-from keepmap.attention.passes.forward import LayerCall, Text, active, in_eval_mode, queries_unturned, run
+from keepmap.attention.passes.forward import LayerCall, Text, active, in_eval_mode, queries_unturned, run, run_texts
 from keepmap.attention.passes.forward_check import check_forward
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "is_encoding",
     "queries_unturned",
     "run",
+    "run_texts",
 ]

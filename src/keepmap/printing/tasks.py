@@ -117,5 +117,6 @@ CELLS: list[tuple[str, Callable[[SummaryRow], str]]] = [
     ("held", lambda row: _share(row.held)),
     ("footprint", lambda row: _share(row.footprint)),
     ("kept", lambda row: _share(row.kept)),
+    ("looked at", lambda row: _share(row.mass)),
     ("kept right/wrong, lost right/wrong", _counts),
 ]

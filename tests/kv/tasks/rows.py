@@ -32,6 +32,7 @@ ROW = AnswerRow(
     ger=0.0,
     ger_by_layer=0.1,
     whole=0.3,
+    mass=0.2,
     by_head=((0.8, 0.8),),
     deaths=(None, 44),
 )

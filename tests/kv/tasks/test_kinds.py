@@ -37,7 +37,7 @@ def made_at(name: str, length: int = 400, index: int = 0, seed: int = 0) -> Task
 def test_the_list_is_rulers_and_more() -> None:
     ruler = {f"niah_{kind}_{number}" for kind in ("single", "multikey") for number in (1, 2, 3)}
     assert ruler | {"niah_multivalue", "niah_multiquery", "vt", "cwe", "fwe", "qa"} < set(keepmap.tasks())
-    assert {"kv_recall", "key_chain", "many_questions", "facts"} < set(keepmap.tasks())
+    assert {"kv_recall", "key_chain", "many_questions", "many_turns", "facts"} < set(keepmap.tasks())
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -12,6 +12,7 @@ from keepmap.errors import InputError, ModelError
 from keepmap.kv.tasks import TaskSession, ask_all, card_of, plan_tasks
 from keepmap.kv.tasks.asking.prompts import Prompts
 from keepmap.kv.tasks.kinds.facts import Facts
+from keepmap.kv.tasks.kinds.many_questions import ManyTurns
 from keepmap.kv.tasks.making.haystack import documentation
 from keepmap.kv.tasks.making.lengths import sample_of_length
 from keepmap.kv.tasks.results.task_run import TaskRun
@@ -27,6 +28,10 @@ COVERS = (
 )
 TEMPLATE = (
     "{% for m in messages %}<u>{{ m.content | trim }}</u>{% endfor %}{% if add_generation_prompt %}<a>\n{% endif %}"
+)
+TURNS = (
+    "{% for m in messages %}{% if m.role == 'user' %}<u>{{ m.content | trim }}</u><a>{% else %}{{ m.content }}"
+    "{% endif %}{% endfor %}"
 )
 CONTEXT = "The code of river is 4821. " * 3
 OPTIONS = {
@@ -84,7 +89,7 @@ def test_at_density_1_every_method_says_what_the_full_cache_and_generate_say(tin
 def test_answers_and_what_is_kept_are_those_of_evict_and_generate(tiny: LanguageModel, mode: str) -> None:
     session = session_of(tiny, "h2o", 0.3, mode=mode)
     (prompt,) = session.prompts(Facts(), 1)
-    rows = session.answers(Facts(), 1, session.ways[0])
+    rows = session.answers(Facts(), 1, session.ways)
     for query, row in zip(prompt.queries, rows, strict=True):
         before = torch.cat([prompt.context, query.ids])
         context_length = len(prompt.context) if mode == "once" else None
@@ -108,7 +113,7 @@ def test_answers_and_what_is_kept_are_those_of_evict_and_generate(tiny: Language
 
 def test_a_token_whose_entries_are_all_gone_has_its_step(tiny: LanguageModel) -> None:
     session = session_of(tiny, "streaming_llm", 0.0)
-    rows = session.answers(Facts(), 0, session.ways[0])
+    rows = session.answers(Facts(), 0, session.ways)
     (prompt,) = session.prompts(Facts(), 0)
     for query, row in zip(prompt.queries, rows, strict=True):
         (span,) = query.evidence
@@ -142,6 +147,51 @@ def test_evidence_is_where_its_tokens_say_with_a_chat_template_too(
                     assert whole.endswith(query.question.text + end) and whole.startswith("<u>") == chat_template
 
 
+def test_what_is_looked_at_is_the_attention_of_the_last_query(tiny: LanguageModel, run: TaskRun) -> None:
+    (prompt,) = session_of(tiny, "h2o", 0.2).prompts(Facts(), 0)
+    own = tiny.model.config._attn_implementation
+    tiny.model.set_attn_implementation("eager")
+    for query, row in zip(prompt.queries, run.of("facts", "full", 1.0), strict=False):
+        ids = torch.cat([prompt.context, query.ids])
+        with torch.no_grad():
+            attentions = torch.stack(tiny.model(ids[None], output_attentions=True).attentions)[:, 0, :, -1]
+        wanted = float(attentions[:, :, [position for span in query.evidence for position in span]].sum(2).mean())
+        assert row.mass == pytest.approx(wanted, rel=1e-4) and wanted > 0.01
+    tiny.model.set_attn_implementation(own)
+    # What is gone is not looked at.
+    assert all(row.mass == 0.0 for row in run.of("facts", "streaming_llm", 0.2) if row.kept == 0.0)
+
+
+@pytest.mark.parametrize("chat_template", [False, True])
+def test_in_turns_a_question_comes_after_the_earlier_ones_and_their_answers(
+    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch, chat_template: bool
+) -> None:
+    monkeypatch.setattr(tiny.tokenizer, "chat_template", TURNS)
+    task = ManyTurns(questions=3)
+    session = session_of(tiny, "h2o", 0.3, tasks=task, chat_template=chat_template, length=400)
+    (prompt,) = session.prompts(task, 0)
+    (full, rows) = (session.answers(task, 0, ways) for ways in ([session.full], session.ways))
+    before = prompt.context
+    for query, row, own in zip(prompt.queries, full, rows, strict=True):
+        before = torch.cat([before, query.ids[1:] if row.question else query.ids])
+        options = {"density": 0.3, "n_sink": 4, "window": 16}
+        for method, answer in (("baseline", row), ("h2o", own)):
+            eviction = keepmap.evict(
+                tiny, torch.cat([before, query.target]), method, **options if method == "h2o" else {}
+            )
+            logits = eviction.logits[len(before) - 1 : -1]
+            wanted = float(torch.nn.functional.cross_entropy(logits, query.target))
+            assert answer.nll == pytest.approx(wanted, rel=1e-3, abs=1e-5)
+        before = torch.cat([before, query.target])
+    words = tiny.tokenizer.decode(before)
+    if chat_template:
+        assert words.count("<u>") == 3 and words.count("</u><a>") == 3
+    for query in prompt.queries:
+        assert query.question is not None and query.question.text.strip() + ("</u>" if chat_template else "") in words
+    with pytest.raises(InputError, match='expected `question` to be "after" in sample 0 of many_turns'):
+        session_of(tiny, "h2o", 0.5, tasks=task, question="inside", length=400).prompts(task, 0)
+
+
 def test_what_the_model_cannot_do_is_named_and_in_no_row(tiny: LanguageModel) -> None:
     session = session_of(tiny, "h2o", 0.5, tasks="facts niah_single_1", n_samples=1)
     run = ask(session)
@@ -166,7 +216,7 @@ def test_what_is_recorded_is_not_asked_again(tiny: LanguageModel) -> None:
     named: list[str] = []
     shares: list[float] = []
     first = ask_all(session, {}, once, shares.append, named.extend)
-    assert done == ["answers/facts_00000_full.json", "answers/facts_00000_streaming_llm_0.2.json"]
+    assert done == ["answers/facts_00000_full.json", "answers/facts_00000.json"]
     assert named == done[1:] and shares == [0.5, 1.0]
     again = ask_all(session, {}, once)
     assert len(done) == 2 and again == first

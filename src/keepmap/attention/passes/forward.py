@@ -35,6 +35,7 @@ __all__ = [
     "inputs_noted",
     "queries_unturned",
     "run",
+    "run_texts",
 ]
 
 NAME = "keepmap"
@@ -109,27 +110,35 @@ active: ContextVar[Run | None] = ContextVar("keepmap_run", default=None)
 def run(
     model: nn.Module, body: nn.Module, input_ids: Int[Tensor, " N"], attend: Attend, cache: object = None
 ) -> Float[Tensor, "N hidden"]:
-    """The last hidden states of one text, with `attend` in place of every layer's attention.
+    """The last hidden states of one text, with `attend` in place of every layer's attention; as `run_texts`."""
+    return run_texts(model, body, input_ids[None], [Text(attend)], cache)[0]
 
-    `body` is the part of `model` without the head. With a `cache` of transformers the text goes on with what it has
+
+def run_texts(
+    model: nn.Module, body: nn.Module, input_ids: Int[Tensor, "B N"], texts: Sequence[Text], cache: object = None
+) -> Float[Tensor, "B N hidden"]:
+    """The last hidden states of several texts, each with an attention of its own in place of every layer's.
+
+    `body` is the part of `model` without the head. With a `cache` of transformers the texts go on with what they have
     seen. Whatever happens, the model is left as it was found.
 
     Raises:
         ModelError: an attention of the model does not go through transformers' AttentionInterface.
     """
-    state = Run([Text(attend)], {})
+    state = Run(texts, {})
     hooks = inputs_noted(model), in_pieces(model, lambda: active.get() is state)
     with torch.no_grad(), in_eval_mode(model), implementation(model), hooks[0], hooks[1]:
         token = active.set(state)
         try:
-            output = body(input_ids=input_ids[None], past_key_values=cache, use_cache=cache is not None)
+            output = body(input_ids=input_ids, past_key_values=cache, use_cache=cache is not None)
         finally:
             active.reset(token)
     if not state.calls:
         raise ModelError(
             f"{type(model).__name__} is not supported: its attention bypasses transformers.AttentionInterface"
         )
-    return output.last_hidden_state[0]
+    hidden_states: Tensor = output.last_hidden_state
+    return hidden_states
 
 
 def _attention(

@@ -39,7 +39,11 @@ class Units:
         self._place = place
         for folder in sorted({(place.folder / name).parent for name in names}):
             make_folder(folder)
-        self.n_done = sum(read_record(place.folder / name, place.run) is not None for name in names)
+        self.n_done = sum(map(self.has, names))
+
+    def has(self, name: str) -> bool:
+        """Whether a unit has a record of this run."""
+        return read_record(self._place.folder / name, self._place.run) is not None
 
     def once(self, name: str, work: Callable[[], Any]) -> Any:
         """A unit's result as JSON values: from its record, where there is one of this run, else by doing it.

@@ -189,8 +189,13 @@ class EvictingCache(CacheOfTexts):
 
     def attend(self, call: LayerCall) -> Tensor:
         """One layer's attention for one text; what `keepmap.evicting` puts in place of the model's own."""
+        output = self.layer(call.layer).attend(call)
+        self.note(call)
+        return output
+
+    def note(self, call: LayerCall) -> None:
+        """Count the bytes of a layer that new positions have come to."""
         layer = self.layer(call.layer)
-        output = layer.attend(call)
         if call.keys.shape[1] > 1:
             self._peak = max(self._peak, self.bytes() - layer.nbytes + layer.peak)
         if call.layer == len(self.layers) - 1:
@@ -200,7 +205,6 @@ class EvictingCache(CacheOfTexts):
                 cut_together(self._parts(), self.terms)
             self.moments.append(Moment(seen, self.bytes(), sum(layer.full_nbytes for layer in self._parts())))
             self._peak = max(self._peak, self.moments[-1].nbytes)
-        return output
 
     def require_whole(self) -> None:
         """Whether every layer has seen the same positions.

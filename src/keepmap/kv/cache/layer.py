@@ -123,14 +123,34 @@ class EvictingLayer(SeenLayer):
         with torch.inference_mode(False), torch.no_grad():
             outputs = [self._added(part) for part in parts]
             output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
-            self.peak, self.held.peak = self.held.peak, 0
-            entries = self.held.seen - int(call.sees_from[-1])
-            self.full_nbytes = self.held.heads * entries * self.held.slabs.entry_nbytes
+            self._count(call)
         self.is_broken = False
         if not (torch.is_grad_enabled() and call.queries.requires_grad):
             return output
         result: Tensor = _NoWayBack.apply(output, call.queries)
         return result
+
+    def take(self, call: LayerCall, scores: np.ndarray, stays: np.ndarray) -> None:
+        """Hold what stays of a context that was read densely elsewhere: the layer is as if it had been read here.
+
+        Args:
+            scores: float64 [G, C], which decided. stays: bool [G, C].
+        """
+        context = call.keys.shape[1]
+        self.lazy_initialization(call.keys[None], call.values[None])
+        assert self.held is not None
+        self.held.append(call.keys, call.values, scores)
+        self.held.drop(~stays, np.full(stays.shape, context))
+        self.held.slide(int(call.sees_from[-1]))
+        self.context_length = context
+        self._count(call)
+
+    def _count(self, call: LayerCall) -> None:
+        """Bytes after the last of the new positions."""
+        assert self.held is not None
+        self.peak, self.held.peak = self.held.peak, 0
+        entries = self.held.seen - int(call.sees_from[-1])
+        self.full_nbytes = self.held.heads * entries * self.held.slabs.entry_nbytes
 
     def _around_the_cut(self, call: LayerCall) -> list[LayerCall]:
         """The call; in two parts where the context of mode "once" ends inside of it.

@@ -4,7 +4,7 @@ from typing import Any
 
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["as_user_says", "require_chat_template"]
+__all__ = ["as_next_turn", "as_user_says", "require_chat_template"]
 
 
 def require_chat_template(tokenizer: Any, model_name: str) -> None:
@@ -23,9 +23,26 @@ def as_user_says(text: str, tokenizer: Any, answered: bool = False) -> str:
     Raises:
         ModelError: the template fails.
     """
+    return _rendered([{"role": "user", "content": text}], tokenizer, answered)
+
+
+def as_next_turn(text: str, tokenizer: Any) -> str:
+    """What comes between an answer and the one to what the user says next, which is the text.
+
+    Raises:
+        ModelError: the template fails, or leaves the answer out.
+    """
+    first, mark = "A question.", "Its answer, 4821"
+    messages = [{"role": "user", "content": first}, {"role": "assistant", "content": mark}]
+    whole = _rendered([*messages, {"role": "user", "content": text}], tokenizer, answered=True)
+    if mark not in whole:
+        raise ModelError("the tokenizer's chat template leaves earlier answers out; leave `chat_template` out")
+    return whole[whole.rindex(mark) + len(mark) :]
+
+
+def _rendered(messages: list[dict[str, str]], tokenizer: Any, answered: bool) -> str:
     from jinja2 import TemplateError
 
-    messages = [{"role": "user", "content": text}]
     try:
         wrapped: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answered)
     except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -17,16 +17,14 @@ from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
 from keepmap.kv.budgets import Budget, as_spread
-from keepmap.kv.choosing import Expiries, LayerRule, Protection, Rule, Threshold, choose, decided_at, rule_in_layer
+from keepmap.kv.choosing import Expiries, LayerRule, Protection, Rule, Threshold, rule_in_layer
 from keepmap.kv.eviction.attention import evicting_attention
-from keepmap.kv.eviction.checks import check_supported, last_query_felt, scores_of
+from keepmap.kv.eviction.checks import check_supported, last_query_felt
+from keepmap.kv.eviction.deciding import decide
 from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.eviction.once import CutOfModel, after_the_cut, cut_of_model, part_of
 from keepmap.kv.eviction.resolve import as_method
-from keepmap.kv.eviction.review import review
-from keepmap.kv.eviction.rotation import rotation_of
-from keepmap.kv.eviction.scan import scan
-from keepmap.kv.method import LayerInput, Method, Received, Reviewed, Scored
+from keepmap.kv.method import Method
 from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
@@ -120,15 +118,8 @@ def evict(
 
     def decided(call: LayerCall, layer_rule: LayerRule) -> tuple[Expiries, Tensor, Tensor | None]:
         """What a layer decides of a text or of its context, the scores, and its attention where that falls off."""
-        if isinstance(method, Received):
-            scanned = scan(call, method, layer_rule, protection, chunk_size)
-            return scanned.choice, scanned.scores, scanned.output
-        if isinstance(method, Reviewed):
-            rotation = rotation_of(language_model.model, call) if method.needs_rotation else None
-            return *review(call, method, layer_rule, protection, chunk_size, rotation, seed), None
-        assert isinstance(method, Scored)  # as_method takes no fourth kind
-        scores = scores_of(method, _layer_input(call, language_model, method, protection, chunk_size, seed))
-        return choose(scores, layer_rule, protection, chunk_size), scores, None
+        result = decide(call, language_model.model, method, layer_rule, protection, chunk_size, seed)
+        return result.choice, result.scores, result.output
 
     def attend(call: LayerCall) -> Tensor:
         part = call if context is None else part_of(call, 0, context)
@@ -269,25 +260,3 @@ def require_mode(rule: Rule, when: Mode) -> None:
             f'expected `mode` to be "once" where `budget_by` is "model", got "{when.name}", in which a layer decides '
             "before the next ones have read; spread the budget by layer, or cut once"
         )
-
-
-def _layer_input(
-    call: LayerCall,
-    language_model: LanguageModel,
-    method: Method,
-    protection: Protection,
-    chunk_size: int,
-    seed: int,
-) -> LayerInput:
-    return LayerInput(
-        layer=call.layer,
-        hidden_states=call.hidden_states,
-        queries=call.queries,
-        keys=call.keys,
-        values=call.values,
-        rotation=rotation_of(language_model.model, call) if method.needs_rotation else None,
-        decided_at=decided_at(call.keys.shape[1], protection, chunk_size, call.keys.device),
-        scaling=call.scaling,
-        n_sink=protection.n_sink,
-        seed=seed,
-    )

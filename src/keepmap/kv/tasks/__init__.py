@@ -6,9 +6,10 @@ from keepmap.kv.tasks.results.files import FILES, read_tasks, write_tasks
 from keepmap.kv.tasks.results.rows import FULL, AnswerRow
 from keepmap.kv.tasks.results.summary import KEPT, SummaryRow
 from keepmap.kv.tasks.results.task_run import TaskRun
-from keepmap.kv.tasks.running import ask_all, first_units
+from keepmap.kv.tasks.running import Unit, ask_all, first_units
 from keepmap.kv.tasks.session import TaskSession
 from keepmap.kv.tasks.task import Task, tasks
+from keepmap.kv.tasks.workers import Opening, by_workers, openings_of
 
 __all__ = [
     "FILES",
@@ -16,14 +17,18 @@ __all__ = [
     "KEPT",
     "PACKAGES",
     "AnswerRow",
+    "Opening",
     "SummaryRow",
     "Task",
     "TaskPlan",
     "TaskRun",
     "TaskSession",
+    "Unit",
     "ask_all",
+    "by_workers",
     "card_of",
     "first_units",
+    "openings_of",
     "plan_tasks",
     "read_tasks",
     "tasks",

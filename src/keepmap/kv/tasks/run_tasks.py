@@ -28,6 +28,7 @@ def run_tasks(
     methods: Any = "usual",
     *,
     density: Any = 0.5,
+    texts: Any = None,
     n_samples: int = 10,
     length: Any = 250,
     n_sink: int | None = None,
@@ -59,6 +60,8 @@ def run_tasks(
         methods: as in `compare`. In the modes "decode" and "chunked" "usual" and "all" leave out expected_attention,
             which looks at the whole prefix.
         density: one for all methods, or several; each is under the budget rule, and under the same protection.
+        texts: one text or several, whose second half is to be predicted from the first: one more task, "text", of which
+            there is a likelihood alone. Each is cut to `length` tokens.
         n_samples: of each task; of a file of questions, so many contexts.
         length: tokens of a sample at most, its question among them and its answer not; of several, samples take turns.
         n_sink, window: how many first and last positions are protected, for all methods.
@@ -83,7 +86,7 @@ def run_tasks(
         tasks,
         methods,
         density,
-        texts=None,
+        texts=texts,
         n_samples=n_samples,
         length=length,
         n_sink=n_sink,
@@ -110,22 +113,7 @@ def sweep(
     methods: Any = "usual",
     *,
     density: Any = DENSITIES,
-    texts: Any = None,
-    n_samples: int = 10,
-    length: Any = 250,
-    n_sink: int | None = None,
-    window: int = WINDOW,
-    mode: str | None = None,
-    chunk_size: int = 1,
-    question: str = "after",
-    gate: float = 0.8,
-    answers: str = "generated",
-    max_new_tokens: int | None = None,
-    chat_template: bool = False,
-    seed: int = 0,
-    haystack: str | Path | None = None,
-    qa_file: str | Path | None = None,
-    progress: Progress | None = None,
+    **options: Any,
 ) -> TaskRun:
     """Ask at several densities: fronts of accuracy against memory, critical footprints, and verdicts on all pairs.
 
@@ -139,9 +127,7 @@ def sweep(
 
     Args:
         density: of several, from the smallest to the largest.
-        texts: one text or several, whose second half is to be predicted from the first: one more task, "text", of which
-            there is a likelihood alone. Each is cut to `length` tokens.
-        others: as in `run_tasks`.
+        options: as in `run_tasks`.
 
     Returns:
         A `TaskRun`: its `front`, `critical` and `verdicts` say it for each task.
@@ -149,26 +135,4 @@ def sweep(
     Raises:
         InputError, ModelError: as `run_tasks`.
     """
-    plan = plan_tasks(
-        tasks,
-        methods,
-        density,
-        texts=texts,
-        n_samples=n_samples,
-        length=length,
-        n_sink=n_sink,
-        window=window,
-        mode=mode,
-        chunk_size=chunk_size,
-        question=question,
-        gate=gate,
-        answers=answers,
-        max_new_tokens=max_new_tokens,
-        chat_template=chat_template,
-        seed=seed,
-        haystack=haystack,
-        qa_file=qa_file,
-    )
-    progress = as_function("progress", progress)
-    session = TaskSession(plan, as_language_model(model))
-    return ask_all(session, card_of(session), progress=progress)
+    return run_tasks(model, tasks, methods, density=density, **options)

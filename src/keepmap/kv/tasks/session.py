@@ -1,5 +1,6 @@
 """A run of tasks that has its model: samples as prompts, a fresh cache of each method, and the answers to a prompt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,12 +15,12 @@ from keepmap.kv.tasks.making.lengths import sample_of_length
 from keepmap.kv.tasks.plan import TaskPlan
 from keepmap.kv.tasks.results.rows import FULL, AnswerRow
 from keepmap.kv.tasks.task import Task, TaskSample
-from keepmap.language_model import LanguageModel
+from keepmap.language_model import LanguageModel, load_language_model, quiet_transformers
 
 if TYPE_CHECKING:
     from keepmap.kv.cache.cache import EvictingCache
 
-__all__ = ["TaskSession", "Way"]
+__all__ = ["TaskSession", "Way", "open_session"]
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,29 @@ class TaskSession:
     @cached_property
     def caches(self) -> "dict[Way, EvictingCache]":
         """A cache of each way that has seen nothing."""
-        plan = self.plan
+        methods = self._methods
+        named = ((each, density) for density in self.plan.densities for each in self.plan.methods[density])
+        ways = [self.full, *(Way(each.key, each.label, density) for each, density in named if each.key in methods)]
+        return {way: self._cache(way) for way in ways}
+
+    def _cache(self, way: Way) -> "EvictingCache":
+        """A cache that has seen nothing."""
         from keepmap.kv.cache.cache import EvictingCache  # loads transformers
 
-        caches = {self.full: EvictingCache(self.language_model, "baseline")}
-        methods = self._methods
-        for density in plan.densities:
-            for each in plan.methods[density]:
-                if each.key in methods:
-                    caches[Way(each.key, each.label, density)] = EvictingCache(
-                        self.language_model,
-                        methods[each.key],
-                        density=density,
-                        n_sink=each.n_sink,
-                        window=each.window,
-                        mode=plan.mode.name,
-                        chunk_size=plan.mode.chunk_size,
-                        seed=plan.seed,
-                    )
-        return caches
+        if way == self.full:
+            return EvictingCache(self.language_model, "baseline")
+        plan = self.plan
+        (each,) = (each for each in plan.methods[way.density] if each.key == way.key)
+        return EvictingCache(
+            self.language_model,
+            self._methods[way.key],
+            density=way.density,
+            n_sink=each.n_sink,
+            window=each.window,
+            mode=plan.mode.name,
+            chunk_size=plan.mode.chunk_size,
+            seed=plan.seed,
+        )
 
     @cached_property
     def _methods(self) -> dict[str, Method]:
@@ -119,27 +124,38 @@ class TaskSession:
         if fixed is None:
             name = f"sample {sample} of {task.name}"
             of_length = sample_of_length(task, plan.seed, sample, length, self.prompts_of.length, plan.haystack)
-            return self._prompts(of_length, name)
+            return self._prompts(task, of_length, name)
         if task.scoring is None:
             return [self.prompts_of.text(fixed[sample].context, f"text {sample}", length)]
-        return self._prompts(fixed[sample], fixed[sample].name or f"sample {sample} of {task.name}")
+        return self._prompts(task, fixed[sample], fixed[sample].name or f"sample {sample} of {task.name}")
 
-    def _prompts(self, sample: TaskSample, name: str) -> list[Prompt]:
-        return self.prompts_of.prompts(sample, name, self.plan.max_new_tokens or 0)
+    def _prompts(self, task: Task, sample: TaskSample, name: str) -> list[Prompt]:
+        return self.prompts_of.prompts(sample, name, self.plan.max_new_tokens or 0, task.in_turns)
 
-    def answers(self, task: Task, sample: int, way: Way) -> list[AnswerRow]:
-        """What is answered to all questions of a sample.
+    def answers(self, task: Task, sample: int, ways: Sequence[Way]) -> list[AnswerRow]:
+        """What is answered to all questions of a sample, of one way after the other.
 
         Raises:
             KeepmapError: as `prompts`, or what a pass of the model raises.
         """
-        rows: list[AnswerRow] = []
+        rows: dict[Way, list[AnswerRow]] = {way: [] for way in ways}
+        generates = self.plan.generates and task.scoring is not None
         for prompt in self.prompts(task, sample):
-            generates = self.plan.generates and task.scoring is not None
-            answers = answers_of(self.caches[way], prompt, self.plan.max_new_tokens, generates)
-            for query, answer in zip(prompt.queries, answers, strict=True):
-                rows.append(_row(task, sample, len(rows), way, prompt, query, answer))
-        return rows
+            several = answers_of([self.caches[way] for way in ways], prompt, self.plan.max_new_tokens, generates)
+            for query, answers in zip(prompt.queries, several, strict=True):
+                for way, answer in zip(ways, answers, strict=True):
+                    rows[way].append(_row(task, sample, len(rows[way]), way, prompt, query, answer))
+        return [row for way in ways for row in rows[way]]
+
+
+def open_session(plan: TaskPlan, model_name: str, *, dtype: str, device: str) -> TaskSession:
+    """A session of a process that was begun for it, without what transformers would print.
+
+    Raises:
+        InputError, ModelError: as `TaskSession`, or the model cannot be loaded.
+    """
+    quiet_transformers()
+    return TaskSession(plan, load_language_model(model_name, device=device, dtype=dtype))
 
 
 def _row(task: Task, sample: int, question: int, way: Way, prompt: Prompt, query: Asked, answer: Answer) -> AnswerRow:
@@ -177,6 +193,7 @@ def _row(task: Task, sample: int, question: int, way: Way, prompt: Prompt, query
         ger=None if retention is None else retention.ger,
         ger_by_layer=None if retention is None else retention.ger_by_layer,
         whole=None if retention is None else retention.whole,
+        mass=None if retention is None else retention.mass,
         by_head=None if retention is None else retention.by_head,
         deaths=None if retention is None else retention.deaths,
     )

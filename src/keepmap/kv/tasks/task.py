@@ -52,6 +52,8 @@ class Task(ABC):
         scoring: RULER's: "all" is the share of `answers` that the answer holds, "part" is 1 where it holds any of them;
             None of a task that has a likelihood alone.
         new_tokens: as many RULER lets the model say.
+        in_turns: whether a sample's questions are one conversation: each comes after the earlier ones and their right
+            answers, and not on a fork of its own.
 
     >>> import keepmap
     >>> class Colours(keepmap.Task):
@@ -68,6 +70,7 @@ class Task(ABC):
     name: ClassVar[str]
     scoring: ClassVar[Literal["all", "part"] | None]
     new_tokens: ClassVar[int]
+    in_turns: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_options(self)

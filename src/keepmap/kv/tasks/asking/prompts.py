@@ -4,14 +4,14 @@ C tokens of a context · Q of a question · A of an answer.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from keepmap.errors import InputError, ModelError, counted
-from keepmap.kv.data.chat import as_user_says, require_chat_template
+from keepmap.kv.data.chat import as_next_turn, as_user_says, require_chat_template
 from keepmap.kv.passes import as_tokens
 from keepmap.kv.tasks.task import Question, Span, TaskSample
 from keepmap.language_model import LanguageModel
@@ -38,11 +38,17 @@ class Asked:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prompt:
-    """What is read once [C], and what is asked about it then; `name` is what messages call it."""
+    """What is read once [C], and what is asked about it then; `name` is what messages call it.
+
+    Attributes:
+        in_turns: whether a query comes after the earlier ones and their right answers; its ids then begin with the last
+            token of the answer before it.
+    """
 
     name: str
     context: Int[Tensor, " C"]
     queries: tuple[Asked, ...]
+    in_turns: bool = False
 
 
 class Prompts:
@@ -79,29 +85,38 @@ class Prompts:
             longest = max(longest, len(self._ids(after)) + len(self._ids(context[len(first) :])))
         return len(self._pieces(sample, sample.questions[0])[0]) + longest
 
-    def prompts(self, sample: TaskSample, name: str, new_tokens: int) -> list[Prompt]:
+    def prompts(self, sample: TaskSample, name: str, new_tokens: int, in_turns: bool = False) -> list[Prompt]:
         """The sample as tokens: one prompt, or with questions inside one for each of them.
 
         Args:
             new_tokens: how many there may be in an answer, at least.
+            in_turns: whether the questions are one conversation.
 
         Raises:
-            InputError: it does not fit into the model, or a span of evidence is no part of the context.
+            InputError: it does not fit into the model, a span of evidence is no part of the context, or turns are to be
+                inside of it.
         """
+        if in_turns and self._inside:
+            raise InputError(f'expected `question` to be "after" in {name}, whose questions are turns, got "inside"')
         prompts: list[Prompt] = []
+        n_before = 0
         for question in sample.questions:
             context, offsets, shift = self._pieces(sample, question)
             query = Asked(
                 question=question,
-                ids=self._tensor(self._ids(self._texts(sample, question)[1])),
+                ids=self._tensor(self._query(sample, question, prompts[0].queries if prompts and in_turns else ())),
                 target=self._tensor(self._ids(question.target)),
                 evidence=tuple(_positions(offsets, span, shift, name) for span in question.evidence),
             )
-            self._check_room(len(context) + len(query.ids) + max(len(query.target), new_tokens), name)
+            n_before += len(query.ids) + len(query.target) - 1 if in_turns else 0
+            n_new = n_before if in_turns else len(query.ids)
+            self._check_room(len(context) + n_new + max(len(query.target), new_tokens), name)
             if prompts and not self._inside:
-                prompts[0] = Prompt(name=name, context=prompts[0].context, queries=(*prompts[0].queries, query))
+                first = prompts.pop()
+                prompts = [replace(first, queries=(*first.queries, query))]
             else:
-                prompts.append(Prompt(name=name, context=self._tensor(context), queries=(query,)))
+                ids = self._tensor(context)
+                prompts.append(Prompt(name=name, context=ids, queries=(query,), in_turns=in_turns))
         return prompts
 
     def text(self, text: str, name: str, length: int | None) -> Prompt:
@@ -130,6 +145,15 @@ class Prompts:
             raise ModelError("the tokenizer's chat template changes what a user says; leave `chat_template` out")
         end = whole.index(context) + len(context)
         return whole[:end], whole[end:] + question.prefix.lstrip()
+
+    def _query(self, sample: TaskSample, question: Question, earlier: Sequence[Asked]) -> list[int]:
+        """The tokens of a question: after the context, or in its turn after what was asked and answered earlier."""
+        if not earlier:
+            return self._ids(self._texts(sample, question)[1])
+        between = question.text + question.prefix
+        if self._chat_template:
+            between = as_next_turn(question.text.strip(), self._tokenizer) + question.prefix.lstrip()
+        return [int(earlier[-1].target[-1]), *self._ids(between)]
 
     def _pieces(self, sample: TaskSample, question: Question) -> tuple[list[int], list[Span], int]:
         """The tokens of what is read first, the characters of each, and by how many its context is moved there."""

@@ -21,6 +21,8 @@ class Retention:
         ger: the share of the tokens of which no entry is held in any layer and head (the global eviction ratio).
         ger_by_layer: the share of which none is held in any head of a layer, the mean over layers.
         whole: the share of layers and heads that hold a span of evidence whole, the mean over spans.
+        mass: the share of its attention that the query which the answer begins after gives to what is held of them, the
+            mean over layers and query heads.
         deaths: of each token, the first query that saw none of its entries any more; None where one is held.
     """
 
@@ -29,10 +31,11 @@ class Retention:
     ger: float
     ger_by_layer: float
     whole: float
+    mass: float
     deaths: tuple[int | None, ...]
 
 
-def retention_of(keep_map: KeepMap, evidence: Sequence[Sequence[int]]) -> Retention | None:
+def retention_of(keep_map: KeepMap, evidence: Sequence[Sequence[int]], mass: float = 0.0) -> Retention | None:
     """What a map holds of the positions of each span of evidence; None where there is no evidence.
 
     >>> import torch
@@ -56,5 +59,6 @@ def retention_of(keep_map: KeepMap, evidence: Sequence[Sequence[int]]) -> Retent
         ger=1 - sum(is_held) / len(is_held),
         ger_by_layer=float((~in_layer).double().mean()),
         whole=sum(whole) / len(whole),
+        mass=mass,
         deaths=tuple(None if held_now else end for held_now, end in zip(is_held, last, strict=True)),
     )

@@ -8,7 +8,7 @@ from keepmap.kv.tasks.making.haystack import Haystack
 from keepmap.kv.tasks.making.needles import Needle, ask, draw_needles, draw_number, hidden, needle_slots
 from keepmap.kv.tasks.task import Span, Task, TaskSample
 
-__all__ = ["ManyQuestions"]
+__all__ = ["ManyQuestions", "ManyTurns"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,21 @@ class ManyQuestions(Task):
         text, _ = context(start)
         questions = [ask(context, [needle], "number").questions[0] for needle in needles]
         return TaskSample(context=text, questions=tuple(questions))
+
+
+@dataclass(frozen=True)
+class ManyTurns(ManyQuestions):
+    """The same numbers in one conversation: each question comes after the earlier ones and their right answers.
+
+    The cache goes on from turn to turn, and what it has dropped for one is gone for the next.
+
+    Attributes:
+        questions: how many.
+
+    Reference: the multi-turn mode of SCBench (Li et al. 2024, arXiv 2412.10319).
+    """
+
+    name: ClassVar[str] = "many_turns"
+    scoring: ClassVar[Literal["all", "part"]] = "all"
+    new_tokens: ClassVar[int] = 32
+    in_turns: ClassVar[bool] = True

@@ -19,7 +19,7 @@ class Qa(Task):
     """Questions of a JSON file, each with its context and its answers; those of one context are asked of one cache.
 
     Attributes:
-        path: the file, as docs/tasks.md describes it; SQuAD's form is one.
+        path: the file, as docs/answers.md describes it; SQuAD's form is one.
 
     Reference: RULER (Hsieh et al. 2024, arXiv 2404.06654), qa_1 and qa_2, whose wording it has.
     Differs from the paper: contexts are read as they are, without others around them.

@@ -26,7 +26,7 @@ class AnswerRow:
         exact: whether the answer begins with the right one.
         nll: of the right answer, in nats per token. is_greedy: whether each of its tokens is the likeliest.
         held, footprint, nbytes, peak_nbytes, full_nbytes: as `Memory` has them.
-        kept, by_head, ger, ger_by_layer, whole, deaths: as `Retention` has them; None without evidence.
+        kept, by_head, ger, ger_by_layer, whole, mass, deaths: as `Retention` has them; None without evidence.
     """
 
     task: str
@@ -54,6 +54,7 @@ class AnswerRow:
     ger: float | None
     ger_by_layer: float | None
     whole: float | None
+    mass: float | None
     by_head: tuple[tuple[float, ...], ...] | None
     deaths: tuple[int | None, ...] | None
 
@@ -96,6 +97,6 @@ _HINTS: dict[str, Any] = {
     ),
     **dict.fromkeys(("density", "nll", "held", "footprint"), float),
     **dict.fromkeys(("is_finished", "is_greedy"), bool),
-    **dict.fromkeys(("score", "kept", "ger", "ger_by_layer", "whole"), float | None),
+    **dict.fromkeys(("score", "kept", "ger", "ger_by_layer", "whole", "mass"), float | None),
     "exact": bool | None,
 }

@@ -24,7 +24,7 @@ class SummaryRow:
         score, exact, nll: means, with the intervals of the first and the last; None where there is nothing to score.
         n_new: tokens of an answer. finished: the share of answers that ended by themselves.
         held, footprint, nbytes, peak_nbytes, full_nbytes: means of what the cache holds when an answer begins.
-        kept, ger, whole: means of what is held of the evidence; None without any.
+        kept, ger, whole, mass: means of what is held of the evidence, and is looked at; None without any.
         kept_right, kept_wrong, lost_right, lost_wrong: answers by whether half of their evidence's entries were held
             (`KEPT`) and whether all of the answer was there; None without evidence.
         score_kept, score_lost: mean scores where the evidence was kept, and where it was lost.
@@ -53,6 +53,7 @@ class SummaryRow:
     kept: float | None
     ger: float | None
     whole: float | None
+    mass: float | None
     kept_right: int | None
     kept_wrong: int | None
     lost_right: int | None
@@ -103,6 +104,7 @@ def summarised(answers: Sequence[AnswerRow]) -> SummaryRow:
         kept=_mean(answers, lambda row: row.kept),
         ger=_mean(answers, lambda row: row.ger),
         whole=_mean(answers, lambda row: row.whole),
+        mass=_mean(answers, lambda row: row.mass),
         score_kept=_mean(kept, lambda row: row.score),
         score_lost=_mean(lost, lambda row: row.score),
         **counts,

@@ -1,0 +1,50 @@
+"""What a method and a rule decide in one layer about a text that is there as a whole, whatever the method looks at."""
+
+from torch import nn
+
+from keepmap.kv.choosing import LayerRule, Protection, choose, decided_at
+from keepmap.kv.eviction.checks import scores_of
+from keepmap.kv.eviction.review import review
+from keepmap.kv.eviction.rotation import rotation_of
+from keepmap.kv.eviction.scan import Scan, scan
+from keepmap.kv.method import LayerInput, Method, Received, Reviewed, Scored
+from keepmap.kv.passes import LayerCall
+
+__all__ = ["decide"]
+
+
+def decide(
+    call: LayerCall,
+    model: nn.Module,
+    method: Method,
+    rule: LayerRule,
+    protection: Protection,
+    chunk_size: int,
+    seed: int,
+) -> Scan:
+    """The choice and the scores that made it; the layer's attention where it falls off on the way.
+
+    Raises:
+        InputError: scores of another shape.
+        ImpossibleResultError: a NaN score; names the method.
+    """
+    if isinstance(method, Received):
+        return scan(call, method, rule, protection, chunk_size)
+    if isinstance(method, Reviewed):
+        rotation = rotation_of(model, call) if method.needs_rotation else None
+        return Scan(*review(call, method, rule, protection, chunk_size, rotation, seed), None)
+    assert isinstance(method, Scored)  # as_method takes no fourth kind
+    layer = LayerInput(
+        layer=call.layer,
+        hidden_states=call.hidden_states,
+        queries=call.queries,
+        keys=call.keys,
+        values=call.values,
+        rotation=rotation_of(model, call) if method.needs_rotation else None,
+        decided_at=decided_at(call.keys.shape[1], protection, chunk_size, call.keys.device),
+        scaling=call.scaling,
+        n_sink=protection.n_sink,
+        seed=seed,
+    )
+    scores = scores_of(method, layer)
+    return Scan(choose(scores, rule, protection, chunk_size), scores, None)
