@@ -145,6 +145,7 @@ def test_short_texts_are_left_out_and_said(tmp_path, monkeypatch, capsys) -> Non
         main(["attention", "--model_name", "tiny", "--data_path", "data.jsonl", "--max_length", "8", "--verify"]) == 0
     )
     out = capsys.readouterr().out
+    assert "  2 of 5 samples\n" in out
     assert "  Skipped: line 1 has fewer than 2 tokens\n  Skipped: line 2 has fewer than 6 tokens\n" in out
     assert "Nothing to verify: all texts have fewer than 14 tokens" in out
 

@@ -42,8 +42,21 @@ def test_a_row_per_layer_and_a_panel_per_head(profile: AttentionProfile) -> None
         assert np.corrcoef(light, np.sqrt(largest[~later]))[0, 1] > 0.95
 
 
-def test_words_do_not_overprint_and_lie_on_the_page(profile: AttentionProfile) -> None:
-    axes = attention_pages(profile)
+def test_the_axes_of_queries_and_positions_are_named(profile: AttentionProfile) -> None:
+    axes = attention_pages(profile, layers=[1, 6])
+    assert "200 positions · queries down, positions across" in words_of(axes[0]).replace("\n", " · ")
+    corner = axes[9]
+    assert [label.get_text() for label in corner.get_yticklabels()] == ["0", "199"]
+    assert [label.get_text() for label in corner.get_xticklabels()] == ["0", "199"]
+
+
+@pytest.mark.parametrize("heads", [9, 32])
+def test_words_do_not_overprint_and_lie_on_the_page(heads: int, profile: AttentionProfile) -> None:
+    small = heads > 9
+    axes = attention_pages(profile_of(layers=2, heads=heads, n=16) if small else profile)
+    # Beside panels without room for words stand their numbers.
+    assert (axes[0].get_ylabel(), "head" in words_of(axes[8])) == (("0", False) if small else ("layer 0", True))
+    assert ("a row per layer, a column per head" in words_of(axes[0])) == small
     figure = axes[0].figure
     assert isinstance(figure, Figure)
     canvas = FigureCanvasAgg(figure)

@@ -58,6 +58,13 @@ def test_the_rest_is_judged_without_the_sinks() -> None:
     assert pattern_of(coverage(Shares.of_query(torch.zeros(50), given=1.0))) == ("sinks", 0)
 
 
+def test_of_a_short_text_sinks_are_no_more_than_what_any_positions_get() -> None:
+    """Of eight tokens, even attention gives half to the first four at the last query, and 0.82 over all queries."""
+    row = torch.full((4,), 0.045)
+    for even, sinks in ((0.9, False), (0.82, False), (0.8, True), (0.3, True)):
+        assert coverage(Shares.of_query(row, given=0.82, even_given=even)).sinks == sinks
+
+
 def test_a_simpler_rule_is_taken_up_to_its_limit() -> None:
     numbers = coverage(Shares.of_query(torch.ones(100)), 0.5)
     assert (numbers.even, numbers.even_top, numbers.even_recent) == (50, 50, 50)

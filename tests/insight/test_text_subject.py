@@ -28,6 +28,8 @@ def test_shares_are_what_adding_up_row_by_row_gives(profile: AttentionProfile) -
     torch.testing.assert_close(numbers.positions, profile.shares[1, [0, 3], 4:].double().mean(0))
     for part in (numbers.positions, numbers.ages, numbers.even_positions, numbers.even_ages):
         assert float(part.sum()) + numbers.given == pytest.approx(1)
+    assert numbers.even_given == pytest.approx(sum(min(1, 4 / (query + 1)) for query in range(n)) / n)
+    assert subject_of(profile).shares(profile, 1, [0], n - 1).even_given == pytest.approx(4 / n)
     with pytest.raises(InputError, match="n_sink=2, got one with 4"):
         TextSubject(2).shares(profile, 0, [0])
 
@@ -52,5 +54,5 @@ def test_a_language_models_suggestion_is_code_that_keeps_so_many(
 def test_only_what_a_layers_own_window_shows_is_chosen_from() -> None:
     profile = keepmap.profile_attention(load_language_model(build("mistral")), tokens(60))
     shares = subject_of(profile).shares(profile, 0, [0])
-    assert (len(shares.positions), shares.given, shares.first) == (24, 0.0, 36)
+    assert (len(shares.positions), shares.given, shares.even_given, shares.first) == (24, 0.0, 0.0, 36)
     assert float(shares.ages.sum()) == pytest.approx(float(shares.positions.sum()))

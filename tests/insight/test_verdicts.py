@@ -14,7 +14,7 @@ from keepmap.insight.agent_subject import COMPRESSORS
 from keepmap.insight.coverage import coverage
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.subjects import subject_of
-from keepmap.insight.verdicts import Verdict, suggest, telling_layers, verdicts
+from keepmap.insight.verdicts import LeadingSinks, Verdict, leading_sinks, suggest, telling_layers, verdicts
 from keepmap.language_model import LanguageModel
 from tests.drawing.profiles import Chosen
 from tests.families import tokens
@@ -48,6 +48,34 @@ def test_heads_that_are_known_get_their_verdicts(n: int) -> None:
             assert verdict.suggestion.keep == pytest.approx(4, abs=1), "1 - exp(-4 / 3) is 0.74"
         if "uniform" in name:
             assert verdict.suggestion.keep == pytest.approx(0.7 * (n - 4), abs=1)
+
+
+def test_a_short_text_that_is_attended_to_alike_has_no_sinks() -> None:
+    for n in (5, 8, 16):
+        profile = keepmap.profile_attention(Chosen(torch.zeros(n, n)), None)
+        (verdict,) = verdicts(profile)
+        assert verdict.numbers.given > 0.5 and verdict.name == "uniform"
+        assert leading_sinks([profile], 0, [[verdict]]) is None
+
+
+def test_a_layer_looks_at_a_sink_first_wherever_it_is() -> None:
+    def at(position: int, weight: float = 5.0) -> AttentionProfile:
+        logits = torch.zeros(60, 60)
+        logits[:, position] += weight
+        return keepmap.profile_attention(Chosen(logits), None)
+
+    def leading(*profiles: AttentionProfile) -> LeadingSinks | None:
+        return leading_sinks(profiles, 0, [verdicts(profile) for profile in profiles])
+
+    for position in (0, 2):
+        first = leading(at(position), at(position), at(30))
+        assert first is not None and first.positions == () and first.share > 0.5 and first.even < 0.25
+    late = leading(at(20), at(9), at(0))
+    assert late is not None and late.positions == (20, 9) and late.even == pytest.approx(0.02, abs=0.02)
+    rows = [float(at(position).shares[0, 0, position]) for position in late.positions]
+    assert late.share == pytest.approx(sum(rows) / 2) and late.share > 0.4
+    # A tenth of all attention is little of a position that only the last queries see, and half of the samples are not most.
+    assert leading(at(58)) is None and leading(at(20), at(0)) is None and leading(at(20, 0.5)) is None
 
 
 def test_attention_per_query_that_sees_a_position_would_mislead() -> None:

@@ -8,7 +8,7 @@ import pytest
 from keepmap.insight.agent_subject import AgentSubject
 from keepmap.insight.guide import guide_insight
 from keepmap.insight.text_subject import TextSubject
-from keepmap.insight.verdicts import Verdict, verdicts
+from keepmap.insight.verdicts import LeadingSinks, Verdict, verdicts
 from keepmap.printing.attention import (
     insight_lines,
     overall,
@@ -91,24 +91,34 @@ def test_the_overall_suggestion() -> None:
 
 def test_a_layer_of_sinks_is_read_as_that_and_the_guides_rule_as_the_guides() -> None:
     by_head = verdicts(profile_of(heads=2, layers=1))
-    sinks = [replace(verdict, numbers=replace(verdict.numbers, given=0.62)) for verdict in by_head]
+    first = LeadingSinks(positions=(), share=0.62, even=0.08)
     insight = guide_insight([FIGURES | {"recent_distant_ratio": 0.3, "entropy": 2.93}] * 3)
     assert "High attention entropy" in "\n".join(insight.lines)
-    lines = sink_lines(insight, [sinks, sinks], 4)
-    assert lines[1] == "💡 INSIGHT: Attention sink! The first 4 positions get 62 % of the attention."
+    lines = sink_lines(insight, first, [by_head, by_head], 4)
+    assert lines[1:3] == [
+        "💡 INSIGHT: Attention sink! The first 4 positions get 62 % of the attention",
+        "   (8 % if all were attended to alike), and always stay.",
+    ]
     assert "High attention entropy" not in "\n".join(lines)
-    assert lines[4:6] == [
+    assert lines[5:7] == [
         "By the guide's rule, which knows no sinks: uniform",
         "   (recent/distant ratio 0.30, entropy 2.93 nats)",
     ]
     assert lines[-2] == "from compression_strategies import UniformCompressor"
     # What the guide promises stands as it does there.
-    recency = sink_lines(guide_insight([FIGURES] * 3), [sinks], 4)
-    assert recency[5:7] == [
+    recency = sink_lines(guide_insight([FIGURES] * 3), first, [by_head], 4)
+    assert recency[6:8] == [
         "💡 INSIGHT: Strong recency bias detected!",
         "   Consider compressing or removing distant history.",
     ]
-    assert all(len(line) <= 80 for line in [*lines, *recency])
+    late = LeadingSinks(positions=(20, 35, 1017, 1020, 1037, 8), share=0.27, even=0.01)
+    beyond = sink_lines(insight, late, [by_head], 4)
+    assert beyond[1:3] == [
+        "💡 INSIGHT: Attention sink! One position of a text gets 27 % of the attention",
+        "   (1 % if all were attended to alike): 20, 35, 1017, 1020, 1037, ...",
+    ]
+    assert "High attention entropy" not in "\n".join(beyond)
+    assert all(len(line) <= 80 for line in [*lines, *recency, *beyond])
 
 
 @pytest.mark.parametrize("heads", [9, 40])

@@ -25,7 +25,7 @@ from keepmap.core.storage.documents import write_document
 from keepmap.drawing import check_colours, picture_formats
 from keepmap.errors import InputError, escaped
 from keepmap.insight import FILE, GuideInsight, Suggestion, as_document, verification_of
-from keepmap.insight.verdicts import layer_guide, suggest, telling_layers, verdicts
+from keepmap.insight.verdicts import layer_guide, leading_sinks, suggest, telling_layers, verdicts
 from keepmap.printing.attention import (
     advice_lines,
     insight_lines,
@@ -287,9 +287,9 @@ class _Report:
         independent = self._wing.independent
         insight = layer_guide(self._profiles, layer, independent=independent)
         of_layer = [[verdict for verdict in sample if verdict.layer == layer] for sample in self.by_sample]
-        first = sum(sample["max_position"] == 0 for sample in figures)
-        sinks = 2 * first > len(figures) and any(verdict.numbers.given for verdict in of_layer[0])
-        read = sink_lines(insight, of_layer, self._profiles[0].n_sink) if sinks else insight_lines(insight)
+        sinks = leading_sinks(self._profiles, layer, of_layer)
+        n_sink = self._profiles[0].n_sink
+        read = insight_lines(insight) if sinks is None else sink_lines(insight, sinks, of_layer, n_sink)
         self._say([*overall(figures, independent=independent), *read, *verdict_lines(of_layer)], show)
         self.guides[layer] = insight
         self._by_layer.append(

@@ -6,6 +6,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Patch
+from matplotlib.transforms import offset_copy
 
 from keepmap.attention import AttentionProfile
 from keepmap.core.labels import model_label
@@ -34,6 +35,9 @@ WIDEST, SIDE, SMALLEST = 10.0, 0.96, 0.3
 
 GAP = 0.06
 
+WORDY = 32.0
+"""Points of a panel beside which "layer 29" and "head 29" have room; by smaller ones stand their numbers alone."""
+
 
 def attention_pages(
     profile: AttentionProfile,
@@ -58,8 +62,8 @@ def attention_pages(
         cmap: any name that matplotlib knows.
         title: the first line above the figure; by default the model, "" for none.
         legend: whether there is a legend.
-        caption: whether the number of positions, and what a cell is, are written under the title; a string stands there
-            instead.
+        caption: whether the number of positions, what lies across and down, and what a cell is, are written under the
+            title; a string stands there instead.
 
     Returns:
         The Axes drawn into, layer by layer. Nothing is shown, saved or closed.
@@ -95,12 +99,12 @@ def attention_pages(
     wording = Wording(f"Attention · {model_label(profile.info.get('model'))}", title, legend, caption)
     if into is not None:
         _draw(profile, into, weights, chosen, line_colour(colours), scale)
-        _heading(n, cells, wording, width_in_points(*into[:heads])).draw(into[0])
+        _heading(n, cells, _wordy(into[0]), wording, width_in_points(*into[:heads])).draw(into[0])
         return into
     across, down = (count * (side + GAP) - GAP for count in (heads, len(chosen)))
     with figure_style():
-        heading = _heading(n, cells, wording, (across + 0.7) * 72)
-        left, top = 0.45, heading.height + 0.1
+        heading = _heading(n, cells, side * 72 >= WORDY, wording, (across + 0.7) * 72)
+        left, top = (_beside(n) + 14.0) / 72, heading.height + 0.1
         figure = blank_figure(left + max(across, 3.0) + 0.85, top + down + 0.5, heading.label)
         axes = tuple(
             panel(figure, left + column * (side + GAP), top + row * (side + GAP), side, side)
@@ -113,8 +117,18 @@ def attention_pages(
     return axes
 
 
-def _heading(n: int, cells: int, wording: Wording, width: float) -> Heading:
-    statistics = [f"{n} positions"]
+def _wordy(ax: Axes) -> bool:
+    return bool(min(width_in_points(ax), 72 * ax.bbox.height / ax.figure.dpi) >= WORDY)
+
+
+def _beside(n: int) -> float:
+    """Points that the numbers of the first and the last query take on the left of a panel."""
+    return 8.0 + 4.5 * len(str(n - 1))
+
+
+def _heading(n: int, cells: int, wordy: bool, wording: Wording, width: float) -> Heading:
+    panels = "queries down, positions across" if wordy else "a row per layer, a column per head"
+    statistics = [f"{n} positions", panels]
     if cells < n:
         statistics.append(f"cells of {n / cells:.3g} x {n / cells:.3g} pairs, each as bright as its largest weight")
     legend: list[Artist] = [Patch(facecolor=HIDDEN, linewidth=0.0, label="not seen by the query")]
@@ -129,20 +143,27 @@ def _draw(
     line: str,
     scale: ScalarMappable,
 ) -> None:
-    heads, n = len(profile.heads), profile.shape[2]
+    heads, n, wordy = len(profile.heads), profile.shape[2], _wordy(axes[0])
     for number, (ax, head) in enumerate(zip(axes, weights, strict=True)):
         row, column = divmod(number, heads)
         marks = Marks.of(profile, width_in_points(ax), line)
         draw_weights(ax, head, scale, marks, n, named=False, hatch=False)
         ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), xticks=[], yticks=[])
         if row == 0:
-            ax.annotate(head.name, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8)
+            name = head.name if wordy else str(profile.heads[column])
+            ax.annotate(name, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8)
         if column == 0:
-            ax.set_ylabel(f"layer {layers[row]}", fontsize=8)
+            ax.set_ylabel(f"layer {layers[row]}" if wordy else str(layers[row]), fontsize=8)
+            # In one column, whether numbers stand beside the panel or not.
+            aside = offset_copy(ax.transAxes, ax.figure, x=-_beside(n), units="points")
+            ax.yaxis.set_label_coords(0, 0.5, transform=aside)
         if row == len(layers) - 1 and column == 0:
-            ax.set_xticks([0, n - 1], ["0", str(n - 1)], fontsize=7)
-            ax.tick_params(axis="x", length=2, pad=2)
-            first, last = ax.get_xticklabels()
-            first.set_horizontalalignment("left")
-            last.set_horizontalalignment("right")
+            ends = ([0, n - 1], ["0", str(n - 1)])
+            ax.set_xticks(*ends, fontsize=7)
+            ax.set_yticks(*ends, fontsize=7)
+            ax.tick_params(length=2, pad=2)
+            # Within the panel where two numbers have room under it.
+            for label, across, down in ((0, "left", "top"), (1, "right" if wordy else "left", "bottom")):
+                ax.get_xticklabels()[label].set_horizontalalignment(across)
+                ax.get_yticklabels()[label].set_verticalalignment(down)
             ax.set_xlabel("position", fontsize=8, labelpad=1)

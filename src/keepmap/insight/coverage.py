@@ -10,7 +10,7 @@ from torch import Tensor
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError
 
-__all__ = ["HALF", "SHARE", "Coverage", "Shares", "coverage", "pattern_of", "require_share"]
+__all__ = ["HALF", "ROUNDING", "SHARE", "Coverage", "Shares", "coverage", "pattern_of", "require_share"]
 
 SHARE = 0.7
 """How much of the attention is to be kept, unless asked for otherwise."""
@@ -21,11 +21,12 @@ NO_GAIN = 0.8
 SIMPLER = 2
 """The most recent positions are preferred, as no attention has to be known for them, up to so many times as many."""
 
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
+"""Shares that differ by less are alike."""
 
 
 HALF = 0.5
-"""Sinks are named where more than this share of the attention goes to them."""
+"""Sinks are named where more than this share of the attention goes to them, and more than if all were alike."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,6 +39,7 @@ class Shares:
             positions backwards; of many, of which each has a newest position of its own, their mean.
         even_positions, even_ages: [n], what both would be if each query attended alike to what it sees of the n.
         given: the attention to positions that are kept in any case (a language model's sinks).
+        even_given: the share that these would get if each query attended alike to all that it sees.
         first: the number of the first of the n positions.
     """
 
@@ -46,13 +48,24 @@ class Shares:
     even_positions: Float[Tensor, " n"]
     even_ages: Float[Tensor, " n"]
     given: float = 0.0
+    even_given: float = 0.0
     first: int = 0
 
     @classmethod
-    def of_query(cls, row: Float[Tensor, " n"], given: float = 0.0, first: int = 0) -> "Shares":
+    def of_query(
+        cls, row: Float[Tensor, " n"], given: float = 0.0, even_given: float = 0.0, first: int = 0
+    ) -> "Shares":
         """The shares of one query that sees all n positions."""
         even = torch.full_like(row, float(row.sum()) / len(row))
-        return cls(positions=row, ages=row.flip(0), even_positions=even, even_ages=even, given=given, first=first)
+        return cls(
+            positions=row,
+            ages=row.flip(0),
+            even_positions=even,
+            even_ages=even,
+            given=given,
+            even_given=even_given,
+            first=first,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +76,7 @@ class Coverage:
         n: positions to choose from.
         share: how much of the attention to them is to be kept.
         given: the share of all attention that goes to what is kept in any case (a language model's sinks).
+        even_given: what that would be if each query attended to all alike: of a short text, most of it.
         top: how many of the most attended positions are needed. No choice of fixed positions needs fewer.
         recent: how many of the most recent, as each query sees them.
         even: how many evenly spaced ones, which hold on average as much attention as their number is of n.
@@ -77,6 +91,7 @@ class Coverage:
     n: int
     share: float
     given: float
+    even_given: float
     top: int
     recent: int
     even: int
@@ -89,8 +104,8 @@ class Coverage:
 
     @property
     def sinks(self) -> bool:
-        """Whether what is kept in any case has more than half of the attention."""
-        return self.given > HALF
+        """Whether what is kept in any case has more than half of the attention, and more than if all were alike."""
+        return self.given > max(HALF, self.even_given + ROUNDING)
 
 
 def coverage(shares: Shares, share: float = SHARE) -> Coverage:
@@ -103,7 +118,7 @@ def coverage(shares: Shares, share: float = SHARE) -> Coverage:
 
     def needed(ordered: Float[Tensor, " n"]) -> int:
         # Of equal weights, no sum may miss the share by its rounding.
-        enough = (share - _ROUNDING) * inside
+        enough = (share - ROUNDING) * inside
         return min(n, int((ordered.double().cumsum(0) < enough).sum()) + 1) if enough > 0 else 0
 
     quarter = max(1, n // 4)
@@ -117,9 +132,10 @@ def coverage(shares: Shares, share: float = SHARE) -> Coverage:
         n=n,
         share=share,
         given=shares.given / total if total > 0 else 0.0,
+        even_given=shares.even_given,
         top=top,
         recent=needed(ages),
-        even=min(n, max(top, math.ceil((share - _ROUNDING) * n))) if inside > 0 else 0,
+        even=min(n, max(top, math.ceil((share - ROUNDING) * n))) if inside > 0 else 0,
         even_top=needed(shares.even_positions.sort(descending=True).values),
         even_recent=needed(shares.even_ages),
         normalised_entropy=entropy / math.log(n) if n > 1 else math.nan,

@@ -99,18 +99,19 @@ class TextSubject(Subject):
             )
         given = float(row[end - count : first].sum())
         if query is not None:
-            return Shares.of_query(row[first:end], given, first)
+            return Shares.of_query(row[first:end], given, (first - end + count) / count, first)
         if self.n_sink != profile.n_sink:
             raise InputError(f"expected `profile` to have n_sink={self.n_sink}, got one with {profile.n_sink}")
         # Where a window hides what earlier queries saw, the ages are of more attention than the positions are.
         scale = float(row[first:end].sum()) / max(float(row[self.n_sink :].sum()), torch.finfo(torch.float64).tiny)
-        even_positions, even_ages = _even(profile, layer, heads)
+        even_positions, even_ages, even_given = _even(profile, layer, heads)
         return Shares(
             positions=row[first:end],
             ages=scale * profile.shares_by_age[layer, list(heads)].double().mean(0)[: end - first],
             even_positions=scale * even_positions[first:end],
             even_ages=scale * even_ages[: end - first],
             given=given,
+            even_given=even_given if first > end - count else 0.0,
             first=first,
         )
 
@@ -148,10 +149,10 @@ class TextSubject(Subject):
 
 def _even(
     profile: AttentionProfile, layer: int, heads: Sequence[int]
-) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"], float]:
     """The shares of N positions and ages if each query gave alike to all that it sees what it gives beside the sinks.
 
-    A query sees everything, or an interval that ends at itself.
+    And the sinks' share if it gave alike to all that it sees, the sinks among them. A query sees everything, or an interval that ends at itself.
     """
     n, queries = profile.shape[2], profile.measured
     count = profile.n_visible[layer, next(iter(heads)), queries]
@@ -165,4 +166,5 @@ def _even(
         (ages, torch.zeros_like(start), (queries + 1 - start).clamp(min=0)),
     ):
         changes.index_add_(0, starts, each).index_add_(0, stops, -each)
-    return positions.cumsum(0)[:-1], ages.cumsum(0)[:-1]
+    of_sinks = (start.minimum(stop) - (stop - count)) / count
+    return positions.cumsum(0)[:-1], ages.cumsum(0)[:-1], float(of_sinks.double().mean())

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from keepmap.attention import AttentionProfile
 from keepmap.core.arguments import shown
 from keepmap.errors import InputError
-from keepmap.insight.coverage import SHARE, Coverage, coverage, pattern_of
+from keepmap.insight.coverage import ROUNDING, SHARE, Coverage, coverage, pattern_of
 from keepmap.insight.guide import GuideInsight, guide_insight
 from keepmap.insight.subjects import subject_of
 from keepmap.insight.suggestion import Suggestion
 
-__all__ = ["Verdict", "layer_guide", "suggest", "telling_layers", "verdicts"]
+__all__ = ["LeadingSinks", "Verdict", "layer_guide", "leading_sinks", "suggest", "telling_layers", "verdicts"]
+
+LATE = 0.1
+"""A position beyond the first ones is a sink where it gets more than this share of all attention."""
 
 EVERY, FEWEST = 6, 4
 """One layer of so many is tested by deletion unless others are named, and so many at least."""
@@ -29,7 +32,7 @@ class Verdict:
 
     Attributes:
         layer, head: the model's indices.
-        pattern: "sinks" where they have more than half of the attention; else `rest`.
+        pattern: "sinks" where they have more than half of the attention, and more than if all were alike; else `rest`.
         rest: "recency", "uniform" or "sparse", of the attention beside the sinks; "sinks" where there is none. See
             `keepmap.insight.coverage.pattern_of`.
         numbers: what decided it.
@@ -71,6 +74,20 @@ class Verdict:
         return "\n".join(self.lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeadingSinks:
+    """The sinks that a layer looks at before anything else.
+
+    Attributes:
+        positions: where they are in the samples that have them, if not among the first `n_sink`; else none.
+        share: of all attention, mean over heads and samples. even: what it would be if all positions were alike.
+    """
+
+    positions: tuple[int, ...]
+    share: float
+    even: float
+
+
 def verdicts(profile: AttentionProfile, query: int | None = None, *, share: float = SHARE) -> tuple[Verdict, ...]:
     """One verdict per layer and head: the simplest rule that keeps `share` of the attention beside the sinks.
 
@@ -108,6 +125,45 @@ def layer_guide(profiles: Sequence[AttentionProfile], layer: int, *, independent
     subject = subject_of(profiles[0])
     statistics = [profile.guide_statistics(layer) for profile in profiles]
     return guide_insight(statistics, subject=subject, of=subject.positions(profiles), independent=independent)
+
+
+def leading_sinks(
+    profiles: Sequence[AttentionProfile], layer: int, by_sample: Sequence[Sequence[Verdict]]
+) -> LeadingSinks | None:
+    """What a layer of a language model looks at first, where that is a sink in most samples; None where it is none.
+
+    Of the position where the last query's maximum is: one of the first `n_sink`, which get more than if all positions
+    were attended to alike; or a later one that gets a tenth of all attention, and twice what it would get then.
+
+    Args:
+        profiles: of all heads. by_sample: the layer's verdicts in each sample.
+    """
+    maxima = [int(profile.guide_statistics(layer)["max_position"]) for profile in profiles]
+    numbers = [verdict.numbers for of_layer in by_sample for verdict in of_layer]
+    given = math.fsum(of.given for of in numbers) / len(numbers)
+    even = math.fsum(of.even_given for of in numbers) / len(numbers)
+    if profiles[0].landmarks is not None:
+        return None  # an agent's transitions are told apart by what they are
+    if 2 * sum(position < profiles[0].n_sink for position in maxima) > len(maxima):
+        return LeadingSinks(positions=(), share=given, even=even) if given > even + ROUNDING else None
+    shares = [_share(profile, layer, position) for profile, position in zip(profiles, maxima, strict=True)]
+    late = [
+        (position, *of)
+        for position, of in zip(maxima, shares, strict=True)
+        if position >= profiles[0].n_sink and of[0] > max(LATE, 2 * of[1])
+    ]
+    if 2 * len(late) <= len(maxima):
+        return None
+    positions, got, alike = zip(*late, strict=True)
+    return LeadingSinks(positions=positions, share=math.fsum(got) / len(got), even=math.fsum(alike) / len(alike))
+
+
+def _share(profile: AttentionProfile, layer: int, position: int) -> tuple[float, float]:
+    """What a position gets of all queries' attention, mean over heads, and what it would get if all were alike."""
+    at, queries = profile.layers.index(layer), profile.measured
+    count = profile.n_visible[at, 0, queries]
+    seen = (queries >= position) & (queries - count < position)
+    return float(profile.shares[at, :, position].double().mean()), float((seen / count).double().mean())
 
 
 def telling_layers(by_sample: Sequence[Sequence[Verdict]]) -> tuple[int, ...]:

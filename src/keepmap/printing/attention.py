@@ -10,7 +10,7 @@ from keepmap.attention import AttentionProfile
 from keepmap.core.intervals import LEAST, NOT_NEGATIVE, mean_interval
 from keepmap.errors import counted
 from keepmap.insight import GuideInsight, Suggestion
-from keepmap.insight.verdicts import Verdict
+from keepmap.insight.verdicts import LeadingSinks, Verdict
 from keepmap.printing.tables import Column, panels, terminal_width
 
 __all__ = [
@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 LETTERS = {"recency": "r", "sparse": "s", "uniform": "u", "sinks": "-"}
+SHOWN = 5
+"""Positions of sinks that are named, one of each sample."""
+
 HEADS = 32
 """Heads whose letters stand side by side."""
 
@@ -79,8 +82,10 @@ def insight_lines(insight: GuideInsight) -> list[str]:
     return ["", *insight.lines, "", *insight.suggested.code]
 
 
-def sink_lines(insight: GuideInsight, by_sample: Sequence[Sequence[Verdict]], n_sink: int) -> list[str]:
-    """A layer whose maximum is at position 0: what the sinks get, what is beside them, and the guide's rule as its own.
+def sink_lines(
+    insight: GuideInsight, sinks: LeadingSinks, by_sample: Sequence[Sequence[Verdict]], n_sink: int
+) -> list[str]:
+    """A layer that looks at sinks first: what these get, what is beside them, and the guide's rule as its own.
 
     The guide's rule knows no sinks, and takes what they leave for a uniform attention.
 
@@ -90,14 +95,21 @@ def sink_lines(insight: GuideInsight, by_sample: Sequence[Sequence[Verdict]], n_
     of_layer = [verdict for sample in by_sample for verdict in sample]
     rest = Counter(verdict.rest for verdict in of_layer)
     beside = ", ".join(f"{pattern} {100 * count / len(of_layer):.0f} %" for pattern, count in rest.most_common())
-    lines = [
-        "",
-        f"💡 INSIGHT: Attention sink! The first {n_sink} positions get "
-        f"{100 * _mean([verdict.numbers.given for verdict in of_layer]):.0f} % of the attention.",
-        f"   They always stay. Beside them, by head: {beside}.",
-        "",
-        f"By the guide's rule, which knows no sinks: {insight.pattern}",
-    ]
+    share, even = f"{100 * sinks.share:.0f} %", f"{100 * sinks.even:.0f} %"
+    if sinks.positions:
+        where = ", ".join(map(str, sinks.positions[:SHOWN])) + ", ..." * (len(sinks.positions) > SHOWN)
+        read = [
+            f"💡 INSIGHT: Attention sink! One position of a text gets {share} of the attention",
+            f"   ({even} if all were attended to alike): {where}",
+            f"   Only the first {n_sink} always stay. Beside these, by head: {beside}.",
+        ]
+    else:
+        read = [
+            f"💡 INSIGHT: Attention sink! The first {n_sink} positions get {share} of the attention",
+            f"   ({even} if all were attended to alike), and always stay.",
+            f"   Beside them, by head: {beside}.",
+        ]
+    lines = ["", *read, "", f"By the guide's rule, which knows no sinks: {insight.pattern}"]
     if insight.pattern == "recency":
         lines += insight.lines
     else:

@@ -107,7 +107,8 @@ def advice_lines(row: MethodResult, plan: MethodPlan, n_compressible: int) -> li
     if plan.key in (BASELINE, STREAMING, VALIDATION) or row.density_compressible not in (0.0, 1.0):
         return []
     if n_compressible == 0:
-        return ["    The texts have nothing compressible: try a smaller --sliding_window_size"]
+        # No option is named: h2o has one of its own, and the one of all others would change nothing.
+        return [f"    A window of {plan.window} leaves nothing compressible: give a smaller, or longer texts"]
     what, density, threshold = (
         ("Nothing", "lower", "higher") if row.density_compressible == 1.0 else ("Everything", "higher", "lower")
     )

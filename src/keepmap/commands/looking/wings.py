@@ -266,8 +266,9 @@ class TextWing(Wing):
             chat_template=chat_template,
             strict=strict,
         )
-        n_texts = len(chosen_samples) + len(skipped)
-        few = [f"  {n_texts} of {samples} samples: {Path(data_path).name} has no more texts"]
+        few = f"  {len(chosen_samples)} of {samples} samples"
+        if not skipped:
+            few += f": {Path(data_path).name} has no more texts"
         lines = [
             f"Model: {language_model.name}",
             f"Transformer layers: {language_model.n_layers}",
@@ -277,7 +278,7 @@ class TextWing(Wing):
                 f"  {sample.heading}: {sample.about}, {counted(len(sample.looked), 'token')}"
                 for sample in chosen_samples
             ),
-            *(few if n_texts < samples else []),
+            *([few] if len(chosen_samples) < samples else []),
             *(f"  Skipped: {text}" for text in skipped),
         ]
         return cls(
