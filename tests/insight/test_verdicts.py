@@ -74,7 +74,7 @@ def test_a_layer_looks_at_a_sink_first_wherever_it_is() -> None:
     assert late is not None and late.positions == (20, 9) and late.even == pytest.approx(0.02, abs=0.02)
     rows = [float(at(position).shares[0, 0, position]) for position in late.positions]
     assert late.share == pytest.approx(sum(rows) / 2) and late.share > 0.4
-    # A tenth of all attention is little of a position that only the last queries see, and half of the samples are not most.
+    # Position 58 is seen by two queries, and half of the samples are not most of them.
     assert leading(at(58)) is None and leading(at(20), at(0)) is None and leading(at(20, 0.5)) is None
 
 

@@ -77,7 +77,7 @@ def test_a_method_that_selects_nothing_comes_with_advice():
     assert advice("h2o", 0.0) == ["    Everything compressible was evicted: try a higher --density"]
     nothing = "leaves nothing compressible: give a smaller, or longer texts"
     assert advice("h2o", 1.0, 0, window=32) == [f"    A window of 512 {nothing}"]
-    assert advice("h2o", 1.0, 0, window=32, density=0.2) == [f"    A window of 32 {nothing}"]
+    assert advice("kvzap", 1.0, 0, window=32) == [f"    A window of 32 {nothing}"]
     assert advice("kvzap", 0.999) == advice("streaming_llm", 0.0) == advice("random_validation", 0.0) == []
 
 

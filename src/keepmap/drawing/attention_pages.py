@@ -6,7 +6,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Patch
-from matplotlib.transforms import offset_copy
+from matplotlib.transforms import ScaledTranslation
 
 from keepmap.attention import AttentionProfile
 from keepmap.core.labels import model_label
@@ -34,6 +34,9 @@ WIDEST, SIDE, SMALLEST = 10.0, 0.96, 0.3
 """Inches of all panels side by side, and of a panel at most and at least."""
 
 GAP = 0.06
+
+BAR_WORDS = 2.4
+"""Inches that the words along the colour bar take."""
 
 WORDY = 32.0
 """Points of a panel beside which "layer 29" and "head 29" have room; by smaller ones stand their numbers alone."""
@@ -105,7 +108,9 @@ def attention_pages(
     with figure_style():
         heading = _heading(n, cells, side * 72 >= WORDY, wording, (across + 0.7) * 72)
         left, top = (_beside(n) + 14.0) / 72, heading.height + 0.1
-        figure = blank_figure(left + max(across, 3.0) + 0.85, top + down + 0.5, heading.label)
+        bar = max(min(down, 3.0), 0.9)
+        below = max(down + 0.5, bar / 2 + BAR_WORDS / 2)
+        figure = blank_figure(left + max(across, 3.0) + 0.85, top + below, heading.label)
         axes = tuple(
             panel(figure, left + column * (side + GAP), top + row * (side + GAP), side, side)
             for row in range(len(chosen))
@@ -113,7 +118,7 @@ def attention_pages(
         )
         _draw(profile, axes, weights, chosen, line_colour(colours), scale)
         heading.draw(axes[0])
-        weight_bar(panel(figure, left + across + 0.14, top, 0.12, max(min(down, 3.0), 0.9)), scale)
+        weight_bar(panel(figure, left + across + 0.14, top, 0.12, bar), scale)
     return axes
 
 
@@ -155,15 +160,17 @@ def _draw(
         if column == 0:
             ax.set_ylabel(f"layer {layers[row]}" if wordy else str(layers[row]), fontsize=8)
             # In one column, whether numbers stand beside the panel or not.
-            aside = offset_copy(ax.transAxes, ax.figure, x=-_beside(n), units="points")
-            ax.yaxis.set_label_coords(0, 0.5, transform=aside)
+            aside = ScaledTranslation(-_beside(n) / 72, 0, ax.figure.dpi_scale_trans)
+            ax.yaxis.set_label_coords(0, 0.5, transform=ax.transAxes + aside)
         if row == len(layers) - 1 and column == 0:
             ends = ([0, n - 1], ["0", str(n - 1)])
             ax.set_xticks(*ends, fontsize=7)
             ax.set_yticks(*ends, fontsize=7)
             ax.tick_params(length=2, pad=2)
+            (left, right), (top, bottom) = ax.get_xticklabels(), ax.get_yticklabels()
+            left.set_horizontalalignment("left")
             # Within the panel where two numbers have room under it.
-            for label, across, down in ((0, "left", "top"), (1, "right" if wordy else "left", "bottom")):
-                ax.get_xticklabels()[label].set_horizontalalignment(across)
-                ax.get_yticklabels()[label].set_verticalalignment(down)
+            right.set_horizontalalignment("right" if wordy else "left")
+            top.set_verticalalignment("top")
+            bottom.set_verticalalignment("bottom")
             ax.set_xlabel("position", fontsize=8, labelpad=1)

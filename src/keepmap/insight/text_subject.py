@@ -152,7 +152,8 @@ def _even(
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"], float]:
     """The shares of N positions and ages if each query gave alike to all that it sees what it gives beside the sinks.
 
-    And the sinks' share if it gave alike to all that it sees, the sinks among them. A query sees everything, or an interval that ends at itself.
+    And the sinks' share if it gave alike to all that it sees, the sinks among them. A query sees everything, or an
+    interval that ends at itself.
     """
     n, queries = profile.shape[2], profile.measured
     count = profile.n_visible[layer, next(iter(heads)), queries]
