@@ -46,10 +46,10 @@ demo-real: $(VENV)/.keepmap-smollm2  ## the same on SmolLM2-135M and documents; 
 	@ls demo_real_results/*.png | sed 's/^/  /'
 
 test: check $(VENV)/.keepmap-smollm2 $(VENV)/.keepmap-browser  ## all checks, then the tests (under 20 minutes on two cores)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) $(PYTEST)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(PYTEST)
 
 test-all: check $(VENV)/.keepmap-smollm2 $(VENV)/.keepmap-browser  ## the full products of families, methods and rules too, and what needs a GPU
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "slow or not slow" --timeout 3600 $(PYTEST)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "slow or not slow" --timeout 3600 $(PYTEST)
 
 chaos: $(VENV)/.keepmap-dev  ## kill comparisons at MOMENTS random moments, and see that they go on (200: half an hour)
 	@OMP_NUM_THREADS=1 KEEPMAP_CHAOS=$(MOMENTS) $(BIN)/python -m pytest -q --timeout 0 tests/chaos

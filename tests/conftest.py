@@ -1,5 +1,6 @@
 """What many tests share: a small random model in a folder, and a data file that it can read."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from hypothesis import settings
 # Time per example is no property of the code: a busy machine must not fail a test.
 settings.register_profile("keepmap", deadline=None)
 settings.load_profile("keepmap")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: Python's garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +42,12 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     import jaxtyping
 
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def quick_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of keepmap's begin in a moment: they are forked from a process that has imported what they need."""
+    from tests.forked import SERVER, begin_server
+
+    begin_server()
+    monkeypatch.setattr("keepmap.core.processes.get_context", lambda _: SERVER)

@@ -4,7 +4,9 @@ A test of what a process does as such (its start, its signals, its streams) begi
 """
 
 import atexit
+import importlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import runpy
 import subprocess
@@ -16,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
-__all__ = ["Forked", "fork_programs", "python"]
+__all__ = ["SERVER", "Forked", "begin_server", "fork_programs", "fork_workers", "python"]
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 IMPORTED = [
@@ -31,6 +33,18 @@ IMPORTED = [
 ]
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(IMPORTED)
+
+
+def begin_server() -> None:
+    """See that the process is there which the others are forked from."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(SOURCE)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 class Forked:
@@ -56,14 +70,8 @@ class Forked:
     ) -> None:
         variables = {**os.environ, **(environment or {})}
         self._process = SERVER.Process(target=_do, args=(list(words), str(cwd.resolve()), out, error, variables, first))
-        before = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = str(SOURCE)  # of the server, which begins with the first of them
-        try:
-            self._process.start()
-        finally:
-            os.environ.pop("PYTHONPATH")
-            if before is not None:
-                os.environ["PYTHONPATH"] = before
+        begin_server()
+        self._process.start()
         assert self._process.pid is not None
         atexit.register(self._process.kill)  # of a test that failed: nobody waits for it
         self.pid = self._process.pid
@@ -115,6 +123,11 @@ def fork_programs() -> None:
         return done
 
     subprocess.run = run
+
+
+def fork_workers() -> None:
+    """From now on, in this process, workers of keepmap's are forked where they would begin as Pythons of their own."""
+    importlib.import_module("keepmap.core.processes").get_context = lambda _: multiprocessing.get_context("fork")
 
 
 def _do(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import keepmap
+from tests.forked import python
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "keepmap"
@@ -232,9 +233,7 @@ def test_every_dependency_is_pinned() -> None:
 
 
 def test_generated_pages_are_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, "docs/generate.py", "--check"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    done = python("docs/generate.py", "--check", cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -3,7 +3,6 @@
 import ast
 import inspect
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -93,7 +92,7 @@ def test_the_names_for_type_checkers_are_those_that_are_loaded() -> None:
 
 def test_draw_is_a_module_that_lists_functions_only() -> None:
     code = "import keepmap.draw, keepmap; print(*dir(keepmap.draw)); print(keepmap.draw.compression_heatmap.__name__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python("-c", code, cwd=Path())
     assert done.returncode == 0, done.stderr
     names, first = done.stdout.splitlines()
     assert first == "compression_heatmap"

@@ -1,8 +1,7 @@
 """`compress` on arrays as users hold them, the registry, and what both refuse."""
 
 import math
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from keepmap.agents.compressors.reward_aware import RewardAwareCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.compressors.uniform import UniformCompressor
 from keepmap.errors import InputError
+from tests.forked import python
 
 
 def batch(size: int = 3, n: int = 20) -> tuple[torch.Tensor, ...]:
@@ -234,7 +234,7 @@ for call in (lambda: RecencyCompressor(2.5), lambda: RecencyCompressor().compres
     except ValueError as error:
         print(error)
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    done = python("-W", "error", "-c", code, cwd=Path())
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "expected `keep_recent` to be an integer of 1 or more, got 2.5",

@@ -14,7 +14,7 @@ import pytest
 
 from keepmap.cli.guard import guarded
 from keepmap.cli.signals import CLOSED_PIPE, Ended, ending_by_signals, open_streams, unwinding
-from tests.forked import Forked
+from tests.forked import Forked, fork_workers
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = (
@@ -51,10 +51,10 @@ def group_is_gone(process: Forked) -> bool:
     return False
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(("name", "workers"), [("SIGTERM", "1"), ("SIGTERM", "2"), ("SIGHUP", "2")])
 def test_a_signal_leaves_what_is_finished(many, tmp_path, name, workers):
-    process = Forked(["-c", CODE, *many, "--workers", workers], tmp_path, error="error.txt")
+    words = ["-c", CODE, *many, "--workers", workers]
+    process = Forked(words, tmp_path, error="error.txt", first=fork_workers)
     wait_for_results(process, tmp_path)
     number = getattr(signal, name)
     os.killpg(process.pid, number)
@@ -88,8 +88,9 @@ def test_a_pipe_that_nobody_reads_ends_it(many, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-@pytest.mark.parametrize("after", [0.3, 0.8, 1.5])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "after"), [(signal.SIGINT, 0.3), (signal.SIGTERM, 0.3), (signal.SIGTERM, 0.8), (signal.SIGINT, 1.5)]
+)
 def test_during_imports_nothing_is_said(tmp_path, number, after):
     ready = CODE.replace("from keepmap", "print('begun', flush=True)\nfrom keepmap")
     process = subprocess.Popen(

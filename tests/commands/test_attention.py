@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from keepmap.attention.profile import AttentionProfile
 from keepmap.attention.profiling import profile_attention
 from keepmap.cli import main
 from keepmap.commands.attention import visualize_attention
+from keepmap.commands.looking import wings
 from keepmap.commands.looking.samples import agent_samples, trajectory_samples
 from keepmap.errors import InputError
+from keepmap.insight import verify_agent
 from tests.agents.checkpoint_folders import write_agent
 from tests.forked import python
 
@@ -40,6 +43,12 @@ def small(tmp_path, monkeypatch) -> Path:
     """A folder to work in, with an agent of two layers in runs/."""
     monkeypatch.chdir(tmp_path)
     return write_agent(tmp_path / "runs" / "AD-darkroom-seed0")
+
+
+@pytest.fixture
+def briefly(monkeypatch) -> None:
+    """Agents whose suggestions play two episodes."""
+    monkeypatch.setattr(wings, "verify_agent", partial(verify_agent.verify_agent, episodes=2))
 
 
 OF_RUN = {"run.json", "index.jsonl", ".lock", "verification.json"}
@@ -78,7 +87,7 @@ def test_the_document_s_block_and_files(small, capsys) -> None:
     assert files(Path("figs/attention")) == sorted(["attention.json", *per_layer])
 
 
-def test_every_line_fits_eighty_columns(small, capsys) -> None:
+def test_every_line_fits_eighty_columns(small, briefly, capsys) -> None:
     assert main(["attention", "--samples", "2", "--verify"]) == 0
     code = ("   from compression_strategies import", "   keepmap.evict(")
     lines = [
@@ -88,7 +97,7 @@ def test_every_line_fits_eighty_columns(small, capsys) -> None:
     assert code
 
 
-def test_the_result_says_what_was_found_and_the_same_command_gives_the_same_bytes(small) -> None:
+def test_the_result_says_what_was_found_and_the_same_command_gives_the_same_bytes(small, briefly) -> None:
     arguments = ["attention", "--samples", "2", "--seed", "3", "--verify", "--format", "svg"]
     written = []
     for folder in ("one", "two"):
@@ -104,7 +113,7 @@ def test_the_result_says_what_was_found_and_the_same_command_gives_the_same_byte
     assert sorted(document["figures"]) == sorted(name for name in written[0] if name.endswith(".svg"))
 
 
-def test_what_is_verified_is_what_was_printed(small, capsys) -> None:
+def test_what_is_verified_is_what_was_printed(small, briefly, capsys) -> None:
     assert main(["attention", "--samples", "3", "--layers", "1", "--verify"]) == 0
     out = capsys.readouterr().out
     document = json.loads(Path("figs/attention/attention.json").read_text())

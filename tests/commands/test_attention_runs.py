@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ from keepmap.commands.looking import pictures, wings
 from keepmap.core.runs.folder import RunFolder
 from keepmap.core.runs.records import write_record
 from keepmap.insight import verify_agent, verify_texts
-from tests.commands.test_attention import files, small
+from tests.commands.test_attention import briefly, files, small
 
-__all__ = ["small"]  # a fixture
+__all__ = ["briefly", "small"]  # fixtures
 COVERS = ("keepmap.commands.attention",)
 TIMED = {"index.jsonl", "run.json", ".lock"}
 AGENT = ["attention", "--samples", "1", "--layers", "1", "--verify"]
@@ -35,12 +34,6 @@ def texts(tmp_path, monkeypatch) -> list[str]:
     lines = [json.dumps({"text": "The code of river is 4821. " * n}) for n in (2, 3)]
     Path("data.jsonl").write_text("\n".join(lines))
     return ["attention", "--model_name", "tiny", "--data_path", "data.jsonl", "--verify", "--layers", "1", "--quiet"]
-
-
-@pytest.fixture
-def briefly(small, monkeypatch) -> None:
-    """An agent whose suggestions play two episodes."""
-    monkeypatch.setattr(wings, "verify_agent", partial(verify_agent.verify_agent, episodes=2))
 
 
 @pytest.fixture
@@ -85,7 +78,7 @@ def test_a_verification_of_texts_goes_on_where_it_was(texts, interrupted_at, cap
     assert results("figs/attention") == calm
 
 
-def test_a_verification_of_an_agent_goes_on_where_it_was(briefly, interrupted_at, capsys) -> None:
+def test_a_verification_of_an_agent_goes_on_where_it_was(small, briefly, interrupted_at, capsys) -> None:
     assert main([*AGENT, "--output_dir", "calm"]) == 0
     calm, printed = results("calm"), capsys.readouterr().out
     assert {name for name in calm if name.startswith("verification/")} > {
@@ -105,7 +98,7 @@ def test_a_verification_of_an_agent_goes_on_where_it_was(briefly, interrupted_at
     assert capsys.readouterr().out == printed.replace("calm", "figs/attention")
 
 
-def test_what_was_verified_stays_so(briefly, interrupted_at, capsys) -> None:
+def test_what_was_verified_stays_so(small, briefly, interrupted_at, capsys) -> None:
     assert main(AGENT) == 0
     whole = results("figs/attention")
     assert main(AGENT[:-1]) == 0
@@ -122,7 +115,7 @@ def test_what_was_verified_stays_so(briefly, interrupted_at, capsys) -> None:
 
 
 @pytest.mark.parametrize("damage", [{"result": {"trials": 3}, "left_out": []}, {"result": {}, "left_out": 3}, [], {}])
-def test_a_record_of_a_verification_that_is_none_is_made_again(briefly, damage) -> None:
+def test_a_record_of_a_verification_that_is_none_is_made_again(small, briefly, damage) -> None:
     assert main(AGENT) == 0
     whole = results("figs/attention")
     run = json.loads(Path("figs/attention/run.json").read_text())["run"]

@@ -1,8 +1,12 @@
 """`keepmap study` as users type it: what it writes, what it says, what it does not do again, and what it refuses."""
 
+import contextlib
 import csv
+import io
 import json
 import shlex
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +42,20 @@ def study(*options: str, checkpoint: str = "runs/base0", workers: str = "1") -> 
     return main(["study", "--checkpoint", *checkpoint.split(), *SMALL, "--workers", workers, *options])
 
 
+@pytest.fixture(scope="module")
+def whole(trained: Path) -> str:
+    """What a study from its beginning to its end prints; its folder is `out`."""
+    with contextlib.chdir(trained), contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert study("--output_dir", "out", "--format", "png,svg") == 0
+    return printed.getvalue()
+
+
+@pytest.fixture
+def like_it(place: Path, whole: str) -> Callable[[str], Path]:
+    """A copy of that folder, by another name."""
+    return lambda name: Path(shutil.copytree(place / "out", place / name))
+
+
 def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
 
@@ -55,11 +73,9 @@ def test_histories_that_do_not_fit_are_refused_before_a_folder_is_made(
 
 
 def test_a_study_from_beginning_to_end(
-    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Path, whole: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert study("--output_dir", "out", "--format", "png,svg") == 0
-    out = place / "out"
-    message = capsys.readouterr().out
+    out, message = place / "out", whole
     lines = message.splitlines()
     assert max(map(len, lines)) <= 80
     text = " ".join(message.split())
@@ -111,8 +127,9 @@ def test_a_study_from_beginning_to_end(
     assert "0 of them left to do" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_a_study_that_was_stopped_goes_on(
-    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Path, whole: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
 
@@ -134,22 +151,20 @@ def test_a_study_that_was_stopped_goes_on(
     assert study(*options, workers="2") == 0
     assert "4 of them left to do, in 2 processes" in " ".join(capsys.readouterr().out.split())
     # As one that was not stopped, in one process.
-    assert study("--output_dir", "whole", "--format", "png") == 0
-    ours, theirs = files_in(place / "stopped"), files_in(place / "whole")
+    ours, theirs = files_in(place / "stopped"), files_in(place / "out")
     assert {name for name in ours if ours[name] != theirs[name]} <= {"timings.json", "study.md", "run.json"}
 
 
-def test_a_wider_study_uses_the_runs_of_a_narrower_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--output_dir", "wider", "--compressors")
-    assert main(["study", "--checkpoint", "runs/base0", *SMALL[2:], "--workers", "1", *options, "recency"]) == 0
-    (place / "wider" / "notes.txt").write_text("mine")
-    capsys.readouterr()
-    assert (
-        main(["study", "--checkpoint", "runs/base0", *SMALL[2:], "--workers", "1", *options, "recency", "random"]) == 0
-    )
-    assert "6 runs" not in capsys.readouterr().out
-    assert len(read_study(place / "wider" / "study.json").results) == 6
-    assert (place / "wider" / "notes.txt").read_text() == "mine"
+def test_a_wider_study_uses_the_runs_of_a_narrower_one(
+    like_it: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wider = like_it("wider")
+    (wider / "notes.txt").write_text("mine")
+    words = ["study", "--checkpoint", "runs/base0", *SMALL[2:], "--workers", "1", "--output_dir", "wider"]
+    assert main([*words, "--compressors", "recency", "attention", "random"]) == 0
+    assert "4 runs without, 2 of them left to do" in " ".join(capsys.readouterr().out.split())
+    assert len(read_study(wider / "study.json").results) == 8
+    assert (wider / "notes.txt").read_text() == "mine"
 
 
 def test_seeds_have_their_own_baselines_and_from_scratch_has_its_own_training(
@@ -198,13 +213,15 @@ def test_bad_input(place: Path, capsys: pytest.CaptureFixture[str], options: str
     assert sorted(place.rglob("*")) == before
 
 
-def test_another_study_in_the_same_folder_is_an_error(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_study_in_the_same_folder_is_an_error(
+    place: Path, like_it: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     small = ["--compressors", "recency", "--budgets", "75", "--seeds", "1", "--copies", "1", "--output_dir", "same"]
-    assert main(["study", "--checkpoint", "runs/base0", *small, "--workers", "1", "--updates", "2"]) == 0
+    like_it("same")
     before = files_in(place / "same")
     assert main(["study", "--checkpoint", "runs/base0", *small, "--updates", "4"]) == 2
     assert capsys.readouterr().err == (
-        "error: same holds another run: --updates is 2 there and 4 here; give --overwrite to replace it, or another "
+        "error: same holds another run: --updates is 3 there and 4 here; give --overwrite to replace it, or another "
         "--output_dir\n"
     )
     (place / "same" / "run.json").rename(place / "run.json")
@@ -217,20 +234,18 @@ def test_another_study_in_the_same_folder_is_an_error(place: Path, capsys: pytes
 
 
 def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone(
-    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Path, like_it: Callable[[str], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = place / "again"
+    out = like_it("again")
 
-    def study(*options: str) -> int:
-        words = ["--compressors", "recency", *SMALL[2:], "--workers", "1", "--output_dir", "again", "--format"]
-        return main(["study", "--checkpoint", "runs/base0", *words, *options])
+    def again(format: str) -> int:
+        return study("--output_dir", "again", "--format", format)
 
-    assert study("png,svg") == 0
     before = files_in(out)
 
     # A second one beside it is refused before it touches anything.
     with alone_in(out, "`keepmap study`", "`output_dir`"):
-        assert study("png") == 2
+        assert again("png") == 2
     assert "error: another `keepmap study` is going on in again; wait for it, or give another --output_dir" in (
         capsys.readouterr().err
     )
@@ -243,9 +258,9 @@ def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone
     (run / "result.json").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(module, "do_job", lambda job, tell: (_ for _ in ()).throw(KeyboardInterrupt))
-        assert study("png") == 130
+        assert again("png") == 130
     assert {**files_in(out), "run.json": b""} == {**before, "run.json": b""}
-    assert study("png") == 0
+    assert again("png") == 0
     assert json.loads((out / "timings.json").read_text())["seconds"]["recency 75%"]["1"] < 99, "measured again"
     assert files_in(out).keys() == before.keys() - {"study.svg"}
 
@@ -260,7 +275,7 @@ def test_outputs_are_replaced_when_the_new_ones_are_ready_and_by_one_study_alone
     ):
         times.write_text(text)
         capsys.readouterr()
-        assert study("png") == 2
+        assert again("png") == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and "action_time.json" in error and "delete it to measure again" in error
     assert files_in(out) == before

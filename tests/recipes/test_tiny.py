@@ -1,8 +1,7 @@
 """The embedded model's recipe, in miniature, and what the model in the package can do."""
 
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from keepmap.kv.data.facts import WORDS
 from keepmap.language_model import EMBEDDED
 from keepmap.recipes.tiny import evaluate
 from keepmap.recipes.tiny.__main__ import main, make
+from tests.forked import python
 from tests.recipes.tiny.documents import DOCUMENTS
 
 FOLDER = EMBEDDED["tiny"]
@@ -93,8 +93,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, capsys, monkeypatch):
 
 
 def test_help_states_time_and_figures():
-    command = [sys.executable, "-m", "keepmap.recipes.tiny", "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shown = python("-m", "keepmap.recipes.tiny", "--help", cwd=Path()).stdout
     for words in ("minutes", "95 %", "25 %"):
         assert words in shown
     assert make.__doc__

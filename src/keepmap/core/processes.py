@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -194,7 +194,7 @@ class _Done:
 class _Worker:
     """A process, and the number of the job that it does; None before its first one."""
 
-    process: SpawnProcess
+    process: BaseProcess
     pipe: Connection
     argument: Any
     job: int | None = None

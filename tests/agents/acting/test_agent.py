@@ -1,7 +1,5 @@
 """A trained agent: what may be loaded as one, what it shows of itself, and how it is let play."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from keepmap.agents.environments.vector import RoomVectorEnv
 from keepmap.agents.history import History
 from keepmap.errors import InputError, ModelError
 from tests.agents.checkpoint_folders import write_agent
+from tests.forked import python
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ for given in (agent.model, 3, None, [agent]):
 
 def test_other_kinds_are_one_line() -> None:
     """In a process of its own: here, the types of arguments are checked before they are looked at."""
-    done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True)
+    done = python("-c", WRONG, cwd=Path())
     assert done.returncode == 0, done.stderr
     start = "expected `path` to be an agent, the folder of a run or of a checkpoint, or 'tiny', got "
     kinds = ("a DecisionTransformer", "an int", "None", "a list")

@@ -1,8 +1,7 @@
 """Acting: the cache equals re-running the window, also after it slides; any vector of environments can be played."""
 
-import subprocess
-import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -23,6 +22,7 @@ from keepmap.agents.history import shorten
 from keepmap.agents.transformer import DecisionShape, DecisionTransformer
 from keepmap.errors import ImpossibleResultError, InputError
 from tests.agents.acting.steps import step
+from tests.forked import python
 
 ROOM = DarkRoom(5, 6)
 SHAPE = DecisionShape(observation_sizes=(5, 5), n_actions=5, n_embd=16, n_layer=2, n_head=2, n_inner=32)
@@ -236,7 +236,7 @@ for given in (
 
 def test_what_cannot_be_played_is_one_line() -> None:
     """In a process of its own: here, the types of arguments are checked before they are looked at."""
-    done = subprocess.run([sys.executable, "-c", MISTAKES], capture_output=True, text=True)
+    done = python("-c", MISTAKES, cwd=Path())
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 6

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepmap.agents.config import Config, load_config
@@ -66,6 +66,7 @@ def test_the_derived_sizes():
     assert Config(train_env_ratio=0.5).goal_split().train == Config().goal_split().train[:40]
 
 
+@settings(max_examples=25)  # each makes three configurations, and looks at their goals
 @given(
     st.fixed_dictionaries(
         {},

@@ -1,7 +1,6 @@
 """Plugins: what joins and leaves, what is refused, and what is said of one that fails while it works."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from keepmap.agents.compressor import compressors, make_compressor
 from keepmap.core.joining.plugins import joined, load_plugin, load_plugins, plugin_faults, plugins, unload_plugins
 from keepmap.errors import InputError
 from keepmap.kv.method import method_class, methods
+from tests.forked import python
 
 METHOD = '''
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ def test_another_process_that_loads_the_plugins_has_the_same_classes(plugin):
         "from keepmap.core.joining.plugins import load_plugins\n"
         f"load_plugins({[str(path) for path in plugins()]!r})\nprint(compressor_class('first').__module__)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python("-c", code, cwd=Path())
     assert (done.stdout, done.returncode) == (f"{compressors()['first'].__module__}\n", 0), done.stderr
 
 

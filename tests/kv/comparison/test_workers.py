@@ -32,6 +32,7 @@ def by_key(events) -> dict:
     return {(result.sample, result.method): result for result in results}
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_a_killed_worker_is_reported_and_its_sample_done_again(job):
     expected = by_key(run_job(job, ["cpu"]))
     events = []
@@ -50,6 +51,7 @@ def test_a_killed_worker_is_reported_and_its_sample_done_again(job):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_a_sample_that_kills_two_workers_ends_the_run(job):
     def kill_at_every_result() -> None:
         for event in run_job(job, ["cpu", "cpu"]):
@@ -61,6 +63,7 @@ def test_a_sample_that_kills_two_workers_ends_the_run(job):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_workers_that_die_while_loading_end_the_run(job):
     stop = threading.Event()
 
@@ -78,6 +81,7 @@ def test_workers_that_die_while_loading_end_the_run(job):
         killer.join()
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_an_error_in_a_worker_is_the_users(job, model_folder, tmp_path):
     from dataclasses import replace
 
@@ -87,6 +91,7 @@ def test_an_error_in_a_worker_is_the_users(job, model_folder, tmp_path):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_workers_that_are_no_longer_wanted_end(job):
     events = run_job(job, ["cpu", "cpu"])
     assert isinstance(next(events), Ready)
