@@ -37,6 +37,7 @@ __all__ = [
     "did_you_mean",
     "escaped",
     "kind_of",
+    "on_one_line",
     "shortened",
 ]
 
@@ -107,6 +108,15 @@ def escaped(text: str) -> str:
     a name\\x1b[2J that clears the screen
     """
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def on_one_line(name: object) -> str:
+    """As `escaped`, and without ends of lines: a path or another name inside a line that is printed.
+
+    >>> print(on_one_line("a name\\nerror: and a line of its own"))
+    a name\\nerror: and a line of its own
+    """
+    return escaped(str(name)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

@@ -1,5 +1,6 @@
 """A name from a file that a terminal, a page or a figure would obey is shown as it is written, everywhere."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -177,3 +178,38 @@ def test_an_agent_s_checkpoint_with_such_a_name(tmp_path: Path, capfd: pytest.Ca
     (folder / "checkpoint.json").write_text(json.dumps(facts), encoding="utf-8")
     assert main(["evaluate", "--checkpoint", str(folder), "--episodes", "2"]) == 2
     assert "\\x1b[2J" in clean(capfd)
+
+
+FOLDER = "out\nerror: forged\x1b[2J\t"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample-data", "--n_samples", "1", "--out", "{}/data.jsonl"],
+        ["collect", "--size", "3", "--horizon", "4", "--learners", "2", "--episodes", "1", "--out", "{}/h.hdf5"],
+        ["compressors", "--n_transit", "8", "--output_dir", "{}/kept"],
+        ["evaluate", "--goals", "7,2", "--episodes", "1", "--output_dir", "{}/returns"],
+        ["attention", "--goal", "7,2", "--samples", "1", "--layers", "0", "--output_dir", "{}/look"],
+        ["generate", "--prompt_file", "{}/text.txt", "--max_new_tokens", "1", "--output_dir", "{}/answer"],
+        ["compare", "--data_path", "{}/text.txt", "--methods", "random", "--no_visualize", "--output_dir", "{}/costs"],
+        ["report", "{}/costs", "--out", "{}/page.html"],
+        ["runs", "{}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_folders_name_is_on_one_line(
+    words: list[str], tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = tmp_path_factory.getbasetemp() / "one-line"  # a report and a list of runs are of what was done before
+    (top / FOLDER).mkdir(parents=True, exist_ok=True)
+    (top / FOLDER / "text.txt").write_text("The code of river is 4821. " * 4)
+    with contextlib.chdir(top):
+        if words[0] == "report":
+            compared = [word.format(FOLDER) for word in ("compare", "--data_path", "{}/text.txt", "--output_dir")]
+            assert main([*compared, f"{FOLDER}/costs", "--methods", "random", "--no_visualize"]) == 0
+        capsys.readouterr()
+        assert main([word.format(FOLDER) for word in words]) == 0
+    out = capsys.readouterr().out
+    assert "out\\nerror: forged\\x1b[2J\\t" in out
+    assert not [line for line in out.splitlines() if "forged" in line and "out\\n" not in line]

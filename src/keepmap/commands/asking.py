@@ -19,7 +19,7 @@ from keepmap.core.runs.index import INDEX
 from keepmap.core.runs.units import Units
 from keepmap.core.versions import versions
 from keepmap.drawing import answers_by_memory, evidence_kept, picture_formats, save_figure
-from keepmap.errors import InputError, counted, escaped, kind_of
+from keepmap.errors import InputError, counted, escaped, kind_of, on_one_line
 from keepmap.kv.data.texts import read_texts
 from keepmap.kv.tasks import (
     FILES,
@@ -183,7 +183,7 @@ def _run(verb: str, options: dict[str, Any], texts: list[str] | None, more: Call
         paths = [folder / FILES[0], *_pictures(run, folder, formats)]
         place.finish([*FILES, INDEX, *(path.name for path in paths[1:])])
     lines = [*gate_lines(run, plan.gate), *task_tables(run), *verdict_lines(run), *more(run), ""]
-    print("\n".join([*map(escaped, lines), *(f"Saved {path}" for path in paths)]), flush=True)
+    print("\n".join([*map(escaped, lines), *(f"Saved {on_one_line(path)}" for path in paths)]), flush=True)
     return run
 
 

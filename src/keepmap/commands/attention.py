@@ -23,7 +23,7 @@ from keepmap.core.runs.records import read_record, sync
 from keepmap.core.runs.units import Once, Units
 from keepmap.core.storage.documents import write_document
 from keepmap.drawing import check_colours, picture_formats
-from keepmap.errors import InputError, escaped
+from keepmap.errors import InputError, escaped, on_one_line
 from keepmap.insight import FILE, GuideInsight, Suggestion, as_document, verification_of
 from keepmap.insight.verdicts import layer_guide, leading_sinks, suggest, telling_layers, verdicts
 from keepmap.printing.attention import (
@@ -184,7 +184,7 @@ class _Look:
         if self._many:
             write_text(folder / BLOCKS, "\n".join([*wing.lines, *report.lines]).rstrip() + "\n")
             if not quiet:
-                named = f"Layer by layer, with the guide's block of each sample: {folder / BLOCKS}"
+                named = f"Layer by layer, with the guide's block of each sample: {on_one_line(folder / BLOCKS)}"
                 print("\n".join([*report.summary, "", named]))
                 if verbose:
                     print("\n".join(report.lines), flush=True)
@@ -201,7 +201,7 @@ class _Look:
             document = report.document | {"verification": verification["result"]}
             write_document(folder / FILE, document | {"figures": pictures.written})
         self._place.finish()
-        print(f"\nFigures saved to: {folder}{os.sep}\nSaved {folder / FILE}", flush=True)
+        print(f"\nFigures saved to: {on_one_line(folder)}{os.sep}\nSaved {on_one_line(folder / FILE)}", flush=True)
         return profiles
 
     def _profiles(self, units: Units) -> tuple[AttentionProfile, ...]:

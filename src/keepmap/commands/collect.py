@@ -9,7 +9,7 @@ from keepmap.agents.collection.collect import Collected, planned_collection
 from keepmap.agents.collection.run import CollectionRun
 from keepmap.commands.progress import share_of_work
 from keepmap.core.joining.options import read_options
-from keepmap.errors import counted
+from keepmap.errors import counted, on_one_line
 
 __all__ = ["collect"]
 
@@ -77,7 +77,7 @@ def _summary(collected: Collected, was_finished: bool) -> list[str]:
     held_out = len(collected.split.held_out)
     time = [] if was_finished else [f"  Time: {collected.seconds:.1f} s"]
     return [
-        f"Finished already: {collected.path}" if was_finished else f"Wrote {collected.path}",
+        f"Finished already: {on_one_line(collected.path)}" if was_finished else f"Wrote {on_one_line(collected.path)}",
         f"  Size: {collected.path.stat().st_size / 1e6:.1f} MB, {collected.steps:,} steps",
         f"  Goals: {len(collected.split.train):,} for training, {held_out:,} held out"
         + (" (nothing of them is in the file)" if held_out else ""),

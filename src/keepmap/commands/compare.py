@@ -26,7 +26,7 @@ from keepmap.core.runs.hashes import hash_of_files, hash_of_lines
 from keepmap.core.runs.identity import Identity
 from keepmap.core.versions import versions
 from keepmap.drawing import picture_formats, read_spans
-from keepmap.errors import InputError, KeepmapError, kind_of
+from keepmap.errors import InputError, KeepmapError, kind_of, on_one_line
 from keepmap.kv.comparison import (
     FILES,
     PACKAGES,
@@ -258,11 +258,11 @@ def _reported(run: Run, formats: Sequence[str], page: Page | None, verbose: bool
             drawn = report.drawn()
             if not quiet:
                 print_lines([*report.advice(), *(lines if verbose else ()), *drawn])
-                print_lines(["", f"Each method's block saved to: {blocks}"])
+                print_lines(["", f"Each method's block saved to: {on_one_line(blocks)}"])
         if page is not None:
             written = page(comparison, run.job.output_dir)
             if not quiet:
-                print_lines(["", f"Report saved to: {written}"])
+                print_lines(["", f"Report saved to: {on_one_line(written)}"])
         run.place.finish()
     except (KeyboardInterrupt, BrokenPipeError):
         lines = _write_finished(run, "Interrupted")
@@ -274,7 +274,8 @@ def _reported(run: Run, formats: Sequence[str], page: Page | None, verbose: bool
         print_lines(_write_finished(run, "Stopped"))
         raise
     if not quiet:
-        print_lines(["", f"Detailed results saved to: {detailed}", f"Comparison summary saved to: {summary}"])
+        print_lines(["", f"Detailed results saved to: {on_one_line(detailed)}"])
+        print_lines([f"Comparison summary saved to: {on_one_line(summary)}"])
     return comparison
 
 

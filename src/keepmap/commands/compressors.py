@@ -17,6 +17,7 @@ from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import make_folder
 from keepmap.core.outside.memory import require_memory
 from keepmap.drawing import kept_transitions, picture_formats, save_figure
+from keepmap.errors import on_one_line
 from keepmap.printing.tables import Column, panels
 
 __all__ = ["show_compressors"]
@@ -68,7 +69,7 @@ def show_compressors(
         caption=f"{room.name} {room.size}x{room.size} · goal {hidden} · {n_transit} transitions of {SOURCE}",
     )
     paths = save_figure(drawn, folder, "kept_transitions", formats)
-    print("\n" + "\n".join(f"Saved what each keeps to: {path}" for path in paths), flush=True)
+    print("\n" + "\n".join(f"Saved what each keeps to: {on_one_line(path)}" for path in paths), flush=True)
     return paths
 
 

@@ -27,7 +27,7 @@ from keepmap.core.runs.place import folder_for
 from keepmap.core.runs.units import Units
 from keepmap.core.versions import versions
 from keepmap.drawing import learning_curve, picture_formats, save_figure, save_joined_figures
-from keepmap.errors import InputError, counted
+from keepmap.errors import InputError, counted, on_one_line
 from keepmap.printing.evaluation import header, summary, table
 
 __all__ = ["evaluate_agents"]
@@ -83,7 +83,10 @@ def evaluate_agents(
             timings = {"seconds": sum(index.get(name, 0.0) for name in names), "steps": protocol.steps}
             paths = _write(evaluation, folder, formats, _label(protocol), timings)
             place.finish()
-        print("\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {path}" for path in paths)]), flush=True)
+        print(
+            "\n".join([*table(evaluation), *summary(evaluation), *(f"Saved {on_one_line(path)}" for path in paths)]),
+            flush=True,
+        )
     return evaluation
 
 
@@ -155,11 +158,14 @@ def _agents(checkpoint: str | Path | Sequence[str | Path]) -> tuple[Sequence[Age
         newest = newest_run()
         (agent,) = resolve_agents(EMBEDDED if newest is None else newest)
         why = "the embedded agent: no checkpoint in runs" if newest is None else "the newest in runs"
-        return [agent], [f"Checkpoint: {agent.name} ({why})"]
+        return [agent], [f"Checkpoint: {on_one_line(agent.name)} ({why})"]
     agents = resolve_agents(names)
     if len(agents) > 1:
-        return agents, ["Checkpoints, each on its own held-out goals:", *(f"  {agent.name}" for agent in agents)]
-    return agents, [f"Checkpoint: {agents[0].name}"]
+        return agents, [
+            "Checkpoints, each on its own held-out goals:",
+            *(f"  {on_one_line(agent.name)}" for agent in agents),
+        ]
+    return agents, [f"Checkpoint: {on_one_line(agents[0].name)}"]
 
 
 def _compressor(name: str | None, settings: Sequence[str]) -> Compressor | str:

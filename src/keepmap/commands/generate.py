@@ -15,7 +15,7 @@ from keepmap.core.runs.identity import Identity
 from keepmap.core.storage.text import read_text
 from keepmap.core.versions import versions
 from keepmap.drawing import cache_bytes, picture_formats, save_figure
-from keepmap.errors import InputError, kind_of
+from keepmap.errors import InputError, kind_of, on_one_line
 from keepmap.kv.generation import (
     FILES,
     PACKAGES,
@@ -141,7 +141,7 @@ def generate_text(
         place.finish()
     _report(generation, quiet)
     if not quiet:
-        print("\n".join(f"Saved {path}" for path in paths), flush=True)
+        print("\n".join(f"Saved {on_one_line(path)}" for path in paths), flush=True)
     return generation
 
 

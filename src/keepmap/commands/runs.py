@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keepmap.core.arguments import as_path
 from keepmap.core.runs.listing import RunState, runs_under
-from keepmap.errors import InputError, escaped
+from keepmap.errors import InputError, on_one_line
 
 __all__ = ["show_runs"]
 
@@ -26,9 +26,9 @@ def show_runs(folder: str | Path = ".") -> tuple[RunState, ...]:
         raise InputError(f"no folder at {top}; name one that runs are in, or below")
     runs = runs_under(top)
     if not runs:
-        print(f"No runs in {escaped(str(top))}")
+        print(f"No runs in {on_one_line(top)}")
     for run in runs:
-        print(f"{escaped(str(run.folder))}: {escaped(run.file.identity.verb)}, {run.state}")
+        print(f"{on_one_line(run.folder)}: {on_one_line(run.file.identity.verb)}, {run.state}")
         if not run.file.finished and not run.is_going_on:
             print(f"  {_goes_on(run)}")
     return runs
@@ -42,4 +42,4 @@ def _goes_on(run: RunState) -> str:
     command = shlex.join(["keepmap", *words[1:]])
     if Path(run.file.cwd) != Path.cwd():
         command = f"cd {shlex.quote(run.file.cwd)} && {command}"
-    return escaped(command)
+    return on_one_line(command)

@@ -26,7 +26,7 @@ from keepmap.core.files import remove_files, write_json, write_text
 from keepmap.core.joining.plugins import joined
 from keepmap.core.processes import run_jobs
 from keepmap.drawing import FORMATS, compressor_study, picture_formats, save_figure, save_joined_figures
-from keepmap.errors import InputError, OutputError
+from keepmap.errors import InputError, OutputError, on_one_line
 from keepmap.printing.study import header, legend, markdown, notes, promise_lines, table
 
 __all__ = ["study_compressors"]
@@ -132,7 +132,7 @@ def study_compressors(
         paths = _write(study, timings, folder, formats)
         place.finish([path.relative_to(folder).as_posix() for path in paths])
     print("\n".join(["", *table(study, timings), "", *legend(study), "", *promise_lines(study), ""]))
-    print("\n".join(f"Saved {path}" for path in paths), flush=True)
+    print("\n".join(f"Saved {on_one_line(path)}" for path in paths), flush=True)
     return study
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import PureWindowsPath
 
-from keepmap.errors import escaped
+from keepmap.errors import on_one_line
 
 __all__ = ["model_label"]
 
@@ -22,4 +22,4 @@ def model_label(name: object) -> str:
     text = str(name or "unnamed")
     path = PureWindowsPath(text)  # which reads both slashes
     run = path.parent.name if re.fullmatch(r"(ckpt|checkpoint)-\d+", path.name) else ""
-    return escaped(f"{run}/{path.name}" if run else path.name or text)
+    return on_one_line(f"{run}/{path.name}" if run else path.name or text)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keepmap.core.intervals import LEAST
+from keepmap.errors import on_one_line
 from keepmap.kv.comparison import BASELINE, STREAMING, VALIDATION, Comparison, Facts, MethodPlan, MethodResult
 from keepmap.kv.method import Method, methods
 from keepmap.printing.tables import Column, panels, terminal_width
@@ -35,8 +36,8 @@ def header(model: str, dataset: str, mode: str, plans: Sequence[MethodPlan], dev
         RULE,
         "",
         "Configuration:",
-        f"  Model: {model}",
-        f"  Dataset: {dataset}",
+        f"  Model: {on_one_line(model)}",
+        f"  Dataset: {on_one_line(dataset)}",
         f"  {mode}",
         "  Thresholds/Densities:",
         *(f"    - {plan.key}: {plan.rule()} (sinks={plan.n_sink}, window={plan.window})" for plan in plans),
@@ -228,7 +229,7 @@ def stopped_lines(
         where = " (in the result files too)" if written else ""
         lines.append(f"  with every method: samples {', '.join(map(str, complete))}{where}")
     lines += [f"  sample {sample} with {', '.join(methods)}" for sample, methods in begun.items()]
-    return [*lines, f"  Each result is in {folder}"] if complete or begun else lines
+    return [*lines, f"  Each result is in {on_one_line(folder)}"] if complete or begun else lines
 
 
 def methods_table() -> list[str]:

@@ -4,7 +4,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Sequence
 
-from keepmap.errors import InputError, counted
+from keepmap.errors import InputError, counted, on_one_line
 from keepmap.kv.tasks import FULL, KEPT, SummaryRow, TaskPlan, TaskRun, tasks
 from keepmap.printing.tables import Column, panels, terminal_width
 
@@ -28,14 +28,14 @@ def header(model: str, plan: TaskPlan, left_out: Sequence[str]) -> list[str]:
     lengths = ", ".join(map(str, plan.lengths))
     chat = ", chat template" if plan.chat_template else ""
     text = [
-        f"Model: {model}",
+        f"Model: {on_one_line(model)}",
         f"Tasks: {', '.join(task.name for task in plan.tasks)}; {counted(plan.n_samples, 'sample')} of each, at most "
         f"{lengths} tokens; haystack: {plan.haystack.name}",
         f"Methods: {', '.join(methods)}, at {', '.join(f'{density:g}' for density in plan.densities)} of what left the "
         "window",
         f"Protocol: mode {plan.mode.name}, question {plan.place} the context, answers "
         f"{'generated' if plan.generates else 'teacher-forced'}{chat}, seed {plan.seed}",
-        *(f"Left out: {words}" for words in left_out),
+        *(f"Left out: {on_one_line(words)}" for words in left_out),
     ]
     return [line for sentence in text for line in textwrap.wrap(sentence, WIDTH, subsequent_indent="  ")]
 

@@ -7,6 +7,7 @@ from keepmap import drawing
 from keepmap.core.densities import entry_statistics, token_statistics
 from keepmap.core.joining.plugins import joined
 from keepmap.core.keep_map import KeepMap
+from keepmap.errors import on_one_line
 from keepmap.kv.comparison import Comparison, MethodPlan, label_stem
 
 __all__ = ["REPORT", "draw_comparison", "draw_method", "picture_files", "write_page"]
@@ -39,10 +40,10 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
     return [
         "",
         f"Generating compression visualization for {label}...",
-        *(f"  Saved visualization to: {path}" for path in heatmaps),
+        *(f"  Saved visualization to: {on_one_line(path)}" for path in heatmaps),
         *(f"    {line}" for line in statistics),
-        *(f"  Saved layers and heads to: {path}" for path in by_layer),
-        *(f"  Saved figure to: {path}" for path in others),
+        *(f"  Saved layers and heads to: {on_one_line(path)}" for path in by_layer),
+        *(f"  Saved figure to: {on_one_line(path)}" for path in others),
     ]
 
 
@@ -53,7 +54,7 @@ def draw_comparison(comparison: Comparison, output_dir: Path, formats: Sequence[
         OutputError: a picture cannot be written.
     """
     paths = drawing.save_joined_figures(comparison, output_dir, "{name}", formats)
-    return [f"Saved figure to: {path}" for path in paths]
+    return [f"Saved figure to: {on_one_line(path)}" for path in paths]
 
 
 def write_page(

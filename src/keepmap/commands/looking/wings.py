@@ -20,7 +20,7 @@ from keepmap.core.runs.hashes import hash_of_files, hash_of_lines, hash_of_tenso
 from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.units import Recorded
 from keepmap.core.versions import versions
-from keepmap.errors import InputError, counted
+from keepmap.errors import InputError, counted, on_one_line
 from keepmap.insight import Suggestion, Verification
 from keepmap.insight.verify_agent import verify_agent
 from keepmap.insight.verify_texts import SHORTEST_TEXT, ForgetfulText, n_passes, verify_texts
@@ -169,7 +169,7 @@ class AgentWing(Wing):
         choose = trajectory_samples if trajectory else agent_samples
         chosen_samples, shape = choose(agent, goal, samples, episodes, seed), agent.model.shape
         lines = [
-            f"Checkpoint: {agent.name}{why}",
+            f"Checkpoint: {on_one_line(agent.name)}{why}",
             f"Transformer layers: {shape.n_layer}",
             f"Attention heads: {shape.n_head}",
             f"Context length: {agent.config.n_transit}",
@@ -268,18 +268,18 @@ class TextWing(Wing):
         )
         few = f"  {len(chosen_samples)} of {samples} samples"
         if not skipped:
-            few += f": {Path(data_path).name} has no more texts"
+            few += f": {on_one_line(Path(data_path).name)} has no more texts"
         lines = [
-            f"Model: {language_model.name}",
+            f"Model: {on_one_line(language_model.name)}",
             f"Transformer layers: {language_model.n_layers}",
             f"Attention heads: {language_model.n_heads} ({language_model.n_kv_heads} KV heads)",
-            f"Texts: {data_path}, at most {counted(most, 'token')} of each",
+            f"Texts: {on_one_line(data_path)}, at most {counted(most, 'token')} of each",
             *(
-                f"  {sample.heading}: {sample.about}, {counted(len(sample.looked), 'token')}"
+                f"  {sample.heading}: {on_one_line(sample.about)}, {counted(len(sample.looked), 'token')}"
                 for sample in chosen_samples
             ),
             *([few] if len(chosen_samples) < samples else []),
-            *(f"  Skipped: {text}" for text in skipped),
+            *(f"  Skipped: {on_one_line(text)}" for text in skipped),
         ]
         return cls(
             language_model=language_model,

@@ -6,7 +6,7 @@ from pathlib import Path
 from keepmap.commands.pages.runs import reported_runs
 from keepmap.core.arguments import as_path, shown
 from keepmap.drawing import require_free_report, write_report
-from keepmap.errors import InputError, escaped
+from keepmap.errors import InputError, on_one_line
 
 __all__ = ["report_runs"]
 
@@ -46,5 +46,5 @@ def report_runs(
     require_free_report(place, overwrite)
     runs = [run for folder in folders for run in reported_runs(as_path("run_dirs", folder))]
     write_report(runs, place, redact_text=redact_text, spans=spans, overwrite=overwrite)
-    print(f"Report saved to: {escaped(str(place))}")
+    print(f"Report saved to: {on_one_line(place)}")
     return place

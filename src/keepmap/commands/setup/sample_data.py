@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keepmap.errors import on_one_line
 from keepmap.kv.data.sample import write_sample_data
 
 __all__ = ["sample_data"]
@@ -23,5 +24,5 @@ def sample_data(
         KeepmapError: of the kind that fits; its message is one line that says what to do.
     """
     path = write_sample_data(out, n_samples=n_samples, seed=seed, kind=kind, length=length, overwrite=overwrite)
-    print(f"Wrote {n_samples} texts to {path}")
+    print(f"Wrote {n_samples} texts to {on_one_line(path)}")
     return path

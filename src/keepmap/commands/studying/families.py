@@ -22,7 +22,7 @@ from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.index import INDEX
 from keepmap.core.runs.units import Units
 from keepmap.core.versions import versions
-from keepmap.errors import InputError, counted
+from keepmap.errors import InputError, counted, on_one_line
 from keepmap.printing.lives import findings, lives_page, lives_table
 
 __all__ = ["study_family"]
@@ -86,7 +86,7 @@ def study_family(
             write_text(folder / name, text)
         place.finish()
     print("\n".join(["", *findings(study), "", *lives_table(study), ""]))
-    print("\n".join(f"Saved {folder / name}" for name in FILES), flush=True)
+    print("\n".join(f"Saved {on_one_line(folder / name)}" for name in FILES), flush=True)
     return study
 
 

@@ -19,7 +19,7 @@ from keepmap.agents.training import (
     train_while,
 )
 from keepmap.commands.progress import Lines, progress_bar
-from keepmap.errors import InputError
+from keepmap.errors import InputError, on_one_line
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -54,7 +54,7 @@ def _train(config: Config, tensorboard: bool, overwrite: bool) -> Trained:
         f"Training {config.model} on {config.room().name}, split {config.split}, seed {config.env_split_seed}\n"
         f"  {config.train_timesteps:,} updates of {config.train_batch_size} histories, context {config.n_transit}"
         + (f", compressor {compressor}" if compressor else "")
-        + f"\n  run folder {run.folder}"
+        + f"\n  run folder {on_one_line(run.folder)}"
         + (f"\n  goes on from update {run.began_at:,} of {config.train_timesteps:,}" if run.began_at else ""),
         flush=True,
     )
@@ -79,11 +79,11 @@ def _train(config: Config, tensorboard: bool, overwrite: bool) -> Trained:
 def _reported(trained: Trained) -> Trained:
     """Say where the checkpoint is, and what comes next."""
     if trained.began_at == trained.steps:
-        print(f"Already trained: {trained.checkpoint}; give another log_dir to train again")
+        print(f"Already trained: {on_one_line(trained.checkpoint)}; give another log_dir to train again")
     else:
         since = f" (this time from update {trained.began_at:,})" if trained.began_at else ""
-        print(f"Trained {trained.steps:,} updates in {trained.seconds:.0f} s{since}: {trained.checkpoint}")
-    print(f"Next: keepmap evaluate --checkpoint {trained.checkpoint}")
+        print(f"Trained {trained.steps:,} updates in {trained.seconds:.0f} s{since}: {on_one_line(trained.checkpoint)}")
+    print(f"Next: keepmap evaluate --checkpoint {on_one_line(trained.checkpoint)}")
     return trained
 
 
@@ -100,7 +100,7 @@ def collect_missing(config: Config, overwrite: bool = False) -> None:
     if run is None:
         check_stored(config)
         return
-    print(f"Collecting histories into {config.histories_path()}", flush=True)
+    print(f"Collecting histories into {on_one_line(config.histories_path())}", flush=True)
     if run.is_going_on:
         print("  another process collects them; waiting until it is done", flush=True)
     with run, progress_bar(Console(stderr=True, highlight=False)) as progress:

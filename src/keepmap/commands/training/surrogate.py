@@ -10,6 +10,7 @@ from rich.console import Console
 from keepmap.commands.progress import progress_bar
 from keepmap.core.arguments import as_path
 from keepmap.core.progress import Progress
+from keepmap.errors import on_one_line
 from keepmap.kv.surrogate_training import TrainedSurrogate, open_training
 
 __all__ = ["train_surrogate"]
@@ -63,12 +64,13 @@ def train_surrogate(
     )
     training.check(folder, overwrite=overwrite)
     print(
-        f"Training a {kind} KVzap surrogate for {training.language_model.name} on {len(training.train)} texts of "
-        f"{data_path}, {len(training.held_out)} held out\n  folder {out}",
+        f"Training a {kind} KVzap surrogate for {on_one_line(training.language_model.name)} on "
+        f"{len(training.train)} texts of {on_one_line(data_path)}, {len(training.held_out)} held out\n"
+        f"  folder {on_one_line(out)}",
         flush=True,
     )
     for skipped in training.skipped:
-        print(f"  skipped: {skipped}")
+        print(f"  skipped: {on_one_line(skipped)}")
     console = Console(stderr=True, highlight=False)
     with progress_bar(console) as bar:
         task = bar.add_task("Per mille", total=1000)
@@ -83,9 +85,12 @@ def train_surrogate(
 
         trained = training.run(folder, tell, overwrite=overwrite)
     if was_finished:
-        print(f"Finished already: {out}")
+        print(f"Finished already: {on_one_line(out)}")
     _report(trained)
-    print(f"Use it: keepmap compare --model_name {model_name} --kvzap_scorer_model {out} --methods kvzap --data_path …")
+    print(
+        f"Use it: keepmap compare --model_name {on_one_line(model_name)} --kvzap_scorer_model {on_one_line(out)} "
+        "--methods kvzap --data_path …"
+    )
     return trained
 
 
