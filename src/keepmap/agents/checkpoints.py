@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from keepmap.core.arguments import as_path
-from keepmap.core.files import folder_written_whole
+from keepmap.core.files import folder_written_whole, remove_files
 from keepmap.core.runs.records import sync
 from keepmap.core.storage.documents import read_document, with_checksum
 from keepmap.core.storage.tensors import read_tensors, tensors_file
@@ -29,6 +29,7 @@ __all__ = [
     "newest_checkpoint",
     "newest_run",
     "read_checkpoint",
+    "remove_checkpoint",
     "run_of",
     "write_checkpoint",
 ]
@@ -74,7 +75,7 @@ def write_checkpoint(
         OutputError: it cannot be written.
     """
     content = {"format": FORMAT, "schema_version": SCHEMA_VERSION, "step": step, "config": config, **facts}
-    with folder_written_whole(folder) as part:
+    with folder_written_whole(folder, (FACTS, MODEL, TRAINING)) as part:
         document = json.dumps(with_checksum(content), indent=2, sort_keys=True)
         (part / FACTS).write_text(f"{document}\n", encoding="utf-8")
         (part / MODEL).write_bytes(tensors_file(model))
@@ -84,6 +85,19 @@ def write_checkpoint(
             sync(written)
     with suppress(OSError):  # some systems cannot sync a folder
         sync(folder.parent)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Remove what `write_checkpoint` wrote, and the folder where nothing else is in it.
+
+    Raises:
+        OutputError: a file cannot be removed.
+    """
+    if folder.is_symlink():
+        return
+    remove_files(folder / name for name in (FACTS, MODEL, TRAINING))
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

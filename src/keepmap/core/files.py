@@ -4,7 +4,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -54,24 +55,47 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
+def folder_written_whole(path: Path, own: Collection[str] | None = None) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; renamed to `path`, in whose place it comes, on success, else removed.
 
+    Args:
+        own: names of what goes with an earlier folder there; anything else in it is somebody's, and moves into the new
+            one. None where all of it goes.
+
     Raises:
-        OutputError: the folder above does not exist or cannot be written, or the disk is full.
+        OutputError: the folder above does not exist or cannot be written, the disk is full, or a symbolic link stands
+            at `path`: what it points to is somebody else's.
     """
+    if path.is_symlink():
+        raise OutputError(
+            f"cannot write {path}: it is a symbolic link, and no folder is replaced through one; remove it"
+        )
     place = Path(os.path.realpath(path))
     temporary = _beside(place)
     try:
         temporary.mkdir()
         yield temporary
-        if place.exists():
-            shutil.rmtree(place)
-        os.replace(temporary, place)
+        if own is not None and place.exists() and {path.name for path in place.iterdir()} - {*own}:
+            _replace_own(place, temporary, own)
+        else:
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(temporary, place)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_own(place: Path, new: Path, own: Collection[str]) -> None:
+    """Whenever it is killed, what is somebody's is in one of two folders that nobody clears away."""
+    before = Path(tempfile.mkdtemp(prefix=f"{place.name}.before-", dir=place.parent))
+    os.replace(place, before)
+    os.replace(new, place)
+    for path in before.iterdir():
+        if path.name not in own:
+            os.replace(path, place / path.name)
+    shutil.rmtree(before)
 
 
 def _beside(path: Path) -> Path:

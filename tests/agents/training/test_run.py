@@ -1,6 +1,7 @@
 """The run folder of a training: the same one goes on, one without a run file too, another is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,3 +122,20 @@ def test_a_log_of_something_else_is_not_replaced(config: Config, tmp_path: Path)
         done(config)
     assert (tmp_path / "run" / "log.jsonl").read_text() == "mine\n"
     done(config, overwrite=True)
+
+
+def test_a_checkpoint_that_is_a_link_is_refused(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "ckpt-4").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="ckpt-4 is a symbolic link, and no checkpoint is written through one; remove"):
+        TrainingRun(config, overwrite=True).check()
+
+
+def test_a_checkpoint_that_a_killed_start_has_left_goes_with_the_next(config: Config, tmp_path: Path) -> None:
+    last = done(config).checkpoint
+    for step, names in (("5", ["checkpoint.json", "model.safetensors"]), ("10", ["training.safetensors"])):
+        (tmp_path / "run" / f"ckpt-{step}").mkdir()
+        for name in names:
+            shutil.copy(last / name, tmp_path / "run" / f"ckpt-{step}")
+    assert done(config).began_at == 12
+    assert [path.name for path in (tmp_path / "run").glob("ckpt-*")] == ["ckpt-12"]

@@ -12,7 +12,7 @@ from keepmap.core.runs.listing import runs_under
 from keepmap.core.runs.records import read_record, write_record
 from keepmap.errors import InputError, OutputError
 
-UNITS, FILES = ["units/a.json", "units/b.json"], ["summary.json", "map.bin"]
+UNITS, FILES = ["units/a.json", "units/b.json"], ["study.csv", "timings.json"]
 
 
 def run(folder: Path, density: float = 0.2, *, overwrite: bool = False) -> RunFolder:
@@ -100,29 +100,31 @@ def test_files_that_no_run_made_are_not_replaced(tmp_path: Path, name: str) -> N
 
 
 def numbered(
-    folder: Path, density: float = 0.2, *, overwrite: bool = False, patterns=("ckpt-[0-9]*/a.bin",)
+    folder: Path, density: float = 0.2, *, overwrite: bool = False, patterns=("ckpt-[0-9]*/log.jsonl",)
 ) -> RunFolder:
     """A run that has made files under names that nobody knew before."""
     identity = Identity(verb="train", options={"density": density}, versions={}, hashes={})
     place = RunFolder(folder, identity, overwrite=overwrite, patterns=patterns, steps=9)
     with place:
-        place.begin([], ["log"], data="ab")
+        place.begin([], ["index.jsonl"], data="ab")
     return place
 
 
 def test_files_under_numbers_go_with_their_run_and_so_do_folders_that_are_empty_then(tmp_path: Path) -> None:
     numbered(tmp_path)
-    for name in ("ckpt-1/a.bin", "ckpt-22/a.bin", "ckpt-22/mine", "ckpt-mine/a.bin", "log"):
+    for name in ("ckpt-1/log.jsonl", "ckpt-22/log.jsonl", "ckpt-22/mine", "ckpt-mine/log.jsonl", "index.jsonl"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     numbered(tmp_path, patterns=())
     file = read_run_file(tmp_path)
-    assert file is not None and (file.steps, file.patterns) == (9, ("ckpt-[0-9]*/a.bin",)), "they are of this run still"
-    assert (tmp_path / "ckpt-1/a.bin").exists()
+    assert file is not None and (file.steps, file.patterns) == (9, ("ckpt-[0-9]*/log.jsonl",)), (
+        "they are of this run still"
+    )
+    assert (tmp_path / "ckpt-1/log.jsonl").exists()
     numbered(tmp_path, 0.5, overwrite=True, patterns=())
     assert not (tmp_path / "ckpt-1").exists()
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {"ckpt-22/mine", "ckpt-mine/a.bin", ".lock", RUN_FILE}
+    assert left == {"ckpt-22/mine", "ckpt-mine/log.jsonl", ".lock", RUN_FILE}
 
 
 @pytest.mark.parametrize("pattern", ["/etc/host*", "../mine*", "", "link/*", "**/../mine*"])
@@ -146,9 +148,9 @@ def test_a_folder_from_before_there_were_run_files_is_adopted_or_refused(tmp_pat
         assert all((tmp_path / name).read_text() == "ours" for name in FILES)
         (tmp_path / RUN_FILE).unlink()
     (tmp_path / "ckpt-3").mkdir()
-    (tmp_path / "ckpt-3" / "a.bin").touch()
+    (tmp_path / "ckpt-3" / "log.jsonl").touch()
     numbered(tmp_path)
-    assert (tmp_path / "ckpt-3" / "a.bin").exists()
+    assert (tmp_path / "ckpt-3" / "log.jsonl").exists()
     (tmp_path / RUN_FILE).unlink()
     numbered(tmp_path, overwrite=True)
     assert not (tmp_path / "ckpt-3").exists()
@@ -208,7 +210,7 @@ def test_a_run_file_of_another_form_is_none(tmp_path: Path, change: dict) -> Non
     assert read_run_file(tmp_path) is None
 
 
-@pytest.mark.parametrize("name", ["run.json", "map.bin", "units", "units/a.json"])
+@pytest.mark.parametrize("name", ["run.json", "timings.json", "units", "units/a.json"])
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("dangles", [False, True])
 def test_nothing_is_written_through_a_link(tmp_path: Path, name: str, overwrite: bool, dangles: bool) -> None:
@@ -238,7 +240,7 @@ def test_a_folder_is_refused_for_somebody_elses_files_before_any_work(tmp_path: 
     with pytest.raises(InputError, match=f"holds {FILES[0]}, and no run of keepmap's that made it; give `overwrite`"):
         run(tmp_path).check(FILES)
     run(tmp_path, overwrite=True).check(FILES)
-    with pytest.raises(OutputError, match="summary.json is a file, not a folder; name another with `output_dir`$"):
+    with pytest.raises(OutputError, match="study.csv is a file, not a folder; name another with `output_dir`$"):
         run(tmp_path / FILES[0]).check()
     done(tmp_path, overwrite=True)
     run(tmp_path).check(FILES)
@@ -267,3 +269,33 @@ def test_a_run_file_that_was_edited_is_called_damaged_and_nothing_is_taken_for_i
     for density in (0.2, 0.3):
         with pytest.raises(InputError, match=r"holds run.json, which is damaged or not keepmap's; give `overwrite`"):
             run(tmp_path, density).check()
+
+
+@pytest.mark.parametrize("density", [0.2, 0.5])
+def test_a_run_file_that_names_what_keepmap_did_not_make_removes_none_of_it(tmp_path: Path, density: float) -> None:
+    done(tmp_path)
+    for name in ("notes.txt", "data.json", "photo.png", "samples/model.safetensors", "report.html", "deep/er/timings"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text('{"mine": 1}')
+    (tmp_path / "link.csv").symlink_to(tmp_path / "notes.txt")
+    (tmp_path / "study.md").symlink_to(tmp_path / "notes.txt")
+    mine = {path: path.is_symlink() for path in tmp_path.rglob("*") if path.is_file() and '"mine"' in path.read_text()}
+    file = read_run_file(tmp_path)
+    assert file is not None and len(mine) == 8
+    names = [path.relative_to(tmp_path).as_posix() for path in mine]
+    write_record(tmp_path / RUN_FILE, file.run, file.document() | {"files": names, "patterns": ["*", "*/*", "*/*/*"]})
+    with run(tmp_path, density, overwrite=density != 0.2) as place:
+        place.begin(UNITS, FILES, model="cd")
+        assert place.goes_on == (density == 0.2)
+    assert {path: path.is_symlink() for path in mine if path.is_file()} == mine
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "a//b", "", ".", "a/../b", "a\0", "a" * 256])
+def test_a_run_file_with_names_that_no_run_has_is_none(tmp_path: Path, name: str) -> None:
+    done(tmp_path)
+    file = read_run_file(tmp_path)
+    assert file is not None
+    for key in ("units", "files", "patterns"):
+        write_record(tmp_path / RUN_FILE, file.run, file.document() | {key: [name]})
+        assert read_run_file(tmp_path) is None
+    assert runs_under(tmp_path) == ()

@@ -57,9 +57,13 @@ def test_only_what_dead_processes_were_writing_is_removed(tmp_path: Path) -> Non
     (tmp_path / ".a.json.99999999999999999999.part").touch()
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / f".b.json.{os.getpid()}.part").touch()
+    (tmp_path / "mine" / "deep").mkdir(parents=True)
+    (tmp_path / "mine" / "deep" / ".a.999999999.part").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "mine" / "deep")
     remove_left_over(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "samples"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "samples", "mine", "link"])
     assert not list((tmp_path / "samples").iterdir())
+    assert (tmp_path / "link" / ".a.999999999.part").exists(), "what a link leads to is somebody else's"
 
 
 def test_where_no_file_can_be_made_is_an_output_error(tmp_path: Path) -> None:

@@ -59,8 +59,13 @@ def test_units_outside_of_the_folder_are_not_read(folder: Path, tmp_path: Path) 
     document = json.loads((folder / "run.json").read_text())
     run = document.pop("run")
     document.pop("checksum")
-    write_record(inside / "run.json", run, document | {"units": ["../a.json", str(folder / "a.json")]})
+    (inside / "link").symlink_to(folder)
+    write_record(inside / "run.json", run, document | {"units": ["link/a.json"]})
     assert (read_run(inside).rows, read_run(inside).n_damaged) == ([], 0)
+    for unit in ("../a.json", str(folder / "a.json")):
+        write_record(inside / "run.json", run, document | {"units": [unit]})
+        with pytest.raises(InputError, match="it holds no run.json of keepmap's"):
+            read_run(inside)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,26 @@ def test_what_was_saved_comes_back(tmp_path):
     assert sorted(path.name for path in folder.path.iterdir()) == [".lock", "run.json"]
 
 
+def test_tidying_leaves_what_is_somebody_elses(tmp_path):
+    folder = training(tmp_path)
+    folder.rows.mkdir()
+    for name in ("000000.inputs.npy", "notes.txt", "mine.npy"):
+        (folder.rows / name).touch()
+    folder.tidy()
+    assert sorted(path.name for path in folder.rows.iterdir()) == ["mine.npy", "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["run.json", "rows", "config.json"])
+def test_a_link_is_called_a_link(tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.json").write_text("[]")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "mine" if name == "rows" else tmp_path / "mine" / "run.json")
+    with pytest.raises(InputError, match=rf"out/{name} is a symbolic link, and results are not written through one"):
+        enter(training(tmp_path / "out"))
+    assert (tmp_path / "mine" / "run.json").read_text() == "[]"
+
+
 def test_two_at_once_are_refused(tmp_path):
     lock = FileLock(tmp_path / ".lock")
     with (
@@ -60,7 +80,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 def test_another_run_is_refused_and_overwrite_removes_what_was_made(tmp_path):
     enter(training(tmp_path))
-    for name in ("rows/0.inputs.npy", "rows/notes.txt", "notes.txt", "training.safetensors"):
+    for name in ("rows/000000.inputs.npy", "rows/notes.txt", "notes.txt", "training.safetensors"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     for changed, what in (

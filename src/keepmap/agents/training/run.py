@@ -7,13 +7,13 @@ from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.checkpoints import FACTS, MODEL, TRAINING, newest_checkpoint, read_checkpoint
 from keepmap.agents.config import Config
 from keepmap.agents.training.log import read_log
-from keepmap.agents.training.state import MAY_CHANGE, refuse_another
+from keepmap.agents.training.state import MAY_CHANGE, refuse_another, remove_before
 from keepmap.core.joining.plugins import plugins
 from keepmap.core.runs.folder import RunFolder, read_run_file
 from keepmap.core.runs.hashes import hash_of_files, hash_of_tensors
 from keepmap.core.runs.identity import Identity
 from keepmap.core.versions import versions
-from keepmap.errors import KeepmapError, ModelError
+from keepmap.errors import InputError, KeepmapError, ModelError
 
 __all__ = ["CHECKPOINTS", "LOG", "TrainingRun"]
 
@@ -45,9 +45,11 @@ class TrainingRun:
         """Refuse the folder of another run before any work; nothing is written.
 
         Raises:
-            InputError: it holds another run, and `overwrite` was not given; or a process is at work there.
+            InputError: it holds another run, and `overwrite` was not given; a checkpoint is a symbolic link;
+                or a process is at work there.
         """
         self._place.check()
+        self._refuse_links()
         self._holds_it()
 
     def is_finished(self) -> bool:
@@ -76,7 +78,18 @@ class TrainingRun:
                 place.adopt()
             place.begin((), [LOG], **known)
             yield
+            # A start that was killed may have left the last checkpoint but one.
+            remove_before(self.folder, self.began_at)
             place.finish()
+
+    def _refuse_links(self) -> None:
+        """A checkpoint that is a link would be replaced by the next one, and what it points to is somebody else's."""
+        for path in sorted(self.folder.glob("ckpt-[0-9]*")):
+            if path.is_symlink():
+                raise InputError(
+                    f"{path} is a symbolic link, and no checkpoint is written through one; remove it, or give another "
+                    "log_dir"
+                )
 
     def _holds_it(self) -> bool:
         """Whether the folder holds this run: its `run.json` says so, or where there is none, what else is there.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from keepmap.agents.checkpoints import (
     load_tensors,
     newest_checkpoint,
     read_checkpoint,
+    remove_checkpoint,
     write_checkpoint,
 )
 from keepmap.agents.config import Config
@@ -23,7 +23,7 @@ from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.versions import versions
 from keepmap.errors import InputError, ModelError
 
-__all__ = ["FOLDER_OPTION", "MAY_CHANGE", "prepared", "refuse_another", "save"]
+__all__ = ["FOLDER_OPTION", "MAY_CHANGE", "prepared", "refuse_another", "remove_before", "save"]
 
 FOLDER_OPTION = "log_dir (of a study: `output_dir`)"
 """What names the folder of a training, in messages."""
@@ -142,7 +142,16 @@ def save(
     }
     folder = run / f"ckpt-{step}"
     write_checkpoint(folder, step, config.as_dict(), facts, model.state_dict(), moments)
-    for other in run.glob("ckpt-*"):
-        if other != folder and other.name.removeprefix("ckpt-").isdecimal() and int(other.name[5:]) < step:
-            rmtree(other)
+    remove_before(run, step)
     return folder
+
+
+def remove_before(run: Path, step: int) -> None:
+    """Remove the checkpoints of earlier updates.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for other in run.glob("ckpt-*"):
+        if other.name.removeprefix("ckpt-").isdecimal() and int(other.name[5:]) < step:
+            remove_checkpoint(other)

@@ -11,6 +11,7 @@ from keepmap.core.files import make_folder, remove_files, require_folder
 from keepmap.core.runs.command import command
 from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.lock import alone_in, refuse_taken, remove_left_over
+from keepmap.core.runs.own import has_made, is_name
 from keepmap.core.runs.records import read_record, write_record
 from keepmap.errors import InputError
 
@@ -73,6 +74,10 @@ def read_run_file(folder: Path) -> RunFile | None:
         steps, done = (value if isinstance(value := document.get(key), int) else None for key in ("steps", "done"))
         if not all(isinstance(name, str) for words in names.values() for name in words):
             return None
+        if not all(map(is_name, (*names["units"], *names["files"]))) or not all(
+            is_name(name, pattern=True) for name in names["patterns"]
+        ):
+            return None  # it leads out of the folder, or nowhere
         return RunFile(
             identity=Identity.from_document(document),
             run=str(document["id"]),
@@ -193,12 +198,13 @@ class RunFolder:
         same = earlier is not None and earlier.identity.difference_to(self.identity) is None
         if earlier is None and not self._adopts:
             self._refuse_foreign([*files, *units])
-            remove_files(self._inside(files))
+            remove_files(self.folder / name for name in files)
             self._remove_matching(patterns if self.overwrite else ())
         elif earlier is not None and not same:
             self._remove(earlier)
+            remove_files(self.folder / name for name in files)
         elif earlier is not None:
-            remove_files(self._inside(set(earlier.files) - set(files)))
+            remove_files(self._own(set(earlier.files) - set(files)))
             # What is not known today, or not made, is of this run all the same.
             self.identity = self.identity.with_hashes(**{**earlier.identity.hashes, **self.identity.hashes})
             patterns = tuple(dict.fromkeys((*patterns, *earlier.patterns)))
@@ -252,7 +258,7 @@ class RunFolder:
         """
         assert self._file is not None
         files = self._file.files if files is None else files
-        remove_files(self._inside(set(self._file.files) - set(files)))
+        remove_files(self._own(set(self._file.files) - set(files)))
         done = None if self._file.done is None else self._file.steps
         self._file = replace(self._file, finished=True, files=tuple(files), done=done)
         self._write()
@@ -297,12 +303,12 @@ class RunFolder:
 
     def _remove(self, earlier: RunFile) -> None:
         """What another run made: its files by their names, and the records that say that they are its."""
-        remove_files(self._inside([*earlier.files, *self._recorded(earlier)]))
+        remove_files(self._own([*earlier.files, *self._recorded(earlier)]))
         self._remove_matching(earlier.patterns)
 
     def _remove_matching(self, patterns: Iterable[str]) -> None:
         """The files that match, and folders that nothing is left in."""
-        paths = self._inside(name for pattern in patterns for name in self._matching(pattern))
+        paths = self._own(name for pattern in patterns for name in self._matching(pattern))
         remove_files(paths)
         for parent in sorted({path.parent for path in paths} - {self.folder}, reverse=True):
             with suppress(OSError):
@@ -318,8 +324,6 @@ class RunFolder:
         """Those of its units whose records are there, and say that they are its."""
         return [name for name in earlier.units if read_record(self.folder / name, earlier.run) is not None]
 
-    def _inside(self, names: Iterable[str]) -> list[Path]:
-        """Files of the folder; a `run.json` that names others was not written by keepmap."""
-        root = self.folder.resolve()
-        paths = [self.folder / name for name in names]
-        return [path for path in paths if root in path.resolve().parents]
+    def _own(self, names: Iterable[str]) -> list[Path]:
+        """Those of the files that keepmap has made; a `run.json` that names others was not written by keepmap."""
+        return [self.folder / name for name in names if has_made(self.folder, name)]

@@ -94,7 +94,8 @@ def remove_left_over(folder: Path) -> None:
     parts = [*folder.glob(".*.part"), *folder.glob("*/.*.part")]
     for path in parts:
         match = _PART.fullmatch(path.name)
-        if match is None or _is_alive(int(match[1])):
+        behind_a_link = path.parent != folder and path.parent.is_symlink()
+        if match is None or behind_a_link or _is_alive(int(match[1])):
             continue
         if path.is_dir() and not path.is_symlink():
             rmtree(path, ignore_errors=True)

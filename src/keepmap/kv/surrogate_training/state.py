@@ -1,9 +1,8 @@
 """The folder of a training: which run it is, what is done of it, who works in it; a killed run goes on from here."""
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ class TrainingFolder:
         """
         if self._is_of_an_older_keepmap():
             self._place.adopt()
-        self._place.check(FILES)
+        self._place.check((*FILES, f"{ROWS}/000000.inputs.npy"))
 
     def _is_of_an_older_keepmap(self) -> bool:
         """Whether the folder holds this run, and says so as keepmap did before all verbs had one form of `run.json`.
@@ -91,7 +90,7 @@ class TrainingFolder:
             InputError: it holds another run, or what it says is damaged; without `overwrite`.
         """
         path = self.path / RUN_FILE
-        if not path.exists() or read_run_file(self.path) is not None:
+        if not path.exists() or path.is_symlink() or read_run_file(self.path) is not None:
             return False
         try:
             facts = dict(read_json(path)["facts"])
@@ -163,8 +162,9 @@ class TrainingFolder:
         Raises:
             OutputError: a file cannot be removed.
         """
-        remove_files([self.path / TENSORS, self.path / HELD_OUT])
-        shutil.rmtree(self.rows, ignore_errors=True)
+        remove_files([self.path / TENSORS, self.path / HELD_OUT, *self.rows.glob("[0-9]*.npy")])
+        with suppress(OSError):  # it is not there, or holds what is somebody else's
+            self.rows.rmdir()
 
 
 def weights_digest(model: nn.Module) -> str:
