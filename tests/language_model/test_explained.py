@@ -27,6 +27,11 @@ def raising(error):
         (ZeroDivisionError(), "ZeroDivisionError"),
         (RecursionError("maximum recursion depth exceeded"), "maximum recursion depth exceeded"),
         (Exception("No such option"), "Exception: No such option"),
+        (
+            ValueError("Validation error for field 'x':\n    TypeError: got a list\n"),
+            "Validation error for field 'x': TypeError: got a list",
+        ),
+        (ValueError("nothing else:"), "nothing else"),
     ],
     ids=str,
 )

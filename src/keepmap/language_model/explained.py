@@ -38,12 +38,17 @@ def explained(load: Callable[[], Loaded], name: str, what: str) -> Loaded:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error; with its kind, where that is one of code rather than of files and values."""
-    lines = str(error).strip().splitlines()
-    if not lines:
+    """An error up to its first line that does not end with a colon; with its kind, where that is one of code."""
+    words = ""
+    for line in str(error).strip().splitlines():
+        words = f"{words} {line.strip()}".lstrip()
+        if not words.endswith(":"):
+            break
+    if not words:
         return type(error).__name__
-    plain = isinstance(error, OSError | ValueError | RuntimeError) or "Error" in lines[0]
-    return lines[0].rstrip(".") if plain else f"{type(error).__name__}: {lines[0].rstrip('.')}"
+    words = words.rstrip(".:")
+    plain = isinstance(error, OSError | ValueError | RuntimeError) or "Error" in words
+    return words if plain else f"{type(error).__name__}: {words}"
 
 
 def _advice(name: str, what: str, damaged: bool) -> str:
