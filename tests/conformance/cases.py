@@ -59,12 +59,14 @@ class Case:
     dtype: torch.dtype = torch.float64
     context_length: int | None = None
     by: str = "head"
+    interval: int = 1
 
     def __str__(self) -> str:
         chunk = "N" if self.chunk_size == WHOLE else self.chunk_size
         if self.context_length is not None:
             chunk = f"once{self.context_length}"
         by = "" if self.by == "head" else f"-{self.by}"
+        by += "" if self.interval == 1 else f"-every{self.interval}"
         return f"{self.family}-{self.method}-{self.rule}{by}-C{chunk}-w{self.window}-s{self.n_sink}-n{self.n}"
 
     def shared(self) -> str | list[list[float]]:
@@ -172,6 +174,7 @@ def by_engine(case: Case) -> Eviction:
         mode=None if case.context_length is None else "once",
         chunk_size=case.chunk_size,
         context_length=case.context_length,
+        interval=case.interval,
         seed=case.seed,
     )
 
@@ -201,7 +204,7 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
         assert decided_by is None, "ties are for the other modes"
         return decode_once(model, ids, score, rule, case.context_length)
     if decided_by is None:
-        return decode(model, ids, score, rule, case.chunk_size, growing)
+        return decode(model, ids, score, rule, case.chunk_size, growing, case.interval)
     assert not growing, "a growing score decides by many values, and a KeepMap tells the last"
     true = torch.zeros(decided_by.shape, dtype=torch.float64)
 
@@ -209,4 +212,4 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
         true[seen.layer, head, j] = score(seen, head, j)
         return float(decided_by[seen.layer, head, j])
 
-    return replace(decode(model, ids, decide, rule, case.chunk_size, growing), scores=true)
+    return replace(decode(model, ids, decide, rule, case.chunk_size, growing, case.interval), scores=true)

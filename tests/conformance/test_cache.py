@@ -52,7 +52,8 @@ def model_of(case: Case) -> LanguageModel:
 def setting(case: Case) -> tuple[LanguageModel, str | Method, dict[str, float | int]]:
     language_model = model_of(case)
     method = instance(case.method, language_model.n_kv_heads)
-    options = {"n_sink": case.n_sink, "window": case.window, "chunk_size": case.chunk_size, "seed": case.seed}
+    options = {"n_sink": case.n_sink, "window": case.window, "seed": case.seed}
+    options |= {"chunk_size": case.chunk_size, "interval": case.interval}
     if case.context_length is not None:
         options |= {"mode": "once", "context_length": case.context_length}
     if case.by != "head":

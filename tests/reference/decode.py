@@ -143,9 +143,15 @@ def _attentions(model: PreTrainedModel) -> dict[int, nn.Module]:
 
 @torch.no_grad()
 def decode(
-    model: PreTrainedModel, input_ids: Tensor, score: Score, rule: Rule, chunk_size: int, growing: bool
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    score: Score,
+    rule: Rule,
+    chunk_size: int,
+    growing: bool,
+    interval: int = 1,
 ) -> Decoded:
-    """Decode input_ids [N] in chunks, and evict by the rule after each."""
+    """Decode input_ids [N] in chunks, and evict by the rule after each; or one by one, after every `interval` alone."""
     n = len(input_ids)
     cache = DynamicCache()  # without the config: every layer keeps everything, its own window is a mask
     logits = []
@@ -158,12 +164,18 @@ def decode(
                 shape = (len(recorder.layers), recorder.layers[0].alive.shape[0], n)
                 expires = torch.full(shape, n)
                 scores = torch.zeros(shape, dtype=torch.float64)
+            decides = end % interval == 0
+            if not decides and end < n:
+                continue
+            start = min(start, (end - 1) // interval * interval)  # since the last decision
             for index, layer in recorder.layers.items():
                 seen = seen_by(model, index, layer, end - 1, rule.n_sink)
                 for head in range(shape[1]):
                     known = scores[index, head]
                     for j in _to_score(layer.alive[head], rule, start, end, n, growing):
                         known[j] = score(seen, head, j)
+                if not decides:
+                    continue
                 for head, j in gone(scores[index], layer.alive, rule, start, end, index, shape[0]):
                     layer.alive[head, j] = False
                     expires[index, head, j] = end  # n after the last chunk: every query saw it

@@ -39,6 +39,8 @@ class Generate(Plugins):
     queries; once, after the context, which is the text before the question, or all of it where there is none."""
     chunk_size: int = 1
     """Queries processed together; decisions fall at a chunk's end."""
+    interval: int = 1
+    """Decide after every so many queries alone; what came in between is held until then."""
     max_new_tokens: int = 200
     """So many new tokens at most; the model may end earlier."""
     chat_template: Flag = False

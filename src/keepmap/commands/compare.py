@@ -76,6 +76,7 @@ def compare_compression_methods(
     mode: str | None = None,
     chunk_size: int = 1,
     context_length: int | float | None = None,
+    interval: int = 1,
     thresholds: str | Mapping[str, float | Real] | None = None,
     density: float | None = None,
     budget_by: str | Path | None = None,
@@ -149,7 +150,7 @@ def compare_compression_methods(
             f"expected `model_name` to be a name or a folder, got {kind_of(model_name)}; "
             "keepmap.compare takes loaded models"
         )
-    when = plan_mode(mode, chunk_size, context_length)
+    when = plan_mode(mode, chunk_size, context_length, interval)
     plan = plan_methods(
         methods,
         thresholds=thresholds,
@@ -192,6 +193,7 @@ def compare_compression_methods(
         "mode": when.name,
         "chunk_size": when.chunk_size,
         "context_length": when.context_length,
+        "interval": when.interval,
         "density": density,
         "budget_by": None if budget_by is None else str(budget_by),
         "thresholds": {method.key: method.threshold for method in plan.methods if density is None},

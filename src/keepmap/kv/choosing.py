@@ -84,8 +84,13 @@ class Expiries:
     held: Bool[Tensor, "G N"]
 
 
-def choose(scores: Float[Tensor, "G N"], rule: LayerRule, protection: Protection, chunk_size: int = 1) -> Expiries:
+def choose(
+    scores: Float[Tensor, "G N"], rule: LayerRule, protection: Protection, chunk_size: int = 1, ends: bool = True
+) -> Expiries:
     """Apply a rule to scores that are fixed before the pass.
+
+    Args:
+        ends: whether the end of the text ends the last chunk.
 
     Raises:
         InputError: a chunk size below 1.
@@ -95,10 +100,10 @@ def choose(scores: Float[Tensor, "G N"], rule: LayerRule, protection: Protection
     if torch.isnan(scores).any():
         raise ImpossibleResultError("a score is NaN: the method, the model's weights or its inputs are damaged")
     if isinstance(rule, Threshold):
-        return _by_threshold(scores, rule, protection, chunk_size)
+        return _by_threshold(scores, rule, protection, chunk_size, ends)
     if isinstance(rule, Shares):
-        return _by_shares(scores, rule, protection, chunk_size)
-    return _by_budget(scores, rule, protection, chunk_size)
+        return _by_shares(scores, rule, protection, chunk_size, ends)
+    return _by_budget(scores, rule, protection, chunk_size, ends)
 
 
 def decided_at(n: int, protection: Protection, chunk_size: int, device: torch.device) -> Int[Tensor, " N"]:
@@ -114,20 +119,21 @@ def decidable(n: int, protection: Protection, device: torch.device) -> Bool[Tens
     return (position >= min(protection.n_sink, n)) & (position + min(protection.window, n) + 1 <= n)
 
 
-def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk_size: int) -> Expiries:
+def _by_threshold(scores: Tensor, rule: Threshold, protection: Protection, chunk_size: int, ends: bool) -> Expiries:
     n = scores.shape[1]
-    dropped = (scores < rule.threshold) & decidable(n, protection, scores.device)
+    decided = decidable(n if ends else n // chunk_size * chunk_size, protection, scores.device)
+    dropped = (scores < rule.threshold) & torch.nn.functional.pad(decided, (0, n - len(decided)))
     expires = torch.where(dropped, decided_at(n, protection, chunk_size, scores.device), n)
     return Expiries(expires, ~dropped)
 
 
-def _by_shares(scores: Tensor, rule: Shares, protection: Protection, chunk_size: int) -> Expiries:
+def _by_shares(scores: Tensor, rule: Shares, protection: Protection, chunk_size: int, ends: bool) -> Expiries:
     heads, n = scores.shape
     positions = np.arange(n)
     positions = np.broadcast_to(np.where(positions < protection.n_sink, -1, positions), (heads, n))
-    ends = dropped_in_turn(scores.cpu().numpy(), positions, rule, decisions(0, n, protection, chunk_size, ends=True))
-    expires = torch.from_numpy(np.where(ends, ends, n)).to(scores.device)
-    return Expiries(expires, torch.from_numpy(ends == 0).to(scores.device))
+    gone = dropped_in_turn(scores.cpu().numpy(), positions, rule, decisions(0, n, protection, chunk_size, ends))
+    expires = torch.from_numpy(np.where(gone, gone, n)).to(scores.device)
+    return Expiries(expires, torch.from_numpy(gone == 0).to(scores.device))
 
 
 def decisions(first: int, n: int, protection: Protection, chunk_size: int, ends: bool) -> list[tuple[int, int, int]]:
@@ -142,14 +148,19 @@ def decisions(first: int, n: int, protection: Protection, chunk_size: int, ends:
     return [(end, end - protection.window, protection.compressible_left(end)) for end in fall]
 
 
-def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size: int) -> Expiries:
+def _by_budget(scores: Tensor, rule: Budget, protection: Protection, chunk_size: int, ends: bool) -> Expiries:
     heads, n = scores.shape
     expires = torch.full((heads, n), n, dtype=torch.int64)
     held = torch.ones((heads, n), dtype=torch.bool)
-    schedule = _schedule(0, n, rule, protection, chunk_size, ends=True)
-    if schedule.drops_at.numel():
-        dropped = _dropped(scores, schedule)
-        expires.scatter_(1, dropped, schedule.drops_at.expand(heads, -1))
+    if ends:
+        schedule = _schedule(0, n, rule, protection, chunk_size, ends=True)
+        drops_at = schedule.drops_at
+        dropped = _dropped(scores, schedule) if drops_at.numel() else None
+    else:
+        dropped, drops_at = drops_of_budget(scores[:, protection.n_sink :], rule, protection, chunk_size, 0, n)
+        dropped = dropped + protection.n_sink
+    if dropped is not None and drops_at.numel():
+        expires.scatter_(1, dropped, drops_at.expand(heads, -1))
         held.scatter_(1, dropped, False)
     return Expiries(expires.to(scores.device), held.to(scores.device))
 

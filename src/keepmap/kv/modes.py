@@ -17,6 +17,7 @@ class Mode:
     Attributes:
         name: one of `MODES`.
         chunk_size: queries that are processed together; 1 but in mode "chunked".
+        interval: in mode "decode", after how many queries each decision falls.
         context_length: in mode "once", how many tokens are read before the one cut, or None where the first call on a
             cache says it; a float is a share of a text. None in the other modes.
 
@@ -27,6 +28,17 @@ class Mode:
     name: str = "decode"
     chunk_size: int = 1
     context_length: int | float | None = None
+    interval: int = 1
+
+    @property
+    def every(self) -> int:
+        """Queries from decision to decision."""
+        return self.chunk_size * self.interval
+
+    @property
+    def ends(self) -> bool:
+        """Whether the end of a text is one: it ends a chunk, and no interval."""
+        return self.interval == 1
 
     def context_of(self, n: int) -> int | None:
         """How many of n tokens are the context: of a share, what leaves at least one token on either side."""
@@ -43,6 +55,8 @@ class Mode:
         """
         if self.name == "once":
             return f"Mode: once ({context_words(self.context_length)} read densely, one cut after it)"
+        if self.interval > 1:
+            return f"Interval: {self.interval} queries from decision to decision"
         return f"Chunk size: {self.chunk_size}{' (exact decoding)' * (self.chunk_size == 1)}"
 
 
@@ -53,11 +67,18 @@ def context_words(context_length: object) -> str:
     return counted(context_length, "token") if isinstance(context_length, int) else shown(context_length)
 
 
-def as_mode(mode: object, chunk_size: object = 1, context_length: object = None, *, shares: bool = False) -> Mode:
+def as_mode(
+    mode: object,
+    chunk_size: object = 1,
+    context_length: object = None,
+    interval: object = 1,
+    *,
+    shares: bool = False,
+) -> Mode:
     """The mode that the parameters name: "decode" by default, or "chunked" where a `chunk_size` is given.
 
     >>> as_mode(None), as_mode(None, 7).name
-    (Mode(name='decode', chunk_size=1, context_length=None), 'chunked')
+    (Mode(name='decode', chunk_size=1, context_length=None, interval=1), 'chunked')
 
     Args:
         shares: whether a context may be a share of each text.
@@ -65,7 +86,7 @@ def as_mode(mode: object, chunk_size: object = 1, context_length: object = None,
     Raises:
         InputError: an unknown mode, a number out of range, or one that the mode does not take.
     """
-    chunk_size = as_size("chunk_size", chunk_size, 1)
+    chunk_size, interval = as_size("chunk_size", chunk_size, 1), as_size("interval", interval, 1)
     if shares and isinstance(context_length, float):
         context: int | float | None = as_number("context_length", context_length)
         if not 0 < context_length < 1:
@@ -85,4 +106,6 @@ def as_mode(mode: object, chunk_size: object = 1, context_length: object = None,
         raise InputError(f'expected no `chunk_size` in mode "{name}", got {chunk_size}; mode "chunked" takes one')
     if name != "once" and context is not None:
         raise InputError(f'expected no `context_length` in mode "{name}", got {context}; mode "once" takes one')
-    return Mode(str(name), chunk_size, context)
+    if name != "decode" and interval != 1:
+        raise InputError(f'expected no `interval` in mode "{name}", got {interval}; mode "decode" takes one')
+    return Mode(str(name), chunk_size, context, interval)

@@ -39,7 +39,7 @@ __all__ = ["EvictingCache"]
 _BLOCK, _BLOCK_OF_RECEIVED = 1024, 512
 """Tokens that are read at once; fewer where each query's attention is kept until the decisions are made."""
 _RULE = ("threshold", "density", "budget", "budget_by")
-_TERMS = (*_RULE, "n_sink", "window", "mode", "chunk_size", "context_length", "seed")
+_TERMS = (*_RULE, "n_sink", "window", "mode", "chunk_size", "context_length", "interval", "seed")
 
 
 class EvictingCache(CacheOfTexts):
@@ -62,7 +62,7 @@ class EvictingCache(CacheOfTexts):
         model: as in `evict`.
         method: a name or an instance. One that looks at the whole prefix (expected_attention) is refused but in mode
             "once", where its context is to come in one call.
-        threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, interval, seed: as in `evict`.
         context_length: in mode "once", after how many tokens it is cut; by default after those of the first call.
 
     Attributes:
@@ -88,11 +88,12 @@ class EvictingCache(CacheOfTexts):
         mode: str | None = None,
         chunk_size: int = 1,
         context_length: int | None = None,
+        interval: int = 1,
         seed: int = 0,
     ) -> None:
         language_model = as_language_model(model)
         method = as_method(method, language_model)
-        when = as_mode(mode, chunk_size, context_length)
+        when = as_mode(mode, chunk_size, context_length, interval)
         if method.needs == "prefix" and when.name != "once":
             raise InputError(
                 f"expected `method` to be one that needs no keys that are gone, got {method.name}, which looks at the "
@@ -104,7 +105,7 @@ class EvictingCache(CacheOfTexts):
             protection=Protection(
                 method.n_sink if n_sink is None else n_sink, method.window if window is None else window
             ),
-            chunk_size=when.chunk_size,
+            chunk_size=when.every,
             seed=as_integer("seed", seed),
             mode=when,
         )
@@ -327,7 +328,8 @@ class EvictingCache(CacheOfTexts):
             raise InputError(f"no cache at {path}: no such file")
         try:
             about, tensors = read_labelled(path, FORMAT)
-            # Caches that were written before there were other budgets do not say that theirs is each head's own.
+            # Caches that were written before there were other budgets and intervals do not say that they have none.
+            about.setdefault("interval", 1)
             about.setdefault("budget_by", "head" if about["threshold"] is None else None)
             terms = {name: about[name] for name in _TERMS}
             cache = cls(language_model, about["method"] if method is None else method, **terms)

@@ -27,6 +27,7 @@ def compress(
     window: int | None = None,
     mode: str | None = None,
     chunk_size: int = 1,
+    interval: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> EvictingCache:
@@ -47,7 +48,8 @@ def compress(
     (5, True)
 
     Args:
-        model, method, threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        model, method, threshold, density, budget, budget_by: as in `evict`.
+        n_sink, window, mode, chunk_size, interval, seed: as in `evict`.
         context: one text, as in `evict`.
         progress: called after each block with the share of the text that is read.
 
@@ -66,6 +68,7 @@ def compress(
         window=window,
         mode=mode,
         chunk_size=chunk_size,
+        interval=interval,
         seed=seed,
     )
     cache.read(context, progress)

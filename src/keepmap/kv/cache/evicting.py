@@ -137,6 +137,7 @@ def evicting(
     mode: str | None = None,
     chunk_size: int = 1,
     context_length: int | None = None,
+    interval: int = 1,
     seed: int = 0,
 ) -> AbstractContextManager[EvictingRun]:
     """Inside, a model generates under eviction: `generate`, pipelines and plain calls, each on a fresh cache.
@@ -159,7 +160,7 @@ def evicting(
     Args:
         model: as in `evict`.
         method: a name or an instance; None where only calls that are given an EvictingCache run under eviction.
-        threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, seed: as in `evict`.
+        threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, interval, seed: as in `evict`.
         context_length: in mode "once", after how many tokens each cache is cut; by default after those of its first
             call, which with `prefill_chunk_size` is a part of the prompt.
 
@@ -181,7 +182,7 @@ def evicting(
     fresh: Callable[[], EvictingCache] | None = None
     if method is not None:
         # The options are checked here, before anything runs.
-        first = EvictingCache(language_model, method, **options, chunk_size=chunk_size, seed=seed)  # type: ignore[arg-type]
+        first = EvictingCache(language_model, method, **options, chunk_size=chunk_size, interval=interval, seed=seed)  # type: ignore[arg-type]
         fresh = first.fork
     elif given := [name for name, value in options.items() if value is not None]:
         raise InputError(f"expected `method` to be given with `{given[0]}`, got none")

@@ -243,8 +243,13 @@ class Held:
         expires, scores = self.record.expires.astype(np.int64), self.record.scores.copy()
         positions, now = self.scores_now(terms)
         stays = positions >= 0
-        # A context is cut where it ends, and nowhere else.
-        if terms.mode.name != "once" and n % terms.chunk_size and (choice := self.gone(terms, n)) is not None:
+        # A context is cut where it ends, and nowhere else; and the end of a text ends no interval.
+        if (
+            terms.mode.name != "once"
+            and terms.mode.ends
+            and n % terms.chunk_size
+            and (choice := self.gone(terms, n)) is not None
+        ):
             expires[np.nonzero(choice[0])[0], positions[choice[0]]] = n
         if not isinstance(terms.method, Scored):
             rated = stays

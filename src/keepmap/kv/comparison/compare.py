@@ -47,6 +47,7 @@ def compare(
     mode: str | None = None,
     chunk_size: int = 1,
     context_length: int | float | None = None,
+    interval: int = 1,
     seed: int = 0,
     max_length: int | None = None,
     progress: Progress | None = None,
@@ -78,6 +79,7 @@ def compare(
         chunk_size: queries processed together; 1 is exact decoding.
         context_length: in mode "once", how many tokens of each text are its context, or which share of it as a float;
             by default half. A text that is no longer is skipped.
+        interval: in mode "decode", decide after every so many queries alone, as in `evict`.
         seed: for methods that draw.
         max_length: tokens; each text is cut there.
         progress: called with the share of the work that is done.
@@ -94,7 +96,7 @@ def compare(
         ModelError: the model is not supported, does not fit into memory, or has no surrogate for a method.
         ImpossibleResultError: a result that cannot be, such as a value that is not finite.
     """
-    when = plan_mode(mode, chunk_size, context_length)
+    when = plan_mode(mode, chunk_size, context_length, interval)
     plan = plan_methods(
         methods,
         thresholds=thresholds,

@@ -135,7 +135,9 @@ def plan_methods(
     return Plan(tuple(plans), group, tuple(left_out))
 
 
-def plan_mode(mode: str | None = None, chunk_size: int = 1, context_length: int | float | None = None) -> Mode:
+def plan_mode(
+    mode: str | None = None, chunk_size: int = 1, context_length: int | float | None = None, interval: int = 1
+) -> Mode:
     """When decisions fall, checked before a model is loaded; a context is half of each text where nothing else is said.
 
     Raises:
@@ -143,7 +145,7 @@ def plan_mode(mode: str | None = None, chunk_size: int = 1, context_length: int 
     """
     if as_integer("chunk_size", chunk_size, at_least=-(2**63), at_most=None) < 1:
         raise InputError(f"expected `chunk_size` to be 1 query or more (1 is exact decoding), got {chunk_size}")
-    planned = as_mode(mode, chunk_size, context_length, shares=True)
+    planned = as_mode(mode, chunk_size, context_length, interval, shares=True)
     if planned.name == "once" and planned.context_length is None:
         return replace(planned, context_length=HALF)
     return planned

@@ -216,6 +216,7 @@ def configuration(
         "left_out": list(facts.left_out),
         "mode": mode.name,
         "chunk_size": mode.chunk_size,
+        "interval": mode.interval,
         "context_length": mode.context_length,
         "thresholds": {plan.key: _json_number(plan.threshold) for plan in facts.plans},
         "densities": {plan.key: plan.density for plan in facts.plans},

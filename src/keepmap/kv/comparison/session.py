@@ -326,6 +326,7 @@ def _passes(
                 window=plan.window,
                 mode=mode.name,
                 chunk_size=mode.chunk_size,
+                interval=mode.interval,
                 context_length=mode.context_of(len(ids)),
                 seed=session.seed,
             )

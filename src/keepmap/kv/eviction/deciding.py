@@ -21,18 +21,22 @@ def decide(
     protection: Protection,
     chunk_size: int,
     seed: int,
+    ends: bool = True,
 ) -> Scan:
     """The choice and the scores that made it; the layer's attention where it falls off on the way.
+
+    Args:
+        ends: whether the end of the text ends the last chunk.
 
     Raises:
         InputError: scores of another shape.
         ImpossibleResultError: a NaN score; names the method.
     """
     if isinstance(method, Received):
-        return scan(call, method, rule, protection, chunk_size)
+        return scan(call, method, rule, protection, chunk_size, ends)
     if isinstance(method, Reviewed):
         rotation = rotation_of(model, call) if method.needs_rotation else None
-        return Scan(*review(call, method, rule, protection, chunk_size, rotation, seed), None)
+        return Scan(*review(call, method, rule, protection, chunk_size, rotation, seed, ends), None)
     assert isinstance(method, Scored)  # as_method takes no fourth kind
     layer = LayerInput(
         layer=call.layer,
@@ -47,4 +51,4 @@ def decide(
         seed=seed,
     )
     scores = scores_of(method, layer)
-    return Scan(choose(scores, rule, protection, chunk_size), scores, None)
+    return Scan(choose(scores, rule, protection, chunk_size, ends), scores, None)

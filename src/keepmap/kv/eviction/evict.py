@@ -59,6 +59,7 @@ def evict(
     mode: str | None = None,
     chunk_size: int = 1,
     context_length: int | None = None,
+    interval: int = 1,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Eviction:
@@ -89,6 +90,7 @@ def evict(
         mode: "decode", "chunked" or "once"; by default "decode", and "chunked" where a `chunk_size` is given.
         chunk_size: queries processed together; decisions fall at a chunk's end. 1 is exact decoding.
         context_length: in mode "once", how many tokens are read before the cut.
+        interval: in mode "decode", decide after every so many queries alone; what came in between is held until then.
         seed: for methods that draw.
         progress: called after each layer with the share of the layers that are done.
 
@@ -106,11 +108,11 @@ def evict(
         method.n_sink if n_sink is None else n_sink,
         method.window if window is None else window,
     )
-    when = as_mode(mode, chunk_size, context_length)
+    when = as_mode(mode, chunk_size, context_length, interval)
     require_mode(rule, when)
     context = _context(when, len(tokens))
     # To a method and a rule, a context that is cut once is a text of one chunk.
-    chunk_size = when.chunk_size if context is None else context
+    chunk_size = when.every if context is None else context
     seed, progress = as_integer("seed", seed), as_function("progress", progress)
     check_supported(language_model)
     decisions: dict[int, _Decision] = {}
@@ -118,7 +120,7 @@ def evict(
 
     def decided(call: LayerCall, layer_rule: LayerRule) -> tuple[Expiries, Tensor, Tensor | None]:
         """What a layer decides of a text or of its context, the scores, and its attention where that falls off."""
-        result = decide(call, language_model.model, method, layer_rule, protection, chunk_size, seed)
+        result = decide(call, language_model.model, method, layer_rule, protection, chunk_size, seed, when.ends)
         return result.choice, result.scores, result.output
 
     def attend(call: LayerCall) -> Tensor:
@@ -203,6 +205,7 @@ def origin(language_model: LanguageModel, method: Method, rule: Rule, when: Mode
         "budget_by": rule.spread if isinstance(rule, Budget) else None,
         "mode": when.name,
         "chunk_size": when.chunk_size,
+        "interval": when.interval,
         "context_length": when.context_length,
         "seed": seed,
     }

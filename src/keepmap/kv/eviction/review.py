@@ -139,8 +139,12 @@ def review(
     chunk_size: int,
     rotation: Rotation | None,
     seed: int,
+    ends: bool = True,
 ) -> tuple[Expiries, Float[Tensor, "G N"]]:
     """What `method` and `rule` decide in one layer about a whole text, and the scores that decided it.
+
+    Args:
+        ends: whether the end of the text ends the last chunk.
 
     Raises:
         InputError: scores of another shape.
@@ -149,7 +153,7 @@ def review(
     heads, n = call.keys.shape[:2]
     state = State(heads, n, protection.n_sink)
     sight, holding = sight_of(call, rotation), Holding(layer=call.layer, keys=call.keys, values=call.values)
-    final = advance_reviews(holding, sight, method, rule, protection, chunk_size, state, 0, seed, ends=True)
+    final = advance_reviews(holding, sight, method, rule, protection, chunk_size, state, 0, seed, ends)
     if final is None:
         positions = _held_before(state, n)
         final = np.zeros((heads, n))

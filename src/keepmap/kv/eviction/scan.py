@@ -91,6 +91,7 @@ class _Layer:
     state: State
     past: Past | None
     output: Float[Tensor, "H Q Dv"] | None
+    ends: bool
 
     @property
     def first(self) -> int:
@@ -99,9 +100,9 @@ class _Layer:
 
     @cached_property
     def schedule(self) -> tuple[np.ndarray, np.ndarray]:
-        """What is decided after each query; a text that goes on does not end a chunk."""
+        """What is decided after each query."""
         heads, n = self.state.total.shape
-        return schedule(n, self.rule, self.protection, self.chunk_size, heads, ends=self.past is None)
+        return schedule(n, self.rule, self.protection, self.chunk_size, heads, self.ends)
 
     @cached_property
     def safe(self) -> np.ndarray:
@@ -122,15 +123,25 @@ class _Layer:
         return torch.stack([rows[head].index_select(0, index[head]) for head in range(rows.shape[0])])
 
 
-def scan(call: LayerCall, method: Received, rule: LayerRule, protection: Protection, chunk_size: int) -> Scan:
+def scan(
+    call: LayerCall,
+    method: Received,
+    rule: LayerRule,
+    protection: Protection,
+    chunk_size: int,
+    ends: bool = True,
+) -> Scan:
     """What `method` and `rule` decide in one layer.
+
+    Args:
+        ends: whether the end of the text ends the last chunk.
 
     Raises:
         ImpossibleResultError: a NaN score; names the method.
     """
     heads, n = call.keys.shape[:2]
     state = State(heads, n, protection.n_sink)
-    output = advance(call, method, rule, protection, chunk_size, state)
+    output = advance(call, method, rule, protection, chunk_size, state, ends=ends)
     final = _scores(method, state.total, n - np.arange(n)[None])
     decided = ~state.held()
     if isinstance(rule, Threshold):
@@ -152,11 +163,13 @@ def advance(
     chunk_size: int,
     state: State,
     past: Past | None = None,
+    ends: bool = False,
 ) -> Float[Tensor, "H Q Dv"] | None:
     """Take the queries of a call one after the other: `state` then says what they decided.
 
     Args:
-        past: where the queries go on with a text, what is held of it; what they do not decide stays open.
+        past: where the queries go on with a text, what is held of it.
+        ends: whether the text ends with them, and with it the last chunk; else what they do not decide stays open.
 
     Returns:
         The layer's attention, None where it is computed elsewhere (half precision, CUDA).
@@ -171,6 +184,7 @@ def advance(
         chunk_size=chunk_size,
         state=state,
         past=past,
+        ends=ends,
         output=call.values.new_empty(call.queries.shape[0], new, call.values.shape[2]) if is_plain else None,
     )
     start = layer.first

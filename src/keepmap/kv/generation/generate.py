@@ -44,6 +44,7 @@ def generate(
     window: int | None = None,
     mode: str | None = None,
     chunk_size: int = 1,
+    interval: int = 1,
     max_new_tokens: int = 200,
     chat_template: bool = False,
     temperature: float | None = None,
@@ -66,7 +67,7 @@ def generate(
     (True, True)
 
     Args:
-        model, method, threshold, density, budget, budget_by, n_sink, window, mode, chunk_size: as in `evict`.
+        model, method, threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, interval: as in `evict`.
         prompt: one text, as in `evict`.
         question: what comes right after it. Both are tokenised apart; both are evicted from alike, but in mode "once".
         max_new_tokens: how many tokens there may be; the model may end earlier.
@@ -84,7 +85,7 @@ def generate(
     """
     sampling, stream = as_sampling(temperature, top_p, seed), as_function("stream", stream)
     compare, chat_template = as_flag("compare", compare), as_flag("chat_template", chat_template)
-    when, language_model = as_mode(mode, chunk_size), as_language_model(model)
+    when, language_model = as_mode(mode, chunk_size, interval=interval), as_language_model(model)
     text = as_prompt(language_model, prompt, question, chat_template)
     cache = EvictingCache(
         language_model,
@@ -97,6 +98,7 @@ def generate(
         window=window,
         mode=when.name,
         chunk_size=when.chunk_size,
+        interval=when.interval,
         context_length=len(text.ids) - text.n_question if when.name == "once" else None,
         seed=seed,
     )
@@ -121,6 +123,7 @@ def generate(
             "window": terms.protection.window,
             "mode": when.name,
             "chunk_size": when.chunk_size,
+            "interval": when.interval,
             "max_new_tokens": wanted,
             "chat_template": chat_template,
             "temperature": temperature,
