@@ -224,7 +224,7 @@ def test_the_house_is_told_on_one_page() -> None:
 
 
 def test_the_method_in_contributing_is_found_runs_and_gets_a_page(tmp_path: Path) -> None:
-    (tmp_path / "value_norm.py").write_text(python_blocks("CONTRIBUTING.md")[0], encoding="utf-8")
+    (tmp_path / "value_power.py").write_text(python_blocks("CONTRIBUTING.md")[0], encoding="utf-8")
     code = f"""
 import importlib.util, sys
 import torch
@@ -233,19 +233,19 @@ import keepmap.kv.methods as kv
 
 kv.__path__.append({str(tmp_path)!r})
 from keepmap.kv.method import method_names
-assert "value_norm" in method_names(), method_names()
+assert "value_power" in method_names(), method_names()
 language_model = keepmap.load_language_model("tiny", device="cpu")
 ids = torch.arange(200) % language_model.vocab_size
-found = keepmap.evict(language_model, ids, "value_norm", window=16)
+found = keepmap.evict(language_model, ids, "value_power", window=16)
 assert abs(found.keep_map.compressible_density() - 0.2) < 0.01, found.keep_map
 assert found.keep_map.info["rule"] == "budget"
 spec = importlib.util.spec_from_file_location("docs_generate", {str(ROOT / "docs" / "generate.py")!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-print(module.page(keepmap.kv.method.method_class("value_norm")))
+print(module.page(keepmap.kv.method.method_class("value_power")))
 """
     page = run(code, tmp_path)
-    assert "# ValueNorm" in page
+    assert "# ValuePower" in page
     assert "| rule by default | budget, density 0.2 |" in page
     assert "- `power`: the norm is raised to this power." in page
 

@@ -19,7 +19,7 @@ from tests.reference import scores
 from tests.reference.decode import Decoded, decode
 from tests.reference.once import decode_once
 from tests.reference.rules import Rule
-from tests.reference.scores import Seen
+from tests.reference.scores import Score, Seen
 
 __all__ = [
     "DECIDED",
@@ -33,8 +33,28 @@ __all__ = [
     "whole_product",
 ]
 
-DECIDED = ("random", "streaming_llm", "key_norm", "kvzap", "observed_attention", "h2o", "expected_attention")
-REVIEWED = ("snapkv", "tova", "keydiff", "lagkv", "cur", "compactor")
+DECIDED = (
+    "random",
+    "streaming_llm",
+    "key_norm",
+    "kvzap",
+    "observed_attention",
+    "h2o",
+    "expected_attention",
+    "value_norm",
+)
+REVIEWED = (
+    "snapkv",
+    "tova",
+    "keydiff",
+    "lagkv",
+    "cur",
+    "compactor",
+    "lru",
+    "dropkv",
+    "r_kv",
+    "expected_attention_anew",
+)
 """Score what is held anew. They go one way through the engine, so that each family meets two of them."""
 METHODS = (*DECIDED, *REVIEWED)
 """The others are these under another protection or threshold (random_validation, kvzap_no_sink) or none (baseline)."""
@@ -91,7 +111,8 @@ class Case:
         return {
             "random": 0.6,
             "streaming_llm": 1.0,
-            "key_norm": self._median_key_norm(),
+            "key_norm": self._median(scores.key_norm),
+            "value_norm": self._median(scores.value_norm),
             "kvzap": 0.0,
             "observed_attention": received,
             "h2o": received * (self.window + 1),
@@ -102,12 +123,16 @@ class Case:
             "lagkv": 0.4,
             "cur": 0.004,
             "compactor": 0.2,
+            "lru": 40.0,
+            "dropkv": received,
+            "r_kv": -0.02,
+            "expected_attention_anew": 0.5,
         }[self.method]
 
-    def _median_key_norm(self) -> float:
+    def _median(self, score: Score) -> float:
         rule = Rule(threshold=-math.inf, n_sink=0, window=0)
         model = build(self.family, self.dtype)
-        decoded = decode(model, tokens(64, self.seed), scores.key_norm, rule, WHOLE, growing=False)
+        decoded = decode(model, tokens(64, self.seed), score, rule, WHOLE, growing=False)
         lower, upper = decoded.scores.flatten().sort().values[[63, 64]].tolist()
         return (lower + upper) / 2
 
@@ -131,7 +156,9 @@ def sampled() -> list[Case]:
 
 def reviewed() -> list[tuple[str, str]]:
     """Every family with two of the methods that score anew."""
-    return [(family, REVIEWED[(2 * at + more) % 6]) for at, family in enumerate(FAMILIES) for more in (0, 1)]
+    return [
+        (family, REVIEWED[(2 * at + more) % len(REVIEWED)]) for at, family in enumerate(FAMILIES) for more in (0, 1)
+    ]
 
 
 def _with_length(case: Case) -> Case:
@@ -197,6 +224,11 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
         "lagkv": scores.lagkv(LAG),
         "cur": scores.cur,
         "compactor": scores.compactor,
+        "lru": scores.lru,
+        "dropkv": scores.dropkv,
+        "r_kv": scores.r_kv,
+        "expected_attention_anew": scores.expected_attention_anew,
+        "value_norm": scores.value_norm,
     }[case.method]
     rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window, by=case.shared())
     ids, growing = tokens(case.n, case.seed), case.method in scores.GROWING

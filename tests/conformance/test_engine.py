@@ -19,7 +19,7 @@ COVERS = ("keepmap.kv.methods.*",)
 
 STEP = 2.0**-12
 """Of scores that are rounded to 13 binary digits: the relative distance of two neighbours, at most."""
-ROUNDED = ("expected_attention", "compactor", "cur")
+ROUNDED = ("expected_attention", "expected_attention_anew", "compactor", "cur", "r_kv")
 """Methods whose scores are sums, then rounded: where the rounding decides, both sides are a step apart."""
 
 

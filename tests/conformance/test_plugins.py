@@ -20,10 +20,10 @@ METHOD = f'''{HEAD}
 from keepmap.kv.method import Scored
 
 @dataclass(frozen=True)
-class ValueNorm(Scored):
+class ValuePower(Scored):
     """Keeps long values."""
-    name: ClassVar[str] = "value_norm"
-    label: ClassVar[str] = "ValueNorm"
+    name: ClassVar[str] = "value_power"
+    label: ClassVar[str] = "ValuePower"
     needs: ClassVar[str] = "position"
     density: ClassVar[float | None] = 0.5
 
@@ -130,22 +130,22 @@ def keepmap(*words: str) -> str:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_method_is_compared(place: Path, model_folder: Path, data_file: Path, workers: str) -> None:
     out = keepmap(
-        *("compare", "--plugin", "plugins/method.py", "--methods", "value_norm", "--data_path", str(data_file)),
+        *("compare", "--plugin", "plugins/method.py", "--methods", "value_power", "--data_path", str(data_file)),
         *("--model_name", str(model_folder), "--sliding_window_size", "16", "--max_samples", "2"),
         *("--no_visualize", "--workers", workers),
     )
-    assert "Evaluating: ValueNorm\n" in out
+    assert "Evaluating: ValuePower\n" in out
     rows = json.loads((place / "comparison_results" / "comparison_summary.json").read_text())["comparisons"]
-    assert [row["method_key"] for row in rows] == ["value_norm"]
+    assert [row["method_key"] for row in rows] == ["value_power"]
     assert rows[0]["density_compressible"] == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.usefixtures("place", "own_process_plugins")
 def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
-    assert "value_norm" not in capsys.readouterr().out
+    assert "value_power" not in capsys.readouterr().out
     assert main(["methods", "--plugin", "plugins/method.py"]) == 0
-    assert any(line.startswith("value_norm ") for line in capsys.readouterr().out.splitlines())
+    assert any(line.startswith("value_power ") for line in capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.usefixtures("place", "own_process_plugins")
@@ -221,13 +221,13 @@ def test_a_method_that_fails_is_one_line(place: Path, model_folder: Path, data_f
     text = METHOD.replace("        return layer.values.norm(dim=-1)", bad)
     (place / "plugins" / "method.py").write_text(text, encoding="utf-8")
     done = ran(
-        *("compare", "--plugin", "plugins/method.py", "--methods", "value_norm", "--data_path", str(data_file)),
+        *("compare", "--plugin", "plugins/method.py", "--methods", "value_power", "--data_path", str(data_file)),
         *("--model_name", str(model_folder), "--sliding_window_size", "16", "--max_samples", "2"),
         *("--no_visualize", "--workers", workers),
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
-    assert line.startswith("error: the method value_norm failed: IndexError: index 99999 is out of bounds")
+    assert line.startswith("error: the method value_power failed: IndexError: index 99999 is out of bounds")
     assert line.endswith(f"({Path('plugins', 'method.py')}, line {text.splitlines().index(bad) + 1})")
     assert "Stopped" in done.stdout
 
@@ -261,7 +261,7 @@ def test_a_figure_that_fails_is_one_line(
         ("1 / 0\n", "the plugin plugins/bad.py failed: ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)\n", "the plugin plugins/bad.py failed: SystemExit: 3"),
         ("x = 1\n", "the plugin plugins/bad.py defines nothing: expected a class with a `name`"),
-        (METHOD.replace('"value_norm"', '"h2o"'), 'defines the method "h2o", a name that is taken'),
+        (METHOD.replace('"value_power"', '"h2o"'), 'defines the method "h2o", a name that is taken'),
         # A parameter of the plugin's own is none of the command line's, whatever its name.
         (METHOD.replace('"""Keeps', '"""Keeps').replace("    name", "    seed: int\n    name", 1), "its option `seed`"),
     ],

@@ -19,21 +19,27 @@ __all__ = [
     "compactor",
     "cur",
     "draws",
+    "dropkv",
     "expected_attention",
+    "expected_attention_anew",
     "h2o",
     "key_norm",
     "keydiff",
     "kvzap",
     "lagkv",
+    "lru",
     "observed_attention",
+    "r_kv",
     "random",
     "snapkv",
     "streaming_llm",
     "tova",
+    "value_norm",
 ]
 
 T = TypeVar("T")
 
+ENDLESS = float(torch.finfo(torch.float32).max)
 REFRESH = 128
 FUTURE = 512
 
@@ -199,7 +205,97 @@ def _held(seen: Seen, head: int) -> list[int]:
     return seen.alive[head].nonzero().flatten().tolist()
 
 
-GROWING = frozenset({"h2o", "observed_attention", "snapkv", "tova", "keydiff", "cur", "compactor", "lagkv"})
+def expected_attention_anew(seen: Seen, head: int, j: int) -> float:
+    """As below, but of the rotation after this step, and over the averages of what is held now."""
+    refresh = _last_refresh(seen.step)
+    start = seen.n_sink if refresh >= seen.n_sink else 0
+    held = _held(seen, head)
+    beyond = [i for i in held if i >= seen.n_sink] or held
+    ratios = []
+    for query_head in seen.group(head):
+        mean, covariance = _query_statistics(seen, query_head, range(start, refresh + 1))
+
+        def expected(i: int, mean: Tensor = mean, covariance: Tensor = covariance) -> float:
+            return _expected_logit(seen, mean, covariance, seen.keys[head, i].double(), seen.step)
+
+        known = _once(seen, ("now", query_head, seen.step), lambda expected=expected: {i: expected(i) for i in held})
+        most = max(known[i] for i in beyond)
+        level = most + math.log(sum(math.exp(known[i] - most) for i in beyond) / len(beyond))
+        ratios.append(math.exp(min(known[j] - level, 60.0)))
+    lengths = [float(seen.values[head, i].double().norm()) for i in beyond]
+    length = float(seen.values[head, j].double().norm())
+    return _to_digits(sum(ratios) / len(ratios) * length / (sum(lengths) / len(lengths)))
+
+
+def value_norm(seen: Seen, head: int, j: int) -> float:
+    """The length of the value, to 13 binary digits."""
+    return _to_digits(math.sqrt(sum(float(x) ** 2 for x in seen.values[head, j])))
+
+
+def lru(seen: Seen, head: int, j: int) -> float:
+    """The last of 32 queries whose group gave j more than an even share of what is held; -1 where none did."""
+    first = max(0, seen.step - 31)
+    even = 1.0 / len(_held(seen, head))
+    for query in range(seen.step, first - 1, -1):
+        given = [float(_given_now(seen, h, first)[query - first, j]) for h in seen.group(head)]
+        if sum(given) / len(given) > even:
+            return float(query)
+    return -1.0
+
+
+def dropkv(seen: Seen, head: int, j: int) -> float:
+    """The squared change of the last 32 queries' outputs without j; the mean over the group's query heads."""
+    first = max(0, seen.step - 31)
+    if j >= first:
+        return ENDLESS
+    values, change = seen.values[head].double(), 0.0
+    for query_head in seen.group(head):
+        for given in _given_now(seen, query_head, first):
+            share = min(float(given[j]), 1.0 - 2.0**-20)
+            apart = float((values[j] - given @ values).square().sum())
+            change += (share / (1.0 - share)) ** 2 * apart
+    return change / len(seen.group(head))
+
+
+def r_kv(seen: Seen, head: int, j: int) -> float:
+    """A tenth of the attention of the last 8 queries, the most of 7 neighbours, less nine tenths of how alike j is."""
+
+    def compute() -> dict[int, float]:
+        first, held = max(0, seen.step - 7), _held(seen, head)
+        given = [_given_now(seen, h, first).mean(dim=0) for h in seen.group(head)]
+        paid = [float(sum(part[i] for part in given)) / len(given) for i in held]
+        keys = [seen.keys[head, i].double() / max(float(seen.keys[head, i].double().norm()), 1e-12) for i in held]
+        alike = [0.0] * len(held)
+        for a, key in enumerate(keys):
+            cosines = [0.0 if a == b else float(key @ other) for b, other in enumerate(keys)]
+            above = [b for b, cosine in enumerate(cosines) if cosine > 0.5]
+            if above:
+                cosines[above[-1]] = 0.0
+            alike = [total + cosine for total, cosine in zip(alike, cosines, strict=True)]
+        weights = [math.exp(total / len(held)) for total in alike]
+        return {
+            i: 0.1 * max(paid[max(0, at - 3) : at + 4]) - 0.9 * weights[at] / sum(weights) for at, i in enumerate(held)
+        }
+
+    return _to_digits(_once(seen, ("r_kv", head, seen.step), compute)[j])
+
+
+GROWING = frozenset(
+    {
+        "dropkv",
+        "expected_attention_anew",
+        "lru",
+        "r_kv",
+        "h2o",
+        "observed_attention",
+        "snapkv",
+        "tova",
+        "keydiff",
+        "cur",
+        "compactor",
+        "lagkv",
+    }
+)
 """Methods whose scores change with every query, so that a budget compares them as they stand at the step."""
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "HeldInput",
     "LayerInput",
     "Method",
+    "Moments",
     "Received",
     "Reviewed",
     "Rotation",
@@ -187,6 +188,14 @@ class Received(Method):
         that could see each position."""
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Of the queries so far, before their rotation: mean [H, D] and covariance [H, D, D], in float64."""
+
+    mean: Float[Tensor, "H D"]
+    covariance: Float[Tensor, "H D D"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeldInput:
     """What a score may look at in one layer when a decision falls: what the cache holds, and the last queries.
@@ -204,6 +213,7 @@ class HeldInput:
         rotation: the layer's rotary embedding, None where it has none; only set for methods with `needs_rotation`.
         n_sink: how many first positions are protected.
         seed: for methods that draw.
+        moments: of all queries so far, for methods with `needs_moments`.
 
     >>> held = HeldInput(
     ...     layer=0,
@@ -233,6 +243,7 @@ class HeldInput:
     rotation: Rotation | None = None
     n_sink: int = 0
     seed: int = 0
+    moments: Moments | None = None
 
     @property
     def is_held(self) -> Bool[Tensor, "G K"]:
@@ -276,6 +287,9 @@ class HeldInput:
 class Reviewed(Method):
     """A method that scores what is held anew at each decision, by that alone and by the last queries.
 
+    Class variables:
+        needs_moments: whether it wants `HeldInput.moments`; those of the queries up to `refreshed(step)`.
+
     >>> import keepmap
     >>> class Newest(Reviewed):
     ...     name, label, needs, density = "newest", "Newest", "held", 0.2
@@ -285,10 +299,16 @@ class Reviewed(Method):
     (2, 4)
     """
 
+    needs_moments: ClassVar[bool] = False
+
     @property
     def observes(self) -> int:
         """How many of the last queries it looks at."""
         return 0
+
+    def refreshed(self, step: int) -> int:
+        """Up to which query the moments are that it looks at after `step`."""
+        return step
 
     @abstractmethod
     def score(self, held: HeldInput) -> Float[Tensor, "G K"]:

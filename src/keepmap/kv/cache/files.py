@@ -16,6 +16,7 @@ from keepmap.kv.budgets import Budget, as_json
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.rows import Columns
 from keepmap.kv.choosing import Threshold
+from keepmap.kv.eviction.moments import QuerySums
 from keepmap.kv.eviction.review import Sight
 from keepmap.kv.method import Rotation
 from keepmap.kv.modes import Mode
@@ -121,6 +122,8 @@ def _parts_of(sight: Sight) -> dict[str, Tensor]:
     if (rotation := sight.rotation) is not None:
         parts |= {"frequency": rotation.frequency, "scale": torch.tensor(rotation.scale, dtype=torch.float64)}
         parts["interleaved"] = torch.tensor(rotation.interleaved)
+    if (sums := sight.sums) is not None:
+        parts |= {"summed": torch.tensor([sums.start, sums.end]), "total": sums.total, "products": sums.products}
     return {name: part.clone() for name, part in parts.items()}
 
 
@@ -137,6 +140,15 @@ def _sight_from(tensors: Mapping[str, Tensor], prefix: str, seen: int, dim: int,
     fits = fits and ("sinks" not in parts or parts["sinks"].shape == queries.shape[:1])
     fits = fits and ("frequency" not in parts or (parts["frequency"].ndim == 1 and 2 * len(parts["frequency"]) <= dim))
     _require(fits, "its last queries")
+    sums = None
+    if "summed" in parts:
+        ends, total, products = parts["summed"], parts["total"], parts["products"]
+        heads = queries.shape[0]
+        fits = total.shape == (heads, dim) and products.shape == (heads, dim, dim) and ends.shape == (2,)
+        fits = fits and total.dtype == products.dtype == torch.float64 and ends.dtype == torch.int64
+        start, end = ends.tolist() if fits else (0, 0)
+        _require(fits and 0 <= start <= end <= seen and seen - queries.shape[1] <= end, "the sums of its queries")
+        sums = QuerySums(start, end, total.to(like.device), products.to(like.device))
     rotation = None
     if "frequency" in parts:
         frequency = parts["frequency"].to(like.device)
@@ -149,6 +161,7 @@ def _sight_from(tensors: Mapping[str, Tensor], prefix: str, seen: int, dim: int,
         softcap=float(parts["softcap"]) if "softcap" in parts else None,
         sinks=parts["sinks"].to(like.device) if "sinks" in parts else None,
         rotation=rotation,
+        sums=sums,
     )
 
 

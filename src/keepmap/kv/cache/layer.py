@@ -189,7 +189,8 @@ class EvictingLayer(SeenLayer):
         # A cut drops more at a time than a step is made for.
         output = (step if is_step and terms.mode.name != "once" else stretch)(call, self.held, terms, scores)
         if isinstance(terms.method, Reviewed) and self.held.sight is not None:
-            self.held.sight = self.held.sight.last(terms.method.observes)
+            sight = self.held.sight.summed(terms.method, self.held.seen - 1, terms.protection.n_sink)
+            self.held.sight = sight.last(terms.method.observes)
         if self.held.seen == self.context_length:
             # Scores that were asked for ahead are not those of what comes after the cut.
             self._ahead = np.zeros((0, 0))

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.eviction import Eviction
-from keepmap.kv.method import HeldInput, LayerInput, Method, Received, Reviewed, Rotation, Scored
+from keepmap.kv.method import HeldInput, LayerInput, Method, Moments, Received, Reviewed, Rotation, Scored
 from keepmap.language_model import LanguageModel, load_language_model
 
 __all__ = ["CHANGED_FROM", "LanguageModel", "Largest", "N", "run", "scored", "small_model", "text"]
@@ -83,6 +83,7 @@ def _made_up(
             scaling=_DIM**-0.5,
             rotation=rotation,
             n_sink=2,
+            moments=_moments(queries) if method.needs_moments else None,
         )
         return [keys, values, queries], lambda: method.score(held)
     assert isinstance(method, Scored)
@@ -100,6 +101,14 @@ def _made_up(
         seed=0,
     )
     return [keys, values, queries, hidden], lambda: method.score(layer)
+
+
+def _moments(queries: Tensor) -> Moments:
+    """Of some queries, which may be none."""
+    heads, count, dim = queries.shape
+    drawn = torch.randn(heads, max(count, 9), dim, generator=torch.Generator().manual_seed(1)).double()
+    mean = drawn.mean(dim=1)
+    return Moments(mean, drawn.transpose(1, 2) @ drawn / drawn.shape[1] - mean[..., :, None] * mean[..., None, :])
 
 
 class Largest(TorchDispatchMode):

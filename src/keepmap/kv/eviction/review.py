@@ -15,6 +15,7 @@ from torch import Tensor
 
 from keepmap.kv.choosing import Expiries, LayerRule, Protection, Threshold
 from keepmap.kv.eviction.checks import nan_score, require_scores
+from keepmap.kv.eviction.moments import QuerySums
 from keepmap.kv.eviction.scan import State, schedule
 from keepmap.kv.method import HeldInput, Reviewed, Rotation
 from keepmap.kv.passes import LayerCall
@@ -31,6 +32,7 @@ class Sight:
         step: the position of the last of the queries.
         queries: [H, Q, D]. sees_from: [Q], the first position that the model's own rules let each of them see.
         scaling, softcap, sinks, rotation: as in HeldInput.
+        sums: of all queries so far, for methods that look at their moments.
     """
 
     step: int
@@ -40,16 +42,32 @@ class Sight:
     softcap: float | None
     sinks: Float[Tensor, " H"] | None
     rotation: Rotation | None
+    sums: QuerySums | None = None
+
+    @property
+    def first(self) -> int:
+        """The position of the first of the queries."""
+        return self.step + 1 - self.queries.shape[1]
+
+    def summed(self, method: Reviewed, step: int, n_sink: int) -> "Sight":
+        """With the sums that the method looks at after `step`."""
+        if not method.needs_moments:
+            return self
+        sums = QuerySums.none(self.queries) if self.sums is None else self.sums
+        upto = sums.upto(method.refreshed(step), n_sink, self.queries, self.first, self.rotation)
+        return self if upto is self.sums else replace(self, sums=upto)
 
     def last(self, count: int) -> "Sight":
-        """The last `count` queries in memory of their own."""
+        """The last `count` queries, and those that are not in the sums, in memory of their own."""
+        if self.sums is not None:
+            count = max(count, self.step + 1 - self.sums.end)
         first = max(0, self.queries.shape[1] - count)
         return replace(self, queries=self.queries[:, first:].clone(), sees_from=self.sees_from[first:].clone())
 
     @property
     def nbytes(self) -> int:
         """What the queries take."""
-        return self.queries.nbytes + self.sees_from.nbytes
+        return self.queries.nbytes + self.sees_from.nbytes + (0 if self.sums is None else self.sums.nbytes)
 
 
 def sight_of(call: LayerCall, rotation: Rotation | None, earlier: Sight | None = None) -> Sight:
@@ -70,6 +88,7 @@ def sight_of(call: LayerCall, rotation: Rotation | None, earlier: Sight | None =
         softcap=call.softcap,
         sinks=call.sinks,
         rotation=rotation,
+        sums=None if earlier is None else earlier.sums,
     )
 
 
@@ -110,6 +129,7 @@ class Holding:
             keys, values = keys.masked_fill_(missing, 0.0), values.masked_fill_(missing, 0.0)
         # Their own positions are the last ones up to `step`.
         end = sight.queries.shape[1] - (sight.step - step)
+        sums = sight.summed(method, step, n_sink).sums
         observed = slice(max(0, end - method.observes), end)
         held = HeldInput(
             layer=self.layer,
@@ -125,6 +145,7 @@ class Holding:
             rotation=sight.rotation,
             n_sink=n_sink,
             seed=seed,
+            moments=None if sums is None else sums.moments(),
         )
         scores = require_scores(method.name, method.score(held), positions.shape, "entry that is held")
         result: np.ndarray = scores.detach().double().cpu().numpy()
@@ -203,6 +224,7 @@ def advance_reviews(
         if not drops[end - 1].any():
             continue
         positions, last = _held_before(state, end), end
+        sight = sight.summed(method, end - 1, protection.n_sink)
         scores = holding.scored(method, sight, positions, end - 1, protection.n_sink, seed)
         deciding = (positions >= protection.n_sink) & (positions < leaving)
         if isinstance(rule, Threshold):
