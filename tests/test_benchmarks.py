@@ -188,3 +188,19 @@ def test_a_sweep_that_was_done_is_not_done_again(tmp_path: Path) -> None:
     (tmp_path / "data.jsonl").write_text('{"text": "Other words in a file of the same name, which are another run."}\n')
     other = benchmark(*command)
     assert other.returncode == 2 and "holds another run: the data has changed" in other.stderr
+
+
+def test_whether_the_scorer_matters_is_said_of_what_is_shown_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("scorers")
+    noise = np.array([-3.0, -1.0, 0.0, 1.0, 3.0])
+    for mean, spread, expected in (
+        (0.0, 0.001, "equivalent"),
+        (0.0, 0.05, "open"),
+        (0.004, 0.0005, "worse, by less than the margin"),
+        (-0.004, 0.0005, "better, by less than the margin"),
+        (0.3, 0.01, "worse"),
+        (-0.3, 0.01, "better"),
+    ):
+        sums = 100 * (mean + spread * noise)[:, None]
+        assert module.verdict(module.Differences(sums, np.full(5, 100.0)), margin=0.01) == expected
