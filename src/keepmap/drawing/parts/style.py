@@ -42,7 +42,10 @@ CUT_LINE = "#555555"
 _CURVES = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)))
 
-_MARKERS = "os^DvPX*<>phd8H"
+_MARKERS: tuple[str | tuple[int, int, int], ...] = (
+    *"os^DvPX*<>phd8H",
+    *((4, 1, 0), (4, 1, 45), (6, 1, 0), (8, 1, 0), (5, 0, 180)),  # stars of so many points, and a pentagon on its tip
+)
 
 DPI = 200
 """Pixels per inch of the figures that the project makes, and of the rasters inside SVG and PDF."""
@@ -87,7 +90,7 @@ def curve_style(number: int) -> dict[str, Any]:
 
 
 def marked_style(number: int) -> dict[str, Any]:
-    """`curve_style` with a marker for each measured point: the first fifteen markers differ."""
+    """`curve_style` with a marker for each measured point: the first twenty markers differ."""
     marker = _MARKERS[number % len(_MARKERS)]
     return {**curve_style(number), "marker": marker, "markersize": 4.5, "linewidth": 1.0, "markeredgewidth": 0.0}
 
