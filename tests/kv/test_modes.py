@@ -21,7 +21,7 @@ from keepmap.kv.modes import Mode, as_mode
     ids=str,
 )
 def test_a_mode_is_what_its_name_says(given: tuple, mode: tuple) -> None:
-    assert astuple(as_mode(*given)) == mode
+    assert astuple(as_mode(*given)) == (*mode, 1)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,17 @@ def test_a_share_is_taken_where_there_are_texts(share: float, taken: bool) -> No
         return
     with pytest.raises(InputError, match="`context_length` to be a number"):
         as_mode("once", 1, share, shares=True)
+
+
+def test_an_interval_is_one_of_decoding_and_the_end_of_a_text_ends_none() -> None:
+    mode = as_mode(None, interval=128)
+    assert (mode.name, mode.every, mode.ends, mode.line) == (
+        "decode",
+        128,
+        False,
+        "Interval: 128 queries from decision to decision",
+    )
+    assert as_mode(None, 7).every == 7 and as_mode(None, 7).ends
+    for given in (("chunked", 7, None, 2), ("once", 1, None, 2), (None, 1, None, 0)):
+        with pytest.raises(InputError, match="`interval`"):
+            as_mode(*given)

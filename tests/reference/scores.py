@@ -264,10 +264,11 @@ def r_kv(seen: Seen, head: int, j: int) -> float:
         first, held = max(0, seen.step - 7), _held(seen, head)
         given = [_given_now(seen, h, first).mean(dim=0) for h in seen.group(head)]
         paid = [float(sum(part[i] for part in given)) / len(given) for i in held]
-        keys = [seen.keys[head, i].double() / max(float(seen.keys[head, i].double().norm()), 1e-12) for i in held]
+        keys = torch.stack([seen.keys[head, i].double() for i in held])
+        keys = keys / keys.norm(dim=1, keepdim=True).clamp(min=1e-12)
         alike = [0.0] * len(held)
-        for a, key in enumerate(keys):
-            cosines = [0.0 if a == b else float(key @ other) for b, other in enumerate(keys)]
+        for a, row in enumerate((keys @ keys.T).tolist()):
+            cosines = [0.0 if a == b else cosine for b, cosine in enumerate(row)]
             above = [b for b, cosine in enumerate(cosines) if cosine > 0.5]
             if above:
                 cosines[above[-1]] = 0.0
