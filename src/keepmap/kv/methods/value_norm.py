@@ -28,5 +28,6 @@ class ValueNorm(Scored):
     is_usual: ClassVar[bool] = False
 
     def score(self, layer: LayerInput) -> Float[Tensor, "G N"]:
-        """||v||."""
-        return to_digits(layer.values.float().norm(dim=-1))
+        """||v||, in float32 at least."""
+        values = layer.values
+        return to_digits((values if values.element_size() >= 4 else values.float()).norm(dim=-1))
