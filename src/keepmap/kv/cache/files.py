@@ -16,10 +16,10 @@ from keepmap.kv.budgets import Budget, as_json
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.rows import Columns
 from keepmap.kv.choosing import Threshold
-from keepmap.kv.eviction.moments import QuerySums
 from keepmap.kv.eviction.review import Sight
 from keepmap.kv.method import Rotation
 from keepmap.kv.modes import Mode
+from keepmap.kv.moments import QuerySums
 from keepmap.language_model import LanguageModel
 
 __all__ = ["FORMAT", "about_of", "held_from", "tensors_of"]

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from keepmap.kv.choosing import Expiries, LayerRule, Protection, Threshold
 from keepmap.kv.eviction.checks import nan_score, require_scores
-from keepmap.kv.eviction.moments import QuerySums
 from keepmap.kv.eviction.scan import State, schedule
 from keepmap.kv.method import HeldInput, Reviewed, Rotation
+from keepmap.kv.moments import QuerySums
 from keepmap.kv.passes import LayerCall
 from keepmap.kv.sharing import lowest
 
