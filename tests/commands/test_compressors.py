@@ -47,6 +47,17 @@ def test_the_command_as_it_stands(tmp_path, monkeypatch, capsys, questions) -> N
     assert query.tolist() == [[4, 4]], "after eight episodes the agent stands in the centre again"
 
 
+def test_a_page_has_the_history_step_by_step(tmp_path, capsys, questions) -> None:
+    arguments = ["compressors", "--n_transit", "30", "--output_dir", str(tmp_path), "--report"]
+    assert main(arguments) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert '"rewards": [' in page and capsys.readouterr().out.endswith(f"Report saved to: {tmp_path}/report.html\n")
+    (tmp_path / "report.html").write_text("mine")
+    (tmp_path / "kept_transitions.png").unlink()
+    assert main(arguments) == 2 and "is not a report of keepmap's" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["report.html"], "nothing is drawn where the page has no place"
+
+
 def test_the_history_is_real_and_cut_in_the_middle_of_an_episode(tmp_path, capsys, questions) -> None:
     arguments = ["--goal", "(0, 1)", "--n_transit", "33", "--target_length", "40", "--format", "svg", "--seed", "2"]
     assert main(["compressors", *arguments, "--output_dir", str(tmp_path)]) == 0

@@ -300,6 +300,8 @@ class Compressors(Plugins):
     """Where the picture goes."""
     format: str = "png"
     """Format of the picture: png, svg, pdf, or several with commas."""
+    report: Flag = False
+    """Write report.html beside it: the history step by step, and what each compressor holds of it, offline."""
 
 
 @record

@@ -16,7 +16,8 @@ Folders = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar
 class Report:
     """Write one HTML page of runs, which opens offline in any browser.
 
-    Folders of results of `keepmap compare`, `attention`, `evaluate`, `study` or `generate`; several share one page.
+    Folders of results of `keepmap compare`, `attention`, `evaluate`, `study`, `generate`, `tasks` or `sweep`; several
+    share one page.
     """
 
     run_dirs: Folders = ()

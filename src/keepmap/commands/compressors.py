@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from keepmap.agents.acting import load_agent
+from keepmap.agents.acting import Context, load_agent
 from keepmap.agents.choosing import shares
 from keepmap.agents.collection.source import make_source
 from keepmap.agents.compressor import Compressor, History, Selection, compressors
 from keepmap.agents.environments import Goal, Room, parse_cell, room_named
-from keepmap.core.arguments import as_integer, as_path
+from keepmap.core.arguments import as_flag, as_integer, as_path
 from keepmap.core.files import make_folder
 from keepmap.core.outside.memory import require_memory
-from keepmap.drawing import kept_transitions, picture_formats, save_figure
+from keepmap.drawing import kept_transitions, picture_formats, require_free_report, save_figure
 from keepmap.errors import on_one_line
 from keepmap.printing.tables import Column, panels
 
@@ -34,13 +34,14 @@ def show_compressors(
     seed: int = 0,
     output_dir: str | Path = "figs/compression",
     format: str = "png",
+    report: bool = False,
 ) -> list[Path]:
     """Let a learner of Dark Room see `n_transit` steps, shorten that history by every compressor, and show the result.
 
     The arguments are the options of `keepmap compressors`, which `keepmap compressors --help` describes.
 
     Returns:
-        The pictures written.
+        The pictures written, and the page where there is one.
 
     Raises:
         KeepmapError: of the kind that fits; its message is one line that says what to do.
@@ -52,8 +53,12 @@ def show_compressors(
     hidden = parse_cell(goal)
     room.index(hidden)
     formats, folder = picture_formats(format), make_folder(as_path("output_dir", output_dir))
+    page = folder / "report.html" if as_flag("report", report) else None
+    if page is not None:
+        require_free_report(page)
     every = [known.of_length(target_length) for known in compressors().values()]
-    history = _history(room, hidden, n_transit, seed)
+    context = _context(room, hidden, n_transit, seed)
+    history = context.history
     kept = {compressor: _mask(compressor.select(history), n_transit) for compressor in every}
     assert history.attention is not None
     share = shares(history.valid, history.attention)[0].numpy()
@@ -70,10 +75,13 @@ def show_compressors(
     )
     paths = save_figure(drawn, folder, "kept_transitions", formats)
     print("\n" + "\n".join(f"Saved what each keeps to: {on_one_line(path)}" for path in paths), flush=True)
+    if page is not None:
+        paths.append(context.report(page, length=target_length))
+        print(f"Report saved to: {on_one_line(page)}", flush=True)
     return paths
 
 
-def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
+def _context(room: Room, goal: Goal, n: int, seed: int) -> Context:
     """The first n steps of a learner, with the embedded agent's attention from the state that comes after them."""
     learned = make_source(SOURCE).learn(room, [goal], 1, n // room.horizon + 1, seed)
     rows = [np.moveaxis(values, 0, 1)[:, :n] for values in (learned.states, learned.actions, learned.next_states)]
@@ -90,7 +98,8 @@ def _history(room: Room, goal: Goal, n: int, seed: int) -> History:
         dones=dones,
     )
     query = torch.from_numpy(learned.states[n].astype(np.int64))
-    return replace(history, attention=load_agent("tiny").attention(history, query))
+    attended = replace(history, attention=load_agent("tiny").attention(history, query))
+    return Context(attended, query, torch.tensor([n]), goal=goal)
 
 
 def _mask(selection: Selection, n: int) -> Bool[np.ndarray, " n"]:

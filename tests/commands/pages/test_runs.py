@@ -13,6 +13,7 @@ from keepmap.commands.pages.runs import reported_runs
 from keepmap.core.runs.command import typing
 from keepmap.errors import InputError
 from keepmap.insight.document import as_document
+from keepmap.kv.tasks import write_tasks
 from tests.commands.pages.test_report import document
 from tests.drawing.page.every_value import TEXT, values
 
@@ -26,6 +27,14 @@ def test_each_kind_of_folder_is_its_value(tmp_path):
         write(tmp_path / name / file, values()[name])
         (run,) = reported_runs(tmp_path / name)
         assert run.value == values()[name] and (run.name, run.folder, run.command) == (name, str(tmp_path / name), ())
+
+
+def test_a_run_of_tasks_is_its_answers(tmp_path):
+    write_tasks(tmp_path, values()["tasks"])
+    (run,) = reported_runs(tmp_path)
+    assert run.value == values()["tasks"] and run.folder == str(tmp_path)
+    text = report_runs(tmp_path, tmp_path / "report.html", redact_text=True).read_text(encoding="utf-8")
+    assert "The code of" not in text and "characters, not in this file" in text
 
 
 def test_a_generation_says_the_command_that_was_typed(tmp_path, capsys):

@@ -59,4 +59,4 @@ def test_what_became_of_a_stretch_is_in_its_expiries(opened):
     cells = page.eval_on_selector_all("table.heads td", "cells => cells.map(cell => cell.textContent)")
     assert cells == [f"{count} / 12" for count in keep_maps(N)["h2o"].held[:, :, 40:52].sum(2).flatten().tolist()]
     page.click('button:has-text("answer")')
-    assert "start=200&end=203" in page.url and page.locator("svg.chart path[fill=none]").count() == 3
+    assert "start=200&end=203" in page.url and page.locator("svg.chart polyline").count() == 3

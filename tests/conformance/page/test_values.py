@@ -21,6 +21,7 @@ VIEWS = {
     "eviction": ["summary", "text", "map", "kinds", "evidence"],
     "generation": ["summary", "map", "evidence", "generations"],
     "study": ["summary", "agent"],
+    "tasks": ["summary", "answers"],
     "verification": ["summary"],
 }
 PLACES = [(name, view) for name in NAMES for view in VIEWS[name]]
@@ -123,7 +124,7 @@ def test_every_export_of_every_view_is_a_file(opened, everything):
             assert content.startswith(starts[kind]) if starts[kind] else content.count(b"\n") > 1, (name, view)
             assert kind != "SVG" or b"var(" not in content
             exports.add((view, kind))
-    for view in ("map", "pair", "attention", "agent"):
+    for view in ("map", "pair", "attention", "agent", "answers"):
         assert {(view, "PNG"), (view, "CSV")} <= exports
     for view in ("tradeoff", "kinds", "evidence", "agent", "attention", "generations"):
         assert (view, "SVG") in exports
@@ -202,6 +203,37 @@ def test_two_answers_part_where_they_first_differ(opened, everything):
         assert f"new token {generation.divergence + 1} is the first that differs" in page.inner_text(".about")
         starts = page.eval_on_selector_all(".same", "all => all.map(one => one.textContent.replaceAll('\\u23ce', ''))")
         assert starts == [generation.text[:common]] * 2
+
+
+def test_questions_have_a_picture_for_each_task_their_evidence_and_both_answers(opened, everything):
+    run = values()["tasks"]
+    page = opened(hash_of("tasks", "answers") + "&method=streaming_llm&density=0.2", everything)
+    assert page.locator(".multiples svg").count() == 1 and page.locator(".multiples .point").count() == 4
+    page.focus(".multiples .point >> nth=0")
+    assert "H2O on facts, " in page.inner_text(".readout >> nth=0") and "evidence kept" in page.inner_text(
+        ".readout >> nth=0"
+    )
+    row = next(row for row in run.summary if row.method == "streaming_llm" and row.density == 0.2)
+    cells = page.eval_on_selector_all(
+        "tbody tr", "rows => rows.map(row => [...row.children].map(cell => cell.textContent))"
+    )
+    (kept,) = [line for line in cells if line[:2] == ["StreamingLLM", "0.20"]]
+    assert kept[3:7] == [str(count) for count in (row.kept_right, row.kept_wrong, row.lost_right, row.lost_wrong)]
+    right = [answer for answer in run.of("facts", "streaming_llm", 0.2) if answer.score == 1.0]
+    wrong = [answer for answer in run.of("facts", "streaming_llm", 0.2) if answer.score != 1.0]
+    headings = page.eval_on_selector_all(".cards h3", "all => all.map(one => one.textContent)")
+    assert headings == [f"Answered right: mean of {len(right)}"] * bool(right) + [f"Not right: mean of {len(wrong)}"]
+    share = np.mean([answer.by_head for answer in wrong], axis=0)[0][1]
+    page.focus(".cards section:last-child canvas")
+    page.keyboard.press("ArrowRight")
+    words = page.inner_text(".cards section:last-child .readout")
+    assert words == f"layer 0, KV head 1: {100 * share:.1f} % of the evidence held"
+    full = {(answer.sample, answer.question): answer.answer for answer in run.of("facts", "full", 1.0)}
+    answers = [line for line in cells if len(line) == 9 and line[0].isdigit()]
+    assert len(answers) == len(right) + len(wrong)
+    first = next(answer for answer in wrong if answer.answer != full[answer.sample, answer.question])
+    (line,) = [line for line in answers if line[:2] == [str(first.sample), str(first.question)]]
+    assert line[2:4] == [first.target, full[first.sample, first.question].replace("\n", "⏎")] and "▶" in line[4]
 
 
 def test_texts_have_pictures_of_their_own_and_spans_a_band(opened, everything):

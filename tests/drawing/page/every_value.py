@@ -15,7 +15,7 @@ from tests.agents.study.some_runs import study
 from tests.drawing.page.pages import compared, keep_maps, words
 from tests.insight.test_document import verification
 
-NAMES = ("attention", "comparison", "history", "evaluation", "eviction", "generation", "study", "verification")
+NAMES = ("attention", "comparison", "history", "evaluation", "eviction", "generation", "study", "tasks", "verification")
 TEXT = "The code of river is 4821. " * 9
 
 
@@ -31,6 +31,7 @@ def values() -> Mapping[str, Any]:
         "eviction": eviction,
         "generation": keepmap.generate("tiny", TEXT, "h2o", density=0.2, window=16, max_new_tokens=12, compare=True),
         "study": study(),
+        "tasks": keepmap.sweep("tiny", "facts", "h2o, streaming_llm", density=(0.2, 0.6), n_samples=3, length=150),
         "verification": verification("agent"),
     }
 

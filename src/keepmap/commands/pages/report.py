@@ -18,14 +18,15 @@ def report_runs(
     spans: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write one HTML page of comparisons, profiles, evaluations, studies and generations, and print where it is.
+    """Write one HTML page of comparisons, profiles, evaluations, studies, generations and tasks, and print where it is.
 
     >>> report_runs("no_run_is_here")
     Traceback (most recent call last):
     keepmap.errors.InputError: no results at no_run_is_here: no such folder; give what `keepmap compare`, ...
 
     Args:
-        run_dirs: folders of results of `keepmap compare`, `attention`, `evaluate`, `study` or `generate`, one or more.
+        run_dirs: folders of results of `keepmap compare`, `attention`, `evaluate`, `study`, `generate`, `tasks` or
+            `sweep`, one or more.
         redact_text: whether each token is replaced by its kind.
         spans: a JSON file of stretches of the first text.
         overwrite: whether a file that is no report is written over, too.

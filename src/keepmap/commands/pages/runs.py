@@ -19,6 +19,7 @@ READERS: Mapping[str, Callable[[Path], Reportable]] = {
     "evaluation.json": keepmap.read_evaluation,
     "study.json": keepmap.read_study,
     "generation.json": keepmap.read_generation,
+    "task_results.json": keepmap.read_tasks,
 }
 """The file that a kind of run ends with, and what reads its folder."""
 
@@ -32,7 +33,7 @@ def reported_runs(folder: Path) -> list[ReportedRun]:
     if not folder.exists():
         raise InputError(
             f"no results at {escaped(str(folder))}: no such folder; give what `keepmap compare`, `attention`, "
-            "`evaluate`, `study` or `generate` wrote"
+            "`evaluate`, `study`, `generate`, `tasks` or `sweep` wrote"
         )
     if (folder / ATTENTION).is_file():
         return _looked(folder)

@@ -20,7 +20,7 @@ from keepmap.errors import InputError, escaped
 
 __all__ = ["framed_page", "page_of", "require_free_report", "write_report"]
 
-WITH_TEXT = "The text of the first sample is in this file. --redact_text writes one without it."
+WITH_TEXT = "The text of the first sample, or what was answered, is in this file. --redact_text writes one without it."
 WITHOUT_TEXT = "The text is not in this file: each token shows its kind."
 FRAME_HEIGHT = 720
 """Pixels of a notebook."""
@@ -87,7 +87,7 @@ def page_of(
     entries, left_out = add_maps(maps, arrays, largest)
     for document, count in zip(documents, counts, strict=True):
         document["maps"], entries = [entry for entry in entries[:count] if entry is not None], entries[count:]
-    has_text = any(document["text"] is not None or "generation" in document for document in documents)
+    has_text = any(document["text"] is not None or {"generation", "answers"} & {*document} for document in documents)
     notes = [WITHOUT_TEXT if redact_text else WITH_TEXT] if has_text else []
     title = f"keepmap: {escaped(runs[0].title) if len(runs) == 1 else f'{len(runs)} runs'}"
     page = {

@@ -1,21 +1,9 @@
-// Arrays: base64 of deflated bytes in script elements that no browser runs, each decoded when it is first needed.
+// Arrays: base64 of deflated bytes in script elements that no browser runs, each decoded where it is needed.
 
-const inflated = new Map();
-
-function bytesOf(id) {
-	if (!inflated.has(id)) inflated.set(id, inflate(fromBase64(byId(id).textContent)));
-	return inflated.get(id);
-}
-
-function fromBase64(text) {
-	const letters = atob(text), bytes = new Uint8Array(letters.length);
-	for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
-	return bytes;
-}
-
-async function inflate(bytes) {
-	const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-	return new Uint8Array(await new Response(stream).arrayBuffer());
+async function bytesOf(id) {
+	const letters = atob(byId(id).textContent), packed = new Uint8Array(letters.length);
+	for (let at = 0; at < letters.length; at++) packed[at] = letters.charCodeAt(at);
+	return new Uint8Array(await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer());
 }
 
 // Numbers are stored in planes: the lowest byte of all of them, then the next one.

@@ -1,60 +1,96 @@
 // Pictures of lines and points: axes with round numbers, one svg that scales with its place.
 
-// Axes over {x, y: {min, max, title, show, log}}; returns the svg, and functions from values to places.
+// Axes over {x, y: {min, max, title, show, log, at}}; returns the svg, and functions from values to places.
 function chart(width, height, x, y, label) {
-	const left = 62, right = 16, top = 14, bottom = 46, svg = el("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
+	const left = 62, top = 14, right = width - 16, bottom = height - 46, svg = svgOf(width, height, label);
 	const scaled = (axis, value) => (axis.log ? Math.log(value / axis.min) / Math.log(axis.max / axis.min) : (value - axis.min) / (axis.max - axis.min));
-	const toX = (value) => left + scaled(x, value) * (width - left - right), toY = (value) => height - bottom - scaled(y, value) * (height - top - bottom);
-	for (const value of axisNumbers(x, Math.max(2, Math.floor((width - left) / 90)))) {
-		svg.append(el("line", { class: "grid", x1: toX(value), x2: toX(value), y1: top, y2: height - bottom }),
-			el("text", { class: "muted", x: toX(value), y: height - bottom + 18, "text-anchor": "middle" }, written(x.show)(value)));
+	const toX = (value) => left + scaled(x, value) * (right - left), toY = (value) => bottom - scaled(y, value) * (bottom - top);
+	const text = (words, at, up, anchor, more) => el("text", { x: at, y: up, "text-anchor": anchor, ...more }, words), muted = { class: "muted" };
+	for (const value of axisNumbers(x, (width - left) / 90)) {
+		svg.append(el("line", { class: "grid", ...ruled(toX(value), top, toX(value), bottom) }), text(written(x.show)(value), toX(value), bottom + 18, "middle", muted));
 	}
-	for (const value of axisNumbers(y, Math.max(2, Math.floor((height - top - bottom) / 48)))) {
-		svg.append(el("line", { class: "grid", x1: left, x2: width - right, y1: toY(value), y2: toY(value) }),
-			el("text", { class: "muted", x: left - 8, y: toY(value) + 4, "text-anchor": "end" }, written(y.show)(value)));
+	for (const value of axisNumbers(y, (bottom - top) / 48)) {
+		svg.append(el("line", { class: "grid", ...ruled(left, toY(value), right, toY(value)) }), text(written(y.show)(value), left - 8, toY(value) + 4, "end", muted));
 	}
-	svg.append(el("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
-		el("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, x.title),
-		el("text", { x: -(height - bottom + top) / 2, y: 14, "text-anchor": "middle", transform: "rotate(-90)" }, y.title));
+	svg.append(el("line", { class: "axis", ...ruled(left, bottom, right, bottom) }), text(x.title, (left + right) / 2, height - 8, "middle"),
+		text(y.title, -(bottom + top) / 2, 14, "middle", { transform: "rotate(-90)" }));
 	return { svg, toX, toY };
 }
 
+const ruled = (x1, y1, x2, y2) => ({ x1, y1, x2, y2 });
+const svgOf = (width, height, label) => el("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${label}. The numbers are in a table.` });
+
 function axisNumbers(axis, count) {
 	if (axis.at) return axis.at;
-	if (axis.log) {
-		const numbers = [];
-		for (let power = Math.floor(Math.log10(axis.min)); 10 ** power <= axis.max; power++) for (const by of [1, 2, 5]) numbers.push(by * 10 ** power);
-		const inside = numbers.filter((value) => value >= axis.min * 0.999 && value <= axis.max * 1.001);
-		return inside.length > 2 ? inside : [axis.min, axis.max];
-	}
-	const rough = (axis.max - axis.min) / count, power = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].find((by) => by * power >= rough * 0.999) * power, numbers = [];
-	for (let at = Math.ceil(axis.min / step - 1e-9); at * step <= axis.max * (1 + 1e-9); at++) numbers.push(Number((at * step).toPrecision(12)));
+	if (!axis.log) return roundNumbers(axis.min, axis.max, Math.max(2, Math.floor(count)));
+	const numbers = [];
+	for (let power = Math.floor(Math.log10(axis.min)); 10 ** power <= axis.max; power++) for (const by of [1, 2, 5]) numbers.push(by * 10 ** power);
+	const inside = numbers.filter((value) => value >= axis.min * 0.999 && value <= axis.max * 1.001);
+	return inside.length > 2 ? inside : [axis.min, axis.max];
+}
+
+// About so many round numbers from one to another, both of them too, not nearer to each other than the least.
+function roundNumbers(from, until, count, least = 0) {
+	const rough = (until - from) / count, power = 10 ** Math.floor(Math.log10(rough)), step = Math.max(least, [1, 2, 5, 10].find((by) => by * power >= rough * 0.999) * power), numbers = [];
+	for (let at = Math.ceil(from / step - 1e-9); at * step <= until + 1e-9 * step; at++) numbers.push(Number((at * step).toPrecision(12)));
 	return numbers;
 }
 
 // The legend of curves: the mark and the dashes that each has.
 function curveKey(names) {
 	return el("ul", { class: "key" }, names.map((name, at) => {
-		const { colour: of, mark: kind, dashes } = curve(at), svg = el("svg", { width: 34, height: 14, "aria-hidden": "true" });
-		svg.append(el("line", { x1: 0, x2: 34, y1: 7, y2: 7, stroke: of, "stroke-width": 2, "stroke-dasharray": dashes || null }), mark(kind, 17, 7, 4.5, { fill: of, stroke: of, "stroke-width": 1.5 }));
-		return el("li", {}, svg, visible(name));
+		const { colour: of, mark: kind } = curve(at), svg = el("svg", { width: 34, height: 14, "aria-hidden": "true" });
+		svg.append(lineOf([[0, 7], [34, 7]], at, 2), mark(kind, 17, 7, 4.5, of));
+		return el("li", {}, svg, name);
 	}));
 }
 
-const chartWidth = (box, most) => Math.max(320, Math.min(most, box.clientWidth || 900));
+const chartWidth = (box, most) => clamped(box.clientWidth || 900, 320, most);
+
+// A picture of lines that is drawn again: its place, and the button that saves it.
+function svgPlace(run, name) {
+	const box = el("div");
+	const keep = (svg) => svg && save(`${stem(run, name)}.svg`, svgText(svg), "image/svg+xml");
+	return { box, show: (svg) => box.replaceChildren(svg), button: button("Save as SVG", () => keep(box.querySelector("svg"))) };
+}
+
+// The line of the curve number `at` through places [x, y] of a picture.
+function lineOf(places, at, width) {
+	const { colour: stroke, dashes } = curve(at);
+	return el("polyline", { points: places.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "), fill: "none", stroke, "stroke-width": width, "stroke-dasharray": dashes || null });
+}
 
 // The curve number `at` through points [x, y], marked at its end; a point without a number is a gap.
-function drawCurve({ svg, toX, toY }, at, points, strong = false) {
-	const { colour: paint, mark: kind, dashes } = curve(at), known = points.filter(([, y]) => y !== null), last = known[known.length - 1];
-	if (!last) return;
-	svg.append(el("polyline", { points: known.map(([x, y]) => `${toX(x).toFixed(1)},${toY(y).toFixed(1)}`).join(" "), fill: "none", stroke: paint, "stroke-width": strong ? 3 : 2, "stroke-dasharray": dashes || null }),
-		mark(kind, toX(last[0]), toY(last[1]), 5, { fill: paint, stroke: paint, "stroke-width": 1.5 }));
+function drawCurve({ svg, toX, toY }, at, points, width = 2) {
+	const { colour: paint, mark: kind } = curve(at), places = points.filter(([, y]) => y !== null).map(([x, y]) => [toX(x), toY(y)]);
+	if (places.length) svg.append(lineOf(places, at, width), mark(kind, ...places[places.length - 1], 5, paint));
 }
+
+const dashed = (x1, y1, x2, y2) => el("line", { ...ruled(x1, y1, x2, y2), stroke: ink("muted"), "stroke-dasharray": "4 3" });
 
 // A point of the curve number `at`, with its interval, that says its words under the pointer and in focus.
 function drawPoint({ svg, toX, toY }, at, x, y, low, high, words, note, { hollow = false, ring = false } = {}) {
-	const { colour: paint, mark: kind } = curve(at), px = toX(x), py = toY(y), tell = () => { note.textContent = words; };
+	const { colour: stroke, mark: kind } = curve(at), px = toX(x), py = toY(y), tell = () => { note.textContent = words; };
 	svg.append(el("g", { class: "point", tabindex: "0", role: "img", "aria-label": words, onfocus: tell, onmouseenter: tell },
-		low === null || low === undefined ? "" : el("line", { x1: px, x2: px, y1: toY(low), y2: toY(high), stroke: paint, "stroke-width": 1.5, opacity: 0.6 }), ring ? el("circle", { cx: px, cy: py, r: 10, fill: "none", stroke: css(colour("text")), "stroke-width": 1.5 }) : "",
-		mark(kind, px, py, 5, { fill: hollow ? css(colour("back")) : paint, stroke: paint, "stroke-width": 1.5 }), el("title", {}, words)));
+		low == null ? "" : el("line", { ...ruled(px, toY(low), px, toY(high)), stroke, "stroke-width": 1.5, opacity: 0.6 }),
+		ring ? el("circle", { cx: px, cy: py, r: 10, fill: "none", stroke: ink("text"), "stroke-width": 1.5 }) : "",
+		mark(kind, px, py, 5, stroke, hollow ? ink("back") : stroke), el("title", {}, words)));
+}
+
+// Small pictures side by side on one scale, one for each name, of points {name, at, x, y, low, high, words}: `at` is the
+// curve's number, and -1 a level that others are compared with.
+function multiples(names, points, y, show, note) {
+	const curves = points.filter((point) => point.at >= 0), held = curves.map((point) => point.x), ends = points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]);
+	const low = Math.min(...held), high = Math.max(...held), bottom = Math.min(0, ...ends), top = Math.max(...ends, 1e-6), pad = Math.max(0.01, (high - low) * 0.15), wide = names.length === 1 ? 520 : 300;
+	return el("div", { class: "multiples" }, names.map((name) => {
+		const drawn = chart(wide, wide * 0.7, { min: Math.max(0, low - pad), max: Math.min(1, high + pad), title: name, show: (value) => percent(value, high - low < 0.05 ? 1 : 0) },
+			{ min: bottom - (top - bottom) * 0.05, max: top + (top - bottom) * 0.08, title: y, show }, `${name}: ${y || "cost"} against memory`), { svg, toX, toY } = drawn, of = (at) => points.filter((point) => point.name === name && point.at === at).sort((a, b) => a.x - b.x);
+		for (const level of of(-1)) svg.append(dashed(62, toY(level.y), wide - 16, toY(level.y)));
+		for (const at of new Set(curves.map((point) => point.at))) {
+			const own = of(at);
+			if (own.length > 1) svg.append(lineOf(own.map((point) => [toX(point.x), toY(point.y)]), at, 1.5));
+			for (const point of own) drawPoint(drawn, at, point.x, point.y, point.low, point.high, point.words, note);
+		}
+		return svg;
+	}));
 }

@@ -12,7 +12,7 @@ function save(name, content, type) {
 // A cell that a spreadsheet would take for a formula begins with an apostrophe.
 function csvCell(value) {
 	if (typeof value === "number") return String(value);
-	const text = value === null || value === undefined ? "" : /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+	const text = value == null ? "" : /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
 	return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
@@ -35,7 +35,7 @@ function svgText(svg) {
 		to[at].removeAttribute("tabindex");
 	});
 	copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-	copy.prepend(el("rect", { width: "100%", height: "100%", fill: css(colour("back")) }));
+	copy.prepend(el("rect", { width: "100%", height: "100%", fill: ink("back") }));
 	return new XMLSerializer().serializeToString(copy);
 }
 

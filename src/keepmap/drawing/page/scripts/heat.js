@@ -5,8 +5,9 @@
 function heatPicture(spec) {
 	const { rows, columns, keys: [rowKey, columnKey] } = spec, canvas = el("canvas", { tabindex: "0", role: "img" }), readout = readoutLine(), node = el("div", { class: "picture" }, canvas, readout);
 	const at = () => [stated(rowKey, 0, 0, rows - 1), stated(columnKey, 0, 0, columns - 1)], left = 74, top = 6;
+	const tell = (place = at()) => { readout.textContent = spec.words(...place); };
 	let wide = 1, high = 1;
-	const go = (row, column) => setState({ [rowKey]: Math.max(0, Math.min(rows - 1, row)), [columnKey]: Math.max(0, Math.min(columns - 1, column)) });
+	const go = (row, column) => setState({ [rowKey]: clamped(row, 0, rows - 1), [columnKey]: clamped(column, 0, columns - 1) });
 	function draw() {
 		if (!canvas.isConnected) return;
 		const ratio = window.devicePixelRatio || 1, room = (node.parentElement.clientWidth || 600) - left - 10, pen = canvas.getContext("2d");
@@ -19,27 +20,26 @@ function heatPicture(spec) {
 		canvas.width = (left + width + 10) * ratio;
 		canvas.height = (height + 46) * ratio;
 		pen.scale(ratio, ratio);
-		pen.fillStyle = css(colour("back"));
+		pen.fillStyle = ink("back");
 		pen.fillRect(0, 0, canvas.width, canvas.height);
-		const cells = el("canvas", { width: columns, height: rows }), image = new ImageData(columns, rows), [none, little, much] = ["unread", "evicted", "kept"].map(colour);
-		for (let row = 0, to = 0; row < rows; row++) for (let column = 0; column < columns; column++, to += 4) {
+		const cells = el("canvas", { width: columns, height: rows }), image = new ImageData(columns, rows), pixels = new Uint32Array(image.data.buffer), [empty, little, much] = ["unread", "evicted", "kept"].map(colour);
+		for (let row = 0, to = 0; row < rows; row++) for (let column = 0; column < columns; column++) {
 			const value = spec.of(row, column);
-			image.data.set(Number.isNaN(value) ? none : mixed(little, much, value), to);
-			image.data[to + 3] = 255;
+			pixels[to++] = pixel(Number.isNaN(value) ? empty : mixed(little, much, value));
 		}
 		cells.getContext("2d").putImageData(image, 0, 0);
 		pen.imageSmoothingEnabled = wide < 1 / ratio;
 		pen.drawImage(cells, left, top, width, height);
-		pen.strokeStyle = css(colour("back"));
+		pen.strokeStyle = ink("back");
 		pen.lineWidth = 1;
 		if (high >= 8) for (let row = 1; row < rows; row++) line(pen, left, y(row), left + width, y(row));
 		if (wide >= 8) for (let column = 1; column < columns; column++) line(pen, x(column), top, x(column), top + height);
-		Object.assign(pen, { font: "12px system-ui, sans-serif", textBaseline: "middle", textAlign: "end", fillStyle: css(colour("muted")) });
-		for (const row of roundNumbers(0, rows, Math.max(1, height / 22))) pen.fillText(spec.rowName(row), left - 8, y(row + 0.5));
+		Object.assign(pen, { font: "12px system-ui, sans-serif", textBaseline: "middle", textAlign: "end", fillStyle: ink("muted") });
+		for (const row of roundNumbers(0, rows - 1, height / 22, 1)) pen.fillText(spec.rowName(row), left - 8, y(row + 0.5));
 		pen.textAlign = "center";
-		for (const column of roundNumbers(0, columns, Math.max(1, width / 56))) pen.fillText(spec.columnName(column), x(column + 0.5), top + height + 12);
+		for (const column of roundNumbers(0, columns - 1, width / 56, 1)) pen.fillText(spec.columnName(column), x(column + 0.5), top + height + 12);
 		pen.fillText(spec.across, Math.max(left + 60, left + width / 2), top + height + 30);
-		pen.fillStyle = css(colour("sink"));
+		pen.fillStyle = ink("sink");
 		for (let row = 0; spec.dot && row < rows; row++) for (let column = 0; column < columns; column++) if (spec.dot(row, column)) {
 			pen.beginPath();
 			pen.arc(x(column + 0.5), y(row + 0.5), Math.max(2, Math.min(wide, high) / 4), 0, 7);
@@ -47,7 +47,7 @@ function heatPicture(spec) {
 			pen.stroke();
 		}
 		const [row, column] = at();
-		pen.strokeStyle = css(colour("text"));
+		pen.strokeStyle = ink("text");
 		pen.lineWidth = 2;
 		pen.strokeRect(x(column) - 1, y(row) - 1, Math.max(4, wide + 1), Math.max(4, high + 1));
 	}
@@ -56,22 +56,21 @@ function heatPicture(spec) {
 		return row >= 0 && row < rows && column >= 0 && column < columns ? [row, column] : null;
 	};
 	canvas.addEventListener("click", (event) => under(event) && go(...under(event)));
-	canvas.addEventListener("pointermove", (event) => { readout.textContent = spec.words(...(under(event) || at())); });
-	canvas.addEventListener("pointerleave", () => { readout.textContent = spec.words(...at()); });
-	canvas.addEventListener("keydown", (event) => {
+	canvas.addEventListener("pointermove", (event) => tell(under(event) || at()));
+	canvas.addEventListener("pointerleave", () => tell());
+	onKeys(canvas, (event) => {
 		const [row, column] = at(), far = event.shiftKey ? 10 : 1;
-		const to = { ArrowRight: [row, column + far], ArrowLeft: [row, column - far], ArrowDown: [row + far, column], ArrowUp: [row - far, column], Home: [row, 0], End: [row, columns - 1] }[event.key];
-		if (!to || event.ctrlKey || event.metaKey) return;
-		event.preventDefault();
-		go(...to);
+		return { ArrowRight: () => go(row, column + far), ArrowLeft: () => go(row, column - far), ArrowDown: () => go(row + far, column), ArrowUp: () => go(row - far, column), Home: () => go(row, 0), End: () => go(row, columns - 1) };
 	});
 	redrawn(node, draw);
 	return { node, canvas, update() {
-		canvas.setAttribute("aria-label", `${spec.label()} Arrow keys go from cell to cell; the numbers are in a table below.`);
-		readout.textContent = spec.words(...at());
+		describe(canvas, spec.label());
+		tell();
 		draw();
 	} };
 }
 
 // From least to most.
-const shadeKey = (least, most, ...others) => el("ul", { class: "key" }, el("li", {}, least, el("span", { class: "ramp", "aria-hidden": "true" }), most), others.map(([kind, text]) => el("li", {}, el("span", { class: `swatch ${kind}` }), text)));
+const shadeKey = (least, most, ...others) => el("ul", { class: "key" }, el("li", {}, least, el("span", { class: "ramp", "aria-hidden": "true" }), most), others.map(keyEntry));
+
+const describe = (canvas, words) => canvas.setAttribute("aria-label", `${words}. Arrow keys go from cell to cell; the numbers are in a table.`);

@@ -1,6 +1,8 @@
 // The page itself: its head, its tabs, and one view at a time.
 
-const page = JSON.parse(byId("document").textContent);
+// Names, words and labels are made visible once, here; answers and code stay as they are, to be copied.
+const RAW = ["text", "command", "python"];
+const page = JSON.parse(byId("document").textContent, (name, value) => (typeof value === "string" && !RAW.includes(name) ? visible(value) : value));
 let shown = null;
 
 const runAt = () => stated("run", 0, 0, page.runs.length - 1);
@@ -33,7 +35,7 @@ async function show() {
 
 function keys() {
 	const lines = [["1 … 9", "a view"], ["← →", "a token, a cell, a tab"], ["↑ ↓", "a line of text, a row of a map"], ["Home End", "the first, the last"],
-		["+ −", "nearer, farther"], ["0", "everything"], ["[ ]", "a query earlier, later"], ["/", "search the text"], ["n N", "next, previous match"], ["?", "this list"]];
+		["+ −", "nearer, farther"], ["0", "everything"], ["[ ]", "a query earlier, later ({ } ten)"], ["/", "search the text"], ["n N", "next, previous match"], ["?", "this list"]];
 	const dialog = el("dialog", { "aria-label": "Keys" }, el("h2", {}, "Keys"),
 		el("dl", {}, lines.map(([name, what]) => [el("dt", {}, el("kbd", {}, name)), el("dd", {}, what)])),
 		el("form", { method: "dialog" }, el("button", {}, "Close")));
@@ -45,19 +47,15 @@ function keys() {
 function begin() {
 	byId("title").textContent = page.title;
 	byId("help").addEventListener("click", keys);
-	const runs = byId("runs");
-	if (page.runs.length > 1) {
-		runs.hidden = false;
-		const select = runs.querySelector("select");
-		page.runs.forEach((run, at) => select.append(el("option", { value: at }, visible(run.name))));
-		const follow = () => { select.value = runAt(); };
-		select.addEventListener("change", () => setState({ ...Object.fromEntries(Object.keys(state).map((name) => [name, null])), view: state.view, run: select.value }));
-		watchers.add(follow);
-	}
 	byId("notes").append(...page.notes.map((note) => el("p", {}, note)));
 	views.sort((left, right) => left.order - right.order);
 	readHash();
-	if (page.runs.length > 1) runs.querySelector("select").value = runAt();
+	if (page.runs.length > 1) {
+		const nothing = () => Object.fromEntries(Object.keys(state).map((name) => [name, null]));
+		const runs = choice("Run", page.runs.map((run, at) => [at, run.name]), runAt(), (run) => setState({ ...nothing(), view: state.view, run }));
+		byId("help").before(runs);
+		watchers.add(() => { runs.lastChild.value = runAt(); });
+	}
 	watchers.add(show);
 	addEventListener("hashchange", () => { readHash(); for (const watcher of [...watchers]) watcher(); });
 	byId("views").addEventListener("keydown", (event) => {

@@ -1,22 +1,38 @@
 // KeepMaps as the page holds them: an expiry per layer, KV head and position, and what is held after the last query.
 
-const maps = new Map();
+const maps = new Map(), ROOM = 4e7; // entries that are held in memory: of the methods that were looked at last
 
-// The map of one method of a run, decoded once.
+// The map of one method of a run.
 function mapOf(run, method) {
-	if (!maps.has(method)) maps.set(method, decodedMap(method));
-	return maps.get(method);
+	const map = maps.get(method) || decodedMap(method, true);
+	let size = 0;
+	maps.delete(method);
+	maps.set(method, map);
+	for (const other of [...maps.keys()].reverse()) {
+		size += other.shape[0] * other.shape[1] * other.shape[2];
+		if (size > ROOM && other !== method) maps.delete(other);
+	}
+	return map;
 }
 
-async function decodedMap(method) {
-	const [layers, heads, n] = method.shape, size = layers * heads * n;
-	const map = { ...method, layers, heads, n, rows: layers * heads };
-	map.held = await flagsOf({ id: method.held, n: size });
-	if (method.delays === null) return map; // when an entry went is not in the file
-	const [alive, delays] = await Promise.all([flagsOf({ id: method.alive, n: size }), numbersOf(method.delays)]);
-	map.expires = new Int32Array(size);
-	for (let at = 0, gone = 0; at < size; at++) map.expires[at] = alive[at] ? n : (at % n) + 1 + delays[gone++];
-	return map;
+// What is held of each entry after the last query, and with its times: from which query on it is not seen.
+async function decodedMap(method, timed) {
+	const [layers, heads, n] = method.shape, rows = layers * heads, size = rows * n, { delays } = method;
+	const [held, alive, planes] = await Promise.all([flagsOf({ id: method.held, n: size }), ...(timed && delays ? [bytesOf(method.alive), bytesOf(delays.id)] : [])]);
+	if (!planes) return { ...method, layers, heads, n, rows, held }; // when an entry went is not in the file
+	const expires = new Int32Array(size);
+	for (let row = 0, at = 0, gone = 0; row < rows; row++) {
+		for (let position = 0; position < n; position++, at++) {
+			if ((alive[at >> 3] >> (7 - (at & 7))) & 1) {
+				expires[at] = n;
+				continue;
+			}
+			let delay = 0;
+			for (let plane = 0, from = gone++; plane < delays.bytes; plane++, from += delays.n) delay |= planes[from] << (8 * plane);
+			expires[at] = position + 1 + delay;
+		}
+	}
+	return { ...method, layers, heads, n, rows, held, expires };
 }
 
 function scoresOf(method) {
@@ -26,11 +42,9 @@ function scoresOf(method) {
 // Whether each entry is in the cache after a query: 1, 0, or 2 for positions that have not been read by then.
 function classesAt(map, step) {
 	if (step >= map.n - 1 || !map.expires) return map.held;
-	const classes = new Uint8Array(map.expires.length), { expires, n } = map;
-	for (let row = 0, at = 0; row < map.rows; row++) {
-		for (let position = 0; position < n; position++, at++) {
-			classes[at] = position > step ? 2 : expires[at] > step + 1 ? 1 : 0;
-		}
+	const { expires, n } = map, classes = new Uint8Array(expires.length).fill(2);
+	for (let row = 0; row < map.rows; row++) {
+		for (let at = row * n; at <= row * n + step; at++) classes[at] = expires[at] > step + 1 ? 1 : 0;
 	}
 	return classes;
 }
@@ -84,4 +98,3 @@ function textOf(run) {
 }
 
 const methodOf = (run, name) => run.maps.find((method) => method.key === state[name]) || null;
-const rowName = (map, row) => `layer ${Math.floor(row / map.heads)}, KV head ${row % map.heads}`;

@@ -11,7 +11,7 @@ function readHash() {
 
 function setState(changes, silently = false) {
 	for (const [name, value] of Object.entries(changes)) {
-		if (value === null || value === undefined) delete state[name];
+		if (value == null) delete state[name];
 		else state[name] = String(value);
 	}
 	try {

@@ -3,17 +3,17 @@
 
 const LEFT = 64, TOP = 20, BOTTOM = 26;
 
-// of: {rows, heads, n, from, until, classes, colours, ticks, n_sink, windowStart, step, spans, cursor: {row, at} or null}
+// of: {rows, heads, n, from, until, classes, colours, ticks, n_sink, windowStart, step, spans, cursor: {row, at}}
 // classes is a number per entry, colours their colours; ticks lists classes, the first that a column holds is its tick.
 function drawStrips(canvas, of) {
 	const ratio = window.devicePixelRatio || 1, cssWidth = canvas.clientWidth || 600;
-	const row = rowHeight(of.rows), above = TOP + (of.spans.length ? 20 : 0), height = above + row * of.rows + BOTTOM;
+	const row = clamped(Math.floor(480 / of.rows), 4, 22), above = TOP + (of.spans.length ? 20 : 0), height = above + row * of.rows + BOTTOM;
 	canvas.style.setProperty("height", `${height}px`);
 	canvas.width = Math.round(cssWidth * ratio);
 	canvas.height = Math.round(height * ratio);
 	const pen = canvas.getContext("2d"), width = Math.max(1, canvas.width - Math.round((LEFT + 8) * ratio));
 	const place = { left: Math.round(LEFT * ratio), top: Math.round(above * ratio), width, row: Math.round(row * ratio), ratio };
-	pen.fillStyle = css(colour("back"));
+	pen.fillStyle = ink("back");
 	pen.fillRect(0, 0, canvas.width, canvas.height);
 	pen.putImageData(entryPixels(of, place), place.left, place.top);
 	drawAxes(pen, of, place, canvas);
@@ -21,99 +21,80 @@ function drawStrips(canvas, of) {
 	return place;
 }
 
-function rowHeight(rows) {
-	return Math.max(4, Math.min(22, Math.floor(480 / rows)));
-}
-
-function entryPixels(of, place) {
-	const { width } = place, span = of.until - of.from, several = span > width, gap = place.row >= 6 ? Math.max(1, Math.round(place.ratio)) : 0;
-	const image = new ImageData(width, place.row * of.rows), back = colour("back"), tick = several ? Math.max(1, Math.round(place.row / 5)) : 0;
-	const starts = new Int32Array(width + 1), kinds = of.colours.length, counts = new Int32Array(kinds);
-	for (let x = 0; x <= width; x++) starts[x] = of.from + Math.floor((x * span) / width);
-	const line = new Uint8ClampedArray(width * 3), ticks = new Uint8ClampedArray(width * 3);
+function entryPixels(of, { width, row: high, ratio }) {
+	const span = of.until - of.from, several = span > width, gap = high >= 6 ? Math.max(1, Math.round(ratio)) : 0, tick = several ? Math.max(1, Math.round(high / 5)) : 0;
+	const image = new ImageData(width, high * of.rows), pixels = new Uint32Array(image.data.buffer), back = pixel(colour("back")), paints = of.colours.map(pixel);
+	const counts = new Int32Array(paints.length), line = new Uint32Array(width), ticks = new Uint32Array(width);
 	for (let row = 0; row < of.rows; row++) {
-		const base = row * of.n;
+		const base = row * of.n + of.from;
 		for (let x = 0; x < width; x++) {
-			const first = starts[x], last = Math.max(first + 1, starts[x + 1]);
-			if (last === first + 1) {
-				line.set(of.colours[of.classes[base + first]], x * 3);
-				ticks.set(of.colours[of.classes[base + first]], x * 3);
-				continue;
-			}
+			const first = base + Math.floor((x * span) / width), last = Math.max(first + 1, base + Math.floor(((x + 1) * span) / width));
+			let red = 0.5, green = 0.5, blue = 0.5;
 			counts.fill(0);
-			for (let at = base + first; at < base + last; at++) counts[of.classes[at]]++;
-			for (let part = 0; part < 3; part++) {
-				let sum = 0;
-				for (let kind = 0; kind < kinds; kind++) sum += counts[kind] * of.colours[kind][part];
-				line[x * 3 + part] = sum / (last - first);
-			}
+			for (let at = first; at < last; at++) counts[of.classes[at]]++;
+			of.colours.forEach((paint, kind) => {
+				const share = counts[kind] / (last - first);
+				red += share * paint[0];
+				green += share * paint[1];
+				blue += share * paint[2];
+			});
+			line[x] = pixel([red, green, blue]);
 			const kind = of.ticks.find((candidate) => counts[candidate] > 0);
-			ticks.set(kind === undefined ? line.subarray(x * 3, x * 3 + 3) : of.colours[kind], x * 3);
+			ticks[x] = kind === undefined ? line[x] : paints[kind];
 		}
-		for (let y = 0; y < place.row; y++) {
-			const source = y >= place.row - gap ? null : several && y >= place.row - gap - tick ? ticks : line;
-			let to = ((row * place.row + y) * width) * 4;
-			for (let x = 0; x < width; x++, to += 4) {
-				const from = source || back, at = source ? x * 3 : 0;
-				image.data[to] = from[at];
-				image.data[to + 1] = from[at + 1];
-				image.data[to + 2] = from[at + 2];
-				image.data[to + 3] = 255;
-			}
+		for (let y = 0, to = row * high * width; y < high; y++, to += width) {
+			if (y >= high - gap) pixels.fill(back, to, to + width);
+			else pixels.set(several && y >= high - gap - tick ? ticks : line, to);
 		}
 	}
 	return image;
 }
 
+// A colour as the four bytes of a pixel.
+const pixel = ([red, green, blue]) => (255 << 24) | (blue << 16) | (green << 8) | red;
+
 function drawAxes(pen, of, place, canvas) {
-	const { left, top, width, ratio } = place, span = of.until - of.from, bottom = top + place.row * of.rows;
+	const { left, top, width, row, ratio } = place, span = of.until - of.from, bottom = top + row * of.rows, high = of.heads * row;
 	const x = (position) => left + ((position - of.from) / span) * width;
-	pen.font = `${11 * ratio}px system-ui, "Liberation Sans", sans-serif`;
-	pen.fillStyle = css(colour("muted"));
-	pen.strokeStyle = css(colour("line"));
-	pen.lineWidth = ratio;
-	pen.textBaseline = "middle";
-	pen.textAlign = "right";
-	const each = Math.max(1, Math.ceil((14 * ratio) / (place.row * of.heads)));
+	Object.assign(pen, { font: `${11 * ratio}px system-ui, "Liberation Sans", sans-serif`, fillStyle: ink("muted"), strokeStyle: ink("line"), lineWidth: ratio, textBaseline: "middle", textAlign: "right" });
+	const each = Math.max(1, Math.ceil((14 * ratio) / high));
 	for (let layer = 0; layer * of.heads < of.rows; layer++) {
-		const y = top + layer * of.heads * place.row;
-		if (layer % each === 0) pen.fillText(layer === 0 ? "layer 0" : String(layer), left - 8 * ratio, y + Math.min(of.heads * place.row, 16 * ratio) / 2);
+		const y = top + layer * high;
+		if (layer % each === 0) pen.fillText(layer === 0 ? "layer 0" : String(layer), left - 8 * ratio, y + Math.min(high, 16 * ratio) / 2);
 		if (layer) line(pen, left - 4 * ratio, y - 0.5 * ratio, left, y - 0.5 * ratio);
 	}
-	pen.textAlign = "center";
-	pen.textBaseline = "top";
-	for (const position of roundNumbers(of.from, of.until, Math.max(2, Math.floor(width / (90 * ratio))))) {
+	Object.assign(pen, { textAlign: "center", textBaseline: "top" });
+	for (const position of roundNumbers(of.from, of.until - 1, Math.max(2, width / (90 * ratio)), 1)) {
 		line(pen, x(position), bottom, x(position), bottom + 4 * ratio);
-		pen.fillText(whole(position), Math.max(left, Math.min(x(position), canvas.width - 24 * ratio)), bottom + 6 * ratio);
+		pen.fillText(whole(position), clamped(x(position), left, canvas.width - 24 * ratio), bottom + 6 * ratio);
 	}
 	const zone = (from, until, name, slant) => band(pen, x(Math.max(of.from, from)), x(Math.min(of.until, until)), place, name, slant);
 	if (of.n_sink > of.from) zone(0, of.n_sink, "sink", 1);
 	const start = of.windowStart;
 	if (start <= of.step && start < of.until && of.step + 1 > of.from) zone(Math.max(0, start), of.step + 1, "window", -1);
-	const names = [...new Set(of.spans.map((each) => each.name))];
+	const names = [...new Set(of.spans.map((one) => one.name))];
 	for (const { name, start: first, end } of of.spans) {
 		if (end <= of.from || first >= of.until) continue;
-		const from = Math.max(left, x(first)), until = Math.max(from + 2 * ratio, Math.min(left + width, x(end))), paint = colour(`curve-${names.indexOf(name) % 7}`);
+		const from = Math.max(left, x(first)), until = clamped(x(end), from + 2 * ratio, left + width), paint = colour(`curve-${names.indexOf(name) % 7}`), wide = until - from;
 		pen.fillStyle = css(mixed(paint, colour("back"), 0.72));
-		pen.fillRect(from, 0, until - from, 17 * ratio);
+		pen.fillRect(from, 0, wide, 17 * ratio);
 		pen.fillStyle = css(paint);
-		pen.fillRect(from, 15 * ratio, until - from, 3 * ratio);
-		pen.fillStyle = css(colour("text"));
-		pen.textBaseline = "middle";
-		if (until - from > 26 * ratio) pen.fillText(visible(shortened(name, 40)), (from + until) / 2, 8 * ratio, until - from - 4 * ratio);
+		pen.fillRect(from, 15 * ratio, wide, 3 * ratio);
+		Object.assign(pen, { fillStyle: ink("text"), textBaseline: "middle" });
+		if (wide > 26 * ratio) pen.fillText(shortened(name, 40), from + wide / 2, 8 * ratio, wide - 4 * ratio);
 	}
 	pen.setLineDash([4 * ratio, 3 * ratio]);
 	for (const [position, name] of [[of.n_sink, "sink"], [start, "window"]]) {
 		if (position <= of.from || position >= of.until) continue;
-		pen.strokeStyle = css(colour(name));
+		pen.strokeStyle = ink(name);
 		line(pen, x(position), top - 4 * ratio, x(position), bottom);
 	}
 	pen.setLineDash([]);
-	if (of.cursor && of.cursor.at >= of.from && of.cursor.at < of.until) {
-		pen.strokeStyle = css(colour("text"));
-		pen.lineWidth = 2 * ratio;
+	const { row: at, at: token } = of.cursor;
+	if (token >= of.from && token < of.until) {
 		const wide = Math.max(6 * ratio, width / span);
-		pen.strokeRect(x(of.cursor.at + 0.5) - wide / 2, top + of.cursor.row * place.row - ratio, wide, place.row + ratio);
+		Object.assign(pen, { strokeStyle: ink("text"), lineWidth: 2 * ratio });
+		pen.strokeRect(x(token + 0.5) - wide / 2, top + at * row - ratio, wide, row + ratio);
 	}
 }
 
@@ -125,57 +106,42 @@ function line(pen, fromX, fromY, toX, toY) {
 }
 
 // A hatched band above the picture: what is protected, told by its slant too.
-function band(pen, from, until, place, name, slant) {
-	const { ratio } = place, high = 8 * ratio, top = place.top - high - 2 * ratio;
-	const wide = Math.max(2 * ratio, until - from);
+function band(pen, from, until, { ratio, top: below }, name, slant) {
+	const high = 8 * ratio, top = below - high - 2 * ratio, wide = Math.max(2 * ratio, until - from), [first, last] = slant > 0 ? [top + high, top] : [top, top + high];
 	pen.save();
 	pen.beginPath();
 	pen.rect(from, top, wide, high);
 	pen.clip();
-	pen.strokeStyle = css(colour(name));
-	pen.lineWidth = 2 * ratio;
-	for (let x = from - high; x < from + wide + high; x += 5 * ratio) line(pen, x, slant > 0 ? top + high : top, x + high, slant > 0 ? top : top + high);
+	Object.assign(pen, { strokeStyle: ink(name), lineWidth: 2 * ratio });
+	for (let x = from - high; x < from + wide + high; x += 5 * ratio) line(pen, x, first, x + high, last);
 	pen.restore();
 }
 
-// About so many round numbers from one to another.
-function roundNumbers(from, until, count) {
-	const rough = (until - from) / count, power = 10 ** Math.floor(Math.log10(rough)), round = [1, 2, 5, 10].find((by) => by * power >= rough) * power;
-	const step = Math.max(1, round), numbers = [];
-	for (let at = Math.ceil(from / step) * step; at < until; at += step) numbers.push(at);
-	return numbers;
-}
-
 // Which part of the text is in sight, moved by wheel, drag, keys and buttons; the state holds it.
-function stripWindow(canvas, n, rows) {
+function stripWindow(canvas, n, rows, slider) {
 	const least = Math.min(n, 16);
 	const range = () => {
-		const from = stated("from", 0, 0, n - least), until = stated("to", n, from + least, n);
-		return [from, until];
+		const from = stated("from", 0, 0, n - least);
+		return [from, stated("to", n, from + least, n)];
 	};
-	const show = (from, until) => {
-		const span = Math.max(least, Math.min(n, Math.round(until - from))), start = Math.max(0, Math.min(n - span, Math.round(from)));
-		setState(span >= n ? { from: null, to: null } : { from: start, to: start + span });
+	const placed = (from, span) => {
+		const start = clamped(Math.round(from), 0, n - span);
+		return span >= n ? { from: null, to: null } : { from: start, to: start + span };
 	};
+	const show = (from, until) => setState(placed(from, clamped(Math.round(until - from), least, n)));
 	const zoom = (by, around) => {
-		const [from, until] = range(), span = (until - from) * by;
-		show(around - (around - from) * by, around - (around - from) * by + span);
+		const [from, until] = range(), start = around - (around - from) * by;
+		show(start, start + (until - from) * by);
 	};
 	const cell = (event) => {
 		const box = canvas.getBoundingClientRect(), { left, top, width, row, ratio } = canvas.dataset, [from, until] = range();
 		const x = ((event.clientX - box.left) * ratio - left) / width, y = Math.floor(((event.clientY - box.top) * ratio - top) / row);
-		if (x < 0 || x >= 1 || y < 0 || y >= rows) return null;
-		return { row: y, at: Math.floor(from + x * (until - from)) };
+		return x < 0 || x >= 1 || y < 0 || y >= rows ? null : { row: y, at: Math.floor(from + x * (until - from)) };
 	};
 	const cursor = () => ({ row: stated("row", 0, 0, rows - 1), at: stated("token", 0, 0, n - 1) });
 	const go = (row, at) => {
-		const [from, until] = range(), span = until - from;
-		const changes = { row: Math.max(0, Math.min(rows - 1, row)), token: Math.max(0, Math.min(n - 1, at)) };
-		if (changes.token < from || changes.token >= until) {
-			const start = Math.max(0, Math.min(n - span, Math.round(changes.token - span / 2)));
-			Object.assign(changes, span >= n ? {} : { from: start, to: start + span });
-		}
-		setState(changes);
+		const [from, until] = range(), token = clamped(at, 0, n - 1), span = until - from;
+		setState({ row: clamped(row, 0, rows - 1), token, ...(token < from || token >= until ? placed(token - span / 2, span) : {}) });
 	};
 	canvas.addEventListener("wheel", (event) => {
 		const under = cell(event);
@@ -200,18 +166,42 @@ function stripWindow(canvas, n, rows) {
 		grip = null;
 		if (click && under) go(under.row, under.at);
 	});
-	canvas.addEventListener("keydown", (event) => {
+	const nearer = () => zoom(0.5, cursor().at), all = () => show(0, n);
+	onKeys(canvas, (event) => {
 		const { row, at } = cursor(), [from, until] = range(), far = event.shiftKey ? Math.max(1, Math.round((until - from) / 10)) : 1;
-		const moves = { ArrowRight: () => go(row, at + far), ArrowLeft: () => go(row, at - far), ArrowDown: () => go(row + 1, at), ArrowUp: () => go(row - 1, at),
-			Home: () => go(row, 0), End: () => go(row, n - 1), "+": () => zoom(0.5, at), "=": () => zoom(0.5, at), "-": () => zoom(2, at), 0: () => show(0, n) };
-		const move = moves[event.key];
-		if (!move || event.ctrlKey || event.metaKey) return;
-		event.preventDefault();
-		move();
+		return { ArrowRight: () => go(row, at + far), ArrowLeft: () => go(row, at - far), ArrowDown: () => go(row + 1, at), ArrowUp: () => go(row - 1, at), Home: () => go(row, 0), End: () => go(row, n - 1),
+			"+": nearer, "=": nearer, "-": () => zoom(2, at), 0: all, "[": () => slider.by(-1), "]": () => slider.by(1), "{": () => slider.by(-10), "}": () => slider.by(10) };
 	});
-	const buttons = [button("Nearer", () => zoom(0.5, cursor().at), { title: "+" }), button("Farther", () => zoom(2, (range()[0] + range()[1]) / 2), { title: "−" }),
-		button("Everything", () => show(0, n), { title: "0" })];
+	const buttons = [button("Nearer", nearer, { title: "+" }), button("Farther", () => zoom(2, (range()[0] + range()[1]) / 2), { title: "−" }), button("Everything", all, { title: "0" })];
 	return { range, cursor, cell, buttons };
+}
+
+// What pictures of entries have in common; `words` says what is known of entry number `index`, `draw` draws it.
+function entryPicture(run, pieces, usable, words, draw) {
+	const [layers, heads, n] = run.maps[0].shape, rows = layers * heads, slider = stepSlider(n, usable), readout = readoutLine();
+	const canvas = el("canvas", { tabindex: "0", role: "img" }), part = stripWindow(canvas, n, rows, slider), legend = el("div"), facts = el("ul", { class: "facts" });
+	const tell = ({ row, at } = part.cursor()) => {
+		readout.textContent = `layer ${Math.floor(row / heads)}, KV head ${row % heads}, position ${whole(at)}${pieces ? ` ${quoted(pieces[at], 60)}` : ""}${spansAt(run, at)}: ${words(row * n + at, at)}`;
+	};
+	let waiting = false, ready = false;
+	const redraw = () => {
+		waiting = false;
+		if (ready && canvas.isConnected) draw(part.range());
+	};
+	canvas.addEventListener("pointermove", (event) => {
+		const under = part.cell(event);
+		if (ready && under && !event.buttons) tell(under);
+	});
+	redrawn(canvas, redraw);
+	return { ...part, layers, heads, n, rows, canvas, slider, legend, facts, nodes: [facts, legend, el("div", { class: "picture" }, canvas), slider.node, readout],
+		strips: (of) => drawStrips(canvas, { rows, heads, n, step: slider.step(), cursor: part.cursor(), spans: run.spans, ...of }),
+		update() {
+			ready = true;
+			slider.tell();
+			tell();
+			if (!waiting) requestAnimationFrame(redraw);
+			waiting = true;
+		} };
 }
 
 // A slider over the queries, by which decoding is replayed.

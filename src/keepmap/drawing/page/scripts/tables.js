@@ -1,22 +1,29 @@
 // Tables that are sorted by a click or a key on their head, and saved as CSV: the numbers of every picture.
 
-const SHOWN = { words: (value) => visible(String(value ?? "–")), number: (value) => number(value), signed: (value) => signed(value), share: (value) => percent(value, 1), whole: (value) => (value === null ? "–" : whole(value)) };
+const SHOWN = { words: (value) => String(value ?? "–"), number: (value) => number(value), hundredths: (value) => number(value, 2), signed: (value) => signed(value), share: (value) => percent(value), percent: (value) => percent(value, 0),
+	bar: (value) => bar(percent(value), value, "share"), whole: (value) => (value === null ? "–" : whole(value)) };
 const written = (how) => SHOWN[how] || how || String;
 
-// A column: its name, row -> value, how that is shown (one of SHOWN, or (value, row) -> text or node), what it means.
-const col = (title, of, show, about) => ({ title, of, show: written(show), about, words: show === "words" });
+// A column: its name, row -> value or the value's name in a row, how that is shown (one of SHOWN, or (value, row) -> text
+// or node), what it means.
+const col = (title, of, show, about) => ({ title, of: typeof of === "function" ? of : (row) => row[of], show: written(show), about, words: show === "words" });
+
+// A number as a bar behind its words.
+function bar(text, share, kind) {
+	return el("span", { class: "bar" }, el("span", { class: kind, style: { width: `${100 * clamped(share || 0, 0, 1)}%` } }), el("span", {}, text));
+}
 
 // columns: as `col` makes them; `csv`, where a file says something else than the value.
-function sortableTable({ name, caption, columns, rows, sorted = null, ascending = true, onsort = null, pick = null }) {
+function sortableTable({ run, name, caption, columns, rows, sorted = null, ascending = true, onsort = null }) {
 	const body = el("tbody"), heads = [];
 	let at = sorted, up = ascending;
 	const fill = () => {
 		const order = [...rows];
 		if (at !== null) {
-			const of = columns[at].of, missing = (value) => value === null || value === undefined || Number.isNaN(value);
+			const { of } = columns[at];
 			order.sort((left, right) => {
 				const a = of(left), b = of(right);
-				if (missing(a) || missing(b)) return missing(a) - missing(b);
+				if (none(a) || none(b)) return none(a) - none(b);
 				return (typeof a === "string" ? a.localeCompare(b) : a - b) * (up ? 1 : -1);
 			});
 		}
@@ -37,21 +44,21 @@ function sortableTable({ name, caption, columns, rows, sorted = null, ascending 
 			up = at === index ? !up : true;
 			at = index;
 			fill();
-			if (onsort) onsort(index, up);
+			onsort?.(index, up);
 		}, { title: column.about || null });
 		heads.push(el("th", { scope: "col", class: column.words ? "words" : null }, sort));
 	});
 	fill();
-	const csv = () => saveCsv(name, columns.map((column) => column.title), rows.map((row) => columns.map((column) => (column.csv || column.of)(row))));
+	const csv = () => saveCsv(stem(run, name), columns.map((column) => column.title), rows.map((row) => columns.map((column) => (column.csv || column.of)(row))));
 	const table = el("table", {}, caption ? el("caption", {}, caption) : null, el("thead", {}, el("tr", {}, heads)), body);
-	return el("div", { class: "table" }, el("div", { class: "wide" , tabindex: "0", role: "region", "aria-label": caption || name }, table), button("Save as CSV", csv));
+	return el("div", { class: "table" }, wide(caption, table), button("Save as CSV", csv));
 }
 
-// The numbers of a picture, behind a line that opens; they are computed when it is opened.
-function numbers(title, make) {
-	const place = el("div");
-	let open = false;
-	const details = el("details", { ontoggle: () => { open = details.open; if (open) place.replaceChildren(make()); } }, el("summary", {}, title), place);
-	details.refresh = () => { if (open) place.replaceChildren(make()); };
+const wide = (label, node) => el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label }, node);
+
+// The numbers of a view's pictures, behind a line that opens; they are computed when it is opened.
+function numbers(make) {
+	const place = el("div"), fill = () => details.open && place.replaceChildren(make()), details = el("details", { ontoggle: fill }, el("summary", {}, "The numbers"), place);
+	details.refresh = fill;
 	return details;
 }

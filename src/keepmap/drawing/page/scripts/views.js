@@ -8,8 +8,8 @@ function view(entry) {
 }
 
 // What stands above a view: its name, what it shows, and its controls.
-function heading(title, about, ...items) {
-	return el("div", { class: "heading" }, el("h2", {}, title), about ? el("p", { class: "about" }, about) : null,
+function heading(about, ...items) {
+	return el("div", { class: "heading" }, el("h2", {}, shown.entry.title), el("p", { class: "about" }, about),
 		items.length ? controls(items) : null);
 }
 
@@ -19,10 +19,9 @@ function redrawn(node, draw) {
 	for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", () => node.isConnected && draw());
 }
 
-const svgButton = (run, name, svg) => button("Save as SVG", () => save(`${stem(run, name)}.svg`, svgText(svg()), "image/svg+xml"));
-
 // Which method is shown, of those that have a map.
-const methodChoice = (run) => stateChoice("Method", run.maps.map((method) => [method.key, visible(method.label)]), "method", state.method || run.maps[0].key);
+const methodChoice = (run) => stateChoice("Method", run.maps.map((method) => [method.key, method.label]), "method", state.method || run.maps[0].key);
+const chosenMethod = (run) => Math.max(0, run.maps.findIndex((method) => method.key === state.method));
 
 const pngButton = (run, name, canvas) => button("Save as PNG", () => savePng(stem(run, typeof name === "string" ? name : name()), canvas));
 const readoutLine = () => el("p", { class: "readout", "aria-live": "polite" });
@@ -34,6 +33,7 @@ const fact = (value, what) => el("li", {}, el("b", {}, value), el("span", {}, wh
 
 // The spans of the text that a position is in, in words.
 function spansAt(run, at) {
-	const names = run.spans.filter((span) => span.start <= at && at < span.end).map((span) => visible(span.name));
+	const names = run.spans.filter((span) => span.start <= at && at < span.end).map((span) => span.name);
 	return names.length ? `, in ${[...new Set(names)].join(", ")}` : "";
 }
+const next = (title = "") => el("h3", { class: "next" }, title);

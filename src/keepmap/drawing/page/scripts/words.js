@@ -6,13 +6,13 @@ function el(name, attributes = {}, ...children) {
 	const svg = /^(svg|g|path|line|rect|circle|text|title|polyline)$/.test(name) && attributes.svg !== false;
 	const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
 	for (const [key, value] of Object.entries(attributes)) {
-		if (value === null || value === undefined || value === false || key === "svg") continue;
+		if (value == null || value === false || key === "svg") continue;
 		if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
 		else if (key === "style") for (const [property, of] of Object.entries(value)) node.style.setProperty(property, of);
 		else if (key === "value") node.value = value;
 		else node.setAttribute(key, value === true ? "" : value);
 	}
-	node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+	node.append(...children.flat(Infinity).filter((child) => child != null));
 	return node;
 }
 
@@ -32,11 +32,14 @@ function quoted(text, longest = 40) {
 	return `“${visible(shortened(text, longest)).replaceAll(" ", "\u2423")}”`;
 }
 
+const clamped = (value, least, most) => Math.max(least, Math.min(most, value));
+const upTo = (n) => [...Array(n).keys()];
+const none = (value) => value == null || Number.isNaN(value);
 const whole = (number) => Math.round(number).toLocaleString("en");
-const percent = (share, digits = 1) => (share === null || share === undefined || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`);
+const percent = (share, digits = 1) => (none(share) ? "–" : `${(100 * share).toFixed(digits)} %`);
 
 function number(value, digits = 4) {
-	if (value === null || value === undefined || Number.isNaN(value)) return "–";
+	if (none(value)) return "–";
 	if (value !== 0 && Math.abs(value) < 10 ** -digits) return value.toExponential(1);
 	return value.toFixed(digits);
 }
@@ -45,7 +48,7 @@ function number(value, digits = 4) {
 const rounded = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : String(value));
 
 function signed(value, digits = 4) {
-	return value === null || value === undefined ? "–" : (value >= 0 ? "+" : "−") + number(Math.abs(value), digits);
+	return value == null ? "–" : (value >= 0 ? "+" : "−") + number(Math.abs(value), digits);
 }
 
 function say(text) {
@@ -63,9 +66,27 @@ function button(text, onclick, attributes = {}) {
 	return el("button", { type: "button", onclick, ...attributes }, text);
 }
 
-function key(...entries) {
-	return el("ul", { class: "key" }, entries.map(([kind, text]) => el("li", {}, el("span", { class: `swatch ${kind}` }), text)));
-}
-
 // A text of several lines as it can be seen, with its lines.
 const shownLines = (text) => visible(text).replaceAll("⏎", "⏎\n");
+
+// The signs of a picture and what they mean; a sign is a colour of the style sheet, or drawn there.
+const key = (...entries) => el("ul", { class: "key" }, entries.map(keyEntry));
+const swatch = (kind, more) => el("span", { class: `swatch ${kind}`, style: { "--of": `var(--${kind})` }, ...more });
+const keyEntry = ([kind, text]) => el("li", {}, swatch(kind), text);
+
+// What a key does where a node is in focus; other keys go on to the browser.
+function onKeys(node, actsOf) {
+	node.addEventListener("keydown", (event) => {
+		const act = !event.ctrlKey && !event.metaKey && actsOf(event)[event.key];
+		if (!act) return;
+		event.preventDefault();
+		act();
+	});
+}
+
+// A text beside another one: ▶ is where they part.
+function partedText(text, other, shown = visible) {
+	let same = 0;
+	while (same < text.length && text[same] === other[same]) same++;
+	return [el("span", { class: "same" }, shown(text.slice(0, same))), el("b", { class: "parting" }, "▶", el("span", { class: "unseen" }, " here they part: ")), el("span", { class: "apart" }, shown(text.slice(same)))];
+}

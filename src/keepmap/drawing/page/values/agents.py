@@ -170,7 +170,7 @@ def _study_table(study: Study) -> dict[str, Any]:
         ("trained with it", "or in rollout alone", "words"),
         ("return", f"mean of episodes {EARLY[0]} to {EARLY[1]}", "number"),
         ("share", "of the baseline's return", "share"),
-        ("95 % interval", "of the share, over goals and seeds", "interval"),
+        ("95 % interval", "of the share, over goals and seeds", "shares"),
         ("solved", "share of the goals", "share"),
         ("kept", "transitions kept, of those there were", "share"),
         ("operations saved", "where nothing is cached", "share"),

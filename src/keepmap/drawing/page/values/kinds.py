@@ -12,6 +12,7 @@ from keepmap.drawing.page.values.comparison import shown_comparison
 from keepmap.drawing.page.values.eviction import shown_eviction
 from keepmap.drawing.page.values.generation import shown_generation
 from keepmap.drawing.page.values.shown import Shown
+from keepmap.drawing.page.values.tasks import shown_tasks
 from keepmap.drawing.page.values.verification import shown_verification
 from keepmap.errors import InputError, kind_of
 
@@ -28,6 +29,7 @@ KINDS = {
     "Eviction": "eviction",
     "Generation": "generation",
     "Study": "study",
+    "TaskRun": "tasks",
     "Verification": "verification",
 }
 
@@ -74,6 +76,7 @@ def shown_value(value: Reportable, arrays: Arrays, options: Asked) -> Shown:
         "eviction": lambda: shown_eviction(value),
         "generation": lambda: shown_generation(value, folder, options.redact_text),
         "study": lambda: shown_study(value, folder),
+        "tasks": lambda: shown_tasks(value, arrays, folder, options.redact_text),
         "verification": lambda: shown_verification(value, folder),
     }
     return shown[kind_of_value(value)]()

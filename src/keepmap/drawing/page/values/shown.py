@@ -15,8 +15,8 @@ from keepmap.errors import escaped
 
 __all__ = ["Shown", "added_floats", "kept_about", "kept_table", "redacted", "table_of"]
 
-KINDS = ("words", "number", "signed", "share", "whole", "interval")
-"""How a column's values are written; an interval is two numbers."""
+KINDS = ("words", "number", "hundredths", "signed", "share", "whole", "interval", "shares")
+"""How a column's values are written; an interval is two numbers with signs, or two shares."""
 
 
 @dataclass(frozen=True, kw_only=True)

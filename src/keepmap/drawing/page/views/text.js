@@ -27,31 +27,20 @@ function brokenLines(shownPieces, pieces, width, font) {
 view({
 	name: "text", title: "Text", order: 2, has: (run) => run.text !== null && run.maps.length > 0,
 	async open(place, run) {
-		const pieces = await textOf(run), n = pieces.length;
-		const display = pieces.map((piece) => visible(piece.length > LONGEST ? shortened(piece, LONGEST) : piece) || "∅");
-		let starts = [], map = null, shares = null, scores = null, costs = null, matches = [], most = 1, drawn = "";
-		const inner = el("div", { class: "lines" });
+		const pieces = await textOf(run), n = pieces.length, display = pieces.map((piece) => visible(piece.length > LONGEST ? shortened(piece, LONGEST) : piece) || "∅");
+		let starts = [], map = null, shares = null, scores = null, costs = null, matches = [], matched = new Set(), most = 1, drawn = "", known = "", hovered = null;
+		const inner = el("div", { class: "lines" }), legend = el("div"), count = el("output"), detail = el("aside", { class: "detail", id: "token", "aria-label": "The token" });
 		const scroller = el("div", { class: "scroller", tabindex: "0", role: "application", "aria-label": "Text: arrow keys go from token to token", "aria-describedby": "token" }, inner);
-		const detail = el("aside", { class: "detail", id: "token", "aria-label": "The token" });
-		const legend = el("div");
 		const find = el("input", { type: "search", value: state.find || "", "aria-label": "Search the text", placeholder: "search ( / )", oninput: () => setState({ find: find.value || null }) });
-		const found = el("output");
-		const colours = [["kept", "share of its entries kept"]];
-		if (run.maps.some((method) => method.nll)) colours.push(["damage", "damage: ΔNLL of predicting it"]);
+		const colours = [["kept", "share of its entries kept"], ...(run.maps.some((method) => method.nll) ? [["damage", "damage: ΔNLL of predicting it"]] : [])];
 		place.append(
-			heading("Text", `The first text, ${whole(n)} tokens. What each token's ${run.maps[0].shape[0] * run.maps[0].shape[1]} cache entries came to.`,
-				methodChoice(run),
-				stateChoice("Colour", colours, "colour", state.colour || "kept"),
-				el("label", {}, "Search ", find), button("Previous", () => jump(-1), { title: "N" }), button("Next", () => jump(1), { title: "n" }), found,
-				button("Save as CSV", saveTokens)),
+			heading(`The first text, ${whole(n)} tokens. What each token's ${run.maps[0].shape[0] * run.maps[0].shape[1]} cache entries came to.`,
+				methodChoice(run), stateChoice("Colour", colours, "colour", state.colour || "kept"),
+				el("label", {}, "Search ", find), button("Previous", () => jump(-1), { title: "N" }), button("Next", () => jump(1), { title: "n" }), count,
+				button("Save as CSV", () => saveCsv(stem(run, `text-${map.key}`), ["position", "token", "share kept", "ΔNLL"], pieces.map((piece, at) => [at, piece, shares[at], costOf(at)])))),
 			legend, el("div", { class: "columns" }, scroller, detail));
 
-		const token = () => stated("token", 0, 0, n - 1);
-
-		function saveTokens() {
-			saveCsv(stem(run, `text-${map.key}`), ["position", "token", "share kept", "ΔNLL"],
-				pieces.map((piece, at) => [at, piece, shares[at], costs && at ? costs[at - 1] : null]));
-		}
+		const token = () => stated("token", 0, 0, n - 1), costOf = (at) => (costs && at ? costs[at - 1] : null);
 
 		function lineOf(at) {
 			let low = 0, high = starts.length - 1;
@@ -64,44 +53,22 @@ view({
 		}
 
 		function tokenNode(at) {
-			const share = shares[at], free = isProtected(map, at, n - 1);
-			const damage = costs && state.colour === "damage" ? (at ? costs[at - 1] : 0) : null;
-			const of = damage === null ? share : Math.min(1, Math.abs(damage) / most);
-			const kinds = ["t", damage === null ? "kept" : damage > 0 ? "worse" : "better", `s${Math.round(of * 10)}`];
-			if (damage === null && share === 0) kinds.push("gone");
-			if (free) kinds.push(at < map.n_sink ? "sink" : "window");
-			if (matches.length && isMatch(at)) kinds.push("match");
-			if (at === token()) kinds.push("now");
+			const share = shares[at], damage = costs && state.colour === "damage" ? costOf(at) || 0 : null, isGone = damage === null && share === 0;
+			const of = damage === null ? share : Math.min(1, Math.abs(damage) / most), kind = damage === null ? "kept" : damage > 0 ? "worse" : "better";
+			const kinds = ["t", kind, isGone && "gone", isProtected(map, at, n - 1) && (at < map.n_sink ? "sink" : "window"), matched.has(at) && "match", at === token() && "now"].filter(Boolean);
 			const text = display[at], word = text.trimStart();
-			const node = el("span", { class: kinds.join(" "), "data-at": at }, text.slice(0, text.length - word.length));
-			node.append(damage === null && share === 0 ? el("s", {}, word) : word);
-			return node;
-		}
-
-		function isMatch(at) {
-			let low = 0, high = matches.length;
-			while (low < high) {
-				const middle = (low + high) >> 1;
-				if (matches[middle] < at) low = middle + 1;
-				else high = middle;
-			}
-			return matches[low] === at;
+			return el("span", { class: kinds.join(" "), "data-at": at, style: { "--of": `var(--${kind})`, "--share": `${Math.round(58 * of)}%` } }, text.slice(0, text.length - word.length), isGone ? el("s", {}, word) : word);
 		}
 
 		function draw(force = false) {
-			const from = Math.max(0, Math.floor(scroller.scrollTop / LINE) - 10);
-			const until = Math.min(starts.length, Math.ceil((scroller.scrollTop + scroller.clientHeight) / LINE) + 10);
-			const name = `${from} ${until}`;
+			const { scrollTop, clientHeight } = scroller, from = Math.max(0, Math.floor(scrollTop / LINE) - 10), until = Math.min(starts.length, Math.ceil((scrollTop + clientHeight) / LINE) + 10), name = `${from} ${until}`;
 			if (!force && name === drawn) return;
 			drawn = name;
-			const lines = [];
-			for (let line = from; line < until; line++) {
-				const row = el("div", { class: "line", style: { top: `${line * LINE}px` } });
-				row.append(el("span", { class: "at", "aria-hidden": "true" }, String(starts[line])));
-				for (let at = starts[line]; at < (starts[line + 1] ?? n); at++) row.append(tokenNode(at));
-				lines.push(row);
-			}
-			inner.replaceChildren(...lines);
+			inner.replaceChildren(...starts.slice(from, until).map((start, at) => {
+				const row = el("div", { class: "line", style: { top: `${(from + at) * LINE}px` } }, el("span", { class: "at", "aria-hidden": "true" }, String(start)));
+				for (let of = start; of < (starts[from + at + 1] ?? n); of++) row.append(tokenNode(of));
+				return row;
+			}));
 		}
 
 		function flow() {
@@ -130,43 +97,32 @@ view({
 					for (let of = now; of < n && ends[of] - pieces[of].length < at + words.length; of++) if (matches[matches.length - 1] !== of) matches.push(of);
 				}
 			}
-			found.textContent = words ? `${whole(matches.length)} tokens` : "";
+			matched = new Set(matches);
+			count.textContent = words ? `${whole(matches.length)} tokens` : "";
 		}
 
 		function jump(by) {
 			if (!matches.length) return;
-			const now = token(), next = by > 0 ? matches.find((at) => at > now) ?? matches[0] : matches.findLast((at) => at < now) ?? matches[matches.length - 1];
-			setState({ token: next });
+			const now = token();
+			setState({ token: by > 0 ? matches.find((at) => at > now) ?? matches[0] : matches.findLast((at) => at < now) ?? matches[matches.length - 1] });
 		}
 
 		function tell(at = token()) {
-			const rows = [];
-			for (let row = 0; row < map.rows; row++) {
-				const index = row * n + at;
-				let rank = null;
-				if (scores) {
-					rank = 1;
-					for (let other = row * n; other < (row + 1) * n; other++) if (scores[other] > scores[index]) rank++;
-				}
-				const score = scores ? scores[index] : null;
-				rows.push({ row, kept: map.held[index], score, rank, gone: map.held[index] ? null : map.expires ? map.expires[index] - 1 : null, why: reason(map, at, index, score) });
-			}
-			const cost = costs && at ? costs[at - 1] : null;
+			const cost = costOf(at), rows = upTo(map.rows).map((row) => {
+				const index = row * n + at, score = scores && scores[index];
+				return { row, kept: map.held[index], score, rank: scores && scores.subarray(row * n, (row + 1) * n).reduce((above, other) => above + (other > score), 1), why: reason(map, at, index, score) };
+			});
 			const columns = [
-				col("layer", (row) => Math.floor(row.row / map.heads)), col("head", (row) => row.row % map.heads),
-				col("", (row) => row.kept, (value) => el("span", { class: `swatch ${value ? "kept" : "evicted"}`, role: "img", "aria-label": value ? "kept" : "evicted" }), "kept or not"),
-				...(scores ? [col("score", (row) => row.score, rounded), col("rank", (row) => row.rank, "whole", "of all positions of the head, by score")] : []),
-				col("why", (row) => row.why, "words"),
+				col("layer", ({ row }) => Math.floor(row / map.heads)), col("head", ({ row }) => row % map.heads), col("", "kept", (value) => swatch(value ? "kept" : "evicted", { role: "img", "aria-label": value ? "kept" : "evicted" }), "kept or not"),
+				...(scores ? [col("score", "score", rounded), col("rank", "rank", "whole", "of all positions of the head, by score")] : []), col("why", "why", "words"),
 			];
 			detail.replaceChildren(
 				el("h3", {}, `Token ${whole(at)}${spansAt(run, at)}`), el("p", { class: "piece" }, quoted(pieces[at], 2000)),
-				el("p", {}, `${percent(shares[at], 0)} of its ${map.rows} entries kept by ${visible(map.label)}`),
+				el("p", {}, `${percent(shares[at], 0)} of its ${map.rows} entries kept by ${map.label}`),
 				cost === null ? null : el("p", {}, `Predicting it costs ${signed(cost, 2)} nats against the full cache`),
-				sortableTable({ name: stem(run, `token-${at}`), caption: "Layer by layer", columns, rows }));
+				sortableTable({ run, name: `token-${at}`, caption: "Layer by layer", columns, rows }));
 			if (at === token()) say(`token ${at}, ${quoted(pieces[at])}, ${percent(shares[at], 0)} kept`);
 		}
-
-		let known = "";
 		async function update() {
 			const method = methodOf(run, "method") || run.maps[0];
 			if (map === null || map.key !== method.key) {
@@ -188,27 +144,16 @@ view({
 		scroller.addEventListener("scroll", () => requestAnimationFrame(() => draw()));
 		const tokenUnder = (event) => event.target.closest("[data-at]");
 		inner.addEventListener("click", (event) => tokenUnder(event) && setState({ token: tokenUnder(event).dataset.at }));
-		let hovered = null;
 		const hover = (at) => { if (at !== hovered) tell(Number(hovered = at)); };
 		inner.addEventListener("mouseover", (event) => tokenUnder(event) && hover(tokenUnder(event).dataset.at));
 		inner.addEventListener("mouseleave", () => { hovered = null; tell(); });
-		scroller.addEventListener("keydown", (event) => {
-			const at = token(), line = lineOf(at), column = at - starts[line];
-			const down = (by) => { const to = Math.max(0, Math.min(starts.length - 1, line + by)); return Math.min(starts[to] + column, (starts[to + 1] ?? n) - 1); };
-			const page = Math.max(1, Math.floor(scroller.clientHeight / LINE) - 1);
-			const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: down(1), ArrowUp: down(-1), PageDown: down(page), PageUp: down(-page), Home: 0, End: n - 1 }[event.key];
-			if (to === undefined) return;
-			event.preventDefault();
-			setState({ token: Math.max(0, Math.min(n - 1, to)) });
+		const go = (to) => () => setState({ token: clamped(to, 0, n - 1) });
+		onKeys(scroller, () => {
+			const at = token(), line = lineOf(at), column = at - starts[line], page = Math.max(1, Math.floor(scroller.clientHeight / LINE) - 1);
+			const down = (by) => { const to = clamped(line + by, 0, starts.length - 1); return go(Math.min(starts[to] + column, (starts[to + 1] ?? n) - 1)); };
+			return { ArrowRight: go(at + 1), ArrowLeft: go(at - 1), ArrowDown: down(1), ArrowUp: down(-1), PageDown: down(page), PageUp: down(-page), Home: go(0), End: go(n - 1) };
 		});
-		place.addEventListener("keydown", (event) => {
-			if (event.target === find) return event.key === "Enter" && jump(event.shiftKey ? -1 : 1);
-			if (event.key === "/") find.focus();
-			else if (event.key === "n") jump(1);
-			else if (event.key === "N") jump(-1);
-			else return undefined;
-			return event.preventDefault();
-		});
+		onKeys(place, ({ target, shiftKey }) => (target === find ? { Enter: () => jump(shiftKey ? -1 : 1) } : { "/": () => find.focus(), n: () => jump(1), N: () => jump(-1) }));
 		await update();
 		redrawn(scroller, flow);
 		flow();

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keepmap.core.arguments import shown
 from keepmap.core.labels import model_label
+from keepmap.core.outside.reporting import ReportedTable, write_page
 from keepmap.core.result_table import ResultTable
 from keepmap.core.statistics.footprint import CriticalFootprint, critical_footprint
 from keepmap.core.statistics.verdicts import Verdicts, paired_verdicts
@@ -58,7 +60,7 @@ class AnswerTable(ResultTable):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class TaskRun(ResultTable):
+class TaskRun(ReportedTable):
     """Answers of every method at every density, and what follows from them; `rows` has a row per task, method, density.
 
     Attributes:
@@ -269,6 +271,27 @@ class TaskRun(ResultTable):
                 f"expected `density` to be one of {', '.join(f'{each:g}' for each in known)}, got {shown(density)}"
             )
         return density
+
+    def report(self, path: str | Path, *, redact_text: bool = False, overwrite: bool = False) -> Path:
+        """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
+
+        >>> import keepmap, tempfile
+        >>> run = keepmap.run_tasks("tiny", "facts", "streaming_llm", density=0.2, n_samples=1, length=150)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run.report(f"{folder}/report.html").read_text(encoding="utf-8")[:15]
+        '<!DOCTYPE html>'
+
+        Args:
+            redact_text: whether of the answers only the length is told.
+            overwrite: whether a file that is no report is written over, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            OutputError: the path cannot be written, or a file that is no report is there.
+        """
+        return write_page(self, path, redact_text=redact_text, overwrite=overwrite)
 
     def __repr__(self) -> str:
         left_out = f"; not informative: {', '.join(self.not_informative)}" if self.not_informative else ""
