@@ -283,10 +283,7 @@ class Evaluate(Plugins):
 
 @record
 class Compressors(Plugins):
-    """Show what each history compressor keeps of a real learning history.
-
-    A learner of Dark Room, a table, and a picture.
-    """
+    """Show what each history compressor keeps of a learner's history in Dark Room: a table, and a picture."""
 
     goal: str = "7,2"
     """The hidden cell, as x,y."""
