@@ -1,6 +1,6 @@
 // KeepMaps as the page holds them: an expiry per layer, KV head and position, and what is held after the last query.
 
-const maps = new Map(), ROOM = 4e7; // entries that are held in memory: of the methods that were looked at last
+const maps = new Map(), ROOM = 2e7; // entries that are held in memory: of the methods that were looked at last
 
 // The map of one method of a run.
 function mapOf(run, method) {
