@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 from keepmap.kv.tasks.asking.retention import retention_of
 from keepmap.kv.tasks.asking.scoring import is_exact, ruler_score
@@ -131,3 +132,12 @@ def test_files_are_read_as_they_were_written_and_damage_is_one_line(run: TaskRun
             read_tasks(tmp_path)
     with pytest.raises(InputError, match="no run of tasks at"):
         read_tasks(tmp_path / "none")
+
+
+def test_files_without_the_mass_are_read(run: TaskRun, tmp_path: Path) -> None:
+    write_tasks(tmp_path, run)
+    document = read_document(tmp_path / "task_results.json")
+    for values in document["answers"]:
+        del values["mass"]
+    write_document(tmp_path / "task_results.json", document)
+    assert read_tasks(tmp_path) == replace(run, answers=tuple(replace(row, mass=None) for row in run.answers))

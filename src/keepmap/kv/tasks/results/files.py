@@ -81,7 +81,8 @@ def _checked(document: dict[str, Any]) -> TaskRun:
         )
         for task, gate in gates.items()
     }
-    rows = tuple(AnswerRow.from_json(values) for values in answers)
+    # Files of earlier versions do not say what the evidence was looked at.
+    rows = tuple(AnswerRow.from_json({"mass": None, **values}) for values in answers)
     if unknown := {row.task for row in rows} - set(passed):
         raise ValueError(f"it has answers of {min(unknown)}, and no gate of that")
     return TaskRun(answers=rows, gates=passed, card=card)
