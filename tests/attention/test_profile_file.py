@@ -9,8 +9,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from keepmap.attention.landmarks import Landmarks
-from keepmap.attention.profile_file import read, write
+from keepmap.attention.profile_file import FORMAT, read, write
 from keepmap.attention.profiling import profile_attention
+from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, OutputError
 from tests.drawing.profiles import Chosen
 
@@ -73,4 +74,23 @@ def test_tensors_of_other_types_are_refused(profile, tmp_path, name, dtype):
     parts = {field.name: getattr(profile, field.name) for field in fields(profile)}
     write(parts | {name: parts[name].nan_to_num().to(dtype)}, tmp_path / "profile")
     with pytest.raises(InputError, match=f"is damaged: its {name} are of torch"):
+        read(tmp_path / "profile")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"episodes": (float("nan"),) * 12}, "episodes"),
+        ({"steps": ("first",) * 12}, "steps"),
+        ({"rewards": (float("inf"),) * 12}, "rewards"),
+        ({"rewards": (0.5,) * 11}, "its landmarks are not of 12 positions"),
+    ],
+    ids=["no number", "a text", "infinite", "too few"],
+)
+def test_landmarks_that_cannot_be_are_refused(profile, tmp_path, changed, message):
+    profile.save(tmp_path / "first")
+    about, tensors = read_labelled(tmp_path / "first", FORMAT)
+    about["landmarks"] |= changed
+    write_labelled(tmp_path / "profile", FORMAT, about, tensors, kind="a profile")
+    with pytest.raises(InputError, match=f"is damaged: .*{message}"):
         read(tmp_path / "profile")

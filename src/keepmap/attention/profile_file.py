@@ -10,6 +10,7 @@ from torch import Tensor
 
 from keepmap.attention.landmarks import Landmarks
 from keepmap.core.arguments import as_integer
+from keepmap.core.storage.fields import typed
 from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError
 
@@ -50,13 +51,20 @@ def read(path: Path) -> dict[str, Any]:
         for name in ("layers", "heads", "kv_heads", "labels"):
             parts[name] = None if parts[name] is None else tuple(parts[name])
         marks = about.get("landmarks")
-        parts["landmarks"] = None if marks is None else Landmarks(**{name: tuple(marks[name]) for name in marks})
+        parts["landmarks"] = None if marks is None else _landmarks(marks)
         _check(parts, tensors)
         return parts | tensors
     except KeyError as error:
         raise InputError(f"{path} is not an AttentionProfile, or is damaged: it has no {error}") from None
     except (OSError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not an AttentionProfile, or is damaged: {error}") from None
+
+
+def _landmarks(marks: Mapping[str, Any]) -> Landmarks:
+    """The landmarks that a file says; ValueError, KeyError or TypeError where it says others than numbers."""
+    rewards = tuple(typed(reward, float | None, "rewards") for reward in marks["rewards"])
+    episodes, steps = (tuple(typed(number, int, name) for number in marks[name]) for name in ("episodes", "steps"))
+    return Landmarks(episodes, steps, rewards)
 
 
 def _check(parts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -81,3 +89,6 @@ def _check(parts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         raise ValueError("its info is not a mapping")
     if parts["labels"] is not None and not all(isinstance(label, str) for label in parts["labels"]):
         raise ValueError("its labels are not texts")
+    marks = parts["landmarks"]
+    if marks is not None and {len(marks.episodes), len(marks.steps), len(marks.rewards)} != {n}:
+        raise ValueError(f"its landmarks are not of {n} positions")

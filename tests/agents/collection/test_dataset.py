@@ -169,6 +169,14 @@ def test_files_that_are_something_else(tmp_path):
     refused("options")
 
 
+def test_a_name_that_is_no_text_is_one_line(tmp_path):
+    foreign(tmp_path / "guide.hdf5")
+    with h5py.File(tmp_path / "guide.hdf5", "a") as file:
+        file.create_group(b"\xff\xfe")
+    with pytest.raises(InputError, match="has the group .*numbers its goals 0 to 80"):
+        open_histories(tmp_path / "guide.hdf5")
+
+
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.99])
 def test_a_truncated_file(tmp_path, share):
     path = tmp_path / "histories.hdf5"

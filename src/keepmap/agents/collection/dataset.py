@@ -285,7 +285,9 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
                 "update keepmap"
             )
         room = _room(path, facts, environment)
-        keys = sorted(file, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0, key))
+        # A name that is no text comes as bytes.
+        names = [name if isinstance(name, str) else repr(name) for name in file]
+        keys = sorted(names, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0, key))
         if not keys:
             raise InputError(f"{path} holds no histories; collect them with keepmap collect")
         for key in keys:
