@@ -4,13 +4,17 @@ import json
 import os
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import keepmap
 from keepmap.cli import main
+from keepmap.kv.cache.stretch import stretch
 from keepmap.kv.data.sample import sample_texts
+from keepmap.kv.passes import LayerCall
 
 OPTIONS = "--prompt_file prompt.txt --density 0.2 --window 16 --max_new_tokens 12"
 FILES = ["cache_bytes.png", "generation.json", "keep_map.safetensors", "run.json", "timings.json"]
@@ -38,7 +42,7 @@ def test_the_answer_the_report_and_the_answers_beside_each_other(place: Path, ca
     assert out.startswith(f"{expected.text}\n\n{expected.n_prompt} tokens read, ")
     assert all(line in out for line in expected.lines()[:3])
     assert "H2O, density 0.2" in out and "| the full cache\n" in out and ">>>" in out
-    assert f"The first difference is new token {expected.divergence + 1}, at the mark >>>." in out
+    assert f"The first difference is new token {expected.divergence}, counted from 0, at the mark >>>." in out
     assert sorted(os.listdir()) == ["prompt.txt", "question.txt"]
 
 
@@ -57,8 +61,8 @@ def test_a_run_folder_holds_one_generation(place: Path, capsys) -> None:
     first = capsys.readouterr().out
     assert set(os.listdir("out")) == {".lock", *FILES}
     before = {name: Path("out", name).read_bytes() for name in FILES}
-    saved = [f"Saved {Path('out', name)}" for name in ("generation.json", "cache_bytes.png")]
-    assert first.splitlines()[-2:] == saved
+    saved = [f"Saved {Path('out', name)}" for name in ("generation.json", "keep_map.safetensors", "cache_bytes.png")]
+    assert first.splitlines()[-3:] == saved
     assert run(f"{OPTIONS} --output_dir out") == 0
     assert capsys.readouterr().out == first
     assert {name: Path("out", name).read_bytes() for name in FILES} == before
@@ -90,6 +94,29 @@ def test_what_a_model_says_is_escaped(place: Path, capsys, monkeypatch) -> None:
     assert run(OPTIONS) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out and "\\x1b[2J" in out
+
+
+def test_answers_of_other_tokens_that_read_alike_have_no_mark(place: Path, capsys, monkeypatch) -> None:
+    generation = keepmap.generate("tiny", "The code of river is", "h2o", max_new_tokens=3, compare=True)
+    answer = replace(generation.answer, tokens=(1, 2, 3))
+    alike = replace(generation, answer=answer)
+    monkeypatch.setattr("keepmap.commands.generate.generate", lambda *_, **__: alike)
+    assert run(f"{OPTIONS} --compare") == 0
+    out = capsys.readouterr().out
+    assert "The first difference is new token 0, counted from 0, and both read alike." in out and ">>>" not in out
+
+
+def test_where_the_memory_of_a_gpu_ends_it_is_one_line(place: Path, capsys, monkeypatch) -> None:
+    def stop(call: LayerCall, *rest: object) -> torch.Tensor:
+        if call.keys.shape[1] > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has ...")
+        return stretch(call, *rest)
+
+    monkeypatch.setattr("keepmap.kv.cache.layer.stretch", stop)
+    assert run(f"{OPTIONS} --output_dir out") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: reading 148 tokens with H2O does not go into the memory of cpu; give a shorter")
+    assert error.count("\n") == 1 and sorted(os.listdir("out")) == [".lock", "run.json"]
 
 
 def test_ctrl_c_while_it_speaks_writes_nothing(place: Path, monkeypatch) -> None:
@@ -131,8 +158,8 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(place: Path, capsys) -
         ("--prompt_file prompt.txt --method h20", 'unknown method "h20" as --method, did you mean "h2o"?'),
         (
             "--prompt_file prompt.txt --method expected_attention",
-            "expected --method to be one that needs no keys that are gone, got expected_attention, which looks at the "
-            "whole prefix; measure it by keepmap.evict, take --mode once, or another one",
+            "expected --method to be one that decides while the text is read, got expected_attention, whose scores "
+            "need all of it; give --mode once, which reads a text whole and then cuts it, or another one",
         ),
         ("--prompt_file prompt.txt --mode chunked", "expected a --chunk_size of 2 or more in mode"),
         ("--prompt_file prompt.txt --mode once --chunk_size 4", "expected no --chunk_size in mode"),

@@ -23,7 +23,7 @@ from tests.families import FAMILIES, build, tokens
 COVERS = (
     "keepmap.kv.cache.held",
     "keepmap.kv.cache.record",
-    "keepmap.kv.cache.step",
+    "keepmap.kv.cache.decoding.step",
     "keepmap.kv.cache.stretch",
 )
 HELD = tuple(method for method in METHODS if method != "expected_attention")
@@ -138,6 +138,20 @@ def test_bfloat16(case: Case) -> None:
     expected = truth(case, ids).keep_map
     looks = case.method not in ("random", "streaming_llm")
     assert float((keep_map.expires == expected.expires).float().mean()) >= (0.9 if looks else 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("method", HELD)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_by_every_method_and_rule(family: str, method: str, dtype: torch.dtype) -> None:
+    for rule in RULES[:2]:
+        case = Case(family, method, rule, 1, 5, 4, N, dtype=dtype)
+        ids, logits, keep_map = generate(case, tokens(PROMPT))
+        if dtype == torch.float32:
+            assert_same(keep_map, logits, truth(case, ids), tolerance=1e-5)
+        else:
+            assert float((keep_map.expires == truth(case, ids).keep_map.expires).float().mean()) >= 0.85
 
 
 @pytest.mark.parametrize("method", ["h2o", "streaming_llm"])

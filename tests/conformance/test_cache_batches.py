@@ -13,7 +13,7 @@ from torch import Tensor
 from keepmap.core.keep_map import KeepMap
 from keepmap.kv.cache.evicting import evicting
 from tests.conformance.cases import METHODS, RULES, Case
-from tests.conformance.test_cache import HELD, N, assert_same, model_of, new_cache, setting, truth
+from tests.conformance.test_cache import HELD, N, assert_same, model_of, new_cache, read, setting, truth
 from tests.families import FAMILIES, tokens
 
 COVERS = ("keepmap.kv.cache.batches.layer", "keepmap.kv.cache.interface")
@@ -71,6 +71,18 @@ def test_each_text_is_evicted_as_if_it_were_alone(case: Case) -> None:
     rows, logits, kept = generate(case, drawn(case))
     assert [keep_map.shape[2] for keep_map in kept] == [length + NEW - 1 for length in LENGTHS]
     assert_each_alone(case, rows, logits, kept, 1e-5 if case.dtype == torch.float32 else 1e-6)
+
+
+@pytest.mark.parametrize("method", ["random", "key_norm", "h2o", "snapkv"])
+def test_in_bfloat16_each_text_is_evicted_as_on_a_cache_of_its_own(method: str) -> None:
+    """The same calls, one text at a time: what differs is how a product of several rows rounds."""
+    case = Case("llama", method, "density", 1, 5, 2, N, dtype=torch.bfloat16)
+    rows, logits, kept = generate(case, drawn(case))
+    for ids, own, keep_map in zip(rows, logits, kept, strict=True):
+        cache = new_cache(case)
+        alone = read(cache, ids, [len(ids) - NEW + 1, *[1] * (NEW - 1)])
+        assert cache.keep_map() == keep_map
+        assert torch.equal(own, alone[-NEW:].float())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import keepmap
@@ -57,6 +57,8 @@ def test_however_a_text_comes_it_is_cut_at_the_same_place(family: str, data: st.
     # One by one around the cut, where that may be.
     cuts |= {at for at in (context - 1, context, context + 1) if 0 < at < N} if before_the_cut(method) else set()
     ends = [0, *sorted(cuts - {0, N}), N]
+    # compactor looks at keys before their rotation, and for that at two positions or more of the first call.
+    assume(method != "compactor" or ends[1] > 1)
     cache = new_cache(case)
     logits = read(cache, tokens(N), [end - start for start, end in zip(ends, ends[1:], strict=False)])
     assert_same(cache.keep_map(), logits, truth(case, tokens(N)))
@@ -95,7 +97,9 @@ def test_bytes_fall_at_the_cut_and_one_layer_at_a_time_is_whole() -> None:
     in_parts = EvictingCache(model, "h2o", **options, context_length=390)
     read(in_parts, ids[:389], [200, 189])
     assert in_parts.bytes() > report.full_nbytes * 389 / 390 and bool(in_parts.keep_map().kept().all())
+    assert in_parts.report().nothing_to_evict is not None and in_parts.report().n_awaited == 1
     read(in_parts, ids[389:], [1])
+    assert in_parts.report().nothing_to_evict is None
     assert in_parts.bytes() < 0.35 * report.full_nbytes
     assert torch.equal(in_parts.keep_map().expires, cache.keep_map().expires)
     short = compress(model, ids[:6], "h2o", **options)

@@ -1,4 +1,4 @@
-"""Two texts beside each other: columns that fit, and a mark before the first word that differs."""
+"""Two texts beside each other: columns that fit, and a mark before the first letter that differs."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,15 +8,16 @@ from keepmap.printing.beside import MARK, beside
 TITLES = ("ours", "theirs")
 
 
-def test_the_mark_stands_before_the_first_word_that_differs() -> None:
+def test_the_mark_stands_before_the_first_letter_that_differs() -> None:
     lines = beside(TITLES, ("the code is there", "the code is the river"), 60)
     assert lines[0] == "ours                 | theirs" and set(lines[1]) == {"-"}
-    assert lines[2] == f"the code is {MARK}there | the code is {MARK}the river"
+    assert lines[2] == f"the code is the{MARK}re | the code is the{MARK} river"
+    assert beside(TITLES, ("ae\u0301", "ae\u0300"), 40)[2] == f"a{MARK}e\u0301 | a{MARK}e\u0300", "with its accent"
 
 
 def test_the_same_texts_have_no_mark_and_the_longer_has_it_at_its_end() -> None:
     assert MARK not in "".join(beside(TITLES, ("same", "same"), 40))
-    assert beside(TITLES, ("a b", "a b c"), 40)[2] == f"a {MARK}b | a {MARK}b c"
+    assert beside(TITLES, ("a b", "a b c"), 40)[2] == f"a b{MARK} | a b{MARK} c"
     assert beside(TITLES, ("", "a"), 40)[2] == f"{MARK}  | {MARK}a"
 
 

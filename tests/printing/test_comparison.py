@@ -103,6 +103,31 @@ def test_the_table_shows_every_row_and_a_change_of_nothing_without_a_minus():
     assert validation_lines(replace(comparison, validated=None)) == []
 
 
+def test_what_could_evict_nothing_is_named_with_its_sinks_and_window():
+    def samples(**compressible: tuple[int, int]) -> tuple[SampleResult, ...]:
+        return tuple(
+            replace(result(method, 8.0), sample=number, entries=KeptCounts(9, 9, n, n))
+            for method, both in compressible.items()
+            for number, n in enumerate(both)
+        )
+
+    rows = [replace(row_of(label, label, 9.0), n_sink=4, window=508) for label in ("A", "B", "C")]
+    comparison = Comparison(
+        configuration={},
+        baseline_no_chunking=row_of("W", "whole", 8.0),
+        baseline=row_of("C", "base", 8.0),
+        methods=tuple(rows),
+        samples=samples(A=(0, 0), B=(0, 2), C=(0, 0)),
+        complete=True,
+        validated=None,
+    )
+    seconds = dict.fromkeys(("whole", "base", "A", "B", "C"), 1.0)
+    line = "Nothing could be evicted: sinks and window protect every token of A (512), C (512)"
+    assert line in " ".join(" ".join(comparison_table(comparison, seconds)).split())
+    other = replace(comparison, samples=samples(A=(1, 1), B=(0, 2), C=(3, 0)))
+    assert "Nothing could" not in "".join(comparison_table(other, seconds))
+
+
 def test_a_table_of_different_shares_says_that_it_ranks_nothing():
     rows = [
         replace(row_of(label, label, nll), footprint=held) for label, nll, held in (("A", 9.0, 0.9), ("B", 8.5, 0.5))

@@ -35,6 +35,8 @@ THRESHOLDS = {  # about the median of what is decided
 }
 COMPARED = ("streaming_llm", "random", "key_norm", "h2o", "observed_attention")
 """Whose decisions the reference makes itself; of the others it replays them."""
+LEFT_OUT = ("baseline", "random_validation", "kvzap_no_sink", "expected_attention")
+"""What evicts nothing, what is another method under another threshold, and what a cache takes in mode "once" alone."""
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +168,22 @@ def test_a_cache_decides_as_evict(smollm2: LanguageModel, ids: torch.Tensor) -> 
         assert torch.equal(keep_map.expires, expected.keep_map.expires)
         worst = float((own[N - len(text) :] - expected.logits).abs().max())
         assert worst <= 1e-5 * float(expected.logits.abs().max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", [name for name in keepmap.methods() if name not in LEFT_OUT])
+def test_a_cache_decides_as_evict_by_every_method_under_both_rules(method: str, dtype: str, ids: torch.Tensor) -> None:
+    language_model = load_language_model("smollm2", device="cpu", dtype=dtype)
+    scores = evict(language_model, ids, method, density=DENSITY, window=WINDOW).keep_map.scores
+    for rule in ({"threshold": float(scores[:, :, :-WINDOW].median())}, {"density": DENSITY}):
+        cache = keepmap.EvictingCache(language_model, method, **rule, window=WINDOW)
+        with torch.no_grad(), evicting(language_model):
+            for part in ids.split([N - 8, *[1] * 8]):
+                logits = language_model.model(part[None], past_key_values=cache).logits[0]
+        whole = evict(language_model, ids, method, **rule, window=WINDOW)
+        differ = float((cache.keep_map().expires != whole.keep_map.expires).float().mean())
+        print(f"{method} {dtype} {rule}: {differ:.4%} of the expiries differ")
+        assert differ <= (0.0 if dtype == "float32" else 0.02)
+        if dtype == "float32":
+            assert float((logits - whole.logits[-1]).abs().max()) <= 1e-5 * float(whole.logits.abs().max())

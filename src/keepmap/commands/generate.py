@@ -27,7 +27,7 @@ from keepmap.kv.generation import (
     write_generation,
 )
 from keepmap.language_model import LanguageModel, load_language_model
-from keepmap.printing.beside import beside
+from keepmap.printing.beside import MARK, beside
 
 __all__ = ["generate_text"]
 
@@ -139,7 +139,8 @@ def generate_text(
         else:
             generation = work(language_model)
             write_generation(folder, generation)
-        paths = [folder / FILES[0], *save_figure(cache_bytes(generation), folder, FIGURE, formats)]
+        results = [folder / name for name in FILES[:2]]
+        paths = [*results, *save_figure(cache_bytes(generation), folder, FIGURE, formats)]
         place.finish()
     _report(generation, quiet)
     if not quiet:
@@ -196,4 +197,5 @@ def _compared(generation: Generation) -> list[str]:
     lines = beside((generation.label, "the full cache"), texts, WIDTH)
     if at is None:
         return [*lines, "", f"The same {len(generation.answer.tokens):,} tokens with the full cache."]
-    return [*lines, "", f"The first difference is new token {at + 1:,}, at the mark >>>."]
+    where = "and both read alike" if texts[0] == texts[1] else f"at the mark {MARK}"
+    return [*lines, "", f"The first difference is new token {at:,}, counted from 0, {where}."]

@@ -2,23 +2,24 @@
 
 import os
 import textwrap
+import unicodedata
 
 from keepmap.errors import escaped
 
 __all__ = ["MARK", "beside"]
 
 MARK = ">>>"
-"""Stands in both texts before the first word that differs."""
+"""Stands in both texts before the first letter that differs."""
 _BETWEEN = " | "
 
 
 def beside(titles: tuple[str, str], texts: tuple[str, str], width: int) -> list[str]:
-    """Lines of two columns, each text wrapped to half of the width; a mark stands before the word where they part.
+    """Lines of two columns, each text wrapped to half of the width; a mark stands before the letter where they part.
 
-    >>> print("\\n".join(beside(("left", "right"), ("a code is 12", "a code is 31"), 33)))
+    >>> print("\\n".join(beside(("left", "right"), ("a code is 12", "a code is 13"), 33)))
     left            | right
     ---------------------------------
-    a code is >>>12 | a code is >>>31
+    a code is 1>>>2 | a code is 1>>>3
 
     Args:
         width: of both columns together, in letters.
@@ -38,13 +39,14 @@ def beside(titles: tuple[str, str], texts: tuple[str, str], width: int) -> list[
 
 def _marked(left: str, right: str) -> tuple[str, str]:
     """Both with the mark, where they differ."""
-    left, right = escaped(left), escaped(right)
     if left == right:
-        return left, right
+        return escaped(left), escaped(right)
     start = len(os.path.commonprefix([left, right]))
-    while start and not left[start - 1].isspace():
+    # What an accent or a joiner belongs to stands before it, and is not torn from it.
+    while start and any(unicodedata.combining(text[start : start + 1] or "a") for text in (left, right)):
         start -= 1
-    return left[:start] + MARK + left[start:], right[:start] + MARK + right[start:]
+    marked_left, marked_right = (escaped(text[:start]) + MARK + escaped(text[start:]) for text in (left, right))
+    return marked_left, marked_right
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -159,6 +159,7 @@ def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> li
         "      Footprint = cache entries held on average while reading",
         "      KL, Top-1 = against the full cache: nats per token, same likeliest token",
         *_cut_lines(comparison),
+        *_idle_lines(comparison),
         *_unranked_lines(comparison),
         *_verdict_lines(comparison),
     ]
@@ -169,6 +170,17 @@ def _cut_lines(comparison: Comparison) -> list[str]:
     if comparison.context is None:
         return []
     return [f"      Mode once: cut after {comparison.context};", "      NLL, PPL, KL, Top-1 = of the tokens after that"]
+
+
+def _idle_lines(comparison: Comparison) -> list[str]:
+    """Which methods could evict nothing, so that their zeros are not taken for a result."""
+    compressible = {sample.method for sample in comparison.samples if sample.entries.n_compressible}
+    idle = [row for row in comparison.methods if row.method_key not in compressible]
+    if not idle or not comparison.samples:
+        return []
+    named = (f"{row.method} ({(row.n_sink or 0) + (row.window or 0):,})" for row in idle)
+    words = f"Nothing could be evicted: sinks and window protect every token of {', '.join(named)}"
+    return ["", *textwrap.wrap(words, width=80, subsequent_indent="      ")]
 
 
 def _unranked_lines(comparison: Comparison) -> list[str]:

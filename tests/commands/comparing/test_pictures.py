@@ -32,6 +32,7 @@ def test_both_figures_are_drawn_in_every_format_and_said(tmp_path: Path) -> None
         "    Overall density: 100.00% (12/12 kept)",
         "    Protected tokens: 6 (sinks=2, window=4)",
     ]
+    assert lines[11] == "    (of the first text, as drawn; those above are of all texts, in entries)"
     assert lines[-1] == f"  Saved layers and heads to: {tmp_path / stems[1]}.svg"
 
 

@@ -10,8 +10,8 @@ import keepmap
 from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, ModelError, OutputError
 from keepmap.kv.cache.cache import EvictingCache
+from keepmap.kv.cache.decoding.step import step
 from keepmap.kv.cache.evicting import evicting
-from keepmap.kv.cache.step import step
 from keepmap.kv.method import LayerInput
 from keepmap.kv.methods.random import Random
 from keepmap.language_model import LanguageModel, load_language_model
@@ -160,7 +160,7 @@ def test_scores_of_positions_alone_are_asked_for_ahead(language_model: LanguageM
 
 
 def test_what_needs_the_whole_prefix_is_refused(language_model: LanguageModel) -> None:
-    with pytest.raises(InputError, match="expected_attention.*keepmap.evict"):
+    with pytest.raises(InputError, match="expected_attention.*need all of it; give mode="):
         EvictingCache(language_model, "expected_attention")
 
 
@@ -188,6 +188,9 @@ def test_a_file_is_read_back(language_model: LanguageModel, tmp_path: Path) -> N
     cache.save(path)
     again = EvictingCache.load(path, language_model)
     assert again.keep_map() == cache.keep_map() and again.bytes() <= cache.bytes()
+    report, before = again.report(), cache.report()
+    assert (report.tokens, report.nbytes, report.full_nbytes) == (40, again.bytes(), before.full_nbytes)
+    assert report.peak_nbytes == before.peak_nbytes > report.nbytes
     assert torch.equal(read(again, IDS[:3]), read(cache, IDS[:3]))
     cache.save(path)  # another cache may be written over
 

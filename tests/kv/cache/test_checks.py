@@ -45,6 +45,15 @@ def test_a_model_that_is_not_supported_is_refused_at_every_door() -> None:
             call()
 
 
+def test_where_the_first_look_does_not_go_into_memory_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr("keepmap.kv.cache.layer.stretch", stop)
+    with pytest.raises(ModelError, match="^a first look at LlamaForCausalLM does not go into the memory of cpu; free"):
+        EvictingCache(build("llama"), "random")
+
+
 def test_a_supported_model_is_asked_once() -> None:
     model, calls = build("llama"), []
     EvictingCache(model, "random")

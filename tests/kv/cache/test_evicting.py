@@ -269,6 +269,22 @@ def test_after_an_error_in_the_middle_everything_is_as_before(
         assert expected(model, generated(model)[:-1]) == run.keep_map
 
 
+def test_where_memory_ends_a_program_gets_the_error_that_it_expects(model: PreTrainedModel, monkeypatch) -> None:
+    """Harnesses and trainers look for it, and try again with less."""
+
+    def stop(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    with evicting(model, "h2o", **OPTIONS) as run:
+        with monkeypatch.context() as patch:
+            patch.setattr("keepmap.kv.cache.layer.step", stop)
+            with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+                generated(model)
+        with pytest.raises(InputError, match="broken off"):
+            _ = run.keep_map
+        assert expected(model, generated(model)[:-1]) == run.keep_map, "the next call is on a fresh cache"
+
+
 @pytest.mark.parametrize("options", [{"density": 2.0}, {"density": 0.5, "budget": 3}, {"window": -1}], ids=str)
 def test_wrong_options_are_refused_before_anything_runs(model: PreTrainedModel, options: dict[str, float]) -> None:
     with pytest.raises(InputError), evicting(model, "h2o", **options):

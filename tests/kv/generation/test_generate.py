@@ -158,6 +158,7 @@ def test_every_option_decides(options: dict[str, float]) -> None:
 def test_one_token_and_a_text_that_is_shorter_than_sinks_and_window(tiny: LanguageModel) -> None:
     alone = keepmap.generate(tiny, [5], "h2o", max_new_tokens=1)
     assert alone.cache.tokens == 1 and alone.answer.rate is None
+    assert alone.lines()[1] == "Kept:  100.0% of all entries, none of which left the window"
     assert "Note:  nothing to evict: 1 token are no more than the 512 that are protected" in "\n".join(alone.lines())
 
 

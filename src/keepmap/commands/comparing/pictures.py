@@ -37,6 +37,8 @@ def draw_method(keep_map: KeepMap, label: str, output_dir: Path, formats: Sequen
     # Under a budget, layers and heads seldom agree on a token: what the majority of its entries does says little.
     by_budget = [*entries, "Tokens, each by the majority of its entries:", *tokens]
     statistics = by_budget if keep_map.threshold is None else [*tokens, *entries]
+    # The block above counts otherwise, and two densities that disagree look like a fault.
+    statistics.append("(of the first text, as drawn; those above are of all texts, in entries)")
     return [
         "",
         f"Generating compression visualization for {label}...",

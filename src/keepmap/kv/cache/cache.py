@@ -18,7 +18,7 @@ from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, counted
 from keepmap.kv.cache.batches.texts import CacheOfTexts
 from keepmap.kv.cache.checks import check_cached
-from keepmap.kv.cache.files import FORMAT, about_of, held_from, tensors_of
+from keepmap.kv.cache.files import FORMAT, HISTORY, about_of, held_from, history_of, tensors_of
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.layer import EvictingLayer, cut_together, layers_of
 from keepmap.kv.cache.report import CacheReport, Moment
@@ -96,8 +96,8 @@ class EvictingCache(CacheOfTexts):
         when = as_mode(mode, chunk_size, context_length, interval)
         if method.needs == "prefix" and when.name != "once":
             raise InputError(
-                f"expected `method` to be one that needs no keys that are gone, got {method.name}, which looks at the "
-                'whole prefix; measure it by keepmap.evict, take mode="once", or another one'
+                f"expected `method` to be one that decides while the text is read, got {method.name}, whose scores "
+                'need all of it; give mode="once", which reads a text whole and then cuts it, or another one'
             )
         terms = Terms(
             method=method,
@@ -258,11 +258,14 @@ class EvictingCache(CacheOfTexts):
         """Bytes over time, beside those of the full cache; of a batch, of all rows together, without padding."""
         if self.batch is not None:
             return self.batch.report()
-        protection = self.terms.protection
-        n_protected = protection.n_sink + protection.window
-        if self._context_length is not None:
-            n_protected += max(0, self.get_seq_length() - self._context_length)
-        return CacheReport(moments=tuple(self.moments), peak_nbytes=self._peak, n_protected=n_protected)
+        protection, later = (
+            self.terms.protection,
+            self.get_seq_length() - (self._context_length or self.get_seq_length()),
+        )
+        n_protected = protection.n_sink + protection.window + max(0, later)
+        return CacheReport(
+            moments=tuple(self.moments), peak_nbytes=self._peak, n_protected=n_protected, n_awaited=max(0, -later)
+        )
 
     def fork(self) -> "EvictingCache":
         """A cache of its own that has seen the same: many questions on one context.
@@ -301,7 +304,8 @@ class EvictingCache(CacheOfTexts):
             OutputError: the path cannot be written, or a file that is no cache is there.
         """
         only = self.only()
-        about = about_of(only.language_model, only.terms, only._mode) | {"seen": only.get_seq_length()}
+        about = about_of(only.language_model, only.terms, only._mode)
+        about |= history_of(only.get_seq_length(), only.report())
         tensors = tensors_of(only._layers_held())
         write_labelled(as_path("path", path), FORMAT, about, tensors, kind="a cache", overwrite=overwrite)
 
@@ -334,13 +338,15 @@ class EvictingCache(CacheOfTexts):
             terms = {name: about[name] for name in _TERMS}
             cache = cls(language_model, about["method"] if method is None else method, **terms)
             own = about_of(language_model, cache.terms, cache._mode)
-            if own != {name: value for name, value in about.items() if name != "seen"}:
+            if own != {name: value for name, value in about.items() if name not in HISTORY}:
                 what = "model" if about["weights"] != own["weights"] else "method"
                 raise InputError(f"{path} holds a cache of another {what}; give the `{what}` that it was made with")
             seen, like = as_integer("seen", about["seen"], 1), language_model.model.get_input_embeddings().weight
             for index, layer in enumerate(cache._parts()):
                 layer.held = held_from(tensors, index, language_model.n_kv_heads, seen, like)
                 layer.is_initialized = True
+            full, cache._peak = (as_integer(name, about[name], 0) for name in HISTORY[1:])
+            cache.moments = [Moment(seen, cache.bytes(), full)]
         except InputError:
             raise
         except KeyError as error:
@@ -372,9 +378,8 @@ class EvictingCache(CacheOfTexts):
 
     def __repr__(self) -> str:
         batch = "" if self.batch is None else f", a batch of {len(self.rows)}"
-        seen = sum(row.get_seq_length() for row in self.rows)
         label = f"{self.terms.method.label} on {self.language_model.label}"
-        return f"EvictingCache({label}{batch}, {counted(seen, 'token')} seen)"
+        return f"EvictingCache({label}{batch}, {counted(sum(row.get_seq_length() for row in self.rows), 'token')} seen)"
 
     @property
     def _mode(self) -> Mode:

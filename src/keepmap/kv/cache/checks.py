@@ -6,6 +6,7 @@ from weakref import WeakSet
 import torch
 from torch import nn
 
+from keepmap.core.outside.memory import within_memory
 from keepmap.errors import ModelError
 from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.dense import dense
@@ -29,15 +30,16 @@ def check_cached(cache: "EvictingCache") -> None:
         cache: one of the model, of whatever method; it is left as it is.
 
     Raises:
-        ModelError: they differ, or a layer keeps its keys and values elsewhere.
+        ModelError: they differ, a layer keeps its keys and values elsewhere, or the memory ran out.
     """
     language_model = cache.language_model
     if language_model.model in _checked:
         return
     input_ids = (torch.arange(sum(_PARTS), device=language_model.device) * 7919 + 13) % language_model.vocab_size
-    full = cache.like(Baseline(), Threshold(float("-inf")))
-    own = language_model.head(dense(language_model, input_ids))
-    logits = language_model.head(torch.cat([full.go_on(part) for part in input_ids.split(_PARTS)]))
+    full, what = cache.like(Baseline(), Threshold(float("-inf"))), f"a first look at {language_model.label}"
+    with within_memory(what, language_model.device, "free some of it, or take a smaller model"):
+        own = language_model.head(dense(language_model, input_ids))
+        logits = language_model.head(torch.cat([full.go_on(part) for part in input_ids.split(_PARTS)]))
     difference, spread = float((logits - own).double().abs().mean()), float(own.double().std())
     if not difference <= _TOLERANCE[own.dtype] * spread:
         raise ModelError(

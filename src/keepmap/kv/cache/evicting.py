@@ -63,7 +63,7 @@ class EvictingRun:
         return tuple(row.keep_map() for row in self._last().rows)
 
     def report(self) -> CacheReport:
-        """The bytes of the cache of the last call, over time; of a batch, of all texts together.
+        """The bytes of the cache of the last call, over time; of a batch, of all rows together, beams among them.
 
         Raises:
             InputError: there was no call.

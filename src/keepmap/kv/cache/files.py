@@ -14,6 +14,7 @@ from torch import Tensor
 from keepmap.core.runs.hashes import hash_of_tensors
 from keepmap.kv.budgets import Budget, as_json
 from keepmap.kv.cache.held import Held, Terms
+from keepmap.kv.cache.report import CacheReport
 from keepmap.kv.cache.rows import Columns
 from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.review import Sight
@@ -22,9 +23,11 @@ from keepmap.kv.modes import Mode
 from keepmap.kv.moments import QuerySums
 from keepmap.language_model import LanguageModel
 
-__all__ = ["FORMAT", "about_of", "held_from", "tensors_of"]
+__all__ = ["FORMAT", "HISTORY", "about_of", "held_from", "history_of", "tensors_of"]
 
 FORMAT = "keepmap-cache/1"
+HISTORY = ("seen", "full_bytes", "peak_bytes")
+"""What a file tells of the passes: how many positions came, the full cache's bytes now, and the most that was held."""
 _KINDS = ("columns", "ghosts")
 
 
@@ -48,6 +51,11 @@ def about_of(language_model: LanguageModel, terms: Terms, mode: Mode) -> dict[st
         "seed": terms.seed,
         "weights": hash_of_tensors(language_model.model.state_dict()),
     }
+
+
+def history_of(seen: int, report: CacheReport) -> dict[str, int]:
+    """What a file tells of the passes, by `HISTORY`."""
+    return dict(zip(HISTORY, (seen, report.full_nbytes, report.peak_nbytes), strict=True))
 
 
 def tensors_of(layers: Sequence[Held]) -> dict[str, Tensor]:

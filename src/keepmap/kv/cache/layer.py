@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from keepmap.errors import InputError, ModelError
 from keepmap.kv.budgets import Budget
+from keepmap.kv.cache.decoding.step import step
 from keepmap.kv.cache.held import AFTER_THE_CUT, Held, Terms
 from keepmap.kv.cache.interface import SeenLayer
-from keepmap.kv.cache.step import step
 from keepmap.kv.cache.stretch import stretch
 from keepmap.kv.choosing import Protection, decided_at
 from keepmap.kv.eviction.checks import scores_of

@@ -11,7 +11,7 @@ __all__ = ["CacheReport", "Moment"]
 
 @dataclass(frozen=True)
 class Moment:
-    """After a pass: positions seen, bytes held, and bytes that the full cache would hold."""
+    """After a pass: positions seen, bytes held, and bytes that the full cache would hold; of all rows together."""
 
     tokens: int
     nbytes: int
@@ -26,6 +26,8 @@ class CacheReport(ResultTable):
         moments: after each pass, in order.
         peak_nbytes: the most that was held at any time, the keys that a pass brings among them.
         n_protected: how many positions are never dropped: sinks, window, and what comes after the one cut of a context.
+        n_rows: how many rows of a batch these are of together: texts, the beams of them, or several answers to them.
+        n_awaited: in mode "once", how many tokens are still to come before a context is cut.
 
     >>> report = CacheReport(moments=(Moment(100, 80, 400), Moment(101, 81, 404)), peak_nbytes=90)
     >>> report
@@ -37,6 +39,8 @@ class CacheReport(ResultTable):
     moments: tuple[Moment, ...]
     peak_nbytes: int
     n_protected: int = 0
+    n_rows: int = 1
+    n_awaited: int = 0
 
     @property
     def rows(self) -> list[dict[str, object]]:
@@ -73,6 +77,9 @@ class CacheReport(ResultTable):
         >>> CacheReport(moments=(Moment(100, 400, 400),), peak_nbytes=400, n_protected=132).nothing_to_evict
         'nothing to evict: 100 tokens are no more than the 132 that are protected, sinks and window'
         """
+        if self.n_awaited:
+            more = counted(self.n_awaited, "more token")
+            return f'nothing evicted yet: in mode "once" the cut comes after {more}'
         if self.tokens > self.n_protected:
             return None
         return (
@@ -82,8 +89,9 @@ class CacheReport(ResultTable):
 
     def __repr__(self) -> str:
         nothing = self.nothing_to_evict if self.moments else None
+        rows = f" in {self.n_rows:,} rows" if self.n_rows > 1 else ""
         return (
-            f"CacheReport({counted(self.tokens, 'token')}: {size_text(self.nbytes)} held, "
+            f"CacheReport({counted(self.tokens, 'token')}{rows}: {size_text(self.nbytes)} held, "
             f"{size_text(self.peak_nbytes)} at the peak; {size_text(self.full_nbytes)} without eviction"
             f"{'' if nothing is None else f'; {nothing}'})"
         )

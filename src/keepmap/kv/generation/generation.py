@@ -70,7 +70,7 @@ class Generation:
 
     @property
     def divergence(self) -> int | None:
-        """The first new token, from 0, that the full cache has otherwise; None where none is, or there is no other."""
+        """The first new token, counted from 0, that the full cache has otherwise; None where all are the same."""
         if self.full is None or self.full.tokens == self.answer.tokens:
             return None
         return len(os.path.commonprefix([self.answer.tokens, self.full.tokens]))
@@ -87,10 +87,11 @@ class Generation:
         """The report: what was read and said, kept and held, and how fast."""
         report, keep_map = self.cache, self.keep_map
         question = f", {self.n_question:,} of them the question" if self.n_question else ""
+        left = f"{keep_map.compressible_density():.1%} of those that left the window"
         lines = [
             f"{counted(self.n_prompt, 'token')} read{question}; {len(self.answer.tokens):,} new",
-            f"Kept:  {keep_map.density():.1%} of all entries, {keep_map.compressible_density():.1%} of those that left "
-            "the window",
+            f"Kept:  {keep_map.density():.1%} of all entries, "
+            f"{'none of which left the window' if report.nothing_to_evict else left}",
             f"Bytes: {size_text(report.nbytes)} at the end, {size_text(report.peak_nbytes)} at the peak; "
             f"{size_text(report.full_nbytes)} at the end without eviction",
         ]

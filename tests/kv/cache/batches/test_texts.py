@@ -7,8 +7,8 @@ import torch
 
 from keepmap.errors import InputError
 from keepmap.kv.cache.cache import EvictingCache
+from keepmap.kv.cache.decoding.step import step
 from keepmap.kv.cache.evicting import evicting
-from keepmap.kv.cache.step import step
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
@@ -53,6 +53,7 @@ def test_bytes_are_those_of_all_texts_and_padding_is_none_of_them(batch: Evictin
     report = batch.report()
     assert (report.tokens, report.full_nbytes, report.nbytes) == (69, 69 * entry, batch.bytes())
     assert report.peak_nbytes > report.nbytes and len(report.moments) == 1
+    assert repr(report).startswith("CacheReport(69 tokens in 3 rows: ")
     read(batch, IDS[:, :1])
     assert [moment.tokens for moment in batch.report().moments] == [69, 72]
     assert batch.report().moments[-1].nbytes == batch.bytes()
@@ -61,6 +62,17 @@ def test_bytes_are_those_of_all_texts_and_padding_is_none_of_them(batch: Evictin
     assert short.report().nothing_to_evict is None, "8 are more than 2 sinks and a window of 4"
     words = "nothing to evict: 15 tokens are no more than the 15 that are protected, sinks and window"
     assert read(new(batch.language_model), IDS[:, :5]).report().nothing_to_evict == words
+
+
+def test_a_context_that_is_not_cut_yet_is_said(language_model: LanguageModel) -> None:
+    cache = EvictingCache(language_model, "h2o", density=0.3, n_sink=2, window=4, mode="once", context_length=30)
+    read(cache, IDS[:, :20], MASK[:, :20].clone().fill_(1).index_fill_(1, torch.tensor([0]), 0))
+    assert cache.report().nothing_to_evict == 'nothing evicted yet: in mode "once" the cut comes after 11 more tokens'
+    read(cache, IDS[:, 20:])
+    assert cache.report().nothing_to_evict is None and cache.report().n_awaited == 0
+    ragged = EvictingCache(language_model, "h2o", density=0.3, n_sink=2, window=4, mode="once", context_length=30)
+    read(ragged, IDS, MASK)
+    assert ragged.rows[1].report().n_awaited == 2 and ragged.report().nothing_to_evict is None, "one row is cut"
 
 
 def test_the_peak_is_of_all_rows_at_one_time(language_model: LanguageModel) -> None:

@@ -52,8 +52,8 @@ def _verdict(generation: Any) -> str:
     if generation.divergence is None:
         return f"{generation.label} says what the full cache says, {len(generation.answer.tokens):,} tokens; {held}."
     return (
-        f"{generation.label} departs from the full cache at new token {generation.divergence + 1:,} of "
-        f"{len(generation.full.tokens):,}; {held}."
+        f"{generation.label} departs from the full cache at new token {generation.divergence:,}, counted from 0, "
+        f"of {len(generation.full.tokens):,}; {held}."
     )
 
 

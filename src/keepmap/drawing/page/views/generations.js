@@ -8,7 +8,7 @@ view({
 			el("p", { class: "said", tabindex: "0" }, other && !redacted && divergence !== null ? partedText(text, other.text, shownLines) : shownLines(text)));
 		const picture = svgPlace(run, "bytes");
 		place.append(heading(!full ? "What the model said. Generate with `compare` to have the full cache's answer beside it."
-			: divergence === null ? "Both caches give the same tokens." : `Both begin alike; new token ${whole(divergence + 1)} is the first that differs, at ▶.`,
+			: divergence === null ? "Both caches give the same tokens." : `Both begin alike; new token ${whole(divergence)}, from 0, differs first, at ▶.`,
 		button("Copy both", () => copy(texts.join("\n\n---\n\n"), "The answers")), picture.button),
 		el("div", { class: "cards" }, said(label, answer, full), full ? said("the full cache", full, answer) : null),
 		next("Bytes of the cache after each pass"), curveKey([label, "the full cache"]), picture.box,

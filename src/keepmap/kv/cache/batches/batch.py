@@ -69,8 +69,18 @@ class Batch:
 
     def report(self) -> CacheReport:
         """The bytes of all rows together, over time."""
-        protected = (min(row.get_seq_length(), row.report().n_protected) for row in self.rows)
-        return CacheReport(moments=tuple(self._moments), peak_nbytes=self._peak, n_protected=sum(protected))
+        reports = [row.report() for row in self.rows]
+        lengths = [row.get_seq_length() for row in self.rows]
+        protected = (
+            n if each.n_awaited else min(n, each.n_protected) for n, each in zip(lengths, reports, strict=True)
+        )
+        return CacheReport(
+            moments=tuple(self._moments),
+            peak_nbytes=self._peak,
+            n_protected=sum(protected),
+            n_rows=len(self.rows),
+            n_awaited=min(each.n_awaited for each in reports),
+        )
 
     def _attend(self, at: int, call: LayerCall) -> Tensor:
         """One layer's attention of a row."""

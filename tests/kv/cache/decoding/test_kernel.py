@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from keepmap.kv.cache.kernel import take_query
+from keepmap.kv.cache.decoding.kernel import take_query
 
 HEADS, SEEN, DIM = 2, 900, 5
 

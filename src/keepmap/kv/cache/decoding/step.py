@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.kv.budgets import Shares
+from keepmap.kv.cache.decoding.varlen import attend_slabs, is_fused
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.attention import attend_block
@@ -27,20 +28,30 @@ def step(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -
     held.append(call.keys, call.values, scores)
     queries = call.queries.view(held.heads, -1, 1, call.queries.shape[2])
     sinks = None if call.sinks is None else call.sinks.view(held.heads, -1)
+    if isinstance(terms.method, Received):
+        for heads, keys, _ in held.slabs.parts():
+            own_sinks = None if sinks is None else sinks[heads]
+            held.columns.scores[heads, : keys.shape[1]] += _received(queries[heads], keys, own_sinks, call)
+    output = attend_slabs(call, held.slabs) if is_fused(call) else _attended(call, held, queries, sinks)
+    held.decide(terms)
+    return output
+
+
+def _attended(
+    call: LayerCall, held: Held, queries: Float[Tensor, "G R 1 D"], sinks: Float[Tensor, "G R"] | None
+) -> Float[Tensor, "H 1 Dv"]:
+    """The attention by the code that reads texts, too; heads that hold different numbers come one after another."""
     output = call.values.new_empty(held.heads, queries.shape[1], 1, call.values.shape[2])
     for heads, keys, values in held.slabs.parts():
         own_sinks = None if sinks is None else sinks[heads]
-        if isinstance(terms.method, Received):
-            held.columns.scores[heads, : keys.shape[1]] += _received(queries[heads], keys, own_sinks, call)
         nothing = call.keys.new_zeros(keys.shape[0], 1, 0)
         output[heads] = attend_block(queries[heads], keys, values, nothing, call.scaling, call.softcap, own_sinks)
-    held.decide(terms)
     return output.view(-1, 1, output.shape[-1])
 
 
 def _compiled(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -> Float[Tensor, "H 1 Dv"]:
     """All of it in one piece of compiled code."""
-    from keepmap.kv.cache.kernel import take_query  # compiles at its first call
+    from keepmap.kv.cache.decoding.kernel import take_query  # compiles at its first call
 
     heads, seen = held.heads, held.seen
     for rows in (held.slabs, held.columns, held.record):

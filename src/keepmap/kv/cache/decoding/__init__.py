@@ -1,0 +1,1 @@
+"""A decoding step of one layer: one query against what is held, compiled on a CPU, fused on a GPU."""
