@@ -21,7 +21,7 @@ from keepmap.kv.cache.checks import check_cached
 from keepmap.kv.cache.files import FORMAT, HISTORY, about_of, held_from, history_of, tensors_of
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.layer import EvictingLayer, cut_together, layers_of
-from keepmap.kv.cache.report import CacheReport, Moment
+from keepmap.kv.cache.report import CacheReport, Moment, report_of
 from keepmap.kv.choosing import Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import check_supported
 from keepmap.kv.eviction.evict import origin, require_mode, rule_for
@@ -258,14 +258,8 @@ class EvictingCache(CacheOfTexts):
         """Bytes over time, beside those of the full cache; of a batch, of all rows together, without padding."""
         if self.batch is not None:
             return self.batch.report()
-        protection, later = (
-            self.terms.protection,
-            self.get_seq_length() - (self._context_length or self.get_seq_length()),
-        )
-        n_protected = protection.n_sink + protection.window + max(0, later)
-        return CacheReport(
-            moments=tuple(self.moments), peak_nbytes=self._peak, n_protected=n_protected, n_awaited=max(0, -later)
-        )
+        context, seen = self._context_length, self.get_seq_length()
+        return report_of(self.moments, self._peak, self.terms.protection, 0 if context is None else seen - context)
 
     def fork(self) -> "EvictingCache":
         """A cache of its own that has seen the same: many questions on one context.

@@ -1,12 +1,14 @@
 """What a cache held over time, beside what the full one would hold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keepmap.core.outside.memory import size_text
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import counted
+from keepmap.kv.choosing import Protection
 
-__all__ = ["CacheReport", "Moment"]
+__all__ = ["CacheReport", "Moment", "report_of"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,17 @@ class CacheReport(ResultTable):
             f"{size_text(self.peak_nbytes)} at the peak; {size_text(self.full_nbytes)} without eviction"
             f"{'' if nothing is None else f'; {nothing}'})"
         )
+
+
+def report_of(moments: Sequence[Moment], peak_nbytes: int, protection: Protection, after_the_cut: int) -> CacheReport:
+    """The report of one text.
+
+    Args:
+        after_the_cut: in mode "once", how many positions came after the cut, below 0 where it is still to come; else 0.
+    """
+    return CacheReport(
+        moments=tuple(moments),
+        peak_nbytes=peak_nbytes,
+        n_protected=protection.n_sink + protection.window + max(0, after_the_cut),
+        n_awaited=max(0, -after_the_cut),
+    )
