@@ -36,9 +36,9 @@ def run(**changes):
     return TaskRun(**{"answers": tuple(answers), "gates": gates, "card": CARD} | changes)
 
 
-def shown(value, **asked):
+def shown(value, **options):
     arrays = Kept()
-    return shown_value(value, arrays, Asked(**asked)), arrays
+    return shown_value(value, arrays, Asked(**options)), arrays
 
 
 def test_the_sentence_names_the_best_method_at_the_smallest_density():
