@@ -4,7 +4,6 @@ A test of what a process does as such (its start, its signals, its streams) begi
 """
 
 import atexit
-import importlib
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -18,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
 
-__all__ = ["SERVER", "Forked", "begin_server", "fork_programs", "fork_workers", "python"]
+__all__ = ["SERVER", "Forked", "begin_server", "fork_programs", "python"]
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 IMPORTED = [
@@ -123,11 +122,6 @@ def fork_programs() -> None:
         return done
 
     subprocess.run = run
-
-
-def fork_workers() -> None:
-    """From now on, in this process, workers of keepmap's are forked where they would begin as Pythons of their own."""
-    importlib.import_module("keepmap.core.processes").get_context = lambda _: multiprocessing.get_context("fork")
 
 
 def _do(

@@ -53,7 +53,7 @@ def test_the_caches_benchmark_times_the_same_text(monkeypatch: pytest.MonkeyPatc
     assert module.main(["--model_name", "tiny", "--sizes", "200", "--tokens", "16", "--repeats", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
-    assert [row[1] for row in rows if row[0] == "200"] == ["full", "`h2o`", "`h2o`"]
+    assert [row[1] for row in rows if row[0] == "200"] == ["full", "one token, the limit", "`h2o`", "`h2o`"]
     full, entries, held = (float(cell) for cell in next(row for row in rows if row[0] == "200" and len(row) == 6)[2:5])
     assert entries <= held < 2 * entries and entries < full
     assert [row[0] for row in rows].count("dense prefill, all at once") == 1

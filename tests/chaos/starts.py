@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.forked import Forked, fork_workers
+from tests.forked import Forked
 
 __all__ = ["STDERR", "start"]
 
@@ -29,7 +29,6 @@ def start(words: Sequence[str], place: Path, *, writer: str, clock: str = "real"
 
 
 def _prepare(writer: str, clock: str, largest: int | None) -> None:
-    fork_workers()
     _slow(*writer.rsplit(".", 1))
     if clock == "jump":
         real, begun = time.time, time.time()

@@ -14,7 +14,7 @@ import pytest
 
 from keepmap.cli.guard import guarded
 from keepmap.cli.signals import CLOSED_PIPE, Ended, ending_by_signals, open_streams, unwinding
-from tests.forked import Forked, fork_workers
+from tests.forked import Forked
 
 REPOSITORY = Path(__file__).parents[2]
 CODE = (
@@ -54,7 +54,7 @@ def group_is_gone(process: Forked) -> bool:
 @pytest.mark.parametrize(("name", "workers"), [("SIGTERM", "1"), ("SIGTERM", "2"), ("SIGHUP", "2")])
 def test_a_signal_leaves_what_is_finished(many, tmp_path, name, workers):
     words = ["-c", CODE, *many, "--workers", workers]
-    process = Forked(words, tmp_path, error="error.txt", first=fork_workers)
+    process = Forked(words, tmp_path, error="error.txt")
     wait_for_results(process, tmp_path)
     number = getattr(signal, name)
     os.killpg(process.pid, number)

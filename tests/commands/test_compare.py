@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked import Forked, fork_workers, python
+from tests.forked import Forked, python
 
 REPOSITORY = Path(__file__).parents[2]
 METHODS = ("streaming_llm", "random_validation", "random", "h2o")
@@ -178,7 +178,7 @@ def test_an_interrupt_leaves_what_is_finished(model_folder, tmp_path, workers):
     )
     words = ["-c", code, "compare", "--data_path", "data.jsonl", "--model_name", str(model_folder)]
     words += ["--methods", "random,h2o", *SETTINGS, "--workers", workers, "--output_dir", "out"]
-    process = Forked(words, tmp_path, error="error.txt", first=fork_workers)
+    process = Forked(words, tmp_path, error="error.txt")
     deadline = time.monotonic() + 200
     while len(list((tmp_path / "out" / "samples").glob("*_h2o.json"))) < 3:
         assert process.poll() is None and time.monotonic() < deadline

@@ -83,7 +83,11 @@ def test_a_method_that_dropped_something_changes_the_logits(llama, name):
 @pytest.mark.parametrize("name", EVICTING)
 def test_the_budget_rule_puts_every_method_at_the_same_density(llama, name):
     held = run(llama, name, density=0.25).keep_map.held[:, :, 2:74]
-    assert (held.sum(-1) == 18).all()
+    each = held.sum(-1)
+    if name == "pyramidkv":  # layers hold different numbers, each rounded up
+        assert 18 * each.numel() <= each.sum() < 19 * each.numel()
+    else:
+        assert (each == 18).all()
 
 
 @pytest.mark.parametrize("chunk_size", [1, 7, 128])

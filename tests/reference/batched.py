@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, PreTrainedModel
 from transformers.masking_utils import eager_mask
 
-from tests.reference.once import cut
 from tests.reference.rules import Rule
 from tests.reference.scores import draws
 
@@ -106,7 +105,7 @@ class _State:
             if step + 1 == self.rows[row].context_length:
                 for layer, heads in enumerate(self.scores(row, step)):
                     for head, known in enumerate(heads):
-                        gone[layer, head, cut(known, rule, step + 1)] = True
+                        gone[layer, head, _cut(known, rule, step + 1)] = True
             return gone
         leaves = step - rule.window
         if leaves < rule.n_sink:
@@ -180,3 +179,12 @@ def decode_rows(
             watch(step, model(token, position_ids=position, past_key_values=cache, use_cache=True).logits[:, 0])
             state.decide(step)
     return Rows(state.expires.transpose(0, 1), state.differ, state.gap)
+
+
+def _cut(scores: Tensor, rule: Rule, context_length: int) -> list[int]:
+    """What one head drops of a context, of its scores [N]."""
+    compressible = range(rule.n_sink, context_length - rule.window)
+    if rule.threshold is not None:
+        return [j for j in compressible if float(scores[j]) < rule.threshold]
+    lowest_first = sorted(compressible, key=lambda j: (float(scores[j]), j))
+    return lowest_first[: max(0, len(compressible) - rule.capacity(len(compressible)))]

@@ -81,7 +81,7 @@ def test_one_of_an_older_keepmap_goes_on(tmp_path: Path, agents: list[Agent]) ->
     with pytest.raises(InputError, match="holds a run with another train_timesteps; give another `output_dir`"):
         begun(out, jobs(out, agents[:1], BASE, SHORT, updates=3, copies=1))
     assert not (out / RUN_FILE).exists()
-    assert begun(out, some).left() == [] and not (out / "study.svg").exists()
+    assert begun(out, some).left() == [] and (out / "study.svg").read_text() == "theirs"
     (out / RUN_FILE).unlink()
     other = jobs(out, agents[:1], BASE, SHORT, updates=3, copies=1)
     assert len(begun(out, other, overwrite=True).left()) == 2 and not (out / "study.json").exists()
