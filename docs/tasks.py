@@ -108,11 +108,9 @@ def task_part(run: TaskRun, task: str) -> list[str]:
         "method",
         "density",
         "score",
-        "exact",
         "NLL of the answer",
         "held",
         "kept",
-        "GER",
         "kept right/wrong",
         "lost right/wrong",
     )
@@ -121,6 +119,7 @@ def task_part(run: TaskRun, task: str) -> list[str]:
         f"## `{task}`",
         f"{rows[0].n} questions about {rows[0].n_contexts} contexts. Intervals are of 95 %, over contexts.",
         table_of(head, [_cells(row) for row in rows]),
+        "[All columns](tasks.csv), exact answers and GER among them.",
         "By NLL of the right answer, paired by question:",
         "\n".join(verdicts),
         "Entries held from which on 90 % of the full score is kept:",
@@ -136,11 +135,9 @@ def _cells(row: SummaryRow) -> tuple[str, ...]:
         row.label,
         "" if row.method == FULL else f"{row.density:g}",
         f"{row.score:.0%}{_ends(row.score_low, row.score_high)}",
-        f"{row.exact:.0%}",
         f"{row.nll:.3f}" + ("" if row.nll_low is None else f" [{row.nll_low:.3f}, {row.nll_high:.3f}]"),
         f"{row.held:.0%}",
         "" if row.kept is None else f"{row.kept:.0%}",
-        "" if row.ger is None else f"{row.ger:.0%}",
         "" if row.kept_right is None else f"{row.kept_right}/{row.kept_wrong}",
         "" if row.lost_right is None else f"{row.lost_right}/{row.lost_wrong}",
     )
@@ -164,11 +161,12 @@ def _right(rows: Sequence[AnswerRow]) -> str:
 
 
 def main(folder: str) -> None:
-    """Write the page and the figures."""
+    """Write the page, its table of all columns and the figures."""
     run = read_tasks(folder)
     images = DOCS / "images"
     save_figure(keepmap.draw.answers_by_memory(run), images, "answers_by_memory", ["png"])
     save_figure(keepmap.draw.evidence_kept(run), images, "evidence_kept", ["png"])
+    run.to_csv(DOCS / "tasks.csv", overwrite=True)
     (DOCS / "tasks.md").write_text(page(run), encoding="utf-8")
 
 
