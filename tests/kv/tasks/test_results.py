@@ -42,10 +42,11 @@ def test_a_row_has_means_intervals_and_what_became_of_the_evidence(run: TaskRun)
     assert (half.score, half.n, half.n_contexts) == (0.5, 8, 4)
     assert (half.kept_right, half.kept_wrong, half.lost_right, half.lost_wrong) == (4, 0, 0, 4)
     assert (half.score_kept, half.score_lost) == (1.0, 0.0)
-    # The questions of a context are one value: all four contexts have the same mean.
-    assert (half.score_low, half.score_high) == (0.5, 0.5)
+    # The questions of a context are one value: Wilson's interval of 4, not of 8; four wrong ones are not sure to be 0.
+    assert (half.score_low, half.score_high) == pytest.approx((0.150, 0.850), abs=1e-3)
     bad = rows["bad", 0.5]
-    assert bad.score == 0.25 and bad.score_low == 0.0 and bad.score_high is not None and bad.score_high > 0.5
+    assert (bad.score, bad.score_low, bad.score_high) == pytest.approx((0.25, 0.046, 0.699), abs=1e-3)
+    assert (rows["bad", 0.2].score_low, rows["bad", 0.2].score_high) == pytest.approx((0.0, 0.490), abs=1e-3)
     assert bad.score_kept == 1.0 and rows["bad", 0.2].score_kept is None
 
 

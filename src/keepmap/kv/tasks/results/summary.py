@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from jaxtyping import Float
 
-from keepmap.core.intervals import NOT_NEGATIVE, mean_interval
+from keepmap.core.intervals import LEAST, NOT_NEGATIVE, mean_interval, share_interval
 from keepmap.kv.tasks.results.rows import AnswerRow
 
 __all__ = ["KEPT", "SummaryRow", "summarised"]
@@ -21,7 +22,8 @@ class SummaryRow:
     Attributes:
         task, method, label, density: as `AnswerRow` has them.
         n, n_contexts: questions, and the contexts that they are about.
-        score, exact, nll: means, with the intervals of the first and the last; None where there is nothing to score.
+        score, exact, nll: means, with the intervals of the first (Wilson's) and the last; None where there is nothing
+            to score.
         n_new: tokens of an answer. finished: the share of answers that ended by themselves.
         held, footprint, nbytes, peak_nbytes, full_nbytes: means of what the cache holds when an answer begins.
         kept, ger, whole, mass: means of what is held of the evidence, and is looked at; None without any.
@@ -70,8 +72,10 @@ class SummaryRow:
 def summarised(answers: Sequence[AnswerRow]) -> SummaryRow:
     """The row of answers that are all of one task, method and density; one or more."""
     first = answers[0]
-    score_low, score_high = _interval(answers, lambda row: row.score, (0.0, 1.0))
-    nll_low, nll_high = _interval(answers, lambda row: row.nll, NOT_NEGATIVE)
+    scores, nlls = _by_context(answers, lambda row: row.score), _by_context(answers, lambda row: row.nll)
+    # Of six wrong answers Student's interval is 0 to 0; Wilson's is wide enough for scores, which are shares.
+    score_low, score_high = share_interval(float(scores.mean()), len(scores)) if len(scores) >= LEAST else (None, None)
+    nll_low, nll_high = mean_interval(nlls, NOT_NEGATIVE)
     kept = [row for row in answers if row.kept is not None and row.kept >= KEPT]
     lost = [row for row in answers if row.kept is not None and row.kept < KEPT]
     has_evidence = bool(kept or lost) and first.score is not None
@@ -120,16 +124,10 @@ def _sure(rows: Sequence[AnswerRow], of: Callable[[AnswerRow], float]) -> float:
     return sum(float(of(row)) for row in rows) / len(rows)
 
 
-def _interval(
-    rows: Sequence[AnswerRow], of: Callable[[AnswerRow], float | None], within: tuple[float, float]
-) -> tuple[float, float] | tuple[None, None]:
-    """Of the mean, over contexts: the questions of a context are no independent values."""
+def _by_context(rows: Sequence[AnswerRow], of: Callable[[AnswerRow], float | None]) -> Float[np.ndarray, " contexts"]:
+    """The mean of each context that has a value: the questions of a context are no independent values."""
     by_context: dict[int, list[float]] = {}
     for row in rows:
         if (value := of(row)) is not None:
             by_context.setdefault(row.sample, []).append(float(value))
-    return (
-        mean_interval(np.array([np.mean(values) for values in by_context.values()]), within)
-        if by_context
-        else (None, None)
-    )
+    return np.array([np.mean(values) for values in by_context.values()], dtype=np.float64)
