@@ -8,6 +8,7 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,6 +129,7 @@ def _do(
     words: list[str], cwd: str, out: str, error: str, variables: dict[str, str], first: Callable[[], object] | None
 ) -> None:
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(variables)

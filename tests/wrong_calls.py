@@ -17,7 +17,7 @@ WRONG = {
     'evict("tiny", {1: 2}, "random")': "inputs",
     'evict("tiny", [[1, 2], [3]], "random")': "inputs",
     'EvictingCache("tiny", "h2o", density="0.2")': "density",
-    'EvictingCache("tiny", "expected_attention")': "keepmap.evict",
+    'EvictingCache("tiny", "expected_attention")': 'give mode="once"',
     'EvictingCache(3, "h2o")': "model",
     'EvictingCache("tiny", 3)': "method",
     'EvictingCache("tiny", "h2o", chunk_size=0)': "chunk_size",

@@ -251,7 +251,7 @@ def test_what_needs_the_whole_prefix_is_left_out_of_all_unless_it_is_cut_once(ti
     assert [words for words in card_of(session)["left_out"] if words.startswith("expected_attention (it looks")]
     once = session_of(tiny, "all", 0.5, mode="once")
     assert "expected_attention" in {way.key for way in once.ways} and len(once.ways) == len(session.ways) + 1
-    with pytest.raises(InputError, match='take mode="once"'):
+    with pytest.raises(InputError, match='give mode="once"'):
         session_of(tiny, "expected_attention", 0.5)
 
 
