@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor
-
-from keepmap.kv.method import HeldInput, Reviewed
-from keepmap.kv.observed import check_kernel, paid_before
+from keepmap.kv.observed import Observed
 
 __all__ = ["AdaKV"]
 
 
 @dataclass(frozen=True)
-class AdaKV(Reviewed):
+class AdaKV(Observed):
     """Scores as `snapkv` does, and lets the heads of a layer share their budget: `budget_by="layer"` is its default.
 
     Of what all heads of a layer hold, the lowest-scored goes; but a fifth of its even part, rounded down, each head
@@ -30,26 +26,6 @@ class AdaKV(Reviewed):
         its fifth of all positions, the protected ones among them.
     """
 
-    queries: int = 32
-    kernel: int = 5
-
     name: ClassVar[str] = "adakv"
     label: ClassVar[str] = "AdaKV"
-    needs: ClassVar[str] = "window"
-    n_sink: ClassVar[int] = 0
-    window: ClassVar[int] = 32
-    density: ClassVar[float | None] = 0.2
     budget_by: ClassVar[str] = "layer"
-    is_usual: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_kernel(self.queries, self.kernel)
-
-    @property
-    def observes(self) -> int:
-        """The observing queries."""
-        return self.queries
-
-    def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
-        """The mean attention of the last queries, of neighbours."""
-        return paid_before(held, self.kernel)

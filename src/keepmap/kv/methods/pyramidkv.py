@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor
-
-from keepmap.kv.method import HeldInput, Reviewed
-from keepmap.kv.observed import check_kernel, paid_before
+from keepmap.kv.observed import Observed
 
 __all__ = ["PyramidKV"]
 
 
 @dataclass(frozen=True)
-class PyramidKV(Reviewed):
+class PyramidKV(Observed):
     """Scores as `snapkv` does, and gives later layers less: `budget_by="pyramid"` is its default.
 
     The heads of the last layer hold a twentieth of the even part, those of the first one the even part twice, less
@@ -30,26 +26,6 @@ class PyramidKV(Reviewed):
         to the nearest count, and goes back to even budgets where the last layer's would be less than the window.
     """
 
-    queries: int = 32
-    kernel: int = 5
-
     name: ClassVar[str] = "pyramidkv"
     label: ClassVar[str] = "PyramidKV"
-    needs: ClassVar[str] = "window"
-    n_sink: ClassVar[int] = 0
-    window: ClassVar[int] = 32
-    density: ClassVar[float | None] = 0.2
     budget_by: ClassVar[str] = "pyramid"
-    is_usual: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_kernel(self.queries, self.kernel)
-
-    @property
-    def observes(self) -> int:
-        """The observing queries."""
-        return self.queries
-
-    def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
-        """The mean attention of the last queries, of neighbours."""
-        return paid_before(held, self.kernel)

@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor
-
-from keepmap.kv.method import HeldInput, Reviewed
-from keepmap.kv.observed import check_kernel, paid_before
+from keepmap.kv.observed import Observed
 
 __all__ = ["SnapKV"]
 
 
 @dataclass(frozen=True)
-class SnapKV(Reviewed):
+class SnapKV(Observed):
     """The attention of the last queries to each position, the mean over them and the group, then over neighbours.
 
     Neighbours are the entries that stand beside it among those that are held now and lie before the observing queries.
@@ -28,25 +24,5 @@ class SnapKV(Reviewed):
         heads share one decision (their mean), as in kvpress; neighbours beyond either end count as 0, as there.
     """
 
-    queries: int = 32
-    kernel: int = 5
-
     name: ClassVar[str] = "snapkv"
     label: ClassVar[str] = "SnapKV"
-    needs: ClassVar[str] = "window"
-    n_sink: ClassVar[int] = 0
-    window: ClassVar[int] = 32
-    density: ClassVar[float | None] = 0.2
-    is_usual: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_kernel(self.queries, self.kernel)
-
-    @property
-    def observes(self) -> int:
-        """The observing queries."""
-        return self.queries
-
-    def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
-        """The mean attention of the last queries, of neighbours."""
-        return paid_before(held, self.kernel)
