@@ -11,11 +11,14 @@ from torch import Tensor
 from keepmap.kv.eviction.evict import evict
 from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.method import Method
+from keepmap.kv.methods.caote import CAOTE
+from keepmap.kv.methods.criticalkv import CriticalKV
+from keepmap.kv.methods.defensivekv import DefensiveKV
 from keepmap.kv.methods.kvzap import KVzap
 from keepmap.kv.methods.lagkv import LagKV
 from keepmap.language_model import load_language_model
 from tests.families import FAMILIES, build, tokens
-from tests.reference import scores
+from tests.reference import scores, wrappers
 from tests.reference.decode import Decoded, decode
 from tests.reference.once import decode_once
 from tests.reference.rules import Rule
@@ -38,12 +41,15 @@ DECIDED = ("random", "streaming_llm", "key_norm", "kvzap", "observed_attention",
 REVIEWED = ("snapkv", "tova", "keydiff", "lagkv", "cur", "compactor")
 """Score what is held anew. They go one way through the engine, so that each family meets two of them."""
 METHODS = (*DECIDED, *REVIEWED)
-LATER = ("value_norm", "lru", "dropkv", "r_kv", "expected_attention_anew")
+LATER = (
+    *("value_norm", "lru", "dropkv", "r_kv", "expected_attention_anew"),
+    *("criticalkv", "caote", "defensivekv"),
+)
 """Go the ways of those before them; test_later_methods.py has their cases."""
 """The others are these under another protection or threshold (random_validation, kvzap_no_sink) or none (baseline)."""
 
 RULES = ("threshold", "density", "budget")
-LAG = 6
+LAG, QUERIES = 6, 4
 WHOLE = 1_000_000  # a chunk that is longer than every text
 
 
@@ -110,6 +116,9 @@ class Case:
             "dropkv": received,
             "r_kv": -0.02,
             "expected_attention_anew": 0.5,
+            "criticalkv": received,
+            "caote": received,
+            "defensivekv": 0.2,
         }[self.method]
 
     def _median(self, score: Score) -> float:
@@ -164,7 +173,13 @@ def surrogate(heads: int) -> KVzap:
 
 def instance(name: str, heads: int) -> str | Method:
     """The method, of sizes that matter in a short text; its name where the default ones do."""
-    return {"kvzap": surrogate(heads), "lagkv": LagKV(LAG)}.get(name, name)
+    return {
+        "kvzap": surrogate(heads),
+        "lagkv": LagKV(LAG),
+        "criticalkv": CriticalKV("tova"),
+        "caote": CAOTE("tova"),
+        "defensivekv": DefensiveKV(queries=QUERIES),
+    }.get(name, name)
 
 
 def by_engine(case: Case) -> Eviction:
@@ -176,7 +191,7 @@ def by_engine(case: Case) -> Eviction:
         tokens(case.n, case.seed),
         method,
         **case.options(),
-        budget_by=None if case.by == "head" else case.shared(),
+        budget_by=None if case.rule == "threshold" else case.shared(),
         n_sink=case.n_sink,
         window=case.window,
         mode=None if case.context_length is None else "once",
@@ -191,6 +206,7 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
     """The truth. With `decided_by` [L, G, N] these scores decide, and the true ones are only told."""
     model = build(case.family, case.dtype)
     layers, heads = model.config.num_hidden_layers, load_language_model(model).n_kv_heads
+    rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window, by=case.shared())
     score = {
         "random": scores.random(layers, heads, case.n, case.seed),
         "streaming_llm": scores.streaming_llm,
@@ -210,8 +226,10 @@ def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
         "r_kv": scores.r_kv,
         "expected_attention_anew": scores.expected_attention_anew,
         "value_norm": scores.value_norm,
+        "criticalkv": wrappers.criticalkv(rule, scores.tova, 1),
+        "caote": wrappers.caote(scores.tova, 1),
+        "defensivekv": wrappers.defensivekv(rule, QUERIES),
     }[case.method]
-    rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window, by=case.shared())
     ids, growing = tokens(case.n, case.seed), case.method in scores.GROWING
     if case.context_length is not None:
         assert decided_by is None, "ties are for the other modes"

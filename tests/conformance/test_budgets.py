@@ -23,7 +23,7 @@ from tests.families import tokens
 from tests.reference.budgets import gone
 from tests.reference.rules import Rule
 
-COVERS = ("keepmap.kv.budgets", "keepmap.kv.observed", "keepmap.kv.sharing")
+COVERS = ("keepmap.kv.budgets", "keepmap.kv.scoring.observed", "keepmap.kv.sharing")
 SPREADS = ("layer", "pyramid", "table")
 KINDS = ("random", "h2o", "snapkv")
 """One of each kind: fixed scores, received attention, and scores made anew."""

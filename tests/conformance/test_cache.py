@@ -56,7 +56,7 @@ def setting(case: Case) -> tuple[LanguageModel, str | Method, dict[str, float | 
     options |= {"chunk_size": case.chunk_size, "interval": case.interval}
     if case.context_length is not None:
         options |= {"mode": "once", "context_length": case.context_length}
-    if case.by != "head":
+    if case.rule != "threshold":
         options |= {"budget_by": case.shared()}
     return language_model, method, case.options() | options
 

@@ -217,8 +217,23 @@ def seen_by(model: PreTrainedModel, index: int, layer: _Layer, step: int, n_sink
         scaling=layer.scaling,
         n_sink=n_sink,
         rotations=_rotations(model, index, layer.keys),
+        added=_added(model, index, layer.queries.shape[0]),
         cache=layer.cache,
     )
+
+
+def _added(model: PreTrainedModel, index: int, heads: int) -> Callable[[int, Tensor], Tensor]:
+    """(query head, its output) -> what that alone adds to the layer's: a projection is linear but for its bias."""
+    attention = _attentions(model)[index]
+    project = next(getattr(attention, name) for name in ("o_proj", "c_proj", "dense") if hasattr(attention, name))
+
+    def added(head: int, output: Tensor) -> Tensor:
+        all_heads = torch.zeros(heads, len(output), dtype=output.dtype)
+        nothing = project(all_heads.flatten())
+        all_heads[head] = output
+        return project(all_heads.flatten()) - nothing
+
+    return added
 
 
 def _rotations(model: PreTrainedModel, index: int, like: Tensor) -> Callable[[range], Tensor] | None:

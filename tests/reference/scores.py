@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "ENDLESS",
     "GROWING",
     "Score",
     "Seen",
@@ -22,13 +23,16 @@ __all__ = [
     "dropkv",
     "expected_attention",
     "expected_attention_anew",
+    "given_now",
     "h2o",
+    "held_by",
     "key_norm",
     "keydiff",
     "kvzap",
     "lagkv",
     "lru",
     "observed_attention",
+    "once_in",
     "r_kv",
     "random",
     "snapkv",
@@ -54,6 +58,7 @@ class Seen:
         attention: [H, step+1, step+1], what each query gave to each position in the evicting model.
         alive: bool [G, step+1], what is held when the step's decision falls.
         rotations: positions -> [len, D, D], the matrices M with `rotated = unrotated @ M`; None: the layer has none.
+        added: (query head, its output) -> [hidden], what that alone adds to the layer's output.
     """
 
     layer: int
@@ -67,6 +72,7 @@ class Seen:
     scaling: float
     n_sink: int
     rotations: Callable[[range], Tensor] | None
+    added: Callable[[int, Tensor], Tensor]
     cache: dict[object, object] = field(default_factory=dict)  # of this layer, over the whole pass
 
     def group(self, head: int) -> range:
@@ -119,7 +125,7 @@ def snapkv(seen: Seen, head: int, j: int) -> float:
     before = [i for i in range(first) if bool(seen.alive[head, i])]
     at = before.index(j)
     neighbours = before[max(0, at - 2) : at + 3]
-    given = [_given_now(seen, h, first)[:, neighbours].sum() / 5 for h in seen.group(head)]
+    given = [given_now(seen, h, first)[:, neighbours].sum() / 5 for h in seen.group(head)]
     return float(sum(given)) / (seen.step + 1 - first) / len(given)
 
 
@@ -127,11 +133,11 @@ def tova(seen: Seen, head: int, j: int) -> float:
     """What the last query gives to j, the mean over all heads of the layer."""
     if j == seen.step:
         return 1.0
-    given = [_given_now(seen, h, seen.step)[0, j] for h in range(seen.queries.shape[0])]
+    given = [given_now(seen, h, seen.step)[0, j] for h in range(seen.queries.shape[0])]
     return float(sum(given)) / len(given)
 
 
-def _given_now(seen: Seen, query_head: int, first: int) -> Tensor:
+def given_now(seen: Seen, query_head: int, first: int) -> Tensor:
     """[queries, step+1], what the queries first..step would give if, of what they saw, they saw what is held now."""
 
     def compute() -> Tensor:
@@ -142,12 +148,12 @@ def _given_now(seen: Seen, query_head: int, first: int) -> Tensor:
         left = torch.where(alive, given, 0.0)
         return left / (left.sum(dim=1, keepdim=True) + sink).clamp(min=1e-300)
 
-    return _once(seen, ("given", query_head, first, seen.step), compute)
+    return once_in(seen, ("given", query_head, first, seen.step), compute)
 
 
 def keydiff(seen: Seen, head: int, j: int) -> float:
     """Minus the cosine between key j and the mean of all held keys, each of length 1."""
-    keys = [seen.keys[head, i].double() for i in _held(seen, head)]
+    keys = [seen.keys[head, i].double() for i in held_by(seen, head)]
     mean = sum(key / key.norm() for key in keys) / len(keys)
     key = seen.keys[head, j].double()
     return -float(key @ mean / (key.norm() * mean.norm()))
@@ -155,7 +161,7 @@ def keydiff(seen: Seen, head: int, j: int) -> float:
 
 def cur(seen: Seen, head: int, j: int) -> float:
     """The product of the shares of key j and value j in the squared lengths of their block of 16 held entries."""
-    held = _held(seen, head)
+    held = held_by(seen, head)
     begin = held.index(j) // 16 * 16
     shares = []
     for states in (seen.keys, seen.values):
@@ -168,7 +174,7 @@ def compactor(seen: Seen, head: int, j: int) -> float:
     """The leverage of key j, before its rotation, among the held keys less their mean, with a ridge of 0.01."""
 
     def compute() -> dict[int, float]:
-        held = _held(seen, head)
+        held = held_by(seen, head)
         keys = [seen.keys[head, i].double() for i in held]
         if seen.rotations is not None:
             turns = seen.rotations(range(seen.step + 1))
@@ -178,14 +184,14 @@ def compactor(seen: Seen, head: int, j: int) -> float:
         inverse = torch.linalg.inv(rows.T @ rows + 0.01 * torch.eye(rows.shape[1], dtype=rows.dtype))
         return {i: max(0.0, float(row @ inverse @ row)) for i, row in zip(held, rows, strict=True)}
 
-    return _to_digits(_once(seen, ("leverage", head, seen.step), compute)[j])
+    return _to_digits(once_in(seen, ("leverage", head, seen.step), compute)[j])
 
 
 def lagkv(lag: int) -> Score:
     """The rank, over `lag`, of how far j spreads on the scale of the next part of `lag` held entries."""
 
     def score(seen: Seen, head: int, j: int) -> float:
-        behind = _held(seen, head)[seen.n_sink :]
+        behind = held_by(seen, head)[seen.n_sink :]
         if j not in behind or behind.index(j) // lag + 1 >= len(behind) // lag:
             return 1.0
         begin = behind.index(j) // lag * lag
@@ -201,7 +207,7 @@ def lagkv(lag: int) -> Score:
     return score
 
 
-def _held(seen: Seen, head: int) -> list[int]:
+def held_by(seen: Seen, head: int) -> list[int]:
     return seen.alive[head].nonzero().flatten().tolist()
 
 
@@ -209,7 +215,7 @@ def expected_attention_anew(seen: Seen, head: int, j: int) -> float:
     """As below, but of the rotation after this step, and over the averages of what is held now."""
     refresh = _last_refresh(seen.step)
     start = seen.n_sink if refresh >= seen.n_sink else 0
-    held = _held(seen, head)
+    held = held_by(seen, head)
     beyond = [i for i in held if i >= seen.n_sink] or held
     ratios = []
     for query_head in seen.group(head):
@@ -218,7 +224,7 @@ def expected_attention_anew(seen: Seen, head: int, j: int) -> float:
         def expected(i: int, mean: Tensor = mean, covariance: Tensor = covariance) -> float:
             return _expected_logit(seen, mean, covariance, seen.keys[head, i].double(), seen.step)
 
-        known = _once(seen, ("now", query_head, seen.step), lambda expected=expected: {i: expected(i) for i in held})
+        known = once_in(seen, ("now", query_head, seen.step), lambda expected=expected: {i: expected(i) for i in held})
         most = max(known[i] for i in beyond)
         level = most + math.log(sum(math.exp(known[i] - most) for i in beyond) / len(beyond))
         ratios.append(math.exp(min(known[j] - level, 60.0)))
@@ -235,9 +241,9 @@ def value_norm(seen: Seen, head: int, j: int) -> float:
 def lru(seen: Seen, head: int, j: int) -> float:
     """The last of 32 queries whose group gave j more than an even share of what is held; -1 where none did."""
     first = max(0, seen.step - 31)
-    even = 1.0 / len(_held(seen, head))
+    even = 1.0 / len(held_by(seen, head))
     for query in range(seen.step, first - 1, -1):
-        given = [float(_given_now(seen, h, first)[query - first, j]) for h in seen.group(head)]
+        given = [float(given_now(seen, h, first)[query - first, j]) for h in seen.group(head)]
         if sum(given) / len(given) > even:
             return float(query)
     return -1.0
@@ -250,7 +256,7 @@ def dropkv(seen: Seen, head: int, j: int) -> float:
         return ENDLESS
     values, change = seen.values[head].double(), 0.0
     for query_head in seen.group(head):
-        for given in _given_now(seen, query_head, first):
+        for given in given_now(seen, query_head, first):
             share = min(float(given[j]), 1.0 - 2.0**-20)
             apart = float((values[j] - given @ values).square().sum())
             change += (share / (1.0 - share)) ** 2 * apart
@@ -261,8 +267,8 @@ def r_kv(seen: Seen, head: int, j: int) -> float:
     """A tenth of the attention of the last 8 queries, the most of 7 neighbours, less nine tenths of how alike j is."""
 
     def compute() -> dict[int, float]:
-        first, held = max(0, seen.step - 7), _held(seen, head)
-        given = [_given_now(seen, h, first).mean(dim=0) for h in seen.group(head)]
+        first, held = max(0, seen.step - 7), held_by(seen, head)
+        given = [given_now(seen, h, first).mean(dim=0) for h in seen.group(head)]
         paid = [float(sum(part[i] for part in given)) / len(given) for i in held]
         keys = torch.stack([seen.keys[head, i].double() for i in held])
         keys = keys / keys.norm(dim=1, keepdim=True).clamp(min=1e-12)
@@ -278,24 +284,14 @@ def r_kv(seen: Seen, head: int, j: int) -> float:
             i: 0.1 * max(paid[max(0, at - 3) : at + 4]) - 0.9 * weights[at] / sum(weights) for at, i in enumerate(held)
         }
 
-    return _to_digits(_once(seen, ("r_kv", head, seen.step), compute)[j])
+    return _to_digits(once_in(seen, ("r_kv", head, seen.step), compute)[j])
 
 
 GROWING = frozenset(
-    {
-        "dropkv",
-        "expected_attention_anew",
-        "lru",
-        "r_kv",
-        "h2o",
-        "observed_attention",
-        "snapkv",
-        "tova",
-        "keydiff",
-        "cur",
-        "compactor",
-        "lagkv",
-    }
+    (
+        *("dropkv", "expected_attention_anew", "lru", "r_kv", "h2o", "observed_attention", "snapkv", "tova", "keydiff"),
+        *("cur", "compactor", "lagkv", "caote", "criticalkv", "defensivekv"),
+    )
 )
 """Methods whose scores change with every query, so that a budget compares them as they stand at the step."""
 
@@ -333,7 +329,7 @@ def _normaliser(seen: Seen, query_head: int, head: int, known: range) -> float:
         largest = max(expected)
         return largest + math.log(sum(math.exp(value - largest) for value in expected) / len(expected))
 
-    return _once(seen, ("normaliser", query_head, known[-1]), compute)
+    return once_in(seen, ("normaliser", query_head, known[-1]), compute)
 
 
 def _query_statistics(seen: Seen, query_head: int, known: range) -> tuple[Tensor, Tensor]:
@@ -347,19 +343,19 @@ def _query_statistics(seen: Seen, query_head: int, known: range) -> tuple[Tensor
         outer = [torch.outer(q - mean, q - mean) for q in queries]
         return mean, sum(outer[1:], outer[0]) / len(queries)
 
-    return _once(seen, ("statistics", query_head, known[-1]), compute)
+    return once_in(seen, ("statistics", query_head, known[-1]), compute)
 
 
 def _expected_logit(seen: Seen, mean: Tensor, covariance: Tensor, key: Tensor, after: int) -> float:
     """The log of E[exp(scaling * q . key)] for Gaussian q, turned by the mean rotation of after+1..after+512."""
     if seen.rotations is not None:
         rotations = seen.rotations
-        turn = _once(seen, ("turn", after), lambda: rotations(range(after + 1, after + FUTURE + 1)).mean(0))
+        turn = once_in(seen, ("turn", after), lambda: rotations(range(after + 1, after + FUTURE + 1)).mean(0))
         mean, covariance = mean @ turn, turn.T @ covariance @ turn
     return float(seen.scaling * mean @ key + 0.5 * seen.scaling**2 * key @ covariance @ key)
 
 
-def _once(seen: Seen, what: object, compute: Callable[[], T]) -> T:
+def once_in(seen: Seen, what: object, compute: Callable[[], T]) -> T:
     if what not in seen.cache:
         seen.cache[what] = compute()
     return seen.cache[what]  # type: ignore[return-value]

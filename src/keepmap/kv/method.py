@@ -214,6 +214,10 @@ class HeldInput:
         n_sink: how many first positions are protected.
         seed: for methods that draw.
         moments: of all queries so far, for methods with `needs_moments`.
+        window: how many last positions are protected.
+        capacity: [G], how many `compressible` entries each head may hold after the decision, for methods with
+            `needs_capacity`; None under a threshold, and where all layers share a budget.
+        norms: [G, K], ||W_o v||_1, the mean over the group's query heads, for methods with `needs_norms`.
 
     >>> held = HeldInput(
     ...     layer=0,
@@ -244,11 +248,24 @@ class HeldInput:
     n_sink: int = 0
     seed: int = 0
     moments: Moments | None = None
+    window: int = 0
+    capacity: Int[Tensor, " G"] | None = None
+    norms: Float[Tensor, "G K"] | None = None
 
     @property
     def is_held(self) -> Bool[Tensor, "G K"]:
         """False where a head holds fewer than the fullest one."""
         return self.positions >= 0
+
+    @property
+    def is_observer(self) -> Bool[Tensor, "G K"]:
+        """Positions of the queries."""
+        return self.positions > self.step - self.queries.shape[1]
+
+    @property
+    def compressible(self) -> Bool[Tensor, "G K"]:
+        """What can be dropped: neither a sink nor in the window."""
+        return (self.positions >= self.n_sink) & (self.positions <= self.step - self.window)
 
     @property
     def observers(self) -> Int[Tensor, " W"]:
@@ -289,6 +306,7 @@ class Reviewed(Method):
 
     Class variables:
         needs_moments: whether it wants `HeldInput.moments`; those of the queries up to `refreshed(step)`.
+        needs_norms, needs_capacity: whether it wants `HeldInput.norms`, and `HeldInput.capacity`.
 
     >>> import keepmap
     >>> class Newest(Reviewed):
@@ -300,6 +318,8 @@ class Reviewed(Method):
     """
 
     needs_moments: ClassVar[bool] = False
+    needs_norms: ClassVar[bool] = False
+    needs_capacity: ClassVar[bool] = False
 
     @property
     def observes(self) -> int:

@@ -7,7 +7,7 @@ from keepmap.attention.passes.forward import LayerCall, queries_unturned, run
 from keepmap.errors import ModelError
 from keepmap.kv.eviction.checks import full_attention
 from keepmap.kv.eviction.rotation import rotation_of
-from keepmap.kv.rotary import unrotated
+from keepmap.kv.scoring.rotary import unrotated
 from keepmap.language_model import load_language_model
 from tests.families import build, tokens
 

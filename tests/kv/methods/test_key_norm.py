@@ -4,7 +4,7 @@ import torch
 
 from keepmap.kv.method import Rotation
 from keepmap.kv.methods.key_norm import KeyNorm
-from keepmap.kv.rotary import unrotated
+from keepmap.kv.scoring.rotary import unrotated
 from tests.kv.methods.layers import layer_input
 
 

@@ -44,7 +44,9 @@ _DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 2)), (0
 
 _MARKERS: tuple[str | tuple[int, int, int], ...] = (
     *"os^DvPX*<>phd8H",
-    *((4, 1, 0), (4, 1, 45), (6, 1, 0), (8, 1, 0), (5, 0, 180)),  # stars of so many points, and a pentagon on its tip
+    # Stars of so many points, a pentagon on its tip, and a heptagon.
+    *((4, 1, 0), (4, 1, 45), (6, 1, 0), (8, 1, 0), (5, 0, 180)),
+    *((3, 1, 0), (3, 1, 180), (3, 1, 90), (3, 1, 270), (5, 1, 180), (7, 0, 0)),
 )
 
 DPI = 200
@@ -90,7 +92,7 @@ def curve_style(number: int) -> dict[str, Any]:
 
 
 def marked_style(number: int) -> dict[str, Any]:
-    """`curve_style` with a marker for each measured point: the first twenty markers differ."""
+    """`curve_style` with a marker for each measured point: the first 26 markers differ."""
     marker = _MARKERS[number % len(_MARKERS)]
     return {**curve_style(number), "marker": marker, "markersize": 4.5, "linewidth": 1.0, "markeredgewidth": 0.0}
 

@@ -337,8 +337,7 @@ class EvictingCache(CacheOfTexts):
                 raise InputError(f"{path} holds a cache of another {what}; give the `{what}` that it was made with")
             seen, like = as_integer("seen", about["seen"], 1), language_model.model.get_input_embeddings().weight
             for index, layer in enumerate(cache._parts()):
-                layer.held = held_from(tensors, index, language_model.n_kv_heads, seen, like)
-                layer.is_initialized = True
+                layer.hold(held_from(tensors, index, language_model.n_kv_heads, seen, like))
             full, cache._peak = (as_integer(name, about[name], 0) for name in HISTORY[1:])
             cache.moments = [Moment(seen, cache.bytes(), full)]
         except InputError:

@@ -20,7 +20,7 @@ from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.review import Sight
 from keepmap.kv.method import Rotation
 from keepmap.kv.modes import Mode
-from keepmap.kv.moments import QuerySums
+from keepmap.kv.scoring.moments import QuerySums
 from keepmap.language_model import LanguageModel
 
 __all__ = ["FORMAT", "HISTORY", "about_of", "held_from", "history_of", "tensors_of"]

@@ -96,6 +96,7 @@ class Held:
         ghosts: entries that are held, but whose keys and values the model's own sliding window hides from now on; they
             are freed, and the rule goes on to decide about the entries.
         sight: the last queries, for methods that look at them; they keep all that is held: no ghosts.
+        projection: the model's weights behind the layer's attention, for methods that look at them.
         seen: how many positions have come.
         peak: bytes that it took at most since this was last set to 0.
     """
@@ -106,6 +107,7 @@ class Held:
         self.columns, self.ghosts = Columns(heads), Columns(heads)
         self.record = Record(heads)
         self.sight: Sight | None = None
+        self.projection: Tensor | None = None
         self.seen = self.peak = 0
 
     @property
@@ -174,10 +176,14 @@ class Held:
         rows[heads, positions[heads, columns]] = columns
         scores = np.zeros(positions.shape)
         in_order = np.take_along_axis(positions, order, axis=1).astype(np.int64)
-        holding = Holding(layer=self.layer, keys=keys, values=values, rows=rows)
-        in_turn = holding.scored(method, self.sight, in_order, end - 1, terms.protection.n_sink, terms.seed)
+        holding = self.holding(keys, values, rows)
+        in_turn = holding.scored(method, self.sight, in_order, end - 1, terms.rule, terms.protection, terms.seed)
         np.put_along_axis(scores, order, in_turn, axis=1)
         return scores
+
+    def holding(self, keys: Float[Tensor, "G W D"], values: Float[Tensor, "G W Dv"], rows: np.ndarray) -> Holding:
+        """Of the slabs' keys and values, for a method that scores them anew."""
+        return Holding(layer=self.layer, keys=keys, values=values, rows=rows, projection=self.projection)
 
     def scores_now(self, terms: Terms) -> tuple[np.ndarray, np.ndarray]:
         """Positions and scores as they stand: those of a decision that fell after the last query, where one did."""
@@ -264,7 +270,7 @@ class Held:
         other = Held.__new__(Held)
         other.layer, other.seen, other.peak = self.layer, self.seen, 0
         other.slabs, other.columns, other.ghosts = self.slabs.copy(), self.columns.copy(), self.ghosts.copy()
-        other.record, other.sight = self.record.copy(), self.sight
+        other.record, other.sight, other.projection = self.record.copy(), self.sight, self.projection
         return other
 
     def _take_out(self, what: np.ndarray) -> None:

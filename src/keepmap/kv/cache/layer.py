@@ -23,6 +23,7 @@ from keepmap.kv.eviction.review import sight_of
 from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.method import LayerInput, Reviewed, Rotation, Scored
 from keepmap.kv.passes import LayerCall, active
+from keepmap.kv.scoring.projection import projection_of
 from keepmap.kv.sharing import dropped_by_model
 
 __all__ = ["EvictingLayer", "cut_together", "layers_of"]
@@ -88,8 +89,13 @@ class EvictingLayer(SeenLayer):
                 torch.empty(0, states.shape[3], dtype=states.dtype, device=states.device)
                 for states in (key_states, value_states)
             )
-        self.held = Held(self.layer, key_states.shape[1], keys, values)
-        self.is_initialized = True
+        self.hold(Held(self.layer, key_states.shape[1], keys, values))
+
+    def hold(self, held: Held) -> None:
+        """Go on with that."""
+        self.held, self.is_initialized = held, True
+        if isinstance(self.given.method, Reviewed) and self.given.method.needs_norms:
+            held.projection = projection_of(self.model, self.layer)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object

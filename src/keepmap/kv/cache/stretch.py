@@ -43,9 +43,7 @@ def stretch(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None
         past = Past(keys, values, rows, first)
         output, ends = _by_received(call, held, terms, past)
     elif isinstance(terms.method, Reviewed):
-        ends = _by_review(
-            held, terms, terms.method, Holding(layer=held.layer, keys=keys, values=values, rows=rows), first
-        )
+        ends = _by_review(held, terms, terms.method, held.holding(keys, values, rows), first)
     else:
         ends = _by_score(held, terms, first)
     if output is None:

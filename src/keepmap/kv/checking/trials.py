@@ -84,6 +84,8 @@ def _made_up(
             rotation=rotation,
             n_sink=2,
             moments=_moments(queries) if method.needs_moments else None,
+            capacity=torch.full((_HEADS,), size // 2) if method.needs_capacity else None,
+            norms=values.float().abs().sum(dim=-1) if method.needs_norms else None,
         )
         return [keys, values, queries], lambda: method.score(held)
     assert isinstance(method, Scored)

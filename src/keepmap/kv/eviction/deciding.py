@@ -9,6 +9,7 @@ from keepmap.kv.eviction.rotation import rotation_of
 from keepmap.kv.eviction.scan import Scan, scan
 from keepmap.kv.method import LayerInput, Method, Received, Reviewed, Scored
 from keepmap.kv.passes import LayerCall
+from keepmap.kv.scoring.projection import projection_of
 
 __all__ = ["decide"]
 
@@ -36,7 +37,8 @@ def decide(
         return scan(call, method, rule, protection, chunk_size, ends)
     if isinstance(method, Reviewed):
         rotation = rotation_of(model, call) if method.needs_rotation else None
-        return Scan(*review(call, method, rule, protection, chunk_size, rotation, seed, ends), None)
+        projection = projection_of(model, call.layer) if method.needs_norms else None
+        return Scan(*review(call, method, rule, protection, chunk_size, rotation, seed, ends, projection), None)
     assert isinstance(method, Scored)  # as_method takes no fourth kind
     layer = LayerInput(
         layer=call.layer,

@@ -7,18 +7,21 @@ H query head · G KV head · N positions · K entries that the fullest head hold
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from keepmap.kv.budgets import Shares
 from keepmap.kv.choosing import Expiries, LayerRule, Protection, Threshold
 from keepmap.kv.eviction.checks import nan_score, require_scores
 from keepmap.kv.eviction.scan import State, schedule
 from keepmap.kv.method import HeldInput, Reviewed, Rotation
-from keepmap.kv.moments import QuerySums
 from keepmap.kv.passes import LayerCall
+from keepmap.kv.scoring.moments import QuerySums
+from keepmap.kv.scoring.projection import output_norms
 from keepmap.kv.sharing import lowest
 
 __all__ = ["Holding", "Sight", "advance_reviews", "review", "sight_of"]
@@ -100,15 +103,29 @@ class Holding:
         layer: its index.
         keys, values: [G, rows, D], each head's. rows: [G, N], in which of them a position is; None where that is its
             number.
+        projection: [all query heads' Dv, hidden], of the layer's output, for methods with `needs_norms`.
     """
 
     layer: int
     keys: Float[Tensor, "G rows D"]
     values: Float[Tensor, "G rows Dv"]
     rows: np.ndarray | None = None
+    projection: Float[Tensor, "all_heads hidden"] | None = None
+
+    @cached_property
+    def norms(self) -> Float[Tensor, "G rows"] | None:
+        """Of the values behind the projection."""
+        return None if self.projection is None else output_norms(self.values, self.projection)
 
     def scored(
-        self, method: Reviewed, sight: Sight, positions: np.ndarray, step: int, n_sink: int, seed: int
+        self,
+        method: Reviewed,
+        sight: Sight,
+        positions: np.ndarray,
+        step: int,
+        rule: LayerRule,
+        protection: Protection,
+        seed: int,
     ) -> np.ndarray:
         """The method's scores after query `step` of what is held then, float64 [G, K]; NaN is left in.
 
@@ -124,11 +141,13 @@ class Holding:
             torch.stack([part[head].index_select(0, index[head]) for head in range(part.shape[0])])
             for part in (self.keys, self.values)
         )
+        norms = None if self.norms is None else self.norms.gather(1, index)
         if (positions[:, -1:] < 0).any():
             missing = torch.from_numpy(positions < 0).to(device)[..., None]
             keys, values = keys.masked_fill_(missing, 0.0), values.masked_fill_(missing, 0.0)
         # Their own positions are the last ones up to `step`.
         end = sight.queries.shape[1] - (sight.step - step)
+        n_sink = protection.n_sink
         sums = sight.summed(method, step, n_sink).sums
         observed = slice(max(0, end - method.observes), end)
         held = HeldInput(
@@ -146,6 +165,9 @@ class Holding:
             n_sink=n_sink,
             seed=seed,
             moments=None if sums is None else sums.moments(),
+            window=protection.window,
+            capacity=_capacity(rule, protection.compressible_left(step + 1), index) if method.needs_capacity else None,
+            norms=norms,
         )
         scores = require_scores(method.name, method.score(held), positions.shape, "entry that is held")
         result: np.ndarray = scores.detach().double().cpu().numpy()
@@ -161,10 +183,12 @@ def review(
     rotation: Rotation | None,
     seed: int,
     ends: bool = True,
+    projection: Float[Tensor, "all_heads hidden"] | None = None,
 ) -> tuple[Expiries, Float[Tensor, "G N"]]:
     """What `method` and `rule` decide in one layer about a whole text, and the scores that decided it.
 
     Args:
+        projection: of the layer's output, for methods with `needs_norms`.
         ends: whether the end of the text ends the last chunk.
 
     Raises:
@@ -173,12 +197,13 @@ def review(
     """
     heads, n = call.keys.shape[:2]
     state = State(heads, n, protection.n_sink)
-    sight, holding = sight_of(call, rotation), Holding(layer=call.layer, keys=call.keys, values=call.values)
+    sight = sight_of(call, rotation)
+    holding = Holding(layer=call.layer, keys=call.keys, values=call.values, projection=projection)
     final = advance_reviews(holding, sight, method, rule, protection, chunk_size, state, 0, seed, ends)
     if final is None:
         positions = _held_before(state, n)
         final = np.zeros((heads, n))
-        _put(final, positions, holding.scored(method, sight, positions, n - 1, protection.n_sink, seed))
+        _put(final, positions, holding.scored(method, sight, positions, n - 1, rule, protection, seed))
     decided = ~state.held()
     if isinstance(rule, Threshold):
         decided[:, protection.n_sink : state.left] = True
@@ -225,7 +250,7 @@ def advance_reviews(
             continue
         positions, last = _held_before(state, end), end
         sight = sight.summed(method, end - 1, protection.n_sink)
-        scores = holding.scored(method, sight, positions, end - 1, protection.n_sink, seed)
+        scores = holding.scored(method, sight, positions, end - 1, rule, protection, seed)
         deciding = (positions >= protection.n_sink) & (positions < leaving)
         if isinstance(rule, Threshold):
             deciding &= positions >= state.left
@@ -244,6 +269,14 @@ def advance_reviews(
     result = np.zeros((heads, n))
     _put(result, positions, scores)
     return result
+
+
+def _capacity(rule: LayerRule, m: int, like: Tensor) -> Int[Tensor, " G"] | None:
+    """How many of m compressible entries each head may hold; None under a threshold."""
+    if isinstance(rule, Threshold):
+        return None
+    each = rule.capacities(m) if isinstance(rule, Shares) else [rule.capacity(m)] * like.shape[0]
+    return torch.tensor(each, device=like.device)
 
 
 def _held_before(state: State, end: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from keepmap.errors import ModelError
 from keepmap.kv.method import Rotation
 from keepmap.kv.passes import LayerCall, queries_unturned
-from keepmap.kv.rotary import unrotated
+from keepmap.kv.scoring.rotary import unrotated
 
 __all__ = ["rotation_of"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keepmap.kv.observed import Observed
+from keepmap.kv.scoring.observed import Observed
 
 __all__ = ["AdaKV"]
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.kv.method import HeldInput, Reviewed, to_digits
-from keepmap.kv.rotary import unrotated_at
+from keepmap.kv.scoring.rotary import unrotated_at
 
 __all__ = ["Compactor"]
 

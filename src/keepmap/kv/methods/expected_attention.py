@@ -8,9 +8,9 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from keepmap.core.arguments import as_integer
-from keepmap.kv.gaussian import log_expected, log_mean_expected
 from keepmap.kv.method import LayerInput, Rotation, Scored, to_digits
-from keepmap.kv.rotary import mean_future, turned, unrotated
+from keepmap.kv.scoring.gaussian import log_expected, log_mean_expected
+from keepmap.kv.scoring.rotary import mean_future, turned, unrotated
 
 __all__ = ["ExpectedAttention"]
 

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.core.arguments import as_integer
-from keepmap.kv.gaussian import log_expected
 from keepmap.kv.method import HeldInput, Reviewed, to_digits
-from keepmap.kv.rotary import mean_future, turned
+from keepmap.kv.scoring.gaussian import log_expected
+from keepmap.kv.scoring.rotary import mean_future, turned
 
 __all__ = ["ExpectedAttentionAnew"]
 

@@ -31,7 +31,7 @@ def can_read_once(cache: "EvictingCache") -> bool:
 def read_once(caches: "Sequence[EvictingCache]", tokens: Int[Tensor, " C"]) -> None:
     """Let new caches of one model read a context: each then holds what it holds after `read`.
 
-    What one method says of a layer is asked once, whatever the densities.
+    What one method says of a layer is asked once, whatever the densities; where it looks at them, once for each.
 
     Raises:
         InputError: a cache of another mode, or one that has seen tokens.
@@ -47,7 +47,9 @@ def read_once(caches: "Sequence[EvictingCache]", tokens: Int[Tensor, " C"]) -> N
         scored: dict[tuple[object, ...], Tensor] = {}
         for cache in caches:
             terms = cache.layer(call.layer).given
-            key = (id(terms.method), terms.protection, terms.seed)
+            # A score may look at the budget.
+            budget = terms.rule if getattr(terms.method, "needs_capacity", False) else None
+            key = (id(terms.method), terms.protection, terms.seed, budget)
             if key not in scored:
                 what = (terms.method, terms.rule, terms.protection, n, terms.seed)
                 scored[key] = decide(call, language_model.model, *what).scores

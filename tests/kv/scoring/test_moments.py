@@ -5,7 +5,7 @@ import torch
 
 import keepmap
 from keepmap.kv.cache.cache import EvictingCache
-from keepmap.kv.moments import QuerySums
+from keepmap.kv.scoring.moments import QuerySums
 from keepmap.language_model import load_language_model
 from tests.families import build, tokens
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from keepmap.kv.method import Moments, Rotation
-from keepmap.kv.rotary import unrotated
+from keepmap.kv.scoring.rotary import unrotated
 
 __all__ = ["QuerySums"]
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keepmap.kv.gaussian import log_expected, log_mean_expected
+from keepmap.kv.scoring.gaussian import log_expected, log_mean_expected
 
 
 def gaussians(count, heads, group, dim, seed=0, dtype=torch.float64):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from keepmap.kv.method import Rotation
-from keepmap.kv.rotary import mean_future, turned, unrotated
+from keepmap.kv.scoring.rotary import mean_future, turned, unrotated
 
 FREQUENCY = torch.tensor([1.0, 0.25, 0.01])
 
