@@ -57,6 +57,17 @@ def test_bytes_fall_and_the_report_says_so(language_model: LanguageModel) -> Non
     assert full.bytes() > report.full_nbytes
 
 
+@pytest.mark.parametrize("rule", [{"budget": 4, "chunk_size": 100}, {"threshold": 2.0, "chunk_size": 100}])
+def test_steps_give_room_back_when_many_go_at_once(language_model: LanguageModel, rule: dict[str, float]) -> None:
+    cache = new(language_model, "random", **rule)
+    with torch.no_grad(), evicting(cache.language_model):
+        for token in tokens(101):
+            if cache.get_seq_length() == 99:
+                before = cache.layer(0).held.slabs.nbytes
+            cache.language_model.model(input_ids=token.view(1, 1), past_key_values=cache)
+    assert cache.layer(0).held.slabs.nbytes < before / 3
+
+
 def test_sliding_layers_hold_what_their_window_shows() -> None:
     cache = EvictingCache(build("mistral"), "random", threshold=0.0, n_sink=0, window=4)
     read(cache, tokens(200))

@@ -169,31 +169,32 @@ def _attention(
     state.calls += 1
     outputs = []
     for row, text in enumerate(state.texts):
-        own, sees_from = slice(text.hidden, None), attention_mask[0, 0, :, 0]
-        if text.hidden == query.shape[2]:
+        hidden, sees_from = text.hidden, attention_mask.flatten()
+        if hidden == query.shape[2]:
             outputs.append(value.new_zeros(query.shape[2], query.shape[1], value.shape[3]))
             continue
         call = LayerCall(
             layer=layer,
             module=module,
-            hidden_states=hidden_states[row, own],
-            queries=query[row, :, own],
-            keys=key[row, :, own],
-            values=value[row, :, own],
-            sees_from=(sees_from[own] - text.padding).clamp(min=0) if text.padding else sees_from,
+            hidden_states=_of_row(hidden_states, row, hidden),
+            queries=_of_row(query, row, hidden),
+            keys=_of_row(key, row, hidden),
+            values=_of_row(value, row, hidden),
+            sees_from=(sees_from[hidden:] - text.padding).clamp(min=0) if text.padding else sees_from,
             scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
             softcap=softcap,
             sinks=s_aux,
-            rotary=None if rotary is None else (_of_row(rotary[0], row)[own], _of_row(rotary[1], row)[own]),
+            rotary=None if rotary is None else (_of_row(rotary[0], row, hidden), _of_row(rotary[1], row, hidden)),
         )
         output = text.attend(call).transpose(0, 1)
-        outputs.append(nn.functional.pad(output, (0, 0, 0, 0, text.hidden, 0)) if text.hidden else output)
+        outputs.append(nn.functional.pad(output, (0, 0, 0, 0, hidden, 0)) if hidden else output)
     return outputs[0][None] if len(outputs) == 1 else torch.stack(outputs), None
 
 
-def _of_row(rotary: Tensor, row: int) -> Tensor:
-    """Of cosines or sines, which may be the same for all texts."""
-    return rotary[row if len(rotary) > 1 else 0]
+def _of_row(batch: Tensor, row: int, hidden: int) -> Tensor:
+    """One text's part of [B, ..., N, D], or of what is the same for all texts; the first positions are padding."""
+    part = batch[row if batch.shape[0] > 1 else 0]
+    return part[..., hidden:, :] if hidden else part
 
 
 def _sees_from(

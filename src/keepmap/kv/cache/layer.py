@@ -126,10 +126,12 @@ class EvictingLayer(SeenLayer):
             raise ModelError(f"{type(call.module).__name__} is not supported: it keeps its keys and values elsewhere")
         parts = self._around_the_cut(call)
         self.is_broken = True
-        with torch.inference_mode(False), torch.no_grad():
-            outputs = [self._added(part) for part in parts]
-            output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
-            self._count(call)
+        if torch.is_grad_enabled() or torch.is_inference_mode_enabled():
+            with torch.inference_mode(False), torch.no_grad():
+                output = self._all_added(parts)
+        else:
+            output = self._all_added(parts)  # a step is short enough for two contexts to count
+        self._count(call)
         self.is_broken = False
         if not (torch.is_grad_enabled() and call.queries.requires_grad):
             return output
@@ -155,7 +157,7 @@ class EvictingLayer(SeenLayer):
         """Bytes after the last of the new positions."""
         assert self.held is not None
         self.peak, self.held.peak = self.held.peak, 0
-        entries = self.held.seen - int(call.sees_from[-1])
+        entries = self.held.seen - int(call.sees_from[-1:].item())
         self.full_nbytes = self.held.heads * entries * self.held.slabs.entry_nbytes
 
     def _around_the_cut(self, call: LayerCall) -> list[LayerCall]:
@@ -182,6 +184,11 @@ class EvictingLayer(SeenLayer):
                 f"at all of its queries, got {new} of them after {seen}; leave `prefill_chunk_size` out"
             )
         return [part_of(call, 0, left), part_of(call, left, new)] if 0 < left < new else [call]
+
+    def _all_added(self, parts: Sequence[LayerCall]) -> Float[Tensor, "H N Dv"]:
+        """The attention of new positions, which are added part by part."""
+        outputs = [self._added(part) for part in parts]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
     def _added(self, call: LayerCall) -> Float[Tensor, "H N Dv"]:
         """The attention of new positions, which are added; what expires is dropped."""

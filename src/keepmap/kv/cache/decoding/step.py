@@ -3,6 +3,8 @@
 H query head · G KV head · R = H / G · K rows that are held.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,9 +22,15 @@ from keepmap.kv.passes import LayerCall
 __all__ = ["step"]
 
 
+@lru_cache(maxsize=8)
+def _no_sinks(heads: int, group: int) -> np.ndarray:
+    """What stands in for learned sinks in a model without them; nobody writes to it."""
+    return np.full((heads, group), -np.inf)
+
+
 def step(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -> Float[Tensor, "H 1 Dv"]:
     """The attention of one new position; what the rule drops after it is dropped."""
-    held.slide(int(call.sees_from[0]))
+    held.slide(int(call.sees_from.item()))
     if call.keys.device.type == "cpu" and call.keys.dtype in (torch.float32, torch.float64):
         return _compiled(call, held, terms, scores)
     held.append(call.keys, call.values, scores)
@@ -53,23 +61,23 @@ def _compiled(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | No
     """All of it in one piece of compiled code."""
     from keepmap.kv.cache.decoding.kernel import take_query  # compiles at its first call
 
-    heads, seen = held.heads, held.seen
-    for rows in (held.slabs, held.columns, held.record):
+    slabs, columns, record = held.slabs, held.columns, held.record
+    seen, end = held.seen, held.seen + 1
+    for rows in (slabs, columns, record):
         rows.reserve(1)
-    shape = heads, call.queries.shape[0] // heads
-    method, end = terms.method, seen + 1
+    shape = held.heads, call.queries.shape[0] // held.heads
+    method = terms.method
     # What compiled code cannot score or does not see is decided after it.
     is_apart = held.ghosts.width > 0 or isinstance(method, Reviewed) or isinstance(terms.rule, Shares)
     is_apart = is_apart or (isinstance(method, Received) and method.averages is None)
     left, leaving, drops = (0, 0, 0) if is_apart or end % terms.chunk_size else terms.due(end)
     output = call.values.new_empty(*shape, call.values.shape[2])
-    slabs, columns, record = held.slabs, held.columns, held.record
     is_valid = take_query(
-        (call.queries * call.scaling).view(*shape, -1).numpy(),
-        call.keys[:, 0].contiguous().numpy(),
-        call.values[:, 0].contiguous().numpy(),
-        np.zeros(heads) if scores is None else scores[:, 0].copy(),
-        np.full(shape, -np.inf) if call.sinks is None else call.sinks.detach().double().view(shape).numpy(),
+        (call.queries * call.scaling).numpy().reshape(*shape, -1),
+        np.ascontiguousarray(call.keys.numpy()[:, 0]),
+        np.ascontiguousarray(call.values.numpy()[:, 0]),
+        np.zeros(shape[0]) if scores is None else scores[:, 0].copy(),
+        _no_sinks(*shape) if call.sinks is None else call.sinks.detach().double().view(shape).numpy(),
         call.softcap or 0.0,
         slabs.keys.numpy(),
         slabs.values.numpy(),
@@ -94,7 +102,8 @@ def _compiled(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | No
     held.seen = end
     if is_apart:
         held.decide(terms)
-    slabs.shrink()
+    elif leaving and drops != 1:
+        slabs.shrink()  # one that comes and one that goes leave no room to give back
     return output.view(-1, 1, output.shape[-1])
 
 
