@@ -86,6 +86,29 @@ def test_at_density_1_every_method_says_what_the_full_cache_and_generate_say(tin
 
 
 @pytest.mark.parametrize("mode", ["decode", "once"])
+def test_at_density_1_no_method_changes_an_answer(tiny: LanguageModel, mode: str) -> None:
+    looking_ahead = set() if mode == "once" else {"expected_attention"}  # by a cache it is in mode "once" alone
+    names = sorted({*keepmap.methods()} - {"baseline", "random_validation", *looking_ahead})
+    run = ask(
+        session_of(
+            tiny,
+            ", ".join(names),
+            (1.0,),
+            tasks="kv_recall",
+            n_samples=1,
+            length=150,
+            max_new_tokens=3,
+            gate=0.0,
+            mode=mode,
+        )
+    )
+    full = [row.answer for row in run.of("kv_recall", "full", 1.0)]
+    assert {name: [row.answer for row in run.of("kv_recall", name, 1.0)] for name in names} == dict.fromkeys(
+        names, full
+    )
+
+
+@pytest.mark.parametrize("mode", ["decode", "once"])
 def test_answers_and_what_is_kept_are_those_of_evict_and_generate(tiny: LanguageModel, mode: str) -> None:
     session = session_of(tiny, "h2o", 0.3, mode=mode)
     (prompt,) = session.prompts(Facts(), 1)
