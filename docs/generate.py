@@ -39,6 +39,7 @@ NEEDS = {
     "held": "what the cache holds at the step",
     "window": "the attention of the last queries to what is held at the step",
     "received": "the attention received so far, in the evicting model",
+    "future": "what comes later: an oracle, to measure others by",
 }
 
 

@@ -9,6 +9,8 @@ from keepmap.kv.method import methods
 from keepmap.kv.methods.adakv import AdaKV
 from keepmap.kv.methods.baseline import Baseline
 from keepmap.kv.methods.kvzap import KVzap, KVzapNoSink
+from keepmap.kv.methods.kvzip import KVzip
+from keepmap.kv.methods.oracle import Oracle
 from keepmap.kv.methods.pyramidkv import PyramidKV
 from keepmap.kv.methods.random import Random, RandomValidation
 from tests.conformance.cases import LATER, METHODS, Case, by_engine, by_reference, sampled, whole_product
@@ -52,6 +54,7 @@ def test_every_method_is_among_the_cases_or_one_of_them_under_another_name():
     """The others differ in a number only: the same scores, hence the same decisions under the same options."""
     others = {"baseline": Baseline, "random_validation": RandomValidation, "kvzap_no_sink": KVzapNoSink}
     others |= {"adakv": AdaKV, "pyramidkv": PyramidKV}  # test_budgets.py: snapkv under another budget
+    others |= {"oracle": Oracle, "kvzip": KVzip}  # test_oracles.py
     # Plugins of other tests may have joined in this process.
     ours = {name for name, method in methods().items() if method.__module__.startswith("keepmap.")}
     assert {*METHODS, *LATER, *others} == ours and {case.method for case in sampled()} == set(METHODS)

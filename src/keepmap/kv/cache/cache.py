@@ -17,7 +17,7 @@ from keepmap.core.progress import Progress
 from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, counted
 from keepmap.kv.cache.batches.texts import CacheOfTexts
-from keepmap.kv.cache.checks import check_cached
+from keepmap.kv.cache.checks import check_cached, require_cacheable
 from keepmap.kv.cache.files import FORMAT, HISTORY, about_of, held_from, history_of, tensors_of
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.layer import EvictingLayer, cut_together, layers_of
@@ -61,7 +61,7 @@ class EvictingCache(CacheOfTexts):
     Args:
         model: as in `evict`.
         method: a name or an instance. One that looks at the whole prefix (expected_attention) is refused but in mode
-            "once", where its context is to come in one call.
+            "once", where its context is to come in one call; one that looks ahead (an oracle) always.
         threshold, density, budget, budget_by, n_sink, window, mode, chunk_size, interval, seed: as in `evict`.
         context_length: in mode "once", after how many tokens it is cut; by default after those of the first call.
 
@@ -94,11 +94,7 @@ class EvictingCache(CacheOfTexts):
         language_model = as_language_model(model)
         method = as_method(method, language_model)
         when = as_mode(mode, chunk_size, context_length, interval)
-        if method.needs == "prefix" and when.name != "once":
-            raise InputError(
-                f"expected `method` to be one that decides while the text is read, got {method.name}, whose scores "
-                'need all of it; give mode="once", which reads a text whole and then cuts it, or another one'
-            )
+        require_cacheable(method, when)
         terms = Terms(
             method=method,
             rule=rule_for(method, threshold=threshold, density=density, budget=budget, budget_by=budget_by),

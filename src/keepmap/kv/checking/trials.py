@@ -86,6 +86,7 @@ def _made_up(
             moments=_moments(queries) if method.needs_moments else None,
             capacity=torch.full((_HEADS,), size // 2) if method.needs_capacity else None,
             norms=values.float().abs().sum(dim=-1) if method.needs_norms else None,
+            ahead=values.float().square().sum(dim=-1) if method.needs == "future" else None,
         )
         return [keys, values, queries], lambda: method.score(held)
     assert isinstance(method, Scored)
@@ -101,6 +102,7 @@ def _made_up(
         scaling=_DIM**-0.5,
         n_sink=2,
         seed=0,
+        repeated=values.float().square().sum(dim=-1) if method.needs_repetition else None,
     )
     return [keys, values, queries, hidden], lambda: method.score(layer)
 

@@ -21,10 +21,11 @@ from keepmap.kv.choosing import Expiries, LayerRule, Protection, Rule, Threshold
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import check_supported, last_query_felt
 from keepmap.kv.eviction.deciding import decide
+from keepmap.kv.eviction.dense import read_twice
 from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.eviction.once import CutOfModel, after_the_cut, cut_of_model, part_of
 from keepmap.kv.eviction.resolve import as_method
-from keepmap.kv.method import Method
+from keepmap.kv.method import Method, Scored
 from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import LayerCall, as_tokens, run
 from keepmap.language_model import LanguageModel, as_language_model
@@ -120,13 +121,15 @@ def evict(
 
     def decided(call: LayerCall, layer_rule: LayerRule) -> tuple[Expiries, Tensor, Tensor | None]:
         """What a layer decides of a text or of its context, the scores, and its attention where that falls off."""
-        result = decide(call, language_model.model, method, layer_rule, protection, chunk_size, seed, when.ends)
+        part = call if context is None else part_of(call, 0, context)
+        again = None if repeated is None else repeated[call.layer]
+        what = (method, layer_rule, protection, chunk_size, seed, when.ends)
+        result = decide(part, language_model.model, *what, whole=call, repeated=again)
         return result.choice, result.scores, result.output
 
     def attend(call: LayerCall) -> Tensor:
-        part = call if context is None else part_of(call, 0, context)
         if shared is None:
-            choice, scores, output = decided(part, rule_in_layer(rule, call.layer, layers, call.keys.shape[0]))
+            choice, scores, output = decided(call, rule_in_layer(rule, call.layer, layers, call.keys.shape[0]))
         else:
             choice, scores, output = shared.of_layer(call.layer, call.keys.device), shared.scores[call.layer], None
         n, ready = call.keys.shape[1], 0 if output is None else output.shape[1]
@@ -151,10 +154,14 @@ def evict(
             progress(len(decisions) / layers)
         return output
 
+    looks_ahead = method.needs == "future"
+    repeats = isinstance(method, Scored) and method.needs_repetition
+    repeated = read_twice(language_model, tokens[:context]) if repeats else None
     shared: CutOfModel | None = None
     if isinstance(rule, Budget) and rule.by == "model":
         assert context is not None  # require_mode takes no other mode
-        read = partial(run, language_model.model, language_model.body, tokens[:context])
+        # Only an oracle looks at what comes after the context.
+        read = partial(run, language_model.model, language_model.body, tokens[: None if looks_ahead else context])
         shared = cut_of_model(read, decided, rule, protection)
     hidden_states = run(language_model.model, language_model.body, tokens, attend)
     by_layer = [decisions[layer] for layer in range(language_model.n_layers)]

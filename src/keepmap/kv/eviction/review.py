@@ -20,6 +20,7 @@ from keepmap.kv.eviction.checks import nan_score, require_scores
 from keepmap.kv.eviction.scan import State, schedule
 from keepmap.kv.method import HeldInput, Reviewed, Rotation
 from keepmap.kv.passes import LayerCall
+from keepmap.kv.scoring.ahead import Ahead
 from keepmap.kv.scoring.moments import QuerySums
 from keepmap.kv.scoring.projection import output_norms
 from keepmap.kv.sharing import lowest
@@ -104,6 +105,7 @@ class Holding:
         keys, values: [G, rows, D], each head's. rows: [G, N], in which of them a position is; None where that is its
             number.
         projection: [all query heads' Dv, hidden], of the layer's output, for methods with `needs_norms`.
+        ahead: what later queries pay, for oracles.
     """
 
     layer: int
@@ -111,6 +113,7 @@ class Holding:
     values: Float[Tensor, "G rows Dv"]
     rows: np.ndarray | None = None
     projection: Float[Tensor, "all_heads hidden"] | None = None
+    ahead: Ahead | None = None
 
     @cached_property
     def norms(self) -> Float[Tensor, "G rows"] | None:
@@ -168,6 +171,7 @@ class Holding:
             window=protection.window,
             capacity=_capacity(rule, protection.compressible_left(step + 1), index) if method.needs_capacity else None,
             norms=norms,
+            ahead=None if self.ahead is None else self.ahead.after(step).gather(1, index),
         )
         scores = require_scores(method.name, method.score(held), positions.shape, "entry that is held")
         result: np.ndarray = scores.detach().double().cpu().numpy()
@@ -184,11 +188,12 @@ def review(
     seed: int,
     ends: bool = True,
     projection: Float[Tensor, "all_heads hidden"] | None = None,
+    ahead: Ahead | None = None,
 ) -> tuple[Expiries, Float[Tensor, "G N"]]:
     """What `method` and `rule` decide in one layer about a whole text, and the scores that decided it.
 
     Args:
-        projection: of the layer's output, for methods with `needs_norms`.
+        projection: of the layer's output, for methods with `needs_norms`. ahead: what later queries pay, for oracles.
         ends: whether the end of the text ends the last chunk.
 
     Raises:
@@ -198,7 +203,7 @@ def review(
     heads, n = call.keys.shape[:2]
     state = State(heads, n, protection.n_sink)
     sight = sight_of(call, rotation)
-    holding = Holding(layer=call.layer, keys=call.keys, values=call.values, projection=projection)
+    holding = Holding(layer=call.layer, keys=call.keys, values=call.values, projection=projection, ahead=ahead)
     final = advance_reviews(holding, sight, method, rule, protection, chunk_size, state, 0, seed, ends)
     if final is None:
         positions = _held_before(state, n)

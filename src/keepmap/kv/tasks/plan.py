@@ -82,11 +82,9 @@ def plan_tasks(
     by_density, left_out = {}, tuple[str, ...]()
     for share in _numbers("density", density, 0.0, 1.0):
         plan = plan_methods(methods, density=share, n_sink=n_sink, window=window)
-        late = [
-            each.key for each in plan.methods if plan.group is not None and when.name != "once" and _is_prefix(each)
-        ]
-        by_density[share] = tuple(each for each in plan.methods if each.key not in late)
-        left_out = (*plan.left_out, *(f"{key} (it looks at the whole prefix: mode once has it)" for key in late))
+        late = {each.key: _not_in_a_cache(each, when) for each in plan.methods} if plan.group is not None else {}
+        by_density[share] = tuple(each for each in plan.methods if not late.get(each.key))
+        left_out = (*plan.left_out, *(f"{key} ({reason})" for key, reason in late.items() if reason))
         is_group = plan.group is not None
     wanted = _tasks(names, qa_file)
     if texts is not None:
@@ -140,9 +138,12 @@ def _texts(texts: Any) -> Texts:
     return Texts(several)
 
 
-def _is_prefix(plan: MethodPlan) -> bool:
+def _not_in_a_cache(plan: MethodPlan, when: Mode) -> str:
+    """Why a method cannot answer, "" where it can."""
     method: type[Method] | Method = plan.instance or method_class(plan.key)
-    return method.needs == "prefix"
+    if method.needs == "future":
+        return "an oracle, which looks at what comes later"
+    return "it looks at the whole prefix: mode once has it" if method.needs == "prefix" and when.name != "once" else ""
 
 
 def _several(value: Any) -> list[Any]:
