@@ -15,7 +15,8 @@ from keepmap.language_model import LanguageModel
 
 __all__ = ["dense", "read_twice"]
 
-_INSTRUCTION = "\n\nRepeat the previous context exactly.\n\n"
+_BETWEEN = ("\n\nRepeat the previous context exactly.", "\n")
+"""What stands between two readings, by pieces that are tokenised one by one."""
 
 
 def dense(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[Tensor, "N hidden"]:
@@ -33,14 +34,15 @@ def dense(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[
 def read_twice(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[Tensor, "L G N"]:
     """The most that any token of a second reading pays to each position of the first one; on the CPU.
 
-    Between the two stands the instruction to repeat the text, where the model has a tokenizer.
+    The second one begins with the instruction to repeat the text, where the model has a tokenizer.
 
     Raises:
         InputError: the text does not fit into the model's positions twice.
         ModelError: the model is not supported.
     """
     tokenizer, n = language_model.tokenizer, len(input_ids)
-    between = [] if tokenizer is None else list(tokenizer(_INSTRUCTION, add_special_tokens=False)["input_ids"])
+    pieces = () if tokenizer is None else _BETWEEN
+    between = [token for piece in pieces for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
     whole, most = 2 * n + len(between), language_model.max_positions
     if most is not None and whole > most:
         raise InputError(
@@ -49,11 +51,10 @@ def read_twice(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> F
         )
     check_supported(language_model)
     twice = torch.cat([input_ids, torch.tensor(between, dtype=input_ids.dtype, device=input_ids.device), input_ids])
-    second = range(whole - n, whole)
     layers: dict[int, Tensor] = {}
 
     def attend(call: LayerCall) -> Tensor:
-        layers[call.layer] = strongest(call, second, range(n)).cpu()
+        layers[call.layer] = strongest(call, range(n, whole), range(n)).cpu()
         return full_attention(call)
 
     run(language_model.model, language_model.body, twice, attend)

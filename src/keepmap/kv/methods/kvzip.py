@@ -15,16 +15,15 @@ __all__ = ["KVzip"]
 class KVzip(Scored):
     """ORACLE, which looks ahead: the most that any token gives to a position where the whole text is read twice.
 
-    The model reads the text, the instruction to repeat it (where it has a tokenizer), and the text again, without
-    eviction. The score is the largest attention that a token of the second reading gives to the position in the first,
+    The model reads the text, then the instruction to repeat it (where it has a tokenizer) and the text again, without
+    eviction. The score is the largest attention that a token of this second reading gives to the position in the first,
     over the tokens and the group's query heads. In mode "once" that text is the context, as in the paper; in the other
     modes it is all of it, so that scores look ahead, and no cache can have them. It costs one dense pass over twice the
     text, which has to fit into the model's positions.
 
     Reference: Kim et al. 2025, arXiv:2505.23416, section 3; read in kvpress's KVzipPress.
-    Differs from the paper: one second reading, without the chat template, not one for each 2,048 tokens; attention is
-        that over all that was read, where the paper's is over sinks, the chunk and its repetition. `budget_by="model"`
-        in mode "once" is the paper's budget.
+    Differs from the paper: one second reading of all, not one for each 2,048 tokens with a softmax of its own, and
+        without a chat template. `budget_by="model"` in mode "once" is the paper's budget.
     """
 
     name: ClassVar[str] = "kvzip"
