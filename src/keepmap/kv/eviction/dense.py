@@ -41,8 +41,9 @@ def read_twice(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> F
         ModelError: the model is not supported.
     """
     tokenizer, n = language_model.tokenizer, len(input_ids)
-    pieces = () if tokenizer is None else _BETWEEN
-    between = [token for piece in pieces for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
+    between: list[int] = []
+    if tokenizer is not None:
+        between = [token for piece in _BETWEEN for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
     whole, most = 2 * n + len(between), language_model.max_positions
     if most is not None and whole > most:
         raise InputError(
