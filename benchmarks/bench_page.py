@@ -5,7 +5,7 @@
 The maps are made up, of two kinds. `scattered`: every method keeps a fifth of the entries, at random, and drops the
 others at random queries, which packs worse than any real map. `streaming`: every method keeps the last positions of a
 budget of its own, which packs so well that everything stays on the page. Chromium has no GPU; memory is that of its
-largest process that shows pages.
+largest process that shows pages, the most of after all switches and steps and after each view.
 """
 
 import argparse
@@ -159,7 +159,8 @@ def opened(browser: Browser, path: Path, place: str) -> tuple[Page, float, float
     page.set_default_timeout(300_000)
     start = time.perf_counter()
     page.goto(f"{path.as_uri()}#{place}")
-    page.wait_for_selector("main section:not([aria-busy])")
+    # Not wait_for_selector: what that returns holds the view in memory after the reader has left it.
+    page.locator("main > section:not([aria-busy])").wait_for()
     ready = 1000 * (time.perf_counter() - start)
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     return page, float(paint), ready
@@ -213,15 +214,15 @@ def measured(browser: Browser, n: int, kind: Callable[[int, int], KeepMap], fold
     if page.locator("input[type=range]").is_enabled():
         places = [n * tenth // 10 for tenth in range(2, 3 + LATENT)]
         steps = [page.evaluate(CHANGED, ["input[type=range]", str(place)]) for place in places]
-    views = []
+    views, memory = [], [resident(page)]
     for view in VIEWS:
         if not page.locator(f"#tab-{view}").count():  # there is no evidence without times
             continue
         start = time.perf_counter()
         page.evaluate("view => { location.hash = `view=${view}`; }", view)
-        page.wait_for_selector(f"section.{view}:not([aria-busy])")
+        page.locator(f"section.{view}:not([aria-busy])").wait_for()
         views.append(1000 * (time.perf_counter() - start))
-    memory = resident(page)
+        memory.append(resident(page))
     page.close()
     return Figures(
         size=path.stat().st_size / MEGABYTE,
@@ -229,7 +230,7 @@ def measured(browser: Browser, n: int, kind: Callable[[int, int], KeepMap], fold
         ready=ready,
         switch=max(switches[1:]),
         step=statistics.median(steps[1:]) if steps else None,
-        memory=memory / MEGABYTE,
+        memory=max(memory) / MEGABYTE,
         views=max(views),
         notes=left_out[0] if left_out else "",
     )
@@ -283,7 +284,7 @@ def main() -> None:
             Goal("first paint, at most", max(each.paint for each in all_figures), " ms", "<=", 1000),
             Goal("method switch, at most", max(each.switch for each in all_figures), " ms", "<=", 300),
             Goal("slider step, at most", max(steps), " ms", "<=", 100),
-            Goal("memory after every view, at most", max(each.memory for each in all_figures), " MB", "<=", 600),
+            Goal("memory, at most", max(each.memory for each in all_figures), " MB", "<=", 600),
         ]
     )
     if given.write:

@@ -70,6 +70,7 @@ WRONG = {
     "open_histories(3)": "path",
     "read_comparison(3)": "path",
     "read_evaluation(3)": "path",
+    "read_family_study(3)": "path",
     "read_run(3)": "path",
     "read_run('')": "path",
     "read_study(3)": "path",

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from keepmap.agents.evaluation.returns import Evaluation, read_evaluation
     from keepmap.agents.families import families
     from keepmap.agents.history import History
+    from keepmap.agents.study.lives import FamilyStudy, read_family_study
     from keepmap.agents.study.results import Study, read_study
     from keepmap.agents.training.loop import train
     from keepmap.attention.profile import AttentionProfile
@@ -107,6 +108,7 @@ __all__ = [
     "EvictingCache",
     "Eviction",
     "ExponentialDecayCompressor",
+    "FamilyStudy",
     "Generation",
     "HeldInput",
     "Histories",
@@ -168,6 +170,7 @@ __all__ = [
     "profile_attention",
     "read_comparison",
     "read_evaluation",
+    "read_family_study",
     "read_generation",
     "read_run",
     "read_study",
@@ -211,6 +214,7 @@ _HOMES = {
     "keepmap.agents.evaluation.returns": "Evaluation read_evaluation",
     "keepmap.agents.families": "families",
     "keepmap.agents.history": "History",
+    "keepmap.agents.study.lives": "FamilyStudy read_family_study",
     "keepmap.agents.study.results": "Study read_study",
     "keepmap.agents.training.loop": "train",
     "keepmap.attention.profile": "AttentionProfile",

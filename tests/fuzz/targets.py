@@ -16,6 +16,7 @@ from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.checkpoints import TRAINING, load_tensors, read_checkpoint
 from keepmap.agents.config import load_config
 from keepmap.agents.evaluation.returns import write_evaluation
+from keepmap.agents.study.lives import write_family_study
 from keepmap.agents.study.results import write_study
 from keepmap.attention.profile import AttentionProfile
 from keepmap.core.keep_map import KeepMap
@@ -28,6 +29,7 @@ from keepmap.kv.generation import write_generation
 from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig, find_surrogate, load_surrogate
 from keepmap.language_model import load_language_model
 from tests.agents.checkpoint_folders import write_agent
+from tests.agents.study.lives.some_lives import BEST, LIVES, RANDOM
 from tests.agents.study.some_runs import study
 from tests.drawing.profiles import marked, profile_of
 from tests.insight.test_document import verification
@@ -256,6 +258,15 @@ def _read_study(folder: Path) -> object:
     return repr(read), read.to_csv(), read.to_latex(), read._repr_html_()
 
 
+def _write_family_study(folder: Path) -> None:
+    write_family_study(folder / "family_study.json", LIVES, BEST, RANDOM, {"world": "bandit"}, {"keepmap": "0"})
+
+
+def _read_family_study(folder: Path) -> object:
+    read = keepmap.read_family_study(folder / "family_study.json")
+    return repr(read), read.to_csv(), read.to_latex(), read._repr_html_()
+
+
 def _write_verification(folder: Path) -> None:
     write_document(folder / "attention.json", {"verification": as_document(verification("agent"))})
 
@@ -290,5 +301,6 @@ TARGETS: dict[str, Target] = {
     "evaluation": Target(_write_evaluation, _read_evaluation, checked=True),
     "generation": Target(_write_generation, _read_generation, checked=True, apart=("timings.json",)),
     "study": Target(lambda folder: write_study(folder / "study.json", study()), _read_study, checked=True),
+    "family-study": Target(_write_family_study, _read_family_study, checked=True),
     "verification": Target(_write_verification, _read_verification, checked=True),
 }

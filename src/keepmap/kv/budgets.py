@@ -13,20 +13,8 @@ from pathlib import Path
 from keepmap.core.arguments import as_integer, as_number, shown
 from keepmap.core.files import read_json
 from keepmap.errors import InputError, did_you_mean, escaped, kind_of
-from keepmap.kv.modes import Mode
 
-__all__ = [
-    "SPREADS",
-    "Budget",
-    "Shares",
-    "Spread",
-    "Table",
-    "as_json",
-    "as_spread",
-    "require_shareable",
-    "shares_in_layer",
-    "spread_name",
-]
+__all__ = ["SPREADS", "Budget", "Shares", "Spread", "Table", "as_json", "as_spread", "shares_in_layer", "spread_name"]
 
 SPREADS = ("head", "layer", "model", "pyramid")
 """Who shares a budget: each head has its own; the heads of a layer; all heads; each its own, less in later layers."""
@@ -223,20 +211,6 @@ def as_spread(value: object, density: float | None = None) -> Spread:
         return Table(_shares(value, density))
     except ValueError as error:
         raise InputError(f"`budget_by` is not a table of shares: {error}") from None
-
-
-def require_shareable(spread: Spread, when: Mode) -> None:
-    """Whether a budget can be shared so in a mode.
-
-    Raises:
-        InputError: all layers share it, and it is decided after each query.
-    """
-    if spread == "model" and when.name != "once":
-        raise InputError(
-            f'expected `mode` to be "once" where `budget_by` is "model", got "{when.name}": what the first layer drops '
-            "after a query would hang on what the last one scores after it, and each layer goes through all queries "
-            "before the next one; spread the budget by layer, or cut once"
-        )
 
 
 def spread_name(spread: Spread) -> str:

@@ -51,9 +51,12 @@ def test_a_study_goes_on_where_it_was_and_ends_with_the_same_bytes(
     monkeypatch.setattr(module, "lived", stopping)
     assert main([*command, "parts"]) == 130
     assert main([*command, "parts"]) == 0 and len(done) == 3
-    for name in ("study.csv", "study.md"):
+    for name in ("study.csv", "study.md", "family_study.json"):
         assert (Path("parts") / name).read_bytes() == (Path("whole") / name).read_bytes()
     assert main([*command, "parts"]) == 0 and len(done) == 3
+    assert main(["report", "whole", "--out", "report.html"]) == 0
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert "recency 50%: normalised return" in page and "keepmap study --family recall_room" in page
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from keepmap.drawing.page.content import ReportedRun
 from keepmap.drawing.page.kinds import kind_of_token
+from keepmap.drawing.page.write import page_of
 from tests.conformance.page.conftest import N
-from tests.drawing.page.pages import keep_maps, words
+from tests.drawing.page.every_value import values
+from tests.drawing.page.pages import compared, keep_maps, words
 
 
 def table(page, place: str) -> list[list[str]]:
@@ -31,6 +34,21 @@ def test_every_row_of_every_run_is_a_point_and_the_front_is_ringed(opened):
         page.click('button:has-text("Save as SVG")')
     svg = Path(download.value.path()).read_text()
     assert svg.startswith("<svg") and "ΔNLL" in svg and "var(" not in svg
+
+
+def test_rows_that_hold_the_same_stand_side_by_side_run_by_run(opened, tmp_path):
+    same = dict.fromkeys(("h2o", "kvzap"), keep_maps(60)["h2o"])
+    runs = [ReportedRun(value=compared(same), name=name) for name in ("first", "second")]
+    path = tmp_path / "same.html"
+    path.write_text(page_of([*runs, ReportedRun(value=values()["eviction"])]), encoding="utf-8")
+    page = opened("view=tradeoff", path)
+    assert page.inner_text(".readout") == "Of each method, from left to right: first, second"
+    boxes = [point.bounding_box()["x"] for point in page.query_selector_all("section > div > svg.chart .point")]
+    assert len({round(x) for x in boxes}) == 4
+    page.focus("svg.chart .point >> nth=1")
+    assert "H2O in second: " in page.inner_text(".readout")
+    select = page.query_selector('label:has-text("Size") select')
+    assert select.evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
 def test_the_share_of_each_kind_is_that_of_the_keep_map(opened):

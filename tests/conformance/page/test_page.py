@@ -1,14 +1,17 @@
 """The page in a browser: its views by keys, hash and run; hostile texts; a frame; print; nothing asked of a network."""
 
 import html
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from keepmap.drawing.page.content import ReportedRun
 from keepmap.drawing.page.write import page_of
+from keepmap.kv.tasks.results.task_run import Gate
 from tests.conformance.page.conftest import READY
 from tests.drawing.page.pages import HOSTILE, compared, lone_map
+from tests.drawing.page.values.test_tasks import run as answered
 
 VIEWS = ["summary", "text", "map", "pair", "tradeoff", "kinds", "evidence"]
 
@@ -36,6 +39,20 @@ def test_each_view_opens_by_its_key_and_by_arrows_and_the_hash_holds_it(opened):
     page.wait_for_selector("dialog", state="detached")
 
 
+def test_a_view_that_was_left_is_not_held_in_memory(opened):
+    page = opened("view=summary")
+    collector = page.context.new_cdp_session(page)
+    for view, following in (("text", "map"), ("map", "pair"), ("tradeoff", "text")):
+        page.evaluate("view => { location.hash = `view=${view}`; }", view)
+        # Not wait_for_selector: what that returns holds the view.
+        page.locator(f"section.{view}:not([aria-busy])").wait_for()
+        page.evaluate("() => { globalThis.left = new WeakRef(document.querySelector('main section')); }")
+        page.evaluate("view => { location.hash = `view=${view}`; }", following)
+        page.locator(f"section.{following}:not([aria-busy])").wait_for()
+        collector.send("HeapProfiler.collectGarbage")
+        assert page.evaluate("globalThis.left.deref() === undefined"), view
+
+
 def test_a_hash_restores_what_was_shown(opened):
     page = opened("view=text&run=1&method=kvzap&token=123&find=w7&colour=damage")
     assert selected(page) == "text" and "Token 123" in page.inner_text(".detail")
@@ -56,7 +73,8 @@ def test_the_summary_sorts_by_a_key_and_keeps_it(opened):
     with page.expect_download() as download:
         page.click('button:has-text("Save as CSV")')
     lines = Path(download.value.path()).read_text().splitlines()
-    assert lines[0].startswith("method,ΔNLL,95 % interval,KL") and len(lines) == 6
+    assert lines[0].startswith('method,ΔNLL,"95 % interval, low","95 % interval, high",KL') and len(lines) == 6
+    assert [float(cell) for cell in lines[3].split(",")[2:4]] == pytest.approx([0.08, 0.13])
 
 
 def test_hostile_names_and_tokens_run_nothing_and_are_seen(opened, tmp_path):
@@ -78,6 +96,29 @@ def test_hostile_names_and_tokens_run_nothing_and_are_seen(opened, tmp_path):
     page.keyboard.press("1")
     page.wait_for_selector("section.summary:not([aria-busy])")
     assert "\\u202e" in page.inner_text("tbody") and page.title().startswith("keepmap: </title>")
+
+
+def test_hostile_answers_run_nothing_and_are_seen(opened, tmp_path):
+    name, (script, image, turned, *_) = "</title><script>document.title='run'</script>\u202e", HOSTILE
+    answers = tuple(
+        replace(answer, task=name, label=name + answer.label, answer=f"{image}{turned}\n{answer.sample}", target=script)
+        for answer in answered().answers
+    )
+    answers = tuple(
+        replace(answer, answer="\x00\x1b[2J\ud800" + "x" * 100_000) if answer.method == "full" else answer
+        for answer in answers
+    )
+    run = answered(answers=answers, gates={name: Gate(score=1.0, passes=True)})
+    path = tmp_path / "hostile.html"
+    path.write_text(page_of([ReportedRun(value=run, name=name)]), encoding="utf-8", errors="strict")
+    page = opened("view=answers&method=h2o&density=0.2", path)
+    assert page.title().startswith("keepmap: </title><script>")
+    assert page.query_selector("main img, main script") is None
+    cells = page.inner_text("section.answers table >> nth=-1")
+    assert script in cells and image in cells and "\\u202eabc⏎" in cells and "\\u0000\\u001b[2J" in cells
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    page.focus(".multiples .point >> nth=0")
+    assert "</title><script>" in page.inner_text(".readout >> nth=0") and "\u202e" not in page.inner_text("main")
 
 
 def test_it_works_inside_a_sandboxed_frame_without_a_url(opened, report, tmp_path):

@@ -19,6 +19,7 @@ VIEWS = {
     "history": ["summary", "agent"],
     "evaluation": ["summary", "agent"],
     "eviction": ["summary", "text", "map", "kinds", "evidence"],
+    "family": ["summary", "agent"],
     "generation": ["summary", "map", "evidence", "generations"],
     "study": ["summary", "agent"],
     "tasks": ["summary", "answers"],
@@ -185,6 +186,29 @@ def test_a_study_says_each_point_in_focus(opened, everything):
     assert page.locator("svg.chart .point").count() == len(rows) > 0
     page.focus("svg.chart .point >> nth=0")
     assert "of the baseline's return" in page.inner_text(".readout")
+
+
+def test_a_study_of_a_family_has_a_front_and_a_curve_for_each_choice_of_a_budget(opened, everything):
+    study = values()["family"]
+    page = opened(hash_of("family", "agent") + "&shorter=80", everything)
+    assert page.locator("svg.chart >> nth=0").locator(".point").count() == len(study.results) - 1
+    assert page.locator("svg.chart >> nth=0").locator("circle").count() == sum(
+        "kept" in row.fronts.split() for row in study.results[1:]
+    )
+    page.focus("svg.chart .point >> nth=0")
+    assert page.inner_text(".readout").startswith("bad 80%: normalised return 0.20 [") or page.inner_text(
+        ".readout"
+    ).startswith("bad 50%: normalised return 0.50 [")
+    page.click("summary")
+    page.wait_for_selector("details tbody tr")
+    rows = page.eval_on_selector_all(
+        "details tbody tr", "rows => rows.map(row => [...row.children].map(cell => +cell.textContent))"
+    )
+    at = {row.label: curve for row, curve in zip(study.results, study.curves, strict=True)}
+    for place, name in enumerate(("baseline", "bad 80%", "good 80%"), start=1):
+        np.testing.assert_allclose([row[place] for row in rows], at[name], atol=1e-4)
+    page.select_option('label:has-text("Shorter by") select', "50")
+    assert "shorter=50" in page.url and "50 % shorter" in page.get_attribute("svg.chart >> nth=1", "aria-label")
 
 
 def test_two_answers_part_where_they_first_differ(opened, everything):

@@ -10,12 +10,17 @@ import torch
 import keepmap
 from keepmap.agents.acting import Context
 from keepmap.agents.history import History
+from keepmap.agents.study.lives import findings_of
 from tests.agents.evaluation.test_returns import learning
+from tests.agents.study.lives.some_lives import BEST, LIVES, RANDOM
 from tests.agents.study.some_runs import study
 from tests.drawing.page.pages import compared, keep_maps, words
 from tests.insight.test_document import verification
 
-NAMES = ("attention", "comparison", "history", "evaluation", "eviction", "generation", "study", "tasks", "verification")
+NAMES = (
+    *("attention", "comparison", "history", "evaluation", "eviction", "family", "generation", "study", "tasks"),
+    "verification",
+)
 TEXT = "The code of river is 4821. " * 9
 
 
@@ -29,6 +34,7 @@ def values() -> Mapping[str, Any]:
         "history": history(),
         "evaluation": learning(),
         "eviction": eviction,
+        "family": findings_of(LIVES, BEST, RANDOM, {"world": "bandit"}, {"keepmap": "0"}),
         "generation": keepmap.generate("tiny", TEXT, "h2o", density=0.2, window=16, max_new_tokens=12, compare=True),
         "study": study(),
         "tasks": keepmap.sweep("tiny", "facts", "h2o, streaming_llm", density=(0.2, 0.6), n_samples=3, length=150),

@@ -18,6 +18,7 @@ ATTENTION = "attention.json"
 READERS: Mapping[str, Callable[[Path], Reportable]] = {
     "evaluation.json": keepmap.read_evaluation,
     "study.json": keepmap.read_study,
+    "family_study.json": keepmap.read_family_study,
     "generation.json": keepmap.read_generation,
     "task_results.json": keepmap.read_tasks,
 }

@@ -10,7 +10,15 @@ from keepmap.agents.config import load_config
 from keepmap.agents.evaluation.evaluate import PACKAGES
 from keepmap.agents.families import expected_returns
 from keepmap.agents.study.job import load_baselines
-from keepmap.agents.study.lives import FamilyStudy, Lived, findings_of, lived, planned_lives
+from keepmap.agents.study.lives import (
+    LIVES_FILE,
+    FamilyStudy,
+    Lived,
+    findings_of,
+    lived,
+    planned_lives,
+    write_family_study,
+)
 from keepmap.commands.progress import share_of_work
 from keepmap.core.arguments import as_integer, as_path
 from keepmap.core.files import write_text
@@ -27,7 +35,7 @@ from keepmap.printing.lives import findings, lives_page, lives_table
 
 __all__ = ["study_family"]
 
-FILES = ("study.csv", "study.md")
+FILES = ("study.csv", "study.md", LIVES_FILE)
 
 
 def study_family(
@@ -82,8 +90,9 @@ def study_family(
         best, random = expected_returns(world, agents[0].held_out, lives[0].returns.shape[-1])
         options = {"world": world.title, "command": _command(family, checkpoint, compressors, budgets, seeds, copies)}
         study = findings_of(lives, best, random, options, versions(*PACKAGES))
-        for name, text in zip(FILES, (study.to_csv(), lives_page(study)), strict=True):
+        for name, text in (("study.csv", study.to_csv()), ("study.md", lives_page(study))):
             write_text(folder / name, text)
+        write_family_study(folder / LIVES_FILE, lives, best, random, options, versions(*PACKAGES))
         place.finish()
     print("\n".join(["", *findings(study), "", *lives_table(study), ""]))
     print("\n".join(f"Saved {on_one_line(folder / name)}" for name in FILES), flush=True)

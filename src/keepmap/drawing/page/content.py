@@ -123,7 +123,7 @@ def _in_words(value: Any) -> str:
         different = {json.dumps(item) for item in value.values()}
         if len(different) == 1:
             return _in_words(next(iter(value.values())))
-        return ", ".join(f"{name} {_in_words(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {_in_words(item)}" for name, item in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 from keepmap.core.arguments import as_integer, as_size, shown
 from keepmap.errors import InputError, did_you_mean, kind_of
-from keepmap.kv.budgets import Budget, Spread, as_json, as_spread, require_shareable, spread_name
+from keepmap.kv.budgets import Budget, Spread, as_json, as_spread, spread_name
 from keepmap.kv.method import Method, check_method, method_class, method_names, methods
 from keepmap.kv.modes import Mode, as_mode
 
@@ -115,8 +115,11 @@ def plan_methods(
     spread = None if budget_by is None else as_spread(budget_by, density)
     if spread is not None and density is None:
         raise InputError("expected `density` to be given with `budget_by`, which says who shares it, got none")
-    if spread is not None and mode is not None:
-        require_shareable(spread, mode)
+    if spread == "model" and mode is not None and mode.name != "once":
+        raise InputError(
+            f'expected `mode` to be "once" where `budget_by` is "model", got "{mode.name}"; spread the budget by '
+            "layer, or cut once"
+        )
     n_sink = None if n_sink is None else as_size("n_sink", n_sink)
     windows = {"window": window, "h2o_local_window_size": h2o_local_window_size}
     windows = {name: None if size is None else as_size(name, size) for name, size in windows.items()}

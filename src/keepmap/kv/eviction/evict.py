@@ -16,7 +16,7 @@ from keepmap.core.arguments import as_function, as_integer, as_number
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.progress import Progress
 from keepmap.errors import InputError
-from keepmap.kv.budgets import Budget, as_spread, require_shareable
+from keepmap.kv.budgets import Budget, as_spread
 from keepmap.kv.choosing import Expiries, LayerRule, Protection, Rule, Threshold, rule_in_layer
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import check_supported, last_query_felt
@@ -265,5 +265,8 @@ def require_mode(rule: Rule, when: Mode) -> None:
     Raises:
         InputError: all layers share the budget, and it is decided before all of them have read.
     """
-    if isinstance(rule, Budget):
-        require_shareable(rule.by, when)
+    if isinstance(rule, Budget) and rule.by == "model" and when.name != "once":
+        raise InputError(
+            f'expected `mode` to be "once" where `budget_by` is "model", got "{when.name}", in which a layer decides '
+            "before the next ones have read; spread the budget by layer, or cut once"
+        )

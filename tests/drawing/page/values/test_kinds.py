@@ -11,6 +11,7 @@ import torch
 import keepmap
 from keepmap.drawing.page.arrays import Arrays
 from keepmap.drawing.page.content import ReportedRun, run_document
+from keepmap.drawing.page.values.families import points_of
 from keepmap.drawing.page.values.kinds import kind_of_value
 from keepmap.errors import InputError
 from tests.drawing.page.every_value import NAMES, values
@@ -47,7 +48,7 @@ def test_each_kind_says_its_answer_and_how_to_have_it(name):
     assert document["kind"] == document["name"] == name == kind_of_value(values()[name])
     assert document["verdict"].endswith((".", "rollout only: not measured", "goals")) and document["caption"]
     compile(document["python"], "page", "exec")
-    assert bool(document["rows"]) == (name == "comparison") != bool(document["tables"])
+    assert bool(document["rows"]) == (name == "comparison") and document["tables"]
     for table in document["tables"]:
         assert {len(row) for row in table["rows"]} == {len(table["columns"])}
 
@@ -117,9 +118,31 @@ def test_a_study_has_a_point_for_every_compressor_and_budget():
     study = values()["study"]
     points = shown("study")[0]["agent"]["front"]
     rows = [row for row in study.results if row.compressor != "baseline" and row.share is not None]
-    assert [(point["compressor"], point["percent"], point["mean"]) for point in points] == [
-        (row.compressor, row.percent, row.share.mean) for row in rows
+    assert [(point["compressor"], point["ratio"], point["mean"]) for point in points] == [
+        (row.compressor, row.ratio, row.share.mean) for row in rows
     ]
+    for point, row in zip(points, rows, strict=True):
+        assert point["words"].startswith(f"{row.compressor}, {row.percent:g} % shorter, ")
+        assert f"{row.share.mean:.1%} of the baseline's return" in point["words"]
+
+
+def test_a_family_has_a_table_verdicts_a_front_and_points_of_lives():
+    study, document = values()["family"], shown("family")[0]
+    table, verdicts, critical = document["tables"]
+    assert [row[2] for row in table["rows"]] == [row.normalised for row in study.results]
+    assert study.results[4].fronts == "kept bytes" and table["rows"][4][-1] == "transitions, bytes"
+    assert [row[1] for row in verdicts["rows"]] == [line.strip() for lines in study.verdicts.values() for line in lines]
+    assert [row[2] for row in critical["rows"]] == [line["footprint"] for line in study.critical]
+    assert "80 % shorter, good earns most: 0.93 [" in document["verdict"] and document["warnings"] == []
+    agent = document["agent"]
+    assert agent["level"] == study.results[0].normalised and len(agent["front"]) == len(study.results) - 1
+    assert [life["points"][2] for life in agent["lives"]] == [[3.0, curve[2]] for curve in study.curves]
+
+
+def test_curves_of_long_lives_are_means_of_several_episodes():
+    points = points_of([None, *(float(number) for number in range(1, 500))])
+    assert len(points) == 200 and points[0] == [2.0, 1.5] and points[-1] == [499.5, 498.5]
+    assert points_of([None, 1.0]) == [[1.0, None], [2.0, 1.0]]
 
 
 def test_a_history_is_a_raster_of_episodes_with_what_compressors_hold():

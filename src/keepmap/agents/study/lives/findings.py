@@ -1,5 +1,6 @@
 """From lives to what can be said of them: rows, who beats whom, how few are enough, which choices are on a front."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,7 +12,7 @@ from keepmap.agents.evaluation.normalised import Normalised, normalised_returns
 from keepmap.agents.study.lives.lived import Lived
 from keepmap.agents.study.results import BASELINE
 from keepmap.core.intervals import LEAST
-from keepmap.core.result_table import ResultTable
+from keepmap.core.outside.reporting import ReportedTable
 from keepmap.core.statistics.footprint import critical_footprint
 from keepmap.core.statistics.verdicts import paired_verdicts
 from keepmap.errors import InputError
@@ -63,12 +64,13 @@ class LivesRow:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class FamilyStudy(ResultTable):
+class FamilyStudy(ReportedTable):
     """What shortened histories cost agents of a family.
 
     Attributes:
         results: the baseline first.
         verdicts: per cent shorter -> who beats whom there, what is equal, and what cannot be told, as sentences.
+        curves: of each result, the mean normalised return of each episode; None where nothing can be earned in it.
         critical: of each compressor, the least share of the history with which it keeps 90 and 95 % of the baseline's.
         end: the episodes that count, counted from 1. tasks, agents, copies: how many there are.
         options, versions: what decided the numbers, as JSON values.
@@ -76,6 +78,7 @@ class FamilyStudy(ResultTable):
 
     results: tuple[LivesRow, ...]
     verdicts: Mapping[float, tuple[str, ...]]
+    curves: tuple[tuple[float | None, ...], ...]
     critical: tuple[Mapping[str, Any], ...]
     end: tuple[int, int]
     tasks: int
@@ -100,6 +103,11 @@ class FamilyStudy(ResultTable):
     def header(self) -> tuple[str, ...]:
         """The keys of every row."""
         return tuple(field.name for field in fields(LivesRow))
+
+    @property
+    def caption(self) -> str:
+        """Whose returns they are, and of which episodes."""
+        return f"Normalised returns of episodes {self.end[0]} to {self.end[1]} with shortened histories"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -134,6 +142,7 @@ def findings_of(
     return FamilyStudy(
         results=rows,
         verdicts=_verdicts(ordered, shares),
+        curves=tuple(tuple(None if math.isnan(value) else value for value in share.curve) for share in shares),
         critical=_critical(ordered, shares),
         end=shares[0].end,
         tasks=tasks,

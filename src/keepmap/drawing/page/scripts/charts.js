@@ -2,55 +2,58 @@
 
 // Axes over {x, y: {min, max, title, show, log, at}}; returns the svg, and functions from values to places.
 function chart(width, height, x, y, label) {
-	const left = 62, top = 14, right = width - 16, bottom = height - 46, svg = svgOf(width, height, label);
-	const scaled = (axis, value) => (axis.log ? Math.log(value / axis.min) / Math.log(axis.max / axis.min) : (value - axis.min) / (axis.max - axis.min));
+	const left = 72, top = 14, right = width - 24, bottom = height - 46, svg = svgOf(width, height, label);
+	const scaled = (axis, value) => (axis.log ? log10(value / axis.min) / log10(axis.max / axis.min) : (value - axis.min) / (axis.max - axis.min));
 	const toX = (value) => left + scaled(x, value) * (right - left), toY = (value) => bottom - scaled(y, value) * (bottom - top);
 	const text = (words, at, up, anchor, more) => el("text", { x: at, y: up, "text-anchor": anchor, ...more }, words), muted = { class: "muted" };
 	for (const value of axisNumbers(x, (width - left) / 90)) {
-		svg.append(el("line", { class: "grid", ...ruled(toX(value), top, toX(value), bottom) }), text(written(x.show)(value), toX(value), bottom + 18, "middle", muted));
+		svg.append(el("line.grid", { ...ruled(toX(value), top, toX(value), bottom) }), text(written(x.show)(value), toX(value), bottom + 18, "middle", muted));
 	}
 	for (const value of axisNumbers(y, (bottom - top) / 48)) {
-		svg.append(el("line", { class: "grid", ...ruled(left, toY(value), right, toY(value)) }), text(written(y.show)(value), left - 8, toY(value) + 4, "end", muted));
+		svg.append(el("line.grid", { ...ruled(left, toY(value), right, toY(value)) }), text(written(y.show)(value), left - 8, toY(value) + 4, "end", muted));
 	}
-	svg.append(el("line", { class: "axis", ...ruled(left, bottom, right, bottom) }), text(x.title, (left + right) / 2, height - 8, "middle"),
+	svg.append(el("line.axis", { ...ruled(left, bottom, right, bottom) }), text(x.title, (left + right) / 2, height - 8, "middle", x.title.length * 7 > width ? { textLength: right - left, lengthAdjust: "spacingAndGlyphs" } : {}),
 		text(y.title, -(bottom + top) / 2, 14, "middle", { transform: "rotate(-90)" }));
-	return { svg, toX, toY };
+	return { svg, toX, toY, left, right };
 }
 
 const ruled = (x1, y1, x2, y2) => ({ x1, y1, x2, y2 });
-const svgOf = (width, height, label) => el("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${label}. The numbers are in a table.` });
+const svgOf = (width, height, label) => el("svg.chart", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${label}. The numbers are in a table.` });
 
 function axisNumbers(axis, count) {
 	if (axis.at) return axis.at;
-	if (!axis.log) return roundNumbers(axis.min, axis.max, Math.max(2, Math.floor(count)));
+	if (!axis.log) {
+		const [few, more] = [1, 2].map((by) => roundNumbers(axis.min, axis.max, by * max(2, floor(count))));
+		return few.length > 1 ? few : more;
+	}
 	const numbers = [];
-	for (let power = Math.floor(Math.log10(axis.min)); 10 ** power <= axis.max; power++) for (const by of [1, 2, 5]) numbers.push(by * 10 ** power);
+	for (let power = floor(log10(axis.min)); 10 ** power <= axis.max; power++) for (const by of [1, 2, 5]) numbers.push(by * 10 ** power);
 	const inside = numbers.filter((value) => value >= axis.min * 0.999 && value <= axis.max * 1.001);
 	return inside.length > 2 ? inside : [axis.min, axis.max];
 }
 
 // About so many round numbers from one to another, both of them too, not nearer to each other than the least.
 function roundNumbers(from, until, count, least = 0) {
-	const rough = (until - from) / count, power = 10 ** Math.floor(Math.log10(rough)), step = Math.max(least, [1, 2, 5, 10].find((by) => by * power >= rough * 0.999) * power), numbers = [];
-	for (let at = Math.ceil(from / step - 1e-9); at * step <= until + 1e-9 * step; at++) numbers.push(Number((at * step).toPrecision(12)));
+	const rough = (until - from) / count, power = 10 ** floor(log10(rough)), step = max(least, [1, 2, 5, 10].find((by) => by * power >= rough * 0.999) * power), numbers = [];
+	for (let at = ceil(from / step - 1e-9); at * step <= until + 1e-9 * step; at++) numbers.push(Number((at * step).toPrecision(12)));
 	return numbers;
 }
 
 // The legend of curves: the mark and the dashes that each has.
 function curveKey(names) {
-	return el("ul", { class: "key" }, names.map((name, at) => {
+	return el("ul.key", names.map((name, at) => {
 		const { colour: of, mark: kind } = curve(at), svg = el("svg", { width: 34, height: 14, "aria-hidden": "true" });
 		svg.append(lineOf([[0, 7], [34, 7]], at, 2), mark(kind, 17, 7, 4.5, of));
-		return el("li", {}, svg, name);
+		return el("li", svg, name);
 	}));
 }
 
 const chartWidth = (box, most) => clamped(box.clientWidth || 900, 320, most);
 
 // A picture of lines that is drawn again: its place, and the button that saves it.
-function svgPlace(run, name) {
+function svgPlace(name) {
 	const box = el("div");
-	const keep = (svg) => svg && save(`${stem(run, name)}.svg`, svgText(svg), "image/svg+xml");
+	const keep = (svg) => svg && save(`${stem(name)}.svg`, svgText(svg), "image/svg+xml");
 	return { box, show: (svg) => box.replaceChildren(svg), button: button("Save as SVG", () => keep(box.querySelector("svg"))) };
 }
 
@@ -71,25 +74,26 @@ const dashed = (x1, y1, x2, y2) => el("line", { ...ruled(x1, y1, x2, y2), stroke
 // A point of the curve number `at`, with its interval, that says its words under the pointer and in focus.
 function drawPoint({ svg, toX, toY }, at, x, y, low, high, words, note, { hollow = false, ring = false } = {}) {
 	const { colour: stroke, mark: kind } = curve(at), px = toX(x), py = toY(y), tell = () => { note.textContent = words; };
-	svg.append(el("g", { class: "point", tabindex: "0", role: "img", "aria-label": words, onfocus: tell, onmouseenter: tell },
+	svg.append(el("g.point", { tabindex: "0", role: "img", "aria-label": words, onfocus: tell, onmouseenter: tell },
 		low == null ? "" : el("line", { ...ruled(px, toY(low), px, toY(high)), stroke, "stroke-width": 1.5, opacity: 0.6 }),
 		ring ? el("circle", { cx: px, cy: py, r: 10, fill: "none", stroke: ink("text"), "stroke-width": 1.5 }) : "",
-		mark(kind, px, py, 5, stroke, hollow ? ink("back") : stroke), el("title", {}, words)));
+		mark(kind, px, py, 5, stroke, hollow ? ink("back") : stroke), el("title", words)));
 }
 
 // Small pictures side by side on one scale, one for each name, of points {name, at, x, y, low, high, words}: `at` is the
-// curve's number, and -1 a level that others are compared with.
+// curve's number, and -1 a level that others are compared with. Curves that hold the same stand side by side.
 function multiples(names, points, y, show, note) {
 	const curves = points.filter((point) => point.at >= 0), held = curves.map((point) => point.x), ends = points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]);
-	const low = Math.min(...held), high = Math.max(...held), bottom = Math.min(0, ...ends), top = Math.max(...ends, 1e-6), pad = Math.max(0.01, (high - low) * 0.15), wide = names.length === 1 ? 520 : 300;
-	return el("div", { class: "multiples" }, names.map((name) => {
-		const drawn = chart(wide, wide * 0.7, { min: Math.max(0, low - pad), max: Math.min(1, high + pad), title: name, show: (value) => percent(value, high - low < 0.05 ? 1 : 0) },
-			{ min: bottom - (top - bottom) * 0.05, max: top + (top - bottom) * 0.08, title: y, show }, `${name}: ${y || "cost"} against memory`), { svg, toX, toY } = drawn, of = (at) => points.filter((point) => point.name === name && point.at === at).sort((a, b) => a.x - b.x);
-		for (const level of of(-1)) svg.append(dashed(62, toY(level.y), wide - 16, toY(level.y)));
-		for (const at of new Set(curves.map((point) => point.at))) {
+	const low = min(...held), high = max(...held), bottom = min(0, ...ends), top = max(...ends, 1e-6), pad = max(0.01, (high - low) * 0.15), wide = names.length === 1 ? 520 : 300;
+	const known = [...new Set(curves.map((point) => point.at))], alike = high <= 1.1 * low && known.length > 1, across = (point) => (alike ? known.indexOf(point.at) + 0.5 : point.x);
+	return el("div.multiples", names.map((name) => {
+		const drawn = chart(wide, wide * 0.7, alike ? { min: 0, max: known.length, at: [], title: `${name}: ${percent(high, 0)} held` } : { min: max(0, low - pad), max: min(1, high + pad), title: `${name}: share held`, show: (value) => percent(value, high - low < 0.05 ? 1 : 0) },
+			{ min: bottom - (top - bottom) * 0.05, max: top + (top - bottom) * 0.08, title: y, show }, `${name}: ${y || "cost"} against memory`), { svg, toX, toY, left, right } = drawn, of = (at) => points.filter((point) => point.name === name && point.at === at).sort((a, b) => a.x - b.x);
+		for (const level of of(-1)) svg.append(dashed(left, toY(level.y), right, toY(level.y)));
+		for (const at of known) {
 			const own = of(at);
-			if (own.length > 1) svg.append(lineOf(own.map((point) => [toX(point.x), toY(point.y)]), at, 1.5));
-			for (const point of own) drawPoint(drawn, at, point.x, point.y, point.low, point.high, point.words, note);
+			if (own.length > 1) svg.append(lineOf(own.map((point) => [toX(across(point)), toY(point.y)]), at, 1.5));
+			for (const point of own) drawPoint(drawn, at, across(point), point.y, point.low, point.high, point.words, note);
 		}
 		return svg;
 	}));

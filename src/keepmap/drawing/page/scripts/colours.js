@@ -7,7 +7,7 @@ function colour(name) {
 
 const css = ([red, green, blue]) => `rgb(${red} ${green} ${blue})`;
 const ink = (name) => css(colour(name));
-const mixed = (from, to, share) => from.map((part, at) => Math.round(part + (to[at] - part) * share));
+const mixed = (from, to, share) => from.map((part, at) => round(part + (to[at] - part) * share));
 
 const MARKS = ["circle", "square", "up", "diamond", "down", "plus", "cross", "star"];
 const DASHES = ["", "6 3", "2 2", "8 2 2 2"];

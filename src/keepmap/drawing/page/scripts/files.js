@@ -52,4 +52,5 @@ async function copy(text, what) {
 	say(`${what} copied`);
 }
 
-const stem = (run, view) => `${run.name}-${view}`.replace(/[^\w.-]+/g, "_").slice(0, 100);
+// The name of a file of what is shown.
+const stem = (what) => `${shown.run.name}-${what}`.replace(/[^\w.-]+/g, "_").slice(0, 100);

@@ -3,7 +3,7 @@
 // of(row, column) is in [0, 1], or NaN where there is none; `dot` marks a cell by a point; `keys` name the chosen cell in
 // the state. {rows, columns, of, dot, rowName, columnName, across, words, label, keys, wide, high: of a cell's width}
 function heatPicture(spec) {
-	const { rows, columns, keys: [rowKey, columnKey] } = spec, canvas = el("canvas", { tabindex: "0", role: "img" }), readout = readoutLine(), node = el("div", { class: "picture" }, canvas, readout);
+	const { rows, columns, keys: [rowKey, columnKey] } = spec, canvas = el("canvas", { tabindex: "0", role: "img" }), readout = readoutLine(), node = el("div.picture", canvas, readout);
 	const at = () => [stated(rowKey, 0, 0, rows - 1), stated(columnKey, 0, 0, columns - 1)], left = 74, top = 6;
 	const tell = (place = at()) => { readout.textContent = spec.words(...place); };
 	let wide = 1, high = 1;
@@ -11,7 +11,7 @@ function heatPicture(spec) {
 	function draw() {
 		if (!canvas.isConnected) return;
 		const ratio = window.devicePixelRatio || 1, room = (node.parentElement.clientWidth || 600) - left - 10, pen = canvas.getContext("2d");
-		wide = Math.min(spec.wide || room, room / columns);
+		wide = min(spec.wide || room, room / columns);
 		high = spec.high(wide);
 		const width = wide * columns, height = high * rows, x = (column) => left + column * wide, y = (row) => top + row * high;
 		Object.assign(canvas.dataset, { left, top, wide, high });
@@ -38,26 +38,26 @@ function heatPicture(spec) {
 		for (const row of roundNumbers(0, rows - 1, height / 22, 1)) pen.fillText(spec.rowName(row), left - 8, y(row + 0.5));
 		pen.textAlign = "center";
 		for (const column of roundNumbers(0, columns - 1, width / 56, 1)) pen.fillText(spec.columnName(column), x(column + 0.5), top + height + 12);
-		pen.fillText(spec.across, Math.max(left + 60, left + width / 2), top + height + 30);
+		pen.fillText(spec.across, max(left + 60, left + width / 2), top + height + 30);
 		pen.fillStyle = ink("sink");
 		for (let row = 0; spec.dot && row < rows; row++) for (let column = 0; column < columns; column++) if (spec.dot(row, column)) {
 			pen.beginPath();
-			pen.arc(x(column + 0.5), y(row + 0.5), Math.max(2, Math.min(wide, high) / 4), 0, 7);
+			pen.arc(x(column + 0.5), y(row + 0.5), max(2, min(wide, high) / 4), 0, 7);
 			pen.fill();
 			pen.stroke();
 		}
 		const [row, column] = at();
 		pen.strokeStyle = ink("text");
 		pen.lineWidth = 2;
-		pen.strokeRect(x(column) - 1, y(row) - 1, Math.max(4, wide + 1), Math.max(4, high + 1));
+		pen.strokeRect(x(column) - 1, y(row) - 1, max(4, wide + 1), max(4, high + 1));
 	}
 	const under = (event) => {
-		const box = canvas.getBoundingClientRect(), column = Math.floor((event.clientX - box.left - left) / wide), row = Math.floor((event.clientY - box.top - top) / high);
+		const box = canvas.getBoundingClientRect(), column = floor((event.clientX - box.left - left) / wide), row = floor((event.clientY - box.top - top) / high);
 		return row >= 0 && row < rows && column >= 0 && column < columns ? [row, column] : null;
 	};
-	canvas.addEventListener("click", (event) => under(event) && go(...under(event)));
-	canvas.addEventListener("pointermove", (event) => tell(under(event) || at()));
-	canvas.addEventListener("pointerleave", () => tell());
+	on(canvas, "click", (event) => under(event) && go(...under(event)));
+	on(canvas, "pointermove", (event) => tell(under(event) || at()));
+	on(canvas, "pointerleave", () => tell());
 	onKeys(canvas, (event) => {
 		const [row, column] = at(), far = event.shiftKey ? 10 : 1;
 		return { ArrowRight: () => go(row, column + far), ArrowLeft: () => go(row, column - far), ArrowDown: () => go(row + far, column), ArrowUp: () => go(row - far, column), Home: () => go(row, 0), End: () => go(row, columns - 1) };
@@ -71,6 +71,6 @@ function heatPicture(spec) {
 }
 
 // From least to most.
-const shadeKey = (least, most, ...others) => el("ul", { class: "key" }, el("li", {}, least, el("span", { class: "ramp", "aria-hidden": "true" }), most), others.map(keyEntry));
+const shadeKey = (least, most, ...others) => el("ul.key", el("li", least, el("span.ramp", { "aria-hidden": "true" }), most), others.map(keyEntry));
 
 const describe = (canvas, words) => canvas.setAttribute("aria-label", `${words}. Arrow keys go from cell to cell; the numbers are in a table.`);

@@ -13,7 +13,8 @@ async function show() {
 	const entry = usable.find((candidate) => candidate.name === state.view) || usable[0];
 	if (shown && shown.entry === entry && shown.run === run) return shown.update && shown.update();
 	const place = el("section", { class: `view ${entry.name}`, "aria-busy": "true" });
-	shown = { entry, run };
+	shown?.gone.abort();
+	shown = { entry, run, gone: new AbortController() };
 	const mine = shown;
 	byId("caption").textContent = run.caption;
 	byId("views").replaceChildren(...usable.map((other) => el("button", {
@@ -36,18 +37,18 @@ async function show() {
 function keys() {
 	const lines = [["1 … 9", "a view"], ["← →", "a token, a cell, a tab"], ["↑ ↓", "a line of text, a row of a map"], ["Home End", "the first, the last"],
 		["+ −", "nearer, farther"], ["0", "everything"], ["[ ]", "a query earlier, later ({ } ten)"], ["/", "search the text"], ["n N", "next, previous match"], ["?", "this list"]];
-	const dialog = el("dialog", { "aria-label": "Keys" }, el("h2", {}, "Keys"),
-		el("dl", {}, lines.map(([name, what]) => [el("dt", {}, el("kbd", {}, name)), el("dd", {}, what)])),
-		el("form", { method: "dialog" }, el("button", {}, "Close")));
-	dialog.addEventListener("close", () => dialog.remove());
+	const dialog = el("dialog", { "aria-label": "Keys" }, el("h2", "Keys"),
+		el("dl", lines.map(([name, what]) => [el("dt", el("kbd", name)), el("dd", what)])),
+		el("form", { method: "dialog" }, el("button", "Close")));
+	on(dialog, "close", () => dialog.remove());
 	document.body.append(dialog);
 	dialog.showModal();
 }
 
 function begin() {
 	byId("title").textContent = page.title;
-	byId("help").addEventListener("click", keys);
-	byId("notes").append(...page.notes.map((note) => el("p", {}, note)));
+	on(byId("help"), "click", keys);
+	byId("notes").append(...page.notes.map((note) => el("p", note)));
 	views.sort((left, right) => left.order - right.order);
 	readHash();
 	if (page.runs.length > 1) {
@@ -58,7 +59,7 @@ function begin() {
 	}
 	watchers.add(show);
 	addEventListener("hashchange", () => { readHash(); for (const watcher of [...watchers]) watcher(); });
-	byId("views").addEventListener("keydown", (event) => {
+	on(byId("views"), "keydown", (event) => {
 		const tabs = [...event.currentTarget.children], at = tabs.indexOf(document.activeElement);
 		const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
 		if (to === undefined || at < 0) return;
@@ -67,7 +68,7 @@ function begin() {
 		setState({ view: name.slice(4) });
 		byId(name).focus();
 	});
-	document.addEventListener("keydown", (event) => {
+	on(document, "keydown", (event) => {
 		if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
 		const tabs = byId("views").children;
 		if (event.key === "?" && !document.querySelector("dialog")) keys();

@@ -17,7 +17,7 @@ function mapOf(run, method) {
 
 // What is held of each entry after the last query, and with its times: from which query on it is not seen.
 async function decodedMap(method, timed) {
-	const [layers, heads, n] = method.shape, rows = layers * heads, size = rows * n, { delays } = method;
+	const [layers, heads, n] = method.shape, rows = layers * heads, size = rows * n, { delays } = method, step = delays?.step || 1;
 	const [held, alive, planes] = await Promise.all([flagsOf({ id: method.held, n: size }), ...(timed && delays ? [bytesOf(method.alive), bytesOf(delays.id)] : [])]);
 	if (!planes) return { ...method, layers, heads, n, rows, held }; // when an entry went is not in the file
 	const expires = new Int32Array(size);
@@ -29,7 +29,7 @@ async function decodedMap(method, timed) {
 			}
 			let delay = 0;
 			for (let plane = 0, from = gone++; plane < delays.bytes; plane++, from += delays.n) delay |= planes[from] << (8 * plane);
-			expires[at] = position + 1 + delay;
+			expires[at] = min(n - 1, position + 1 + delay * step);
 		}
 	}
 	return { ...method, layers, heads, n, rows, held, expires };
@@ -61,23 +61,26 @@ function sharesOf(map, classes) {
 
 // Where the window begins after a query: before its own end, or before the one cut.
 function windowStart(map, step) {
-	return Math.min(step + 1, map.context_length ?? map.n) - map.window;
+	return min(step + 1, map.context_length ?? map.n) - map.window;
 }
 
 function isProtected(map, position, step) {
 	return position < map.n_sink || position >= windowStart(map, step);
 }
 
+// A query in words, of a map whose queries may be rounded.
+const queryOf = ({ delays }, query) => (delays?.step ? `about ${whole(query)}, to ${whole(delays.step)}` : whole(query));
+
 // Why an entry is there or not, in words.
-function reason(map, position, at, score) {
-	const last = map.n - 1, by = score === null ? "" : ` (${rounded(score)})`;
+function reason(map, position, at) {
+	const last = map.n - 1;
 	if (position < map.n_sink) return "sink: protected";
 	if (map.held[at]) {
 		if (position >= windowStart(map, last)) return "window: protected";
-		return map.threshold === null ? `score${by} among the highest: held` : `score${by} ≥ ${map.threshold}: held`;
+		return map.threshold === null ? "score among the highest: held" : `score ≥ ${map.threshold}: held`;
 	}
-	const when = !map.expires ? "evicted" : map.expires[at] >= map.n ? "evicted after the last query" : `evicted after query ${whole(map.expires[at] - 1)}`;
-	return map.threshold === null ? `${when}: the lowest score${by} under the budget` : `${when}: score${by} < ${map.threshold}`;
+	const when = !map.expires ? "evicted" : map.expires[at] >= map.n ? "evicted after the last query" : `evicted after query ${queryOf(map, map.expires[at] - 1)}`;
+	return map.threshold === null ? `${when}: the lowest score under the budget` : `${when}: score < ${map.threshold}`;
 }
 
 // The text of a run: its tokens, each a string.
@@ -97,4 +100,5 @@ function textOf(run) {
 	return texts.get(run);
 }
 
-const methodOf = (run, name) => run.maps.find((method) => method.key === state[name]) || null;
+// The method that the state has under a name, or the first.
+const methodOf = (run, name = "method") => run.maps.find((method) => method.key === state[name]) || run.maps[0];

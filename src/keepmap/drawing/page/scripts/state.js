@@ -25,5 +25,5 @@ function setState(changes, silently = false) {
 // A number of the state, inside its limits.
 function stated(name, otherwise, least, most) {
 	const value = state[name] === undefined ? otherwise : Number(state[name]);
-	return Number.isFinite(value) ? Math.min(most, Math.max(least, Math.round(value))) : otherwise;
+	return Number.isFinite(value) ? min(most, max(least, round(value))) : otherwise;
 }

@@ -7,12 +7,12 @@ const LEFT = 64, TOP = 20, BOTTOM = 26;
 // classes is a number per entry, colours their colours; ticks lists classes, the first that a column holds is its tick.
 function drawStrips(canvas, of) {
 	const ratio = window.devicePixelRatio || 1, cssWidth = canvas.clientWidth || 600;
-	const row = clamped(Math.floor(480 / of.rows), 4, 22), above = TOP + (of.spans.length ? 20 : 0), height = above + row * of.rows + BOTTOM;
+	const row = clamped(floor(480 / of.rows), 4, 22), above = TOP + (of.spans.length ? 20 : 0), height = above + row * of.rows + BOTTOM;
 	canvas.style.setProperty("height", `${height}px`);
-	canvas.width = Math.round(cssWidth * ratio);
-	canvas.height = Math.round(height * ratio);
-	const pen = canvas.getContext("2d"), width = Math.max(1, canvas.width - Math.round((LEFT + 8) * ratio));
-	const place = { left: Math.round(LEFT * ratio), top: Math.round(above * ratio), width, row: Math.round(row * ratio), ratio };
+	canvas.width = round(cssWidth * ratio);
+	canvas.height = round(height * ratio);
+	const pen = canvas.getContext("2d"), width = max(1, canvas.width - round((LEFT + 8) * ratio));
+	const place = { left: round(LEFT * ratio), top: round(above * ratio), width, row: round(row * ratio), ratio };
 	pen.fillStyle = ink("back");
 	pen.fillRect(0, 0, canvas.width, canvas.height);
 	pen.putImageData(entryPixels(of, place), place.left, place.top);
@@ -22,13 +22,13 @@ function drawStrips(canvas, of) {
 }
 
 function entryPixels(of, { width, row: high, ratio }) {
-	const span = of.until - of.from, several = span > width, gap = high >= 6 ? Math.max(1, Math.round(ratio)) : 0, tick = several ? Math.max(1, Math.round(high / 5)) : 0;
+	const span = of.until - of.from, several = span > width, gap = high >= 6 ? max(1, round(ratio)) : 0, tick = several ? max(1, round(high / 5)) : 0;
 	const image = new ImageData(width, high * of.rows), pixels = new Uint32Array(image.data.buffer), back = pixel(colour("back")), paints = of.colours.map(pixel);
 	const counts = new Int32Array(paints.length), line = new Uint32Array(width), ticks = new Uint32Array(width);
 	for (let row = 0; row < of.rows; row++) {
 		const base = row * of.n + of.from;
 		for (let x = 0; x < width; x++) {
-			const first = base + Math.floor((x * span) / width), last = Math.max(first + 1, base + Math.floor(((x + 1) * span) / width));
+			const first = base + floor((x * span) / width), last = max(first + 1, base + floor(((x + 1) * span) / width));
 			let red = 0.5, green = 0.5, blue = 0.5;
 			counts.fill(0);
 			for (let at = first; at < last; at++) counts[of.classes[at]]++;
@@ -57,31 +57,31 @@ function drawAxes(pen, of, place, canvas) {
 	const { left, top, width, row, ratio } = place, span = of.until - of.from, bottom = top + row * of.rows, high = of.heads * row;
 	const x = (position) => left + ((position - of.from) / span) * width;
 	Object.assign(pen, { font: `${11 * ratio}px system-ui, "Liberation Sans", sans-serif`, fillStyle: ink("muted"), strokeStyle: ink("line"), lineWidth: ratio, textBaseline: "middle", textAlign: "right" });
-	const each = Math.max(1, Math.ceil((14 * ratio) / high));
+	const each = max(1, ceil((14 * ratio) / high));
 	for (let layer = 0; layer * of.heads < of.rows; layer++) {
 		const y = top + layer * high;
-		if (layer % each === 0) pen.fillText(layer === 0 ? "layer 0" : String(layer), left - 8 * ratio, y + Math.min(high, 16 * ratio) / 2);
+		if (layer % each === 0) pen.fillText(layer === 0 ? "layer 0" : String(layer), left - 8 * ratio, y + min(high, 16 * ratio) / 2);
 		if (layer) line(pen, left - 4 * ratio, y - 0.5 * ratio, left, y - 0.5 * ratio);
 	}
 	Object.assign(pen, { textAlign: "center", textBaseline: "top" });
-	for (const position of roundNumbers(of.from, of.until - 1, Math.max(2, width / (90 * ratio)), 1)) {
+	for (const position of roundNumbers(of.from, of.until - 1, max(2, width / (90 * ratio)), 1)) {
 		line(pen, x(position), bottom, x(position), bottom + 4 * ratio);
 		pen.fillText(whole(position), clamped(x(position), left, canvas.width - 24 * ratio), bottom + 6 * ratio);
 	}
-	const zone = (from, until, name, slant) => band(pen, x(Math.max(of.from, from)), x(Math.min(of.until, until)), place, name, slant);
+	const zone = (from, until, name, slant) => band(pen, x(max(of.from, from)), x(min(of.until, until)), place, name, slant);
 	if (of.n_sink > of.from) zone(0, of.n_sink, "sink", 1);
 	const start = of.windowStart;
-	if (start <= of.step && start < of.until && of.step + 1 > of.from) zone(Math.max(0, start), of.step + 1, "window", -1);
+	if (start <= of.step && start < of.until && of.step + 1 > of.from) zone(max(0, start), of.step + 1, "window", -1);
 	const names = [...new Set(of.spans.map((one) => one.name))];
 	for (const { name, start: first, end } of of.spans) {
 		if (end <= of.from || first >= of.until) continue;
-		const from = Math.max(left, x(first)), until = clamped(x(end), from + 2 * ratio, left + width), paint = colour(`curve-${names.indexOf(name) % 7}`), wide = until - from;
+		const from = max(left, x(first)), until = clamped(x(end), from + 2 * ratio, left + width), paint = colour(`curve-${names.indexOf(name) % 7}`), wide = until - from;
 		pen.fillStyle = css(mixed(paint, colour("back"), 0.72));
 		pen.fillRect(from, 0, wide, 17 * ratio);
 		pen.fillStyle = css(paint);
 		pen.fillRect(from, 15 * ratio, wide, 3 * ratio);
 		Object.assign(pen, { fillStyle: ink("text"), textBaseline: "middle" });
-		if (wide > 26 * ratio) pen.fillText(shortened(name, 40), from + wide / 2, 8 * ratio, wide - 4 * ratio);
+		if (wide > 26 * ratio) pen.fillText(cut(name, 40), from + wide / 2, 8 * ratio, wide - 4 * ratio);
 	}
 	pen.setLineDash([4 * ratio, 3 * ratio]);
 	for (const [position, name] of [[of.n_sink, "sink"], [start, "window"]]) {
@@ -92,7 +92,7 @@ function drawAxes(pen, of, place, canvas) {
 	pen.setLineDash([]);
 	const { row: at, at: token } = of.cursor;
 	if (token >= of.from && token < of.until) {
-		const wide = Math.max(6 * ratio, width / span);
+		const wide = max(6 * ratio, width / span);
 		Object.assign(pen, { strokeStyle: ink("text"), lineWidth: 2 * ratio });
 		pen.strokeRect(x(token + 0.5) - wide / 2, top + at * row - ratio, wide, row + ratio);
 	}
@@ -107,7 +107,7 @@ function line(pen, fromX, fromY, toX, toY) {
 
 // A hatched band above the picture: what is protected, told by its slant too.
 function band(pen, from, until, { ratio, top: below }, name, slant) {
-	const high = 8 * ratio, top = below - high - 2 * ratio, wide = Math.max(2 * ratio, until - from), [first, last] = slant > 0 ? [top + high, top] : [top, top + high];
+	const high = 8 * ratio, top = below - high - 2 * ratio, wide = max(2 * ratio, until - from), [first, last] = slant > 0 ? [top + high, top] : [top, top + high];
 	pen.save();
 	pen.beginPath();
 	pen.rect(from, top, wide, high);
@@ -119,56 +119,56 @@ function band(pen, from, until, { ratio, top: below }, name, slant) {
 
 // Which part of the text is in sight, moved by wheel, drag, keys and buttons; the state holds it.
 function stripWindow(canvas, n, rows, slider) {
-	const least = Math.min(n, 16);
+	const least = min(n, 16);
 	const range = () => {
 		const from = stated("from", 0, 0, n - least);
 		return [from, stated("to", n, from + least, n)];
 	};
 	const placed = (from, span) => {
-		const start = clamped(Math.round(from), 0, n - span);
+		const start = clamped(round(from), 0, n - span);
 		return span >= n ? { from: null, to: null } : { from: start, to: start + span };
 	};
-	const show = (from, until) => setState(placed(from, clamped(Math.round(until - from), least, n)));
+	const show = (from, until) => setState(placed(from, clamped(round(until - from), least, n)));
 	const zoom = (by, around) => {
 		const [from, until] = range(), start = around - (around - from) * by;
 		show(start, start + (until - from) * by);
 	};
 	const cell = (event) => {
 		const box = canvas.getBoundingClientRect(), { left, top, width, row, ratio } = canvas.dataset, [from, until] = range();
-		const x = ((event.clientX - box.left) * ratio - left) / width, y = Math.floor(((event.clientY - box.top) * ratio - top) / row);
-		return x < 0 || x >= 1 || y < 0 || y >= rows ? null : { row: y, at: Math.floor(from + x * (until - from)) };
+		const x = ((event.clientX - box.left) * ratio - left) / width, y = floor(((event.clientY - box.top) * ratio - top) / row);
+		return x < 0 || x >= 1 || y < 0 || y >= rows ? null : { row: y, at: floor(from + x * (until - from)) };
 	};
 	const cursor = () => ({ row: stated("row", 0, 0, rows - 1), at: stated("token", 0, 0, n - 1) });
 	const go = (row, at) => {
 		const [from, until] = range(), token = clamped(at, 0, n - 1), span = until - from;
 		setState({ row: clamped(row, 0, rows - 1), token, ...(token < from || token >= until ? placed(token - span / 2, span) : {}) });
 	};
-	canvas.addEventListener("wheel", (event) => {
+	on(canvas, "wheel", (event) => {
 		const under = cell(event);
 		if (under === null || !(event.ctrlKey || document.activeElement === canvas)) return;
 		event.preventDefault();
 		zoom(event.deltaY > 0 ? 1.25 : 0.8, under.at);
 	}, { passive: false });
 	let grip = null;
-	canvas.addEventListener("pointerdown", (event) => {
+	on(canvas, "pointerdown", (event) => {
 		const under = cell(event);
 		grip = under && { x: event.clientX, range: range(), moved: false };
 		if (under) canvas.setPointerCapture(event.pointerId);
 	});
-	canvas.addEventListener("pointermove", (event) => {
-		if (!grip || (Math.abs(event.clientX - grip.x) < 4 && !grip.moved)) return;
+	on(canvas, "pointermove", (event) => {
+		if (!grip || (abs(event.clientX - grip.x) < 4 && !grip.moved)) return;
 		grip.moved = true;
 		const [from, until] = grip.range, by = ((event.clientX - grip.x) * canvas.dataset.ratio / canvas.dataset.width) * (until - from);
 		show(from - by, until - by);
 	});
-	canvas.addEventListener("pointerup", (event) => {
+	on(canvas, "pointerup", (event) => {
 		const under = cell(event), click = grip && !grip.moved;
 		grip = null;
 		if (click && under) go(under.row, under.at);
 	});
 	const nearer = () => zoom(0.5, cursor().at), all = () => show(0, n);
 	onKeys(canvas, (event) => {
-		const { row, at } = cursor(), [from, until] = range(), far = event.shiftKey ? Math.max(1, Math.round((until - from) / 10)) : 1;
+		const { row, at } = cursor(), [from, until] = range(), far = event.shiftKey ? max(1, round((until - from) / 10)) : 1;
 		return { ArrowRight: () => go(row, at + far), ArrowLeft: () => go(row, at - far), ArrowDown: () => go(row + 1, at), ArrowUp: () => go(row - 1, at), Home: () => go(row, 0), End: () => go(row, n - 1),
 			"+": nearer, "=": nearer, "-": () => zoom(2, at), 0: all, "[": () => slider.by(-1), "]": () => slider.by(1), "{": () => slider.by(-10), "}": () => slider.by(10) };
 	});
@@ -179,21 +179,21 @@ function stripWindow(canvas, n, rows, slider) {
 // What pictures of entries have in common; `words` says what is known of entry number `index`, `draw` draws it.
 function entryPicture(run, pieces, usable, words, draw) {
 	const [layers, heads, n] = run.maps[0].shape, rows = layers * heads, slider = stepSlider(n, usable), readout = readoutLine();
-	const canvas = el("canvas", { tabindex: "0", role: "img" }), part = stripWindow(canvas, n, rows, slider), legend = el("div"), facts = el("ul", { class: "facts" });
+	const canvas = el("canvas", { tabindex: "0", role: "img" }), part = stripWindow(canvas, n, rows, slider), legend = el("div"), facts = el("ul.facts");
 	const tell = ({ row, at } = part.cursor()) => {
-		readout.textContent = `layer ${Math.floor(row / heads)}, KV head ${row % heads}, position ${whole(at)}${pieces ? ` ${quoted(pieces[at], 60)}` : ""}${spansAt(run, at)}: ${words(row * n + at, at)}`;
+		readout.textContent = `layer ${floor(row / heads)}, KV head ${row % heads}, position ${whole(at)}${pieces ? ` ${quoted(pieces[at], 60)}` : ""}${spansAt(run, at)}: ${words(row * n + at, at)}`;
 	};
 	let waiting = false, ready = false;
 	const redraw = () => {
 		waiting = false;
 		if (ready && canvas.isConnected) draw(part.range());
 	};
-	canvas.addEventListener("pointermove", (event) => {
+	on(canvas, "pointermove", (event) => {
 		const under = part.cell(event);
 		if (ready && under && !event.buttons) tell(under);
 	});
 	redrawn(canvas, redraw);
-	return { ...part, layers, heads, n, rows, canvas, slider, legend, facts, nodes: [facts, legend, el("div", { class: "picture" }, canvas), slider.node, readout],
+	return { ...part, layers, heads, n, rows, canvas, slider, legend, facts, nodes: [facts, legend, el("div.picture", canvas), slider.node, readout],
 		strips: (of) => drawStrips(canvas, { rows, heads, n, step: slider.step(), cursor: part.cursor(), spans: run.spans, ...of }),
 		update() {
 			ready = true;
@@ -204,29 +204,30 @@ function entryPicture(run, pieces, usable, words, draw) {
 		} };
 }
 
-// A slider over the queries, by which decoding is replayed.
+// A slider over the queries, by which decoding is replayed; `usable` says whether it is known when entries went.
 function stepSlider(n, usable) {
 	const motion = !matchMedia("(prefers-reduced-motion: reduce)").matches;
-	const slider = el("input", { type: "range", min: 0, max: n - 1, value: n - 1, disabled: !usable, "aria-label": "The query after which the cache is shown", oninput: () => go(Number(slider.value)) });
-	const words = el("output"), play = button("Play", () => (timer ? stop() : start()), { disabled: !usable });
+	const slider = el("input", { type: "range", min: 0, max: n - 1, value: n - 1, "aria-label": "The query after which the cache is shown", oninput: () => go(Number(slider.value)) });
+	const words = el("output"), play = button("Play", () => (timer ? stop() : start()));
 	let timer = null;
-	const step = () => (usable ? stated("step", n - 1, 0, n - 1) : n - 1);
-	const go = (to) => setState({ step: to >= n - 1 ? null : Math.max(0, to) });
+	const step = () => (usable() ? stated("step", n - 1, 0, n - 1) : n - 1);
+	const go = (to) => setState({ step: to >= n - 1 ? null : max(0, to) });
 	const stop = () => { clearInterval(timer); timer = null; play.textContent = "Play"; };
 	const start = () => {
 		let at = step() >= n - 1 ? 0 : step();
 		play.textContent = "Stop";
 		timer = setInterval(() => {
 			if (!slider.isConnected) return stop();
-			at = Math.min(n - 1, at + Math.max(1, Math.round(n / (motion ? 120 : 12))));
+			at = min(n - 1, at + max(1, round(n / (motion ? 120 : 12))));
 			go(at);
 			return at >= n - 1 ? stop() : undefined;
 		}, motion ? 100 : 1000);
 	};
-	const node = el("div", { class: "slider" }, play, el("label", {}, "Query ", slider), words);
-	node.addEventListener("keydown", (event) => event.stopPropagation());
-	return { node, step, by: (amount) => usable && go(step() + amount), tell: () => {
+	const node = el("div.slider", play, el("label", "Query ", slider), words);
+	on(node, "keydown", (event) => event.stopPropagation());
+	return { node, step, by: (amount) => usable() && go(step() + amount), tell: () => {
 		slider.value = step();
-		words.textContent = usable ? `after query ${whole(step())} of ${whole(n - 1)}` : "only the end is in this file";
+		slider.disabled = play.disabled = !usable();
+		words.textContent = usable() ? `after query ${whole(step())} of ${whole(n - 1)}` : "only the end is in this file";
 	} };
 }

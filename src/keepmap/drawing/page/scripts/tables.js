@@ -10,11 +10,11 @@ const col = (title, of, show, about) => ({ title, of: typeof of === "function" ?
 
 // A number as a bar behind its words.
 function bar(text, share, kind) {
-	return el("span", { class: "bar" }, el("span", { class: kind, style: { width: `${100 * clamped(share || 0, 0, 1)}%` } }), el("span", {}, text));
+	return el("span.bar", el("span", { class: kind, style: { width: `${100 * clamped(share || 0, 0, 1)}%` } }), el("span", text));
 }
 
-// columns: as `col` makes them; `csv`, where a file says something else than the value.
-function sortableTable({ run, name, caption, columns, rows, sorted = null, ascending = true, onsort = null }) {
+// columns: as `col` makes them; `csv` lists [title, row -> value] of a file, where that says something else than the value.
+function sortableTable({ name, caption, columns, rows, sorted = null, ascending = true, onsort = null }) {
 	const body = el("tbody"), heads = [];
 	let at = sorted, up = ascending;
 	const fill = () => {
@@ -32,7 +32,7 @@ function sortableTable({ run, name, caption, columns, rows, sorted = null, ascen
 				const shown = column.show(column.of(row), row);
 				return el(index ? "td" : "th", { scope: index ? null : "row", class: column.words ? "words" : null }, shown);
 			});
-			return el("tr", {}, cells);
+			return el("tr", cells);
 		}));
 		heads.forEach((head, index) => {
 			if (index === at) head.setAttribute("aria-sort", up ? "ascending" : "descending");
@@ -49,16 +49,19 @@ function sortableTable({ run, name, caption, columns, rows, sorted = null, ascen
 		heads.push(el("th", { scope: "col", class: column.words ? "words" : null }, sort));
 	});
 	fill();
-	const csv = () => saveCsv(stem(run, name), columns.map((column) => column.title), rows.map((row) => columns.map((column) => (column.csv || column.of)(row))));
-	const table = el("table", {}, caption ? el("caption", {}, caption) : null, el("thead", {}, el("tr", {}, heads)), body);
-	return el("div", { class: "table" }, wide(caption, table), button("Save as CSV", csv));
+	const csv = () => {
+		const cells = columns.flatMap((column) => column.csv || [[column.title, column.of]]);
+		saveCsv(stem(name), cells.map(([title]) => title), rows.map((row) => cells.map(([, of]) => of(row))));
+	};
+	const table = el("table", caption ? el("caption", caption) : null, el("thead", el("tr", heads)), body);
+	return el("div.table", wide(caption, table), button("Save as CSV", csv));
 }
 
-const wide = (label, node) => el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label }, node);
+const wide = (label, node) => el("div.wide", { tabindex: "0", role: "region", "aria-label": label }, node);
 
 // The numbers of a view's pictures, behind a line that opens; they are computed when it is opened.
 function numbers(make) {
-	const place = el("div"), fill = () => details.open && place.replaceChildren(make()), details = el("details", { ontoggle: fill }, el("summary", {}, "The numbers"), place);
+	const place = el("div"), fill = () => details.open && place.replaceChildren(sortableTable(make())), details = el("details", { ontoggle: fill }, el("summary", "The numbers"), place);
 	details.refresh = fill;
 	return details;
 }

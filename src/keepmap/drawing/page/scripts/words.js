@@ -1,13 +1,17 @@
 // Elements and words. Whatever comes from the document is text: it is never parsed as markup.
 
+const { abs, ceil, floor, log10, max, min, round } = Math;
 const byId = (id) => document.getElementById(id);
+const on = (node, event, act, options) => node.addEventListener(event, act, options);
 
-function el(name, attributes = {}, ...children) {
-	const svg = /^(svg|g|path|line|rect|circle|text|title|polyline)$/.test(name) && attributes.svg !== false;
-	const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-	for (const [key, value] of Object.entries(attributes)) {
-		if (value == null || value === false || key === "svg") continue;
-		if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+// An element by its name and classes ("div.cards"), with attributes where an object comes first.
+function el(name, ...children) {
+	const [tag, ...classes] = name.split("."), attributes = children[0]?.constructor === Object ? children.shift() : {};
+	const svg = /^(svg|g|path|line|rect|circle|text|title|polyline)$/.test(tag);
+	const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+	for (const [key, value] of Object.entries({ class: classes.join(" ") || null, ...attributes })) {
+		if (value == null || value === false) continue;
+		if (key.startsWith("on")) on(node, key.slice(2), value);
 		else if (key === "style") for (const [property, of] of Object.entries(value)) node.style.setProperty(property, of);
 		else if (key === "value") node.value = value;
 		else node.setAttribute(key, value === true ? "" : value);
@@ -28,19 +32,22 @@ function shortened(text, longest) {
 	return text.length <= longest ? text : `${text.slice(0, longest)}… (${whole(text.length)} characters)`;
 }
 
+// A label that has room for so many letters.
+const cut = (text, most) => (text.length > most ? `${text.slice(0, max(1, most - 1))}…` : text);
+
 function quoted(text, longest = 40) {
 	return `“${visible(shortened(text, longest)).replaceAll(" ", "\u2423")}”`;
 }
 
-const clamped = (value, least, most) => Math.max(least, Math.min(most, value));
+const clamped = (value, least, most) => max(least, min(most, value));
 const upTo = (n) => [...Array(n).keys()];
 const none = (value) => value == null || Number.isNaN(value);
-const whole = (number) => Math.round(number).toLocaleString("en");
+const whole = (number) => round(number).toLocaleString("en");
 const percent = (share, digits = 1) => (none(share) ? "–" : `${(100 * share).toFixed(digits)} %`);
 
 function number(value, digits = 4) {
 	if (none(value)) return "–";
-	if (value !== 0 && Math.abs(value) < 10 ** -digits) return value.toExponential(1);
+	if (value !== 0 && abs(value) < 10 ** -digits) return value.toExponential(1);
 	return value.toFixed(digits);
 }
 
@@ -48,7 +55,7 @@ function number(value, digits = 4) {
 const rounded = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : String(value));
 
 function signed(value, digits = 4) {
-	return value == null ? "–" : (value >= 0 ? "+" : "−") + number(Math.abs(value), digits);
+	return value == null ? "–" : (value >= 0 ? "+" : "−") + number(abs(value), digits);
 }
 
 function say(text) {
@@ -59,7 +66,7 @@ function choice(label, options, value, onchange) {
 	const select = el("select", { onchange: () => onchange(select.value) });
 	for (const [key, text] of options) select.append(el("option", { value: key }, text));
 	select.value = value;
-	return el("label", {}, label + " ", select);
+	return el("label", label + " ", select);
 }
 
 function button(text, onclick, attributes = {}) {
@@ -70,13 +77,13 @@ function button(text, onclick, attributes = {}) {
 const shownLines = (text) => visible(text).replaceAll("⏎", "⏎\n");
 
 // The signs of a picture and what they mean; a sign is a colour of the style sheet, or drawn there.
-const key = (...entries) => el("ul", { class: "key" }, entries.map(keyEntry));
+const key = (...entries) => el("ul.key", entries.map(keyEntry));
 const swatch = (kind, more) => el("span", { class: `swatch ${kind}`, style: { "--of": `var(--${kind})` }, ...more });
-const keyEntry = ([kind, text]) => el("li", {}, swatch(kind), text);
+const keyEntry = ([kind, text]) => el("li", swatch(kind), text);
 
 // What a key does where a node is in focus; other keys go on to the browser.
 function onKeys(node, actsOf) {
-	node.addEventListener("keydown", (event) => {
+	on(node, "keydown", (event) => {
 		const act = !event.ctrlKey && !event.metaKey && actsOf(event)[event.key];
 		if (!act) return;
 		event.preventDefault();
@@ -88,5 +95,5 @@ function onKeys(node, actsOf) {
 function partedText(text, other, shown = visible) {
 	let same = 0;
 	while (same < text.length && text[same] === other[same]) same++;
-	return [el("span", { class: "same" }, shown(text.slice(0, same))), el("b", { class: "parting" }, "▶", el("span", { class: "unseen" }, " here they part: ")), el("span", { class: "apart" }, shown(text.slice(same)))];
+	return [el("span.same", shown(text.slice(0, same))), el("b.parting", "▶", el("span.unseen", " here they part: ")), el("span.apart", shown(text.slice(same)))];
 }

@@ -10,7 +10,7 @@ from jaxtyping import Float, Integer
 
 from keepmap.agents.compressor import compressors
 from keepmap.agents.evaluation.returns import EARLY, Evaluation, curve
-from keepmap.agents.study.results import BASELINE, Study
+from keepmap.agents.study.results import BASELINE, Study, StudyRow
 from keepmap.core.files import plain
 from keepmap.core.labels import model_label
 from keepmap.drawing.page.arrays import Arrays
@@ -69,7 +69,7 @@ def shown_study(study: Study, folder: str | None) -> Shown:
                 "front": [
                     {
                         "compressor": row.compressor,
-                        "percent": row.percent,
+                        "words": _front_words(row),
                         "trained": row.trained,
                         "ratio": row.ratio,
                         "mean": row.share.mean,
@@ -78,10 +78,23 @@ def shown_study(study: Study, folder: str | None) -> Shown:
                     }
                     for row in study.results
                     if row.compressor != BASELINE and row.share is not None
-                ]
+                ],
+                "level": 1.0,
+                "return": "share of the baseline's return",
+                "about": (
+                    "What compressors keep of the baseline's return (the dashed line), against how much of the history "
+                    "they keep. Filled marks were trained with the compressor, hollow ones only played with it."
+                ),
             }
         },
     )
+
+
+def _front_words(row: StudyRow) -> str:
+    assert row.share is not None
+    how = "trained with it" if row.trained else "in rollout only"
+    ends = "" if row.share.low is None else f" ({row.share.low:.1%} … {row.share.high:.1%})"
+    return f"{row.compressor}, {row.percent:g} % shorter, {how}: {row.share.mean:.1%} of the baseline's return{ends}"
 
 
 def shown_context(context: Any, target_length: int) -> Shown:

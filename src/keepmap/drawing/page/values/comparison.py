@@ -1,6 +1,6 @@
 """A comparison on the page: a sentence, rows, settings, the first text and what each method kept of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from keepmap.core.files import plain
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing.page.arrays import Arrays, packed_floats
 from keepmap.drawing.page.maps import most_held
-from keepmap.drawing.page.values.shown import Shown
+from keepmap.drawing.page.values.shown import Shown, table_of
 from keepmap.errors import counted
 from keepmap.kv.comparison import Comparison
 
@@ -19,6 +19,19 @@ FULL = "baseline_no_chunking"
 BASELINE = "baseline"
 LEAST = 3
 """Samples that an interval needs."""
+COLUMNS = (
+    ("method", "method", "", "words"),
+    ("nll_delta", "ΔNLL", "nats per token more than with the full cache; less is better", "cost"),
+    ("interval", "95 % interval", "of ΔNLL, paired over samples", "interval"),
+    ("kl", "KL", "of the full cache's predictions to these, nats per token", "number"),
+    ("top1_agreement", "top-1", "share of tokens for which both predict the same next one", "share"),
+    ("perplexity", "PPL", "exp of the NLL", "number"),
+    ("density_overall", "kept", "cache entries kept at the end, of all", "share"),
+    ("density_compressible", "kept, compressible", "the same without sinks and window", "share"),
+    ("footprint", "footprint", "cache entries held on average while reading, of all", "bar"),
+    ("peak", "peak", "most entries held at once in the first text, of all its entries", "share"),
+)
+"""Of a row its value's name, the title, what that means, and how it is written."""
 MOST_TEXTS = 24
 """Texts that have a picture of their own."""
 
@@ -28,6 +41,7 @@ def shown_comparison(comparison: Comparison, arrays: Arrays, folder: str | None)
     keep_maps = {key: comparison.keep_maps[key] for key in comparison.keep_maps}
     rows = {row.method_key: row for row in comparison.methods}
     n = next((keep_map.shape[2] for keep_map in keep_maps.values()), 0)
+    compared = _rows(comparison, keep_maps)
     return Shown(
         caption=comparison.caption,
         verdict=verdict_of(comparison),
@@ -35,7 +49,8 @@ def shown_comparison(comparison: Comparison, arrays: Arrays, folder: str | None)
         model=str(comparison.configuration.get("model_name", "")),
         python=_python(comparison, folder),
         settings=comparison.configuration,
-        rows=_rows(comparison, keep_maps),
+        rows=compared,
+        table=_table(compared),
         pieces=_pieces(comparison, n),
         keep_maps=[
             (
@@ -117,6 +132,20 @@ def _rows(comparison: Comparison, keep_maps: Mapping[str, KeepMap]) -> list[dict
     peaks |= dict.fromkeys((FULL, BASELINE), 1.0) if peaks else {}
     rows: list[dict[str, Any]] = plain(comparison.rows)
     return [{**row, "peak": peaks.get(row["method_key"])} for row in rows]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the summary shows of them; a column that no row has a value of is not there."""
+    known = {name for name, *_ in COLUMNS if name == "interval" or any(row.get(name) is not None for row in rows)}
+    columns = [column for column in COLUMNS if column[0] in known]
+    return table_of(
+        "Results, means over all texts",
+        [column[1:] for column in columns],
+        [
+            [[row["nll_delta_low"], row["nll_delta_high"]] if name == "interval" else row[name] for name, *_ in columns]
+            for row in rows
+        ],
+    )
 
 
 def _pieces(comparison: Comparison, n: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from keepmap.drawing.page.values.agents import shown_context, shown_evaluation, 
 from keepmap.drawing.page.values.attention import shown_profile
 from keepmap.drawing.page.values.comparison import shown_comparison
 from keepmap.drawing.page.values.eviction import shown_eviction
+from keepmap.drawing.page.values.families import shown_family
 from keepmap.drawing.page.values.generation import shown_generation
 from keepmap.drawing.page.values.shown import Shown
 from keepmap.drawing.page.values.tasks import shown_tasks
@@ -27,6 +28,7 @@ KINDS = {
     "Context": "history",
     "Evaluation": "evaluation",
     "Eviction": "eviction",
+    "FamilyStudy": "family",
     "Generation": "generation",
     "Study": "study",
     "TaskRun": "tasks",
@@ -74,6 +76,7 @@ def shown_value(value: Reportable, arrays: Arrays, options: Asked) -> Shown:
         "history": lambda: shown_context(value, options.length or max(1, int(value.history.valid.sum()) // 5)),
         "evaluation": lambda: shown_evaluation(value, arrays, folder),
         "eviction": lambda: shown_eviction(value),
+        "family": lambda: shown_family(value, folder),
         "generation": lambda: shown_generation(value, folder, options.redact_text),
         "study": lambda: shown_study(value, folder),
         "tasks": lambda: shown_tasks(value, arrays, folder, options.redact_text),

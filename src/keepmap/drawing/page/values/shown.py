@@ -15,8 +15,8 @@ from keepmap.errors import escaped
 
 __all__ = ["Shown", "added_floats", "kept_about", "kept_table", "redacted", "table_of"]
 
-KINDS = ("words", "number", "hundredths", "signed", "share", "whole", "interval", "shares")
-"""How a column's values are written; an interval is two numbers with signs, or two shares."""
+KINDS = ("words", "number", "hundredths", "signed", "cost", "share", "bar", "whole", "interval", "shares", "between")
+"""How a column's values are written; an interval is two numbers with signs, two shares, or two of hundredths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Shown:
         caption: what it is of, in a line. verdict: the answer, in a sentence. warnings: what to know before numbers.
         model: its name. python: the lines that have the value again.
         settings: what decided the numbers, by name.
-        rows: a comparison's rows, which the views of methods read. table: of any other value, by `table_of`,
-            and `more` below it.
+        rows: a comparison's rows, which the views of methods read. table: what the summary shows, by `table_of`, and
+            `more` below it.
         pieces: the text of each of N positions, or none.
         keep_maps: of the same positions, by method, each with what else the page knows of it.
         parts: what one view alone draws, by its name.

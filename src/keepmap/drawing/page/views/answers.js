@@ -8,7 +8,7 @@ view({
 		const given = densities.map((value) => [String(value), number(value, 2)]), asked = tasks.map((name) => [name, name]);
 		const picked = (name, known) => (known.some(([value]) => value === state[name]) ? state[name] : known[0][0]), choose = (title, name, known) => stateChoice(title, known, name, picked(name, known));
 		const of = () => picked("measure", measures), task = () => picked("task", asked), method = () => picked("method", keys), density = () => Number(picked("density", given)), numberOf = (name) => keys.findIndex(([own]) => own === name);
-		const several = el("div"), kept = el("div"), evidence = el("div", { class: "cards" }), answers = el("div");
+		const several = el("div"), kept = el("div"), evidence = el("div.cards"), answers = el("div");
 		let pictures = [], known = "";
 		place.append(heading("What is answered of questions whose answers are known, against the share of the full cache's entries that is held. Dashed is the full cache; bars are 95 % intervals over contexts.",
 			choose("Measure", "measure", measures), choose("Memory", "size", sizes)), curveKey(keys.map(([, label]) => label)), several, note,
@@ -23,7 +23,7 @@ view({
 
 		function drawKept() {
 			const own = summary.filter((row) => row.task === task() && row.kept_right !== null && row.method !== "full");
-			kept.replaceChildren(own.length ? sortableTable({ run, name: `evidence-${task()}`, caption: `${task()}: answers by whether half of the evidence's entries were held`, rows: own,
+			kept.replaceChildren(own.length ? sortableTable({ name: `evidence-${task()}`, caption: `${task()}: answers by whether half of the evidence's entries were held`, rows: own,
 				columns: [col("method", "label", "words"), col("density", "density", "hundredths"), col("evidence kept", "kept", "bar"),
 					...["kept, right", "kept, wrong", "lost, right", "lost, wrong"].map((title) => col(title, (row) => row[title.replace(", ", "_")])),
 					col("score where kept", "score_kept", "share"), col("score where lost", "score_lost", "share")] }) : "No evidence is known of this task.");
@@ -36,14 +36,14 @@ view({
 				return heatPicture({ rows: layers, columns: across, keys: ["layer", "head"], wide: 40, high: () => clamped(420 / layers, 8, 30), across: "KV head", rowName: (layer) => `layer ${layer}`, columnName: String, of: share,
 					words: (layer, head) => `layer ${layer}, KV head ${head}: ${percent(share(layer, head))} of the evidence held`, label: () => `Evidence held where answers are ${right ? "" : "not "}right, by layer and KV head` });
 			});
-			evidence.replaceChildren(...places.map(([, , , right, count], at) => el("section", {}, el("h3", {}, `${right ? "Answered right" : "Not right"}: mean of ${whole(count)}`), shadeKey("nothing held", "all"), pictures[at].node, pngButton(run, right ? "right" : "wrong", pictures[at].canvas))));
+			evidence.replaceChildren(...places.map(([, , , right, count], at) => el("section", el("h3", `${right ? "Answered right" : "Not right"}: mean of ${whole(count)}`), shadeKey("nothing held", "all"), pictures[at].node, pngButton(right ? "right" : "wrong", pictures[at].canvas))));
 		}
 
 		// Two generations side by side: the full cache's, and the method's with the place where they part.
 		function drawAnswers() {
 			const own = rows.filter((row) => row[0] === task()), full = (row) => own.find((other) => other[3] === "full" && other[1] === row[1] && other[2] === row[2])[5];
 			const label = keys[numberOf(method())][1], said = (text, row) => (text === null ? "–" : redacted || text === full(row) ? text : partedText(text, full(row)));
-			answers.replaceChildren(sortableTable({ run, name: `answers-${task()}-${method()}`, caption: `${task()}, density ${number(density(), 2)}; ▶ is where ${label} departs from the full cache`, rows: own.filter((row) => row[3] === method() && row[4] === density()),
+			answers.replaceChildren(sortableTable({ name: `answers-${task()}-${method()}`, caption: `${task()}, density ${number(density(), 2)}; ▶ is where ${label} departs from the full cache`, rows: own.filter((row) => row[3] === method() && row[4] === density()),
 				columns: [col("sample", 1), col("question", 2), col("right answer", 6, "words"), col("full cache", full, "words"), { ...col(label, 5, said), words: true },
 					col("score", 7, "share"), col("NLL", 8, (value) => number(value, 3)), col("evidence kept", 9, "share"), col("all of it gone after query", 10, (value) => (value === null ? "some held" : whole(value)))] }));
 		}

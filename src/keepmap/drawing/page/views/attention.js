@@ -5,20 +5,20 @@ view({
 	async open(place, run) {
 		const of = run.attention, { edges, n, evicted, measures } = of, heads = of.heads.length, rows = of.layers.length * heads, columns = edges.length - 1, pieces = await textOf(run), cells = of.map && of.map.cells;
 		const measure = () => measures[stated("measure", 0, 0, measures.length - 1)], row = () => stated("layer", 0, 0, of.layers.length - 1) * heads + stated("head", 0, 0, heads - 1), where = () => (state.across === "received" ? "received" : "shares"), log = () => state.scale === "log";
-		const headOf = (values, at) => values[Math.floor(at / heads)][at % heads], name = (at) => `layer ${of.layers[Math.floor(at / heads)]}, head ${of.heads[at % heads]}`, lost = () => evicted.find((one) => one.label === state.by);
+		const headOf = (values, at) => values[floor(at / heads)][at % heads], name = (at) => `layer ${of.layers[floor(at / heads)]}, head ${of.heads[at % heads]}`, lost = () => evicted.find((one) => one.label === state.by);
 		const spanned = (from, until) => (until - from === 1 ? whole(from) : `${whole(from)} to ${whole(until - 1)}`), span = (at) => `position ${spanned(edges[at], edges[at + 1])}${pieces && edges[at + 1] - edges[at] === 1 ? ` ${quoted(pieces[edges[at]], 40)}` : ""}`;
 		const shared = { shares: await floatsOf(of.shares), received: await floatsOf(of.received) }, last = of.row && await floatsOf(of.row.of), gone = new Map(await Promise.all(evicted.map(async (one) => [one, await floatsOf(one.of)]))), maps = of.map && await floatsOf(of.map.largest);
 		// Shades: in proportion, or four powers of ten.
-		const scaled = (value, most) => (log() ? Math.max(0, 1 + Math.log10(Math.max(value / most, 1e-4)) / 4) : value / most), largest = (values, from, until) => values.subarray(from, until).reduce((most, value) => Math.max(most, value), 1e-9);
-		const query = svgPlace(run, "attention"), note = el("div"), keys = [el("div"), el("div"), el("div")], top = el("h3"), title = next(), most = () => Math.max(...measure().values.flat(), 1e-9), shown = (value) => (measure().kind === "share" ? percent(value) : number(value, 2));
+		const scaled = (value, most) => (log() ? max(0, 1 + log10(max(value / most, 1e-4)) / 4) : value / most), largest = (values, from, until) => values.subarray(from, until).reduce((most, value) => max(most, value), 1e-9);
+		const query = svgPlace("attention"), note = el("div"), keys = [el("div"), el("div"), el("div")], top = el("h3"), title = next(), most = () => max(...measure().values.flat(), 1e-9), shown = (value) => (measure().kind === "share" ? percent(value) : number(value, 2));
 		const matrix = heatPicture({
 			rows: of.layers.length, columns: heads, keys: ["layer", "head"], wide: 40, high: () => clamped(420 / of.layers.length, 8, 30), across: "query head", rowName: (at) => `layer ${of.layers[at]}`, columnName: (at) => String(of.heads[at]),
 			of: (layer, head) => (measure().values[layer][head] ?? NaN) / most(), words: (layer, head) => `${name(layer * heads + head)}: ${measure().title} ${shown(measure().values[layer][head])}`, label: () => `${measure().title} of ${rows} heads`,
 		});
-		const start = (at) => Math.floor((at * n) / cells), cell = (query, position) => maps[(row() * cells + query) * cells + position], mapMost = () => largest(maps, row() * cells * cells, (row() + 1) * cells * cells);
+		const start = (at) => floor((at * n) / cells), cell = (query, position) => maps[(row() * cells + query) * cells + position], mapMost = () => largest(maps, row() * cells * cells, (row() + 1) * cells * cells);
 		let highest = 1, reach = 1;
 		const picture = maps && heatPicture({
-			rows: cells, columns: cells, keys: ["query", "key"], wide: Math.max(2, Math.floor(440 / cells)), high: (wide) => wide, across: "position attended to", rowName: (at) => whole(start(at)), columnName: (at) => whole(start(at)),
+			rows: cells, columns: cells, keys: ["query", "key"], wide: max(2, floor(440 / cells)), high: (wide) => wide, across: "position attended to", rowName: (at) => whole(start(at)), columnName: (at) => whole(start(at)),
 			of: (query, position) => (position > query ? NaN : scaled(cell(query, position), highest)), label: () => `Attention of ${name(row())}, queries down, positions across`,
 			words: (query, position) => `query ${spanned(start(query), start(query + 1))}, position ${spanned(start(position), start(position + 1))}: ${position > query ? "not seen" : `${n > cells ? "the largest attention is " : ""}${percent(cell(query, position), 2)}`}`,
 		});
@@ -28,23 +28,23 @@ view({
 		});
 		place.append(heading(`What each head attends to: exact, over ${of.scope}. Choose a head in the first picture; the others follow it.`, stateChoice("Measure", measures.map((one, at) => [String(at), one.title]), "measure", String(measures.indexOf(measure()))),
 			stateChoice("Shades", [["linear", "in proportion"], ["log", "logarithmic"]], "scale", log() ? "log" : "linear"), evicted.length ? stateChoice("Evicted by", [["", "nothing"], ...evicted.map((one) => [one.label, one.label])], "by", lost() ? state.by : "") : null),
-		el("div", { class: "cards" }, el("section", {}, top, keys[0], matrix.node, pngButton(run, "heads", matrix.canvas)),
-			el("section", {}, el("h3", {}, "The head's map: queries down, positions across"), picture ? [keys[1], picture.node, pngButton(run, "head", picture.canvas)]
-				: el("p", {}, "Not in this file: a profile that was read from a file has no queries and keys to compute it from, and for long contexts it costs too much. keepmap.draw.attention_heatmap draws it of a profile in memory."))),
+		el("div.cards", el("section", top, keys[0], matrix.node, pngButton("heads", matrix.canvas)),
+			el("section", el("h3", "The head's map: queries down, positions across"), picture ? [keys[1], picture.node, pngButton("head", picture.canvas)]
+				: el("p", "Not in this file: a profile that was read from a file has no queries and keys to compute it from, and for long contexts it costs too much. keepmap.draw.attention_heatmap draws it of a profile in memory."))),
 		title, note, query.box, query.button, next("Where attention goes, a row per layer and head"),
-		controls(stateChoice("Of each position", [["shares", "share of all attention"], ["received", "received from queries that see it"]], "across", where()), pngButton(run, "positions", strips.canvas)), keys[2], strips.node,
-		numbers(() => sortableTable({ run, name: "heads", caption: "Head by head, means over the measured queries", rows: upTo(rows),
-			columns: [col("layer", (at) => of.layers[Math.floor(at / heads)]), col("head", (at) => of.heads[at % heads]), col("KV head", (at) => of.kv_heads[at % heads]), ...measures.map((one) => col(one.title, (at) => headOf(one.values, at), one.kind, one.about)),
+		controls(stateChoice("Of each position", [["shares", "share of all attention"], ["received", "received from queries that see it"]], "across", where()), pngButton("positions", strips.canvas)), keys[2], strips.node,
+		numbers(() => ({ name: "heads", caption: "Head by head, means over the measured queries", rows: upTo(rows),
+			columns: [col("layer", (at) => of.layers[floor(at / heads)]), col("head", (at) => of.heads[at % heads]), col("KV head", (at) => of.kv_heads[at % heads]), ...measures.map((one) => col(one.title, (at) => headOf(one.values, at), one.kind, one.about)),
 				...evicted.map((one) => col(`lost to ${one.label}`, (at) => headOf(one.share, at), "share", "share of the last query's attention that goes to what it evicted"))] })));
 
 		// The attention of one query to all positions; what goes to evicted entries stands apart.
 		function drawRow() {
 			title.textContent = last ? `Query ${whole(of.row.query)}, ${name(row())}: its attention, position by position` : "No query's attention was kept in this profile";
 			if (!last) return;
-			const from = row() * columns, bars = last.subarray(from, from + columns), away = lost() && gone.get(lost()).subarray(from, from + columns), high = largest(bars), floor = log() ? high / 1e4 : 0;
+			const from = row() * columns, bars = last.subarray(from, from + columns), away = lost() && gone.get(lost()).subarray(from, from + columns), high = largest(bars), least = log() ? high / 1e4 : 0;
 			const drawn = chart(chartWidth(query.box, 1400), 300, { min: 0, max: n, title: columns < n ? `position (a bar is the sum over about ${whole(n / columns)})` : "position", show: "whole" },
-				{ min: floor, max: high * 1.05, title: "share of attention", show: (value) => percent(value, value < 0.01 ? 2 : 1), log: log() }, `Attention of query ${of.row.query}, ${name(row())}`), { toX, toY } = drawn;
-			const path = (values) => [...values].map((value, at) => (value > floor ? `M${toX(edges[at]).toFixed(1)},${toY(floor)}V${toY(value).toFixed(1)}H${Math.max(toX(edges[at]) + 1, toX(edges[at + 1]) - (columns < 200 ? 1 : 0)).toFixed(1)}V${toY(floor)}Z` : "")).join("");
+				{ min: least, max: high * 1.05, title: "share of attention", show: (value) => percent(value, value < 0.01 ? 2 : 1), log: log() }, `Attention of query ${of.row.query}, ${name(row())}`), { toX, toY } = drawn;
+			const path = (values) => [...values].map((value, at) => (value > least ? `M${toX(edges[at]).toFixed(1)},${toY(least)}V${toY(value).toFixed(1)}H${max(toX(edges[at]) + 1, toX(edges[at + 1]) - (columns < 200 ? 1 : 0)).toFixed(1)}V${toY(least)}Z` : "")).join("");
 			drawn.svg.append(el("path", { d: path(bars), fill: ink("kept") }), away ? el("path", { d: path(away), fill: ink("only-b"), stroke: ink("text"), "stroke-width": 0.5, "stroke-dasharray": "2 2" }) : "");
 			query.show(drawn.svg);
 			const shares = away && lost().share.flat();

@@ -3,18 +3,18 @@
 view({
 	name: "map", title: "Map", order: 3, has: (run) => run.maps.length > 0,
 	async open(place, run) {
-		const pieces = await textOf(run), picture = entryPicture(run, pieces, run.maps.some((method) => method.delays), words, draw), { layers, heads, n, rows, slider } = picture;
+		const chosen = () => methodOf(run), pieces = await textOf(run), picture = entryPicture(run, pieces, () => chosen().delays, words, draw), { layers, heads, n, rows, slider } = picture;
 		let map = null, classes = null, known = "";
-		const table = numbers(() => sortableTable({
-			run, name: `map-${map.key}`, caption: `What ${map.label} holds after query ${slider.step()}`,
-			columns: [col("layer", (row) => Math.floor(row / heads)), col("KV head", (row) => row % heads),
+		const table = numbers(() => ({
+			name: `map-${map.key}`, caption: `What ${map.label} holds after query ${slider.step()}`,
+			columns: [col("layer", (row) => floor(row / heads)), col("KV head", (row) => row % heads),
 				col("held", (row) => counted(row, 0, n), "whole"), col("share of those read", (row) => counted(row, 0, n) / (slider.step() + 1), "share"),
 				col("in sight", (row) => counted(row, ...picture.range()), "whole", "in the positions of the picture")],
 			rows: upTo(rows),
 		}));
 		place.append(
 			heading(`What the cache holds of the first text: ${layers} layers × ${heads} KV heads × ${whole(n)} positions.`,
-				methodChoice(run), picture.buttons, pngButton(run, () => `map-${map.key}`, picture.canvas),
+				methodChoice(run), picture.buttons, pngButton(() => `map-${map.key}`, picture.canvas),
 				pieces ? button("See in the text", () => setState({ view: "text" })) : null),
 			...picture.nodes, table);
 
@@ -25,8 +25,8 @@ view({
 		}
 
 		function words(index, at) {
-			const what = classes[index], gone = what === 1 && map.expires && map.expires[index] < n ? `, until query ${whole(map.expires[index] - 1)}` : "";
-			return ["evicted", "kept", "not read yet"][what] + (what === 2 ? "" : slider.step() < n - 1 ? gone : `; ${reason(map, at, index, null)}`);
+			const what = classes[index], gone = what === 1 && map.expires && map.expires[index] < n ? `, until query ${queryOf(map, map.expires[index] - 1)}` : "";
+			return ["evicted", "kept", "not read yet"][what] + (what === 2 ? "" : slider.step() < n - 1 ? gone : `; ${reason(map, at, index)}`);
 		}
 
 		function draw([from, until]) {
@@ -36,7 +36,7 @@ view({
 		}
 
 		async function update() {
-			const method = methodOf(run, "method") || run.maps[0], step = slider.step();
+			const method = chosen(), step = slider.step();
 			if (known !== `${method.key} ${step}`) {
 				known = `${method.key} ${step}`;
 				map = await mapOf(run, method);

@@ -5,19 +5,19 @@ view({
 	async open(place, run) {
 		const names = ["neither", "only A", "only B", "both", "not read yet"];
 		let pair = [], classes = null, known = "", free = null;
-		const picture = entryPicture(run, await textOf(run), run.maps.every((method) => method.delays), (index) => names[classes[index]], draw), { heads, n, rows, slider } = picture;
+		const first = () => methodOf(run, "a"), second = () => [methodOf(run, "b"), ...run.maps].find((method) => method !== first() || method.key === state.b);
+		const picture = entryPicture(run, await textOf(run), () => first().delays && second().delays, (index) => names[classes[index]], draw), { heads, n, rows, slider } = picture;
 		const agreement = el("div"), options = run.maps.map((method) => [method.key, method.label]);
-		const first = () => methodOf(run, "a") || run.maps[0], second = () => methodOf(run, "b") || run.maps.find((method) => method !== first());
-		const table = numbers(() => sortableTable({
-			run, name: `pair-${pair[0].key}-${pair[1].key}`, caption: "Compressible positions by layer and KV head, and the overlap that chance would give",
-			columns: [col("layer", (row) => Math.floor(row.row / heads)), col("KV head", (row) => row.row % heads),
+		const table = numbers(() => ({
+			name: `pair-${pair[0].key}-${pair[1].key}`, caption: "Compressible positions by layer and KV head, and the overlap that chance would give",
+			columns: [col("layer", (row) => floor(row.row / heads)), col("KV head", (row) => row.row % heads),
 				...[3, 1, 2, 0].map((kind) => col(names[kind], (row) => row.counts[kind], "whole")),
 				col("overlap", (row) => overlap(row.counts), "share"), col("by chance", (row) => chance([row.counts]), "share")],
 			rows: upTo(rows).map((row) => ({ row, counts: countsOf(row) })),
 		}));
 		place.append(heading("What two methods keep of the same text, entry by entry. Sinks and window, which all keep, are left out of the overlap.",
 			stateChoice("A", options, "a", first().key), stateChoice("B", options, "b", second().key),
-			picture.buttons, pngButton(run, "pair", picture.canvas)),
+			picture.buttons, pngButton("pair", picture.canvas)),
 		...picture.nodes, table, agreement);
 
 		// Of a row, over what neither protects: neither, only A, only B, both.
@@ -45,15 +45,15 @@ view({
 				for (let at = 0; at < held.length; at++) counts[at] += held[at];
 			}
 			for (let at = 0; at < counts.length; at++) of[counts[at]]++;
-			agreement.replaceChildren(el("h3", {}, `How many of the ${run.maps.length} methods keep an entry, at the end`), sortableTable({
-				run, name: "consensus", caption: "Of all entries, sinks and window too", rows: upTo(of.length),
-				columns: [col("methods", (row) => row), col("entries", (row) => of[row], (value) => bar(whole(value), value / Math.max(...of), "share")), col("share", (row) => of[row] / counts.length, "share")],
+			agreement.replaceChildren(el("h3", `How many of the ${run.maps.length} methods keep an entry, at the end`), sortableTable({
+				name: "consensus", caption: "Of all entries, sinks and window too", rows: upTo(of.length),
+				columns: [col("methods", (row) => row), col("entries", (row) => of[row], (value) => bar(whole(value), value / max(...of), "share")), col("share", (row) => of[row] / counts.length, "share")],
 			}));
 		}
 
 		function draw([from, until]) {
 			const shown = picture.strips({ from, until, classes, ticks: [1, 2, 3], colours: ["neither", "only-a", "only-b", "both", "unread"].map(colour),
-				n_sink: Math.min(...pair.map((map) => map.n_sink)), windowStart: Math.max(...pair.map((map) => windowStart(map, slider.step()))) });
+				n_sink: min(...pair.map((map) => map.n_sink)), windowStart: max(...pair.map((map) => windowStart(map, slider.step()))) });
 			picture.legend.replaceChildren(key(["both", "both"], ["only-a", `only A: ${pair[0].label}`], ["only-b", `only B: ${pair[1].label}`], ["neither", "neither"],
 				...(until - from > shown.width ? [["tick", "tick below: kept by one alone, else by both"]] : [])));
 		}

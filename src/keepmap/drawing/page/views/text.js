@@ -29,16 +29,16 @@ view({
 	async open(place, run) {
 		const pieces = await textOf(run), n = pieces.length, display = pieces.map((piece) => visible(piece.length > LONGEST ? shortened(piece, LONGEST) : piece) || "∅");
 		let starts = [], map = null, shares = null, scores = null, costs = null, matches = [], matched = new Set(), most = 1, drawn = "", known = "", hovered = null;
-		const inner = el("div", { class: "lines" }), legend = el("div"), count = el("output"), detail = el("aside", { class: "detail", id: "token", "aria-label": "The token" });
-		const scroller = el("div", { class: "scroller", tabindex: "0", role: "application", "aria-label": "Text: arrow keys go from token to token", "aria-describedby": "token" }, inner);
+		const inner = el("div.lines"), legend = el("div"), count = el("output"), detail = el("aside.detail", { id: "token", "aria-label": "The token" });
+		const scroller = el("div.scroller", { tabindex: "0", role: "application", "aria-label": "Text: arrow keys go from token to token", "aria-describedby": "token" }, inner);
 		const find = el("input", { type: "search", value: state.find || "", "aria-label": "Search the text", placeholder: "search ( / )", oninput: () => setState({ find: find.value || null }) });
 		const colours = [["kept", "share of its entries kept"], ...(run.maps.some((method) => method.nll) ? [["damage", "damage: ΔNLL of predicting it"]] : [])];
 		place.append(
 			heading(`The first text, ${whole(n)} tokens. What each token's ${run.maps[0].shape[0] * run.maps[0].shape[1]} cache entries came to.`,
 				methodChoice(run), stateChoice("Colour", colours, "colour", state.colour || "kept"),
-				el("label", {}, "Search ", find), button("Previous", () => jump(-1), { title: "N" }), button("Next", () => jump(1), { title: "n" }), count,
-				button("Save as CSV", () => saveCsv(stem(run, `text-${map.key}`), ["position", "token", "share kept", "ΔNLL"], pieces.map((piece, at) => [at, piece, shares[at], costOf(at)])))),
-			legend, el("div", { class: "columns" }, scroller, detail));
+				el("label", "Search ", find), button("Previous", () => jump(-1), { title: "N" }), button("Next", () => jump(1), { title: "n" }), count,
+				button("Save as CSV", () => saveCsv(stem(`text-${map.key}`), ["position", "token", "share kept", "ΔNLL"], pieces.map((piece, at) => [at, piece, shares[at], costOf(at)])))),
+			legend, el("div.columns", scroller, detail));
 
 		const token = () => stated("token", 0, 0, n - 1), costOf = (at) => (costs && at ? costs[at - 1] : null);
 
@@ -54,18 +54,18 @@ view({
 
 		function tokenNode(at) {
 			const share = shares[at], damage = costs && state.colour === "damage" ? costOf(at) || 0 : null, isGone = damage === null && share === 0;
-			const of = damage === null ? share : Math.min(1, Math.abs(damage) / most), kind = damage === null ? "kept" : damage > 0 ? "worse" : "better";
+			const of = damage === null ? share : min(1, abs(damage) / most), kind = damage === null ? "kept" : damage > 0 ? "worse" : "better";
 			const kinds = ["t", kind, isGone && "gone", isProtected(map, at, n - 1) && (at < map.n_sink ? "sink" : "window"), matched.has(at) && "match", at === token() && "now"].filter(Boolean);
 			const text = display[at], word = text.trimStart();
-			return el("span", { class: kinds.join(" "), "data-at": at, style: { "--of": `var(--${kind})`, "--share": `${Math.round(58 * of)}%` } }, text.slice(0, text.length - word.length), isGone ? el("s", {}, word) : word);
+			return el("span", { class: kinds.join(" "), "data-at": at, style: { "--of": `var(--${kind})`, "--share": `${round(58 * of)}%` } }, text.slice(0, text.length - word.length), isGone ? el("s", word) : word);
 		}
 
 		function draw(force = false) {
-			const { scrollTop, clientHeight } = scroller, from = Math.max(0, Math.floor(scrollTop / LINE) - 10), until = Math.min(starts.length, Math.ceil((scrollTop + clientHeight) / LINE) + 10), name = `${from} ${until}`;
+			const { scrollTop, clientHeight } = scroller, from = max(0, floor(scrollTop / LINE) - 10), until = min(starts.length, ceil((scrollTop + clientHeight) / LINE) + 10), name = `${from} ${until}`;
 			if (!force && name === drawn) return;
 			drawn = name;
 			inner.replaceChildren(...starts.slice(from, until).map((start, at) => {
-				const row = el("div", { class: "line", style: { top: `${(from + at) * LINE}px` } }, el("span", { class: "at", "aria-hidden": "true" }, String(start)));
+				const row = el("div.line", { style: { top: `${(from + at) * LINE}px` } }, el("span.at", { "aria-hidden": "true" }, String(start)));
 				for (let of = start; of < (starts[from + at + 1] ?? n); of++) row.append(tokenNode(of));
 				return row;
 			}));
@@ -110,26 +110,26 @@ view({
 		function tell(at = token()) {
 			const cost = costOf(at), rows = upTo(map.rows).map((row) => {
 				const index = row * n + at, score = scores && scores[index];
-				return { row, kept: map.held[index], score, rank: scores && scores.subarray(row * n, (row + 1) * n).reduce((above, other) => above + (other > score), 1), why: reason(map, at, index, score) };
+				return { row, kept: map.held[index], score, rank: scores && scores.subarray(row * n, (row + 1) * n).reduce((above, other) => above + (other > score), 1), why: reason(map, at, index) };
 			});
 			const columns = [
-				col("layer", ({ row }) => Math.floor(row / map.heads)), col("head", ({ row }) => row % map.heads), col("", "kept", (value) => swatch(value ? "kept" : "evicted", { role: "img", "aria-label": value ? "kept" : "evicted" }), "kept or not"),
+				col("layer", ({ row }) => floor(row / map.heads)), col("head", ({ row }) => row % map.heads), col("", "kept", (value) => swatch(value ? "kept" : "evicted", { role: "img", "aria-label": value ? "kept" : "evicted" }), "kept or not"),
 				...(scores ? [col("score", "score", rounded), col("rank", "rank", "whole", "of all positions of the head, by score")] : []), col("why", "why", "words"),
 			];
 			detail.replaceChildren(
-				el("h3", {}, `Token ${whole(at)}${spansAt(run, at)}`), el("p", { class: "piece" }, quoted(pieces[at], 2000)),
-				el("p", {}, `${percent(shares[at], 0)} of its ${map.rows} entries kept by ${map.label}`),
-				cost === null ? null : el("p", {}, `Predicting it costs ${signed(cost, 2)} nats against the full cache`),
-				sortableTable({ run, name: `token-${at}`, caption: "Layer by layer", columns, rows }));
+				el("h3", `Token ${whole(at)}${spansAt(run, at)}`), el("p.piece", quoted(pieces[at], 2000)),
+				el("p", `${percent(shares[at], 0)} of its ${map.rows} entries kept by ${map.label}`),
+				cost === null ? "" : el("p", `Predicting it costs ${signed(cost, 2)} nats against the full cache`),
+				sortableTable({ name: `token-${at}`, caption: "Layer by layer", columns, rows }));
 			if (at === token()) say(`token ${at}, ${quoted(pieces[at])}, ${percent(shares[at], 0)} kept`);
 		}
 		async function update() {
-			const method = methodOf(run, "method") || run.maps[0];
+			const method = methodOf(run);
 			if (map === null || map.key !== method.key) {
 				map = await mapOf(run, method);
 				shares = sharesOf(map, map.held);
 				[scores, costs] = await Promise.all([scoresOf(method), method.nll ? floatsOf(method.nll) : null]);
-				most = costs ? [...costs].map(Math.abs).sort((a, b) => a - b)[Math.floor(0.98 * (costs.length - 1))] || 1 : 1;
+				most = costs ? [...costs].map(abs).sort((a, b) => a - b)[floor(0.98 * (costs.length - 1))] || 1 : 1;
 			}
 			legend.replaceChildren(state.colour === "damage" && costs
 				? key(["better", "predicted better than with the full cache"], ["worse", `worse, by ${number(most, 2)} nats or more`], ["now", "the token"])
@@ -141,16 +141,16 @@ view({
 			tell();
 		}
 
-		scroller.addEventListener("scroll", () => requestAnimationFrame(() => draw()));
+		on(scroller, "scroll", () => requestAnimationFrame(() => draw()));
 		const tokenUnder = (event) => event.target.closest("[data-at]");
-		inner.addEventListener("click", (event) => tokenUnder(event) && setState({ token: tokenUnder(event).dataset.at }));
+		on(inner, "click", (event) => tokenUnder(event) && setState({ token: tokenUnder(event).dataset.at }));
 		const hover = (at) => { if (at !== hovered) tell(Number(hovered = at)); };
-		inner.addEventListener("mouseover", (event) => tokenUnder(event) && hover(tokenUnder(event).dataset.at));
-		inner.addEventListener("mouseleave", () => { hovered = null; tell(); });
+		on(inner, "mouseover", (event) => tokenUnder(event) && hover(tokenUnder(event).dataset.at));
+		on(inner, "mouseleave", () => { hovered = null; tell(); });
 		const go = (to) => () => setState({ token: clamped(to, 0, n - 1) });
 		onKeys(scroller, () => {
-			const at = token(), line = lineOf(at), column = at - starts[line], page = Math.max(1, Math.floor(scroller.clientHeight / LINE) - 1);
-			const down = (by) => { const to = clamped(line + by, 0, starts.length - 1); return go(Math.min(starts[to] + column, (starts[to + 1] ?? n) - 1)); };
+			const at = token(), line = lineOf(at), column = at - starts[line], page = max(1, floor(scroller.clientHeight / LINE) - 1);
+			const down = (by) => { const to = clamped(line + by, 0, starts.length - 1); return go(min(starts[to] + column, (starts[to + 1] ?? n) - 1)); };
 			return { ArrowRight: go(at + 1), ArrowLeft: go(at - 1), ArrowDown: down(1), ArrowUp: down(-1), PageDown: down(page), PageUp: down(-page), Home: go(0), End: go(n - 1) };
 		});
 		onKeys(place, ({ target, shiftKey }) => (target === find ? { Enter: () => jump(shiftKey ? -1 : 1) } : { "/": () => find.focus(), n: () => jump(1), N: () => jump(-1) }));
