@@ -99,10 +99,18 @@ def generate(case: Case, prompt: Tensor, **arguments: object) -> tuple[Tensor, T
     return result.sequences[0, :-1], torch.cat(result.logits), run.keep_map
 
 
+ROUNDED = {"compactor", "cur", "expected_attention_anew", "key_norm", "r_kv", "value_norm"}
+"""Methods whose scores are rounded to 13 binary digits, so that equal entries tie."""
+
+
 def assert_same(keep_map: keepmap.KeepMap, logits: Tensor, eviction: Eviction, tolerance: float = 1e-6) -> None:
     expected = eviction.keep_map
     assert torch.equal(keep_map.expires, expected.expires) and torch.equal(keep_map.kept(), expected.kept())
-    torch.testing.assert_close(keep_map.scores, expected.scores, rtol=1e-5, atol=1e-6)
+    # In float32 a score that is rounded to 13 binary digits may be the next one to it.
+    are_near = torch.isclose(keep_map.scores, expected.scores, rtol=1e-5, atol=1e-6)
+    is_rounded = expected.info["method"] in ROUNDED and tolerance > 1e-6
+    assert float(are_near.double().mean()) >= (0.99 if is_rounded else 1.0)
+    torch.testing.assert_close(keep_map.scores, expected.scores, rtol=2**-12 if is_rounded else 1e-5, atol=1e-6)
     assert keep_map.info == expected.info and keep_map.threshold == expected.threshold
     assert (keep_map.n_sink, keep_map.window) == (expected.n_sink, expected.window)
     own = eviction.logits[-len(logits) :]

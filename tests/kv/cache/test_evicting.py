@@ -200,6 +200,8 @@ def test_other_positions_a_filled_cache_and_a_cache_of_another_model_are_refused
             model(IDS[None], position_ids=torch.arange(1, 41)[None])
         with pytest.raises(InputError, match="past_key_values.*DynamicCache"):
             model(IDS[None], past_key_values=filled)
+        with pytest.raises(InputError, match="offloading"):
+            model.generate(IDS[None], cache_implementation="offloaded", max_new_tokens=1)
         with pytest.raises(InputError, match="another model"):
             model(IDS[None], past_key_values=other)
         with pytest.raises(InputError, match="at most 2048 tokens"):

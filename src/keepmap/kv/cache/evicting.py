@@ -118,6 +118,8 @@ class EvictingRun:
                 "expected `past_key_values` to be a keepmap.EvictingCache or nothing inside `with keepmap.evicting`, "
                 f"got {kind_of(given)}"
             )
+        if getattr(given, "offloading", False):
+            raise InputError("an evicting cache stays where the model is; leave offloading out")
         # What `generate` made for the model to fill: ours stands in for it, and goes on if it comes again.
         if given not in self._instead:
             self._instead[given] = self._fresh()
