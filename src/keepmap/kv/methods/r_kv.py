@@ -69,10 +69,11 @@ class RKV(Reviewed):
         keys = torch.nn.functional.normalize(held.keys.to(torch.promote_types(held.keys.dtype, torch.float32)), dim=-1)
         total, width = keys.new_zeros(keys.shape[:2]), keys.shape[1]
         column = torch.arange(width, device=keys.device)
+        places = column.to(keys.dtype)
         for first in range(0, width, _ROWS):
-            rows = slice(first, first + _ROWS)
-            cosines = keys[:, rows] @ keys.transpose(1, 2)
-            cosines.masked_fill_(column == column[rows, None], 0.0)
-            newest = torch.where(cosines > _LIKE, column, -1).amax(dim=2, keepdim=True)
-            total += cosines.masked_fill_(column == newest, 0.0).sum(dim=1)
+            cosines = keys[:, first : first + _ROWS] @ keys.transpose(1, 2)
+            own = column[first : first + _ROWS, None].expand(len(keys), -1, 1)
+            cosines.scatter_(2, own, 0.0)
+            newest = torch.where(cosines > _LIKE, places, -1.0).amax(dim=2, keepdim=True).long()
+            total += cosines.scatter_(2, torch.where(newest < 0, own, newest), 0.0).sum(dim=1)
         return total / held.is_held.sum(dim=1, keepdim=True)
