@@ -22,12 +22,15 @@ __all__ = [
     "begin",
     "fill_the_disk",
     "finish",
+    "kill_at_any_time",
     "kill_at_moments",
     "remove_in_the_middle",
     "terminate_in_the_middle",
 ]
 
 MOMENTS = int(os.environ.get("KEEPMAP_CHAOS", "3"))
+LATEST = 3.0 if MOMENTS > 10 else 0.03
+"""Seconds after a record at which a run is killed at the latest."""
 TIMED = {"timings.json", "index.jsonl", "run.json", ".lock"}
 """Files that may differ from run to run."""
 
@@ -86,7 +89,7 @@ def kill_at_moments(verb: Verb, place: Path, calm: dict[str, bytes], seed: int, 
         deadline = time.monotonic() + 120
         while process.poll() is None and len(verb.recorded(place)) < len(kept) + n_more and time.monotonic() < deadline:
             time.sleep(0.003)
-        time.sleep(rng.random() * 0.03)
+        time.sleep(rng.random() ** 4 * LATEST)  # soon after the record; and while results are drawn and written
         assert process.poll() in (None, 0), (place / STDERR).read_text()
         process.kill()
         process.wait(timeout=30)
@@ -100,6 +103,23 @@ def kill_at_moments(verb: Verb, place: Path, calm: dict[str, bytes], seed: int, 
             kept = {}
     finish(verb, place)
     assert {path: stamp for path, stamp in verb.recorded(place).items() if path in kept} == kept
+    assert verb.results(place) == calm
+
+
+def kill_at_any_time(verb: Verb, place: Path, calm: dict[str, bytes], seed: int) -> None:
+    """Kill what has no records at random moments of all that it takes; the end is the calm run's."""
+    rng, begun = random.Random(seed), time.monotonic()
+    finish(verb, place)
+    seconds = time.monotonic() - begun
+    assert verb.results(place) == calm
+    verb.forget(place)
+    for _ in range(MOMENTS):
+        process = begin(verb, place, clock=rng.choice(["real", "jump"]))
+        time.sleep(rng.random() * seconds)
+        assert process.poll() in (None, 0), (place / STDERR).read_text()
+        process.kill()
+        process.wait(timeout=30)
+    finish(verb, place)
     assert verb.results(place) == calm
 
 

@@ -170,12 +170,16 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all, the same bytes for the same values.
+    """Write JSON whole or not at all, the same bytes for the same values; it is on the disk when this returns.
 
     Raises:
         OutputError: the path cannot be written.
     """
-    write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_json(path: Path, parse_constant: Callable[[str], Any] | None = None) -> Any:

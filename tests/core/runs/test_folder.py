@@ -9,10 +9,12 @@ from keepmap.core.runs.command import typing
 from keepmap.core.runs.folder import RUN_FILE, RunFolder, read_run_file
 from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.listing import runs_under
+from keepmap.core.runs.reading import read_run
 from keepmap.core.runs.records import read_record, write_record
 from keepmap.errors import InputError, OutputError
 
 UNITS, FILES = ["units/a.json", "units/b.json"], ["study.csv", "timings.json"]
+CONTENTS = dict(zip(FILES, ("compressor,percent\n", '{"seconds": 0.2}'), strict=True))
 
 
 def run(folder: Path, density: float = 0.2, *, overwrite: bool = False) -> RunFolder:
@@ -29,8 +31,8 @@ def done(folder: Path, density: float = 0.2, *, overwrite: bool = False, units: 
         for name in UNITS[:units]:
             write_record(folder / name, place.run, {"density": density})
         if units == len(UNITS):
-            for name in FILES:
-                (folder / name).write_text(str(density))
+            for name, content in CONTENTS.items():
+                (folder / name).write_text(content)
             place.finish()
     return place
 
@@ -224,6 +226,42 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str, overwrite:
             work(place)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
     assert after == {path: content for path, content in before.items() if path.name != ".lock"}
+
+
+def test_a_run_file_that_is_a_link_tells_of_no_run(tmp_path: Path) -> None:
+    done(tmp_path / "theirs")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / RUN_FILE).symlink_to(tmp_path / "theirs" / RUN_FILE)
+    assert read_run_file(tmp_path / "mine") is None
+    assert [state.folder.name for state in runs_under(tmp_path)] == ["theirs"]
+    with pytest.raises(InputError, match=r"no run at .*mine: its run.json is a symbolic link; `keepmap runs` lists"):
+        read_run(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("finished", [False, True])
+def test_what_keepmap_has_not_made_stays_whatever_the_run_file_says(tmp_path: Path, name: str, finished: bool) -> None:
+    done(tmp_path, units=2 if finished else 1)
+    (tmp_path / name).write_text("mine")
+    message = f"{name} is damaged or not keepmap's; give `overwrite` to replace it, or another `output_dir`"
+    for work in (lambda place: place.check(FILES), lambda place: place.begin(UNITS, FILES, model="cd")):
+        with run(tmp_path) as place, pytest.raises(InputError, match=message):
+            work(place)
+    assert (tmp_path / name).read_text() == "mine"
+    with run(tmp_path, overwrite=True) as place:
+        place.check(FILES)
+        place.begin(UNITS, FILES, model="cd")
+        assert place.goes_on and not place.was_finished and not (tmp_path / name).exists()
+        assert read_record(tmp_path / UNITS[0]) == {"density": 0.2}
+
+
+@pytest.mark.parametrize("left", [b"", bytes(4096)])
+def test_what_a_machine_that_went_down_leaves_of_a_file_is_written_again(tmp_path: Path, left: bytes) -> None:
+    done(tmp_path)
+    (tmp_path / FILES[1]).write_bytes(left)
+    run(tmp_path).check(FILES)
+    done(tmp_path)
+    assert (tmp_path / FILES[1]).read_text() == CONTENTS[FILES[1]]
 
 
 def test_a_unit_that_is_known_late_is_no_link_either(tmp_path: Path) -> None:

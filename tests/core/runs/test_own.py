@@ -37,10 +37,14 @@ def test_what_keepmap_writes_is_its_own(tmp_path: Path) -> None:
         *("methods.txt", "attention_layers.txt", "rows/000001.inputs.npy", "blocks/goal-3.hdf5"),
     ],
 )
-def test_names_that_only_keepmap_gives(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / name).touch()
-    assert is_name(name) and has_made(tmp_path, name)
+def test_names_that_keepmap_gives_to_files_without_a_mark(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in (b"", bytes(99)):
+        path.write_bytes(left)
+        assert is_name(name) and has_made(tmp_path, name)
+    path.write_text("mine")
+    assert has_made(tmp_path, name) == name.startswith("events.out.")
 
 
 def test_what_it_has_not_made_and_links(tmp_path: Path) -> None:
@@ -53,13 +57,15 @@ def test_what_it_has_not_made_and_links(tmp_path: Path) -> None:
         "page.html": "keepmap",
         "model.safetensors": "",
         "rows/mine.npy": "",
+        "timings.json": '{"mine": 1}',
+        "answers.csv": "mine,task\n",
     }
     (tmp_path / "rows").mkdir()
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
-    (tmp_path / "timings.json").symlink_to(tmp_path / "notes.txt")
+    (tmp_path / "summary.csv").symlink_to(tmp_path / "notes.txt")
     (tmp_path / "behind").symlink_to(tmp_path)
     (tmp_path / "index.jsonl").touch()
-    for name in (*contents, "timings.json", "behind/index.jsonl", "rows/../index.jsonl", "none.json", "rows"):
+    for name in (*contents, "summary.csv", "behind/index.jsonl", "rows/../index.jsonl", "none.json", "rows"):
         assert not has_made(tmp_path, name), name
     assert has_made(tmp_path, "index.jsonl")

@@ -155,7 +155,7 @@ class CollectionRun:
         return record is not None and path.is_file() and record.get("histories") == _hash(path)
 
     def _holds_all(self) -> bool:
-        """Whether the file is there and is what is to be collected; a run that is on its way may replace what is there.
+        """Whether the file is there and is what is to be collected; a run that is on its way may replace histories.
 
         Raises:
             InputError: it holds other histories, and `overwrite` was not given.
@@ -163,11 +163,11 @@ class CollectionRun:
         """
         path, earlier = self.collection.path, read_run_file(self.folder)
         known = self._place.holds_it()
-        if not path.exists() or (known and earlier is not None and not earlier.finished):
-            return False
-        if self._overwrite and not known:
+        if not path.exists() or (self._overwrite and not known):
             return False
         require_histories(path, self._overwrite)
+        if known and earlier is not None and not earlier.finished:
+            return False
         difference = self._difference()
         if difference is None:
             return True

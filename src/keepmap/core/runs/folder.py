@@ -13,6 +13,7 @@ from keepmap.core.runs.identity import Identity
 from keepmap.core.runs.lock import alone_in, refuse_taken, remove_left_over
 from keepmap.core.runs.own import has_made, is_name
 from keepmap.core.runs.records import read_record, write_record
+from keepmap.core.storage.own import is_blank
 from keepmap.errors import InputError
 
 __all__ = ["RUN_FILE", "RunFile", "RunFolder", "read_run_file"]
@@ -65,8 +66,9 @@ class RunFile:
 
 
 def read_run_file(folder: Path) -> RunFile | None:
-    """Which run a folder holds; None where no `run.json` of keepmap's is in it."""
-    document = read_record(folder / RUN_FILE)
+    """Which run a folder holds; None where no `run.json` of keepmap's is in it. One that is a link is another folder's."""
+    path = folder / RUN_FILE
+    document = None if os.path.islink(path) else read_record(path)
     if document is None or document.get("format") != FORMAT:
         return None
     try:
@@ -155,6 +157,8 @@ class RunFolder:
         self._refuse(earlier)
         if earlier is None and not self._adopts:
             self._refuse_foreign(names)
+        elif earlier is not None:
+            self._refuse_strange(self._strange(names))
 
     def holds_it(self) -> bool:
         """Whether the folder holds this run by now, as far as it is known."""
@@ -196,6 +200,7 @@ class RunFolder:
         earlier = read_run_file(self.folder)
         self._refuse(earlier)
         same = earlier is not None and earlier.identity.difference_to(self.identity) is None
+        strange = list[Path]()
         if earlier is None and not self._adopts:
             self._refuse_foreign([*files, *units])
             remove_files(self.folder / name for name in files)
@@ -204,13 +209,15 @@ class RunFolder:
             self._remove(earlier)
             remove_files(self.folder / name for name in files)
         elif earlier is not None:
-            remove_files(self._own(set(earlier.files) - set(files)))
+            strange = self._strange(files)
+            self._refuse_strange(strange)
+            remove_files([*strange, *self._own(set(earlier.files) - set(files))])
             # What is not known today, or not made, is of this run all the same.
             self.identity = self.identity.with_hashes(**{**earlier.identity.hashes, **self.identity.hashes})
             patterns = tuple(dict.fromkeys((*patterns, *earlier.patterns)))
             units = [*units, *self._recorded(earlier)]
         self.goes_on = same or (earlier is None and self._adopts)
-        self.was_finished = same and earlier is not None and earlier.finished
+        self.was_finished = same and earlier is not None and earlier.finished and not strange
         self._file = RunFile(
             identity=self.identity,
             run=self._run,
@@ -300,6 +307,19 @@ class RunFolder:
                 raise InputError(
                     f"{self.folder} holds {name}, {whose}; give `overwrite` to replace it, or another {self._option}"
                 )
+
+    def _strange(self, names: Iterable[str]) -> list[Path]:
+        """Those of the files of this run that hold something which keepmap has not made: anybody can write `run.json`."""
+        paths = [(name, self.folder / name) for name in names]
+        return [
+            path for name, path in paths if path.is_file() and not is_blank(path) and not has_made(self.folder, name)
+        ]
+
+    def _refuse_strange(self, paths: Sequence[Path]) -> None:
+        if paths and not self.overwrite:
+            raise InputError(
+                f"{paths[0]} is damaged or not keepmap's; give `overwrite` to replace it, or another {self._option}"
+            )
 
     def _remove(self, earlier: RunFile) -> None:
         """What another run made: its files by their names, and the records that say that they are its."""

@@ -1,24 +1,38 @@
 """Which files of a run's folder keepmap has made: by what they say of themselves, or by names that it alone gives.
 
-A `run.json` comes with its folder from wherever that comes from. What it names is removed only where this says so, too.
+A `run.json` comes with its folder from wherever that comes from. What it names is removed, and what has a name of the
+run's own files is written over, only where this says so, too.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from keepmap.core.files import read_json
 from keepmap.core.storage.documents import checksum
-from keepmap.core.storage.own import holds
+from keepmap.core.storage.own import begins_with, holds, is_blank
 
 __all__ = ["has_made", "is_name"]
 
 LONGEST_NAME = 255
 """Letters that a name has at most."""
-_NAMED = re.compile(
-    r"(.+/)?(timings\.json|index\.jsonl|log\.jsonl|methods\.txt|attention_layers\.txt|events\.out\.tfevents\.[^/]+)"
-    r"|study\.(csv|md)|summary\.csv|answers\.csv|rows/\d{6}\.\w+\.npy|blocks/[^/]+\.hdf5"
-)
-"""Files that do not say whose they are."""
+_NAMED: Mapping[re.Pattern[str], Callable[[Path], bool]] = {
+    re.compile(name): is_own
+    for name, is_own in {
+        r"(.+/)?timings\.json": lambda path: holds(b"{", b'"seconds')(path) or holds(b"{", b'"reading"')(path),
+        r"(.+/)?index\.jsonl": begins_with(b'{"unit": "'),
+        r"(.+/)?log\.jsonl": begins_with(b'{"step": '),
+        r"(.+/)?methods\.txt": holds(b"", b"Evaluating: "),
+        r"(.+/)?attention_layers\.txt": holds(b"", b"ANALYZING LAYER "),
+        r"(.+/)?events\.out\.tfevents\.[^/]+": lambda _: True,
+        r"study\.csv": begins_with(b"compressor,"),
+        r"study\.md": holds(b"# ", b"Written by `keepmap study"),
+        r"(summary|answers)\.csv": begins_with(b"task,"),
+        r"rows/\d{6}\.\w+\.npy": begins_with(b"\x93NUMPY"),
+        r"blocks/[^/]+\.hdf5": begins_with(b"\x89HDF"),
+    }.items()
+}
+"""Files that do not say whose they are: those of these names, with what they begin with or hold."""
 
 
 def _is_document(path: Path) -> bool:
@@ -63,7 +77,7 @@ def has_made(folder: Path, name: str) -> bool:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("timings.json", "notes.json"):
-    ...         _ = Path(folder, name).write_text("{}")
+    ...         _ = Path(folder, name).write_text('{"seconds": 1.5}')
     ...     has_made(Path(folder), "timings.json"), has_made(Path(folder), "notes.json")
     (True, False)
     """
@@ -71,7 +85,9 @@ def has_made(folder: Path, name: str) -> bool:
     try:
         if not is_name(name) or not path.is_file() or path.resolve() != folder.resolve() / name:
             return False
-        says_so = _MARKED.get(path.suffix)
-        return _NAMED.fullmatch(name) is not None or (says_so is not None and says_so(path))
+        named = [is_own for pattern, is_own in _NAMED.items() if pattern.fullmatch(name)]
+        if named:
+            return is_blank(path) or any(is_own(path) for is_own in named)
+        return path.suffix in _MARKED and _MARKED[path.suffix](path)
     except OSError:
         return False

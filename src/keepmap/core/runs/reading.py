@@ -1,5 +1,6 @@
 """The records of a run as one table, also while it is going on: what is finished, whole, and of this run."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,8 @@ def read_run(path: str | Path) -> RunRecords:
     if run is None:
         reason = "no such folder"
         if folder.is_dir():
-            reason = f"it holds no {RUN_FILE} of keepmap's"
+            is_link = os.path.islink(folder / RUN_FILE)
+            reason = f"its {RUN_FILE} is a symbolic link" if is_link else f"it holds no {RUN_FILE} of keepmap's"
         elif folder.exists():
             reason = "it is not a folder"
         raise InputError(f"no run at {folder}: {reason}; `keepmap runs` lists runs")

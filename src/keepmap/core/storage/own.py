@@ -8,7 +8,7 @@ from keepmap.core.arguments import as_flag
 from keepmap.core.storage.places import file_to_write
 from keepmap.errors import OutputError
 
-__all__ = ["begins_with", "holds", "require_free"]
+__all__ = ["begins_with", "holds", "is_blank", "require_free"]
 
 ENDS = 2**16
 """Bytes at each end of a file among which a mark is looked for."""
@@ -54,3 +54,10 @@ def holds(start: bytes, mark: bytes) -> Callable[[Path], bool]:
             return head.startswith(start) and (mark in head or mark in file.read(ENDS))
 
     return is_own
+
+
+def is_blank(path: Path) -> bool:
+    """Whether there is nothing in a small file, or zeros, as a machine that went down may leave it."""
+    with path.open("rb") as file:
+        content = file.read(ENDS + 1)
+        return len(content) <= ENDS and not content.strip(b"\0")

@@ -1,0 +1,76 @@
+"""Whatever ends a sweep over tasks or an answer, the next start goes on, and the bytes are those of a calm run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.moments import (
+    MOMENTS,
+    Verb,
+    fill_the_disk,
+    finish,
+    kill_at_any_time,
+    kill_at_moments,
+    remove_in_the_middle,
+    terminate_in_the_middle,
+)
+
+COVERS = ("keepmap.core.runs.units", "keepmap.core.runs.folder")
+
+
+def asking(verb: str, workers: str = "1") -> Verb:
+    densities = ["0.3", "0.6"] if verb == "sweep" else ["0.3"]
+    methods = ["--methods", "random", "h2o", "--density", *densities, "--window", "16"]
+    return Verb(
+        words=[verb, "--tasks", "facts", "--n-samples", "3", "--length", "150", *methods, "--workers", workers],
+        out="task_results",
+        records="answers/*.json",
+        writer="keepmap.core.runs.units.write_record",
+    )
+
+
+GENERATE = Verb(
+    words=["generate", "--prompt_file", "text.txt", "--density", "0.3", "--max_new_tokens", "9", "--output_dir", "said"],
+    out="said",
+    records="generation.json",
+    writer="keepmap.commands.generate.write_generation",
+)
+LONG = [("tasks", "1"), ("sweep", "2")] if MOMENTS > 10 else []
+"""Workers each import torch again."""
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("calm")
+
+
+def results(calm: Path, verb: Verb) -> dict[str, bytes]:
+    """What an undisturbed run makes."""
+    place = calm / verb.words[0]
+    if not place.exists():
+        place.mkdir()
+        (place / "text.txt").write_text("The code of river is 4821. " * 6)
+        finish(verb, place)
+    return verb.results(place)
+
+
+@pytest.mark.parametrize(("verb", "workers"), [("sweep", "1"), *LONG])
+def test_killed_at_random_moments_it_ends_with_the_bytes_of_the_calm_run(calm, tmp_path, verb, workers):
+    kill_at_moments(asking(verb, workers), tmp_path, results(calm, asking(verb)), seed=3, most=4)
+
+
+def test_an_answer_is_said_again(calm, tmp_path):
+    (tmp_path / "text.txt").write_text("The code of river is 4821. " * 6)
+    kill_at_any_time(GENERATE, tmp_path, results(calm, GENERATE), seed=4)
+
+
+def test_a_signal_ends_it_with_what_is_finished(calm, tmp_path):
+    terminate_in_the_middle(asking("sweep"), tmp_path, results(calm, asking("sweep")))
+
+
+def test_a_folder_that_is_removed_in_the_middle(calm, tmp_path):
+    remove_in_the_middle(asking("sweep"), tmp_path, results(calm, asking("sweep")), "answers", after=2)
+
+
+def test_a_disk_that_is_full(calm, tmp_path):
+    fill_the_disk(asking("sweep"), tmp_path, results(calm, asking("sweep")), 3000)
