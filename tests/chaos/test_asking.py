@@ -30,7 +30,10 @@ def asking(verb: str, workers: str = "1") -> Verb:
 
 
 GENERATE = Verb(
-    words=["generate", "--prompt_file", "text.txt", "--density", "0.3", "--max_new_tokens", "9", "--output_dir", "said"],
+    words=[
+        *("generate", "--prompt_file", "text.txt", "--density", "0.3"),
+        *("--max_new_tokens", "9", "--output_dir", "said"),
+    ],
     out="said",
     records="generation.json",
     writer="keepmap.commands.generate.write_generation",

@@ -66,7 +66,7 @@ class RunFile:
 
 
 def read_run_file(folder: Path) -> RunFile | None:
-    """Which run a folder holds; None where no `run.json` of keepmap's is in it. One that is a link is another folder's."""
+    """Which run a folder holds; None where no `run.json` of keepmap's is in it, or one that is a link."""
     path = folder / RUN_FILE
     document = None if os.path.islink(path) else read_record(path)
     if document is None or document.get("format") != FORMAT:
@@ -309,7 +309,7 @@ class RunFolder:
                 )
 
     def _strange(self, names: Iterable[str]) -> list[Path]:
-        """Those of the files of this run that hold something which keepmap has not made: anybody can write `run.json`."""
+        """Those of the files of this run that keepmap has not made: anybody can write a `run.json`."""
         paths = [(name, self.folder / name) for name in names]
         return [
             path for name, path in paths if path.is_file() and not is_blank(path) and not has_made(self.folder, name)
