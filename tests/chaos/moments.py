@@ -75,6 +75,7 @@ def finish(verb: Verb, place: Path) -> None:
     """Start it, and wait until it is done."""
     process = begin(verb, place)
     assert process.wait(timeout=200) == 0, (place / STDERR).read_text()
+    assert verb.results(place)
 
 
 def kill_at_moments(verb: Verb, place: Path, calm: dict[str, bytes], seed: int, most: int = 8) -> None:

@@ -21,9 +21,10 @@ COVERS = ("keepmap.core.runs.units", "keepmap.core.runs.folder")
 def asking(verb: str, workers: str = "1") -> Verb:
     densities = ["0.3", "0.6"] if verb == "sweep" else ["0.3"]
     methods = ["--methods", "random", "h2o", "--density", *densities, "--window", "16"]
+    more = ["--workers", workers, "--output-dir", "asked"]
     return Verb(
-        words=[verb, "--tasks", "facts", "--n-samples", "3", "--length", "150", *methods, "--workers", workers],
-        out="task_results",
+        words=[verb, "--tasks", "facts", "--n-samples", "3", "--length", "150", *methods, *more],
+        out="asked",
         records="answers/*.json",
         writer="keepmap.core.runs.units.write_record",
     )

@@ -244,7 +244,10 @@ def test_what_keepmap_has_not_made_stays_whatever_the_run_file_says(tmp_path: Pa
     done(tmp_path, units=2 if finished else 1)
     (tmp_path / name).write_text("mine")
     message = f"{name} is damaged or not keepmap's; give `overwrite` to replace it, or another `output_dir`"
-    for work in (lambda place: place.check(FILES), lambda place: place.begin(UNITS, FILES, model="cd")):
+    for work in (
+        lambda place: place.check(FILES),
+        lambda place: place.begin([*UNITS, "whole.json"], FILES, model="cd"),
+    ):
         with run(tmp_path) as place, pytest.raises(InputError, match=message):
             work(place)
     assert (tmp_path / name).read_text() == "mine"
@@ -253,6 +256,14 @@ def test_what_keepmap_has_not_made_stays_whatever_the_run_file_says(tmp_path: Pa
         place.begin(UNITS, FILES, model="cd")
         assert place.goes_on and not place.was_finished and not (tmp_path / name).exists()
         assert read_record(tmp_path / UNITS[0]) == {"density": 0.2}
+
+
+def test_what_lies_beside_the_record_of_a_unit_is_done_again_with_it(tmp_path: Path) -> None:
+    done(tmp_path, units=1)
+    (tmp_path / "units" / "a.png").write_text("damaged")
+    with run(tmp_path) as place:
+        place.begin(UNITS, [*FILES, "units/a.png"], model="cd")
+        assert place.goes_on
 
 
 @pytest.mark.parametrize("left", [b"", bytes(4096)])

@@ -209,7 +209,9 @@ class RunFolder:
             self._remove(earlier)
             remove_files(self.folder / name for name in files)
         elif earlier is not None:
-            strange = self._strange(files)
+            # Beside a unit's record lies what belongs to it; if that is damaged, the unit is done again.
+            of_units = {Path(name).parent for name in units} - {Path()}
+            strange = self._strange(name for name in files if Path(name).parent not in of_units)
             self._refuse_strange(strange)
             remove_files([*strange, *self._own(set(earlier.files) - set(files))])
             # What is not known today, or not made, is of this run all the same.
