@@ -64,18 +64,24 @@ class Verb:
 
         Raises:
             InputError, OutputError: the folder is no path, or of no folder.
-            ModelError: the config in the model's folder names more or wider layers, or experts, than go into memory.
+            ModelError: the config in a model's or an agent's folder names more or wider layers, or experts, than go
+                into memory.
         """
-        if self.folder is not None and (named := getattr(record, self.folder)) is not None:
+        if self.folder is not None and (place := getattr(record, self.folder)) is not None:
             from keepmap.core.arguments import as_path  # loads numpy, which help does without
 
-            require_folder(as_path(self.folder, named), f"`{self.folder}`")
-        for option in ("model_name", "kvzap_scorer_model"):
-            folder = getattr(record, option, None)
-            if folder is not None and os.path.isfile(config := os.path.join(folder, "config.json")):
-                from keepmap.core.outside.counts import config_counts, require_counts
+            require_folder(as_path(self.folder, place), f"`{self.folder}`")
+        for named, files in (
+            ("model_name", ("config.json",)),
+            ("kvzap_scorer_model", ("config.json",)),
+            ("checkpoint", ("checkpoint.json", "ckpt-*/checkpoint.json")),
+        ):
+            value = getattr(record, named, None) or ()
+            for folder in filter(os.path.isdir, (value,) if isinstance(value, str) else value):
+                for file in (path for pattern in files for path in Path(folder).glob(pattern) if path.is_file()):
+                    from keepmap.core.outside.counts import config_counts, require_counts
 
-                require_counts(config_counts(Path(config), folder), folder)
+                    require_counts(config_counts(file, folder), folder)
 
     def function(self) -> Callable[..., object]:
         """The function, whose module is imported now."""

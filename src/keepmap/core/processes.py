@@ -20,8 +20,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import torch
-
 from keepmap.core.joining.plugins import load_plugins, plugin_faults, plugins
 from keepmap.core.progress import Progress
 from keepmap.errors import KeepmapError, WorkerError
@@ -153,6 +151,8 @@ def run_jobs(
 @contextmanager
 def one_thread() -> Iterator[None]:
     """One torch thread, for the time of a `with`."""
+    import torch  # a worker begins without it: see `_serve`
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -315,8 +315,13 @@ class _Pool:
 
 
 def _serve(plugin_files: tuple[Path, ...], pipe: Connection) -> None:
-    """A worker: it sets itself up, and does the jobs that come in."""
+    """A worker: it sets itself up, and does the jobs that come in.
+
+    It looks to its parent before it imports anything that takes long: what is killed then leaves no worker either.
+    """
     Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
     try:
         # First: what comes through the pipe may be of their classes.
         load_plugins(plugin_files)

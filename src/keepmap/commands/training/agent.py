@@ -8,28 +8,20 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from keepmap.agents.config import DEFAULT, Config, load_config
-from keepmap.agents.training import (
-    Board,
-    MakeBoard,
-    Trained,
-    TrainingRun,
-    check_stored,
-    finished_training,
-    missing_histories,
-    train_while,
-)
 from keepmap.commands.progress import Lines, progress_bar
 from keepmap.errors import InputError, on_one_line
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+    from keepmap.agents.training import Board, MakeBoard, Trained
+
 __all__ = ["collect_missing", "train"]
 
 
 def train(
     config: Sequence[str] = (), settings: Sequence[str] = (), tensorboard: bool = False, overwrite: bool = False
-) -> Trained:
+) -> "Trained":
     """Train an agent as files and settings configure it, and print how it goes.
 
     The arguments are the options of `keepmap train`, which `keepmap train --help` describes. The same call goes on from
@@ -41,7 +33,10 @@ def train(
     return _train(load_config(tuple(config) or DEFAULT, settings), tensorboard, overwrite)
 
 
-def _train(config: Config, tensorboard: bool, overwrite: bool) -> Trained:
+def _train(config: Config, tensorboard: bool, overwrite: bool) -> "Trained":
+    # Loads torch, which takes longer than to say that the configuration is wrong.
+    from keepmap.agents.training import TrainingRun, finished_training, train_while
+
     make_board = _tensorboard() if tensorboard else None
     run = TrainingRun(config, overwrite=overwrite)
     run.check()
@@ -64,7 +59,7 @@ def _train(config: Config, tensorboard: bool, overwrite: bool) -> Trained:
         lines = None if console.is_terminal else Lines()
         total = config.train_timesteps
 
-        def make_boards(run: Path, began_at: int) -> Board:
+        def make_boards(run: Path, began_at: int) -> "Board":
             return Terminal(bar, task, None if make_board is None else make_board(run, began_at))
 
         def progress(share: float) -> None:
@@ -76,7 +71,7 @@ def _train(config: Config, tensorboard: bool, overwrite: bool) -> Trained:
     return _reported(trained)
 
 
-def _reported(trained: Trained) -> Trained:
+def _reported(trained: "Trained") -> "Trained":
     """Say where the checkpoint is, and what comes next."""
     if trained.began_at == trained.steps:
         print(f"Already trained: {on_one_line(trained.checkpoint)}; give another log_dir to train again")
@@ -96,6 +91,8 @@ def collect_missing(config: Config, overwrite: bool = False) -> None:
     Args:
         overwrite: whether other histories that were begun there are given up.
     """
+    from keepmap.agents.training import check_stored, missing_histories  # loads torch
+
     run = missing_histories(config, overwrite)
     if run is None:
         check_stored(config)
@@ -116,7 +113,7 @@ def collect_missing(config: Config, overwrite: bool = False) -> None:
 class Terminal:
     """Shows a log in a terminal: the loss beside the bar, a line for each validation; and on another board."""
 
-    def __init__(self, bar: Progress, task: TaskID, other: Board | None = None) -> None:
+    def __init__(self, bar: Progress, task: TaskID, other: "Board | None" = None) -> None:
         self._bar, self._task, self._other = bar, task, other
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
@@ -155,7 +152,7 @@ class TensorBoard:
         self._writer.close()
 
 
-def _tensorboard() -> MakeBoard:
+def _tensorboard() -> "MakeBoard":
     """Writes TensorBoard's files into the run's folder; of updates that are done again, the later ones count."""
     try:
         from torch.utils.tensorboard import SummaryWriter

@@ -14,11 +14,14 @@ __all__ = ["REMEDY", "config_counts", "require_counts"]
 
 REMEDY = "correct its config, or take a smaller model"
 
-COUNT = re.compile(r"(n|num)_(\w+_)?(layers?|experts)|(\w+\.)?(block|expert)_count")
+COUNT = re.compile(r"(tf_)?(n|num)_(\w+_)?(layers?|experts)|(\w+\.)?(block|expert)_count")
 """The names under which configs and GGUF files say how many modules there are."""
 
-WIDTH = re.compile("hidden_size|n_embd|d_model|input_dim")
+WIDTH = re.compile("hidden_size|(tf_)?n_embd|d_model")
 """The names of widths. A layer has a matrix of as many rows; in a model, where it has as many columns, too."""
+
+LENGTH = re.compile("input_dim|output_dim|hidden_dim|intermediate_size|(tf_)?n_inner|head_dim|vocab_size")
+"""The names of sizes of which some matrix has as many rows or columns, and is not square."""
 
 MOST_LAYERS = 10_000
 """Ten times what the deepest models have; transformers takes seconds for the config of a million."""
@@ -34,8 +37,8 @@ def require_counts(counts: Iterable[tuple[str, Any]], name: str) -> None:
     for key, value in counts:
         if isinstance(value, float) and not math.isfinite(value):
             raise ModelError(f'expected the {key} of model "{name}" to be a finite number, got {value}; {REMEDY}')
-        if isinstance(value, int) and WIDTH.fullmatch(key):
-            needed = 4 * abs(value) * (1 if key == "input_dim" else abs(value))
+        if isinstance(value, int) and (WIDTH.fullmatch(key) or LENGTH.fullmatch(key)):
+            needed = 4 * abs(value) * (1 if LENGTH.fullmatch(key) else abs(value))
             require_memory(needed, f'model "{name}" with {key} {value:,}', REMEDY, ModelError)
         if isinstance(value, int) and COUNT.fullmatch(key):
             if value < 0:
