@@ -282,6 +282,7 @@ def test_texts_have_grids_too(tmp_path, monkeypatch, capsys) -> None:
         (["--goal", "9,9"], "got (9, 9)"),
         (["--goal", "north"], 'expected --goal to be a cell as x,y, for example 7,2, got "north"'),
         (["--samples", "0"], "expected --samples to be an integer of 1 or more, got 0"),
+        (["--samples", "1000000000000"], "expected --samples to be an integer of 100000 or less"),
         (["--episodes", "0"], "expected --episodes to be 1 or more, got 0"),
         (["--format", "jpeg"], 'the format "jpeg" is not supported'),
         (["--cmap", "virdis"], 'did you mean "viridis"'),

@@ -42,6 +42,8 @@ from keepmap.printing.verification import verification_lines
 __all__ = ["visualize_attention"]
 
 SAMPLES, MOMENTS = 5, 3
+MOST = 100_000
+"""Samples, at most: each has a profile of its own."""
 FORMAT = "keepmap-attention-run/2"
 USUAL, TRAJECTORY = Path("figs", "attention"), "trajectory_0"
 """Where figures go; a trajectory has a folder of its own in it."""
@@ -97,7 +99,7 @@ def visualize_attention(
     if verbose and quiet:
         raise InputError("expected one of `verbose` and `quiet` to be given, got both; leave one out")
     formats = picture_formats(format)
-    n_samples = as_integer("samples", (MOMENTS if trajectory else SAMPLES) if samples is None else samples, 1)
+    n_samples = as_integer("samples", (MOMENTS if trajectory else SAMPLES) if samples is None else samples, 1, MOST)
     seed, overwrite = as_integer("seed", seed), as_flag("overwrite", overwrite)
     named = None if output_dir is None else as_path("output_dir", output_dir)
     options: dict[str, Any] = {

@@ -3,6 +3,7 @@
 import io
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,3 +28,10 @@ def test_a_long_line_takes_no_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_the_end_of_a_line_is_not_looked_for_forever(monkeypatch):
+    monkeypatch.setattr("keepmap.core.storage.lines.LONGEST_LINE", 100)
+    assert list(bounded_lines(io.BytesIO(b"x" * 90 + b"\nshort"), 30)) == [None, b"short"]
+    with pytest.raises(OSError, match="one of its lines has more than 1 GiB"):
+        list(bounded_lines(io.BytesIO(b"x" * 200 + b"\nshort"), 30))

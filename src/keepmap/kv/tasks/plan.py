@@ -17,6 +17,8 @@ from keepmap.kv.tasks.task import Task, as_task, tasks
 __all__ = ["ANSWERS", "PLACES", "TaskPlan", "plan_tasks"]
 
 ANSWERS = ("generated", "teacher_forced")
+LONGEST = 2**20
+"""Tokens of a sample, at most: as many as a text of the longest that is read."""
 PLACES = ("after", "inside")
 
 
@@ -97,7 +99,7 @@ def plan_tasks(
         tasks=wanted,
         methods=by_density,
         n_samples=as_integer("n_samples", n_samples, 1),
-        lengths=tuple(as_integer("length", each, 1) for each in _several(length)),
+        lengths=tuple(as_integer("length", each, 1, LONGEST) for each in _several(length)),
         mode=when,
         place=_one_of("question", question, PLACES),
         gate=as_number("gate", gate, 0.0, 1.0),
