@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 IMAGES = Path(__file__).resolve().parent / "images"
 WIDTH, HIGHEST = 1280, 1600
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-PLACES = {"text": "&token=150", "attention": "&layer=4&head=2&scale=log"}
+PLACES = {"text": "&token=150", "attention": "&layer=4&head=2&scale=log&by=H2O"}
 """What is looked at in a view, where its beginning shows little."""
 
 
@@ -55,11 +55,10 @@ def pictures(browser: Browser, report: Path, folder: Path, done: set[str]) -> No
 
 
 def _small(content: bytes) -> bytes:
-    """The picture down to a height that a reader sees, in 128 colours."""
+    """The picture down to a height that a reader sees."""
     picture = Image.open(io.BytesIO(content)).convert("RGB")
-    cut = picture.crop((0, 0, picture.width, min(picture.height, HIGHEST)))
     out = io.BytesIO()
-    cut.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    picture.crop((0, 0, picture.width, min(picture.height, HIGHEST))).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

@@ -16,8 +16,8 @@ from keepmap.drawing.page.arrays import Arrays, packed_flags, packed_floats, pac
 
 __all__ = ["LARGEST", "PackedMap", "add_maps", "most_held", "packed_map"]
 
-LARGEST = 15_000_000
-"""Bytes of a page's arrays; beyond that something is left out."""
+LARGEST = 14_800_000
+"""Bytes of a page's arrays, so that all of it stays below 15 MB; beyond that something is left out."""
 STEPS = tuple(4**power for power in range(1, 9))
 """What queries are rounded up to, of many, where each of them is too much."""
 LEAST_MOMENTS = 16

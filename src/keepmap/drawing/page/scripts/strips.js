@@ -22,7 +22,7 @@ function drawStrips(canvas, of) {
 }
 
 function entryPixels(of, { width, row: high, ratio }) {
-	const span = of.until - of.from, several = span > width, gap = high >= 6 ? max(1, round(ratio)) : 0, tick = several ? max(1, round(high / 5)) : 0;
+	const { classes } = of, span = of.until - of.from, several = span > width, gap = high >= 6 ? max(1, round(ratio)) : 0, tick = several ? max(1, round(high / 5)) : 0;
 	const image = new ImageData(width, high * of.rows), pixels = new Uint32Array(image.data.buffer), back = pixel(colour("back")), paints = of.colours.map(pixel);
 	const counts = new Int32Array(paints.length), line = new Uint32Array(width), ticks = new Uint32Array(width);
 	for (let row = 0; row < of.rows; row++) {
@@ -31,7 +31,7 @@ function entryPixels(of, { width, row: high, ratio }) {
 			const first = base + floor((x * span) / width), last = max(first + 1, base + floor(((x + 1) * span) / width));
 			let red = 0.5, green = 0.5, blue = 0.5;
 			counts.fill(0);
-			for (let at = first; at < last; at++) counts[of.classes[at]]++;
+			for (let at = first; at < last; at++) counts[classes[at]]++;
 			of.colours.forEach((paint, kind) => {
 				const share = counts[kind] / (last - first);
 				red += share * paint[0];

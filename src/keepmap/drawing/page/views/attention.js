@@ -43,7 +43,7 @@ view({
 			if (!last) return;
 			const from = row() * columns, bars = last.subarray(from, from + columns), away = lost() && gone.get(lost()).subarray(from, from + columns), high = largest(bars), least = log() ? high / 1e4 : 0;
 			const drawn = chart(chartWidth(query.box, 1400), 300, { min: 0, max: n, title: columns < n ? `position (a bar is the sum over about ${whole(n / columns)})` : "position", show: "whole" },
-				{ min: least, max: high * 1.05, title: "share of attention", show: (value) => percent(value, value < 0.01 ? 2 : 1), log: log() }, `Attention of query ${of.row.query}, ${name(row())}`), { toX, toY } = drawn;
+				{ min: least, max: high * 1.05, title: "share of attention", show: (value) => percent(value, value < 1e-4 ? 3 : value < 0.01 ? 2 : 1), log: log() }, `Attention of query ${of.row.query}, ${name(row())}`), { toX, toY } = drawn;
 			const path = (values) => [...values].map((value, at) => (value > least ? `M${toX(edges[at]).toFixed(1)},${toY(least)}V${toY(value).toFixed(1)}H${max(toX(edges[at]) + 1, toX(edges[at + 1]) - (columns < 200 ? 1 : 0)).toFixed(1)}V${toY(least)}Z` : "")).join("");
 			drawn.svg.append(el("path", { d: path(bars), fill: ink("kept") }), away ? el("path", { d: path(away), fill: ink("only-b"), stroke: ink("text"), "stroke-width": 0.5, "stroke-dasharray": "2 2" }) : "");
 			query.show(drawn.svg);
