@@ -122,8 +122,10 @@ def test_the_example_of_own_histories_runs(tmp_path: Path) -> None:
 
 
 def test_the_example_of_families_runs(tmp_path: Path) -> None:
-    (code,) = python_blocks("docs/families.md")
+    code, life = python_blocks("docs/families.md")
     assert run(code + "print(envs.num_envs, env.spec.id)", tmp_path) == "8 keepmap/Bandit-5-v0\n"
+    run(life, tmp_path)
+    assert (tmp_path / "figs" / "trajectory.png").exists()
 
 
 def test_the_summary_names_every_figure() -> None:

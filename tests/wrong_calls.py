@@ -163,6 +163,8 @@ WRONG = {
     'draw.save_figure(AXES, 5, "x")': "folder",
     'draw.kept_transitions({"a": ["x", "y"]}, rewards=[1.0, 2.0], episodes=[1, 1])': "kept",
     'draw.kept_transitions({"a": [True, False]}, rewards=["x", "y"], episodes=[1, 1])': "rewards",
+    'draw.trajectory(["x"], actions=[1], rewards=[1.0], next_states=[1], episodes=[1])': "states",
+    "draw.trajectory([1], actions=[1], rewards=[1.0, 2.0], next_states=[1], episodes=[1])": "rewards",
     "PROFILE.mass(None)": "where",
     'PROFILE.mass("x")': "where",
     "PROFILE.save(5)": "path",

@@ -24,6 +24,8 @@ from tests.drawing.test_learning_curve import learner
 SAMPLES = [{"mean": 0.1, "std": 0.2, "entropy": nats, "recent_distant_ratio": 1.0} for nats in (1.2, 1.4)]
 KEPT = {"recency": np.array([False, True, True]), "uniform": np.array([True, False, True])}
 TRANSITIONS = {"rewards": np.array([0.0, 1.0, 0.0]), "episodes": np.array([1, 1, 2])}
+CELLS = [[1, 1], [1, 2], [1, 1]]
+WAY = {**TRANSITIONS, "actions": [3, 4, 4], "next_states": [[1, 2], [1, 2], [1, 1]]}
 
 Drawn = Callable[..., "Axes | tuple[Axes, ...]"]
 
@@ -43,6 +45,7 @@ FIGURES: dict[str, Drawn] = {
     "keep_map_lifetimes": lambda **words: keepmap.draw.keep_map_lifetimes(streaming(200), **words),
     "kept_transitions": lambda **words: keepmap.draw.kept_transitions(KEPT, **TRANSITIONS, **words),
     "learning_curve": lambda **words: keepmap.draw.learning_curve({"mine": learner(episodes=30)}, **words),
+    "trajectory": lambda **words: keepmap.draw.trajectory(CELLS, **WAY, **words),
 }
 
 CAPTIONS = {
@@ -60,6 +63,7 @@ CAPTIONS = {
     "keep_map_by_layer": "2 layers x 2 KV heads",
     "keep_map_lifetimes": "footprint",
     "learning_curve": "95 % interval over",
+    "trajectory": "3 steps",
 }
 
 

@@ -98,6 +98,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "cost_by_footprint": lambda **words: keepmap.draw.cost_by_footprint(hostile_comparison(), **words),
     "kept_transitions": lambda **words: keepmap.draw.kept_transitions({EVIL: KEPT["recency"]}, **TRANSITIONS, **words),
     "learning_curve": lambda **words: keepmap.draw.learning_curve({EVIL: learner(episodes=30)}, **words),
+    "trajectory": FIGURES["trajectory"],
 }  # fmt: skip
 
 

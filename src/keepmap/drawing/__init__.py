@@ -31,6 +31,7 @@ from keepmap.drawing.parts.figure import save_joined_figures as save_joined_figu
 from keepmap.drawing.parts.files import FORMATS as FORMATS
 from keepmap.drawing.parts.files import picture_formats as picture_formats
 from keepmap.drawing.parts.files import save_figure
+from keepmap.drawing.trajectory import trajectory
 
 __all__ = [
     "answers_by_memory",
@@ -49,4 +50,5 @@ __all__ = [
     "kept_transitions",
     "learning_curve",
     "save_figure",
+    "trajectory",
 ]
