@@ -153,6 +153,13 @@ def test_attention_goes_from_head_to_head_and_shows_what_an_eviction_takes(opene
     assert "key=" in page.url and "query=10" in page.url
     page.select_option('label:has-text("Measure") select', "1")
     assert "measure=1" in page.url and "sink mass" in page.inner_text(".readout >> nth=0")
+    page.click("summary")
+    page.wait_for_selector("details tbody tr")
+    heads = page.eval_on_selector_all(
+        "details tr", "rows => rows.map(row => [...row.children].map(cell => cell.innerText))"
+    )
+    to_span = [float(row[heads[0].index("to question")].removesuffix(" %")) for row in heads[1:]]
+    np.testing.assert_allclose(to_span, 100 * profile.shares[:, :, 20:60].sum(-1).flatten(), atol=0.06)
     again = opened(page.url.split("#")[1], everything)
     assert again.inner_text(".readout >> nth=0") == page.inner_text(".readout >> nth=0")
 
@@ -244,7 +251,8 @@ def test_questions_have_a_picture_for_each_task_their_evidence_and_both_answers(
         "tbody tr", "rows => rows.map(row => [...row.children].map(cell => cell.textContent))"
     )
     (kept,) = [line for line in cells if line[:2] == ["StreamingLLM", "0.20"]]
-    assert kept[3:7] == [str(count) for count in (row.kept_right, row.kept_wrong, row.lost_right, row.lost_wrong)]
+    assert kept[3] == f"{100 * row.mass:.1f} %"
+    assert kept[4:8] == [str(count) for count in (row.kept_right, row.kept_wrong, row.lost_right, row.lost_wrong)]
     right = [answer for answer in run.of("facts", "streaming_llm", 0.2) if answer.score == 1.0]
     wrong = [answer for answer in run.of("facts", "streaming_llm", 0.2) if answer.score != 1.0]
     headings = page.eval_on_selector_all(".cards h3", "all => all.map(one => one.textContent)")
@@ -255,7 +263,7 @@ def test_questions_have_a_picture_for_each_task_their_evidence_and_both_answers(
     words = page.inner_text(".cards section:last-child .readout")
     assert words == f"layer 0, KV head 1: {100 * share:.1f} % of the evidence held"
     full = {(answer.sample, answer.question): answer.answer for answer in run.of("facts", "full", 1.0)}
-    answers = [line for line in cells if len(line) == 9 and line[0].isdigit()]
+    answers = [line for line in cells if len(line) == 10 and line[0].isdigit()]
     assert len(answers) == len(right) + len(wrong)
     first = next(answer for answer in wrong if answer.answer != full[answer.sample, answer.question])
     (line,) = [line for line in answers if line[:2] == [str(first.sample), str(first.question)]]

@@ -84,7 +84,7 @@ def test_tables_answers_and_settings_are_those_of_the_run():
     assert page.settings["task facts"] == "options questions 4" and page.python[0].endswith("read_tasks('out')")
     part = json.loads(json.dumps(page.parts["answers"]))
     line = next(line for line in part["rows"] if line[1] == 0 and line[3:5] == ["kvzap", 0.2])
-    assert line[5:7] == [" 4821.\n", " 4821"] and line[7:] == [0.0, 1.0, 0.1, None]
+    assert line[5:7] == [" 4821.\n", " 4821"] and line[7:] == [0.0, 1.0, 0.1, 0.2, None]
     heads = arrays.floats(part["heads"]["of"]).reshape(-1, *part["heads"]["shape"])
     place = part["heads"]["places"].index(["facts", "h2o", 0.2, True, 2])
     np.testing.assert_allclose(heads[place], [[0.8, 0.8]], rtol=0.01)
@@ -100,6 +100,8 @@ def test_redacted_no_word_of_an_answer_is_there():
 
 
 def test_without_evidence_there_are_no_pictures_of_it():
-    blind = run(answers=tuple(replace(answer, by_head=None, deaths=None, kept=None) for answer in run().answers))
+    blind = run(
+        answers=tuple(replace(answer, by_head=None, deaths=None, kept=None, mass=None) for answer in run().answers)
+    )
     page, _ = shown(blind)
     assert page.parts["answers"]["heads"] is None and page.parts["answers"]["rows"][0][-2:] == [None, None]

@@ -131,12 +131,13 @@ def _table(run: Any) -> dict[str, Any]:
         ("held", "cache entries when the answer begins, of the full cache's", "share"),
         ("footprint", "the same, on average until then", "share"),
         ("evidence kept", "cache entries of the evidence that are held when the answer begins", "share"),
+        ("looked at", "attention of the last token before the answer to what is held of the evidence", "share"),
         ("n", "questions", "whole"),
     ]
     rows = [
         [
             *(row.task, row.label, row.density, row.score, [row.score_low, row.score_high], row.exact, row.nll),
-            *(row.held, row.footprint, row.kept, row.n),
+            *(row.held, row.footprint, row.kept, row.mass, row.n),
         ]
         for row in run.summary
     ]
@@ -181,7 +182,7 @@ def _answer(row: Any, redact_text: bool) -> list[Any]:
     texts = [None if text is None else redacted(text) if redact_text else text for text in (row.answer, row.target)]
     died = None if not row.deaths or None in row.deaths else max(row.deaths) - 1
     place = [row.task, row.sample, row.question, row.method, row.density]
-    values: list[Any] = plain([row.score, row.nll, row.kept, died])
+    values: list[Any] = plain([row.score, row.nll, row.kept, row.mass, died])
     return [*place, *texts, *values]
 
 

@@ -24,7 +24,7 @@ view({
 		function drawKept() {
 			const own = summary.filter((row) => row.task === task() && row.kept_right !== null && row.method !== "full");
 			kept.replaceChildren(own.length ? sortableTable({ name: `evidence-${task()}`, caption: `${task()}: answers by whether half of the evidence's entries were held`, rows: own,
-				columns: [col("method", "label", "words"), col("density", "density", "hundredths"), col("evidence kept", "kept", "bar"),
+				columns: [col("method", "label", "words"), col("density", "density", "hundredths"), col("evidence kept", "kept", "bar"), col("looked at", "mass", "share"),
 					...["kept, right", "kept, wrong", "lost, right", "lost, wrong"].map((title) => col(title, (row) => row[title.replace(", ", "_")])),
 					col("score where kept", "score_kept", "share"), col("score where lost", "score_lost", "share")] }) : "No evidence is known of this task.");
 		}
@@ -45,7 +45,7 @@ view({
 			const label = keys[numberOf(method())][1], said = (text, row) => (text === null ? "–" : redacted || text === full(row) ? text : partedText(text, full(row)));
 			answers.replaceChildren(sortableTable({ name: `answers-${task()}-${method()}`, caption: `${task()}, density ${number(density(), 2)}; ▶ is where ${label} departs from the full cache`, rows: own.filter((row) => row[3] === method() && row[4] === density()),
 				columns: [col("sample", 1), col("question", 2), col("right answer", 6, "words"), col("full cache", full, "words"), { ...col(label, 5, said), words: true },
-					col("score", 7, "share"), col("NLL", 8, (value) => number(value, 3)), col("evidence kept", 9, "share"), col("all of it gone after query", 10, (value) => (value === null ? "some held" : whole(value)))] }));
+					col("score", 7, "share"), col("NLL", 8, (value) => number(value, 3)), col("evidence kept", 9, "share"), col("looked at", 10, "share"), col("all of it gone after query", 11, (value) => (value === null ? "some held" : whole(value)))] }));
 		}
 
 		function update() {

@@ -35,6 +35,7 @@ view({
 		controls(stateChoice("Of each position", [["shares", "share of all attention"], ["received", "received from queries that see it"]], "across", where()), pngButton("positions", strips.canvas)), keys[2], strips.node,
 		numbers(() => ({ name: "heads", caption: "Head by head, means over the measured queries", rows: upTo(rows),
 			columns: [col("layer", (at) => of.layers[floor(at / heads)]), col("head", (at) => of.heads[at % heads]), col("KV head", (at) => of.kv_heads[at % heads]), ...measures.map((one) => col(one.title, (at) => headOf(one.values, at), one.kind, one.about)),
+				...run.spans.map(({ name, start, end }) => col(`to ${name}`, (at) => edges.slice(0, -1).reduce((sum, edge, place) => sum + (edge >= start && edge < end) * shared.shares[at * columns + place], 0), "share", "share of all attention")),
 				...evicted.map((one) => col(`lost to ${one.label}`, (at) => headOf(one.share, at), "share", "share of the last query's attention that goes to what it evicted"))] })));
 
 		// The attention of one query to all positions; what goes to evicted entries stands apart.
