@@ -124,6 +124,10 @@ def test_kvzip_reads_the_text_twice(context: int | None, by: str) -> None:
 def test_a_text_that_does_not_fit_twice_is_refused() -> None:
     with pytest.raises(keepmap.InputError, match=r"a text of 600 tokens is read twice by kvzip, in 1,200 positions"):
         keepmap.evict(build("gpt2"), tokens(600), "kvzip")
+    # Who asked for all methods did not ask for one that takes no such text; who named it did.
+    options = {"density": 0.5, "window": 4}
+    with pytest.raises(keepmap.ModelError, match="a text of 600 tokens is read twice by kvzip"):
+        keepmap.compare(build("gpt2"), [tokens(600)], "kvzip", **options)
 
 
 def test_a_tokenizer_says_how_to_ask_for_it() -> None:

@@ -13,7 +13,7 @@ from keepmap.kv.passes import LayerCall, in_eval_mode, run
 from keepmap.kv.scoring.ahead import strongest
 from keepmap.language_model import LanguageModel
 
-__all__ = ["dense", "read_twice"]
+__all__ = ["between_readings", "dense", "read_twice"]
 
 _BETWEEN = ("\n\nRepeat the previous context exactly.", "\n")
 """What stands between two readings, by pieces that are tokenised one by one."""
@@ -31,6 +31,25 @@ def dense(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[
     return output.last_hidden_state[0]
 
 
+def between_readings(language_model: LanguageModel, n: int) -> list[int]:
+    """The tokens between two readings of a text of n tokens: the instruction, where the model has a tokenizer.
+
+    Raises:
+        InputError: the text does not fit into the model's positions twice.
+    """
+    tokenizer, most = language_model.tokenizer, language_model.max_positions
+    between: list[int] = []
+    if tokenizer is not None:
+        between = [token for piece in _BETWEEN for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
+    whole = 2 * n + len(between)
+    if most is not None and whole > most:
+        raise InputError(
+            f"a text of {n:,} tokens is read twice by kvzip, in {whole:,} positions, and the model has {most:,}; give "
+            f"{(most - len(between)) // 2:,} tokens or fewer, or leave kvzip out"
+        )
+    return between
+
+
 def read_twice(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> Float[Tensor, "L G N"]:
     """The most that any token of a second reading pays to each position of the first one; on the CPU.
 
@@ -40,16 +59,9 @@ def read_twice(language_model: LanguageModel, input_ids: Int[Tensor, " N"]) -> F
         InputError: the text does not fit into the model's positions twice.
         ModelError: the model is not supported.
     """
-    tokenizer, n = language_model.tokenizer, len(input_ids)
-    between: list[int] = []
-    if tokenizer is not None:
-        between = [token for piece in _BETWEEN for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
-    whole, most = 2 * n + len(between), language_model.max_positions
-    if most is not None and whole > most:
-        raise InputError(
-            f"a text of {n:,} tokens is read twice by kvzip, in {whole:,} positions, and the model has {most:,}; give "
-            f"{(most - len(between)) // 2:,} tokens or fewer, or leave kvzip out"
-        )
+    n = len(input_ids)
+    between = between_readings(language_model, n)
+    whole = 2 * n + len(between)
     check_supported(language_model)
     twice = torch.cat([input_ids, torch.tensor(between, dtype=input_ids.dtype, device=input_ids.device), input_ids])
     layers: dict[int, Tensor] = {}

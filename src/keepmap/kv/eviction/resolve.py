@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from keepmap.errors import InputError, ModelError, did_you_mean, kind_of
+from keepmap.kv.eviction.dense import between_readings
 from keepmap.kv.method import Method, Received, Reviewed, Scored, check_method, method_class
 from keepmap.kv.surrogate import find_surrogate, load_surrogate
 from keepmap.language_model import EMBEDDED, LanguageModel
@@ -38,6 +39,7 @@ def resolve_method(
     kvzap_scorer_model: str | Path | None = None,
     kvzap_model_type: str = "auto",
     hint: str = _BY_OPTION,
+    longest: int = 0,
 ) -> Method:
     """The method called `name`, with the surrogate it needs for this model.
 
@@ -47,12 +49,18 @@ def resolve_method(
         kvzap_model_type: which of the default ones: "mlp", "linear", or "auto" for the MLP where the package carries
             one or NVIDIA published it, else the linear one.
         hint: how to give one where none is known.
+        longest: how many tokens the longest text has.
 
     Raises:
         InputError: an unknown method or surrogate type.
-        ModelError: no such surrogate, or one whose sizes do not fit the model.
+        ModelError: no such surrogate, or one whose sizes do not fit the model; a text that is too long for a method.
     """
     cls = method_class(name)
+    if issubclass(cls, Scored) and cls.needs_repetition:
+        try:
+            between_readings(language_model, longest)
+        except InputError as error:
+            raise ModelError(str(error)) from None
     if not cls.needs_surrogate:
         return cls()
     if kvzap_model_type not in ("auto", *_KINDS):

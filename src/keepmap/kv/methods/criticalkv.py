@@ -33,7 +33,8 @@ class CriticalKV(Wrapped):
     Reference: Feng et al. 2025, arXiv:2502.03805, algorithm 1; read in kvpress's CriticalKVPress.
     Differs from the paper: decided again at each step, not once after the prompt (`mode="once"` is that); the budget
         is that of what can be dropped, where kvpress counts protected positions in, and keeps one at least by the base.
-        The lengths are made anew at each decision where a cache generates: with `interval` 128 that is cheap.
+        In that mode, on KeyDiff, it keeps what kvpress keeps. The lengths are made anew at each decision where a cache
+        generates: with `interval` 128 that is cheap.
     """
 
     first: float = 0.5

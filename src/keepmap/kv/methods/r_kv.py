@@ -14,8 +14,8 @@ __all__ = ["RKV"]
 
 _LIKE = 0.5
 _KERNEL = 7
-_ROWS = 128
-"""Rows of similarities at once."""
+_COLUMNS = 64
+"""Keys that others are compared with at once."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RKV(Reviewed):
     The attention is the mean over these queries and the group, then the largest of 7 neighbours that are held. How
     alike is a softmax over what is held of each key's mean cosine with the others; of each key's cosines above 0.5,
     that with the newest key does not count, so that of a repeated phrase the newest stays. Scores are rounded to 13
-    binary digits. The cosines are O(K^2) work at each decision: with the paper's `interval` of 128, that is cheap.
+    binary digits. At worst the cosines are O(K^2) work at each decision: the paper decides at an `interval` of 128.
 
     Attributes:
         queries: how many of the last queries observe.
@@ -65,15 +65,22 @@ class RKV(Reviewed):
         return to_digits(self.balance * largest - (1 - self.balance) * alike)
 
     def _likeness(self, held: HeldInput) -> Float[Tensor, "G K"]:
-        """The mean cosine of each key with the others, by blocks of them."""
+        """The mean cosine of each key with the others, but for those whose newest like it is.
+
+        The sum of all is one product; which one is a key's newest is found from the end, where most have theirs.
+        """
         keys = torch.nn.functional.normalize(held.keys.to(torch.promote_types(held.keys.dtype, torch.float32)), dim=-1)
-        total, width = keys.new_zeros(keys.shape[:2]), keys.shape[1]
-        column = torch.arange(width, device=keys.device)
-        places = column.to(keys.dtype)
-        for first in range(0, width, _ROWS):
-            cosines = keys[:, first : first + _ROWS] @ keys.transpose(1, 2)
-            own = column[first : first + _ROWS, None].expand(len(keys), -1, 1)
-            cosines.scatter_(2, own, 0.0)
-            newest = torch.where(cosines > _LIKE, places, -1.0).amax(dim=2, keepdim=True).long()
-            total += cosines.scatter_(2, torch.where(newest < 0, own, newest), 0.0).sum(dim=1)
+        total = (keys @ keys.sum(dim=1)[..., None])[..., 0] - keys.square().sum(dim=2)
+        column = torch.arange(keys.shape[1], device=keys.device)
+        for own, rest, is_held in zip(keys, total, held.is_held, strict=True):
+            left = column[is_held]
+            for columns in reversed(column.split(_COLUMNS)):
+                cosines = own[left] @ own[columns].t()
+                newest = torch.where((cosines > _LIKE) & (columns != left[:, None]), columns, -1).amax(dim=1)
+                found = newest >= 0
+                at = newest[found]
+                rest.index_add_(0, at, cosines[found].gather(1, at[:, None] - columns[0])[:, 0], alpha=-1)
+                left = left[~found]
+                if not len(left):
+                    break
         return total / held.is_held.sum(dim=1, keepdim=True)
