@@ -217,7 +217,7 @@ def make_session(
                 language_model,
                 kvzap_scorer_model=kvzap_scorer_model,
                 kvzap_model_type=kvzap_model_type,
-                longest=max((mode.context_of(len(s.ids)) or len(s.ids) for s in samples.samples), default=0),
+                longest=max((mode.context_of(len(text.ids)) or len(text.ids) for text in samples.samples), default=0),
             )
         except ModelError as error:
             # Who asked for all methods did not ask for a surrogate that may not exist.

@@ -67,7 +67,7 @@ class RKV(Reviewed):
     def _likeness(self, held: HeldInput) -> Float[Tensor, "G K"]:
         """The mean cosine of each key with the others, but for those whose newest like it is.
 
-        The sum of all is one product; which one is a key's newest is found from the end, where most have theirs.
+        The sum of all is one product; which one is a key's newest is has_one from the end, where most have theirs.
         """
         keys = torch.nn.functional.normalize(held.keys.to(torch.promote_types(held.keys.dtype, torch.float32)), dim=-1)
         total = (keys @ keys.sum(dim=1)[..., None])[..., 0] - keys.square().sum(dim=2)
@@ -77,10 +77,10 @@ class RKV(Reviewed):
             for columns in reversed(column.split(_COLUMNS)):
                 cosines = own[left] @ own[columns].t()
                 newest = torch.where((cosines > _LIKE) & (columns != left[:, None]), columns, -1).amax(dim=1)
-                found = newest >= 0
-                at = newest[found]
-                rest.index_add_(0, at, cosines[found].gather(1, at[:, None] - columns[0])[:, 0], alpha=-1)
-                left = left[~found]
+                has_one = newest >= 0
+                at = newest[has_one]
+                rest.index_add_(0, at, cosines[has_one].gather(1, at[:, None] - columns[0])[:, 0], alpha=-1)
+                left = left[~has_one]
                 if not len(left):
                     break
         return total / held.is_held.sum(dim=1, keepdim=True)
