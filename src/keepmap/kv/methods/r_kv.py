@@ -67,7 +67,7 @@ class RKV(Reviewed):
     def _likeness(self, held: HeldInput) -> Float[Tensor, "G K"]:
         """The mean cosine of each key with the others, but for those whose newest like it is.
 
-        The sum of all is one product; which one is a key's newest is has_one from the end, where most have theirs.
+        The sum of all is one product; which one is a key's newest is found from the end, where most have theirs.
         """
         keys = torch.nn.functional.normalize(held.keys.to(torch.promote_types(held.keys.dtype, torch.float32)), dim=-1)
         total = (keys @ keys.sum(dim=1)[..., None])[..., 0] - keys.square().sum(dim=2)
