@@ -106,6 +106,14 @@ def test_what_is_finished_is_read_and_not_done_again(model, tmp_path, monkeypatc
     again = train_surrogate(model, TEXTS, out=tmp_path, **OPTIONS["linear"])
     assert repr(again) == repr(first)
     assert json.loads((tmp_path / "run.json").read_text())["options"]["held_out"] == 2
+    monkeypatch.undo()
+    for name in ("config.json", "model.safetensors"):
+        before = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(InputError, match=f"{name} is damaged or not keepmap's; give `overwrite`"):
+            train_surrogate(model, TEXTS, out=tmp_path, **OPTIONS["linear"])
+        train_surrogate(model, TEXTS, out=tmp_path, overwrite=True, **OPTIONS["linear"])
+        assert (tmp_path / name).read_bytes() == before
 
 
 @pytest.mark.parametrize(

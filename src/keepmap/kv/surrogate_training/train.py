@@ -14,7 +14,7 @@ from keepmap.core.progress import Progress
 from keepmap.errors import InputError, ModelError, did_you_mean
 from keepmap.kv.data.sequences import texts_of
 from keepmap.kv.data.texts import SHORTEST, Skipped, Text, read_texts
-from keepmap.kv.surrogate import KVzapSurrogate, SurrogateConfig
+from keepmap.kv.surrogate import CONFIG, WEIGHTS, KVzapSurrogate, SurrogateConfig
 from keepmap.kv.surrogate_training import state
 from keepmap.kv.surrogate_training.linear import Sums, fit_linear
 from keepmap.kv.surrogate_training.mlp import EPOCHS, HIDDEN, MlpTraining, Rows
@@ -212,7 +212,7 @@ class Training:
         """
         place = self._place(folder, overwrite)
         with place.opened():
-            if not (folder / RESULT).exists():
+            if not all((folder / name).is_file() for name in (CONFIG, WEIGHTS, RESULT)):
                 units = len(self.train) * (1 + self._epochs_cost) + len(self.held_out)
                 self._work(place, _Share(units, progress))
             return read_surrogate(folder)
@@ -227,7 +227,7 @@ class Training:
 
     def _work(self, place: state.TrainingFolder, share: "_Share") -> None:
         surrogate = self._fit_linear(place, share) if self.kind == "linear" else self._fit_mlp(place, share)
-        surrogate.save(place.path, self.language_model)
+        surrogate.save(place.path, self.language_model, overwrite=True)
         judged = place.held_out()
         share.done(len(self.train) * (1 + self._epochs_cost) + len(judged))
         for index in range(len(judged), len(self.held_out)):
