@@ -23,7 +23,7 @@ async function floatsOf(array) {
 }
 
 async function flagsOf({ id, n }) {
-	const bits = await bytesOf(id), flags = new Uint8Array(n);
-	for (let at = 0; at < n; at++) flags[at] = (bits[at >> 3] >> (7 - (at & 7))) & 1;
-	return flags;
+	const bits = await bytesOf(id), flags = new Uint8Array(8 * bits.length);
+	for (let at = 0, bit = 0; at < bits.length; at++) for (let by = 7; by >= 0; by--) flags[bit++] = (bits[at] >> by) & 1;
+	return flags.subarray(0, n);
 }

@@ -17,22 +17,32 @@ function mapOf(run, method) {
 
 // What is held of each entry after the last query, and with its times: from which query on it is not seen.
 async function decodedMap(method, timed) {
-	const [layers, heads, n] = method.shape, rows = layers * heads, size = rows * n, { delays } = method, step = delays?.step || 1;
-	const [held, alive, planes] = await Promise.all([flagsOf({ id: method.held, n: size }), ...(timed && delays ? [bytesOf(method.alive), bytesOf(delays.id)] : [])]);
-	if (!planes) return { ...method, layers, heads, n, rows, held }; // when an entry went is not in the file
-	const expires = new Int32Array(size);
+	const [layers, heads, n] = method.shape, rows = layers * heads, { delays } = method;
+	const [held, ...times] = await Promise.all([flagsOf({ id: method.held, n: rows * n }), ...(timed && delays ? [bytesOf(method.alive), bytesOf(delays.id)] : [])]);
+	const map = { ...method, layers, heads, n, rows, held };
+	let expires = null;
+	return { ...map, get expires() { // null: not in the file
+		if (times.length) expires = expiriesOf(map, ...times.splice(0));
+		return expires;
+	} };
+}
+
+function expiriesOf({ n, rows, delays }, alive, planes) {
+	const expires = new Int32Array(rows * n), { bytes, n: count, step = 1 } = delays, last = n - 1;
 	for (let row = 0, at = 0, gone = 0; row < rows; row++) {
 		for (let position = 0; position < n; position++, at++) {
 			if ((alive[at >> 3] >> (7 - (at & 7))) & 1) {
 				expires[at] = n;
 				continue;
 			}
-			let delay = 0;
-			for (let plane = 0, from = gone++; plane < delays.bytes; plane++, from += delays.n) delay |= planes[from] << (8 * plane);
-			expires[at] = min(n - 1, position + 1 + delay * step);
+			let delay = planes[gone];
+			for (let plane = 1; plane < bytes; plane++) delay |= planes[gone + plane * count] << (8 * plane);
+			gone++;
+			delay = position + 1 + delay * step;
+			expires[at] = delay < last ? delay : last;
 		}
 	}
-	return { ...method, layers, heads, n, rows, held, expires };
+	return expires;
 }
 
 function scoresOf(method) {
@@ -53,7 +63,7 @@ function classesAt(map, step) {
 function sharesOf(map, classes) {
 	const shares = new Float32Array(map.n);
 	for (let row = 0, at = 0; row < map.rows; row++) {
-		for (let position = 0; position < map.n; position++, at++) shares[position] += classes[at] === 1 ? 1 : 0;
+		for (let position = 0; position < map.n; position++, at++) shares[position] += classes[at] & 1;
 	}
 	for (let position = 0; position < map.n; position++) shares[position] /= map.rows;
 	return shares;

@@ -1,4 +1,4 @@
-// What is shown, held by the URL's hash: a link restores it. A frame that has no URL of its own holds it in memory.
+// What is shown, held by the URL's hash: a link restores it. A frame without a URL of its own holds it in memory.
 
 const state = { view: "", run: "0" };
 const watchers = new Set();

@@ -204,7 +204,7 @@ function entryPicture(run, pieces, usable, words, draw) {
 		} };
 }
 
-// A slider over the queries, by which decoding is replayed; `usable` says whether it is known when entries went.
+// A slider over the queries; `usable` says whether it is known when entries went.
 function stepSlider(n, usable) {
 	const motion = !matchMedia("(prefers-reduced-motion: reduce)").matches;
 	const slider = el("input", { type: "range", min: 0, max: n - 1, value: n - 1, "aria-label": "The query after which the cache is shown", oninput: () => go(Number(slider.value)) });

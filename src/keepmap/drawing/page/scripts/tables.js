@@ -1,4 +1,4 @@
-// Tables that are sorted by a click or a key on their head, and saved as CSV: the numbers of every picture.
+// Tables, sorted by a click or a key on their head, saved as CSV: the numbers of every picture.
 
 const SHOWN = { words: (value) => String(value ?? "–"), number: (value) => number(value), hundredths: (value) => number(value, 2), signed: (value) => signed(value), share: (value) => percent(value), percent: (value) => percent(value, 0),
 	bar: (value) => bar(percent(value), value, "share"), whole: (value) => (value === null ? "–" : whole(value)) };

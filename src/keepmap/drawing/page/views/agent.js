@@ -67,7 +67,7 @@ function frontOf(run) {
 	};
 }
 
-// A history, a row per episode and a column per step: what was seen and done, and what a compressor holds of it.
+// A history, a row per episode: what was seen and done, and what a compressor holds of it.
 function rasterOf(run, { episodes, steps, rewards, held, states, actions, attention }) {
 	const first = min(...episodes), rows = max(...episodes) - first + 1, columns = max(...steps), places = new Map(episodes.map((episode, index) => [(episode - first) * columns + steps[index] - 1, index]));
 	const names = Object.keys(held), shades = [...names.map((name) => [name, `held by ${visible(name)}`]), ...(attention ? [["attention", "attention from the query"]] : []), ["reward", "reward"]], shade = () => (shades.find(([name]) => name === state.shade) || shades[0])[0];

@@ -1,4 +1,4 @@
-// Questions with known answers: what methods answer with how much memory, what they kept of the evidence, each answer.
+// Questions with known answers: what methods answer with how much memory, and what they kept of the evidence.
 
 view({
 	name: "answers", title: "Answers", order: 11, has: (run) => run.answers !== undefined,

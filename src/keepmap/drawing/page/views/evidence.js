@@ -1,4 +1,4 @@
-// A stretch of the text, and what became of it under every method: how much is still held, and the query that it died at.
+// A stretch of the text under every method: how much is still held, and when the last of it died.
 
 view({
 	name: "evidence", title: "Evidence", order: 7, has: (run) => run.maps.length > 0 && run.maps.some((method) => method.delays),

@@ -1,4 +1,4 @@
-// What the model said with a smaller cache and with the full one, side by side; the first difference is marked.
+// What the model said with a smaller cache and with the full one, the first difference marked.
 
 view({
 	name: "generations", title: "Generations", order: 10, has: (run) => run.generation !== undefined,

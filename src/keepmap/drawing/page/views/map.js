@@ -20,13 +20,14 @@ view({
 
 		function counted(row, from, until) {
 			let count = 0;
-			for (let at = row * n + from; at < row * n + until; at++) if (classes[at] === 1) count++;
+			for (let at = row * n + from; at < row * n + until; at++) count += classes[at] & 1;
 			return count;
 		}
 
 		function words(index, at) {
-			const what = classes[index], gone = what === 1 && map.expires && map.expires[index] < n ? `, until query ${queryOf(map, map.expires[index] - 1)}` : "";
-			return ["evicted", "kept", "not read yet"][what] + (what === 2 ? "" : slider.step() < n - 1 ? gone : `; ${reason(map, at, index)}`);
+			const what = classes[index], name = ["evicted", "kept", "not read yet"][what];
+			if (slider.step() >= n - 1) return `${name}; ${reason(map, at, index)}`;
+			return what === 1 && map.expires[index] < n ? `${name}, until query ${queryOf(map, map.expires[index] - 1)}` : name;
 		}
 
 		function draw([from, until]) {
@@ -42,7 +43,7 @@ view({
 				map = await mapOf(run, method);
 				classes = classesAt(map, step);
 				let held = 0;
-				for (let at = 0; at < classes.length; at++) held += classes[at] === 1;
+				for (let row = 0; row < rows; row++) held += counted(row, 0, step + 1);
 				const share = percent(held / (rows * (step + 1)));
 				picture.facts.replaceChildren(fact(share, `of the entries read are held after query ${whole(step)}`),
 					fact(whole(held), `of ${whole(rows * n)} entries`), fact(map.density === null ? `≥ ${map.threshold}` : percent(map.density, 0), map.density === null ? "the threshold" : "the density that was asked for"));

@@ -1,4 +1,4 @@
-// Two methods, entry by entry: kept by both, by one, by neither; their overlap beside that of chance; and all methods.
+// Two methods, entry by entry: kept by both, by one, by neither; overlap beside that of chance; all methods.
 
 view({
 	name: "pair", title: "Two methods", order: 4, has: (run) => run.maps.length > 1,

@@ -1,4 +1,4 @@
-// The text, a token after the other, coloured by what became of it. Only the lines in sight are in the document.
+// The text, coloured by what became of each token. Only the lines in sight are in the document.
 
 const LINE = 26;
 const LONGEST = 60;

@@ -1,4 +1,4 @@
-// What a smaller cache costs: every row of every run, with its interval; the front is what no other row beats.
+// What a smaller cache costs: every row of every run; the front is what no other row beats.
 
 view({
 	name: "tradeoff", title: "Trade-off", order: 5, has: (run) => run.rows.length > 0,
