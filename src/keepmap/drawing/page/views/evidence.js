@@ -1,4 +1,4 @@
-// A stretch of the text under every method: how much is still held, and when the last of it died.
+// A stretch of the text under every method: how much is still held, and when it died.
 
 view({
 	name: "evidence", title: "Evidence", order: 7, has: (run) => run.maps.length > 0 && run.maps.some((method) => method.delays),
