@@ -162,6 +162,8 @@ def opened(browser: Browser, path: Path, place: str) -> tuple[Page, float, float
     # Not wait_for_selector: what that returns holds the view in memory after the reader has left it.
     page.locator("main > section:not([aria-busy])").wait_for()
     ready = 1000 * (time.perf_counter() - start)
+    # The view may be there before the frame that shows it.
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     return page, float(paint), ready
 
