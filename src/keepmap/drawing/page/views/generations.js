@@ -8,7 +8,7 @@ view({
 			el("p.said", { tabindex: "0" }, other && !redacted && divergence !== null ? partedText(text, other.text, shownLines) : shownLines(text)));
 		const picture = svgPlace("bytes");
 		place.append(heading(!full ? "What the model said. Generate with `compare` to have the full cache's answer beside it."
-			: divergence === null ? "Both caches give the same tokens." : `Both begin alike; new token ${whole(divergence)}, from 0, differs first, at ▶.`,
+			: divergence === null ? "Both caches give the same tokens." : `The first difference, at ▶, is new token ${whole(divergence)}, from 0 on.`,
 		button("Copy both", () => copy(texts.join("\n\n---\n\n"), "The answers")), picture.button),
 		el("div.cards", said(label, answer, full), full ? said("the full cache", full, answer) : null),
 		next("Bytes of the cache after each pass"), curveKey([label, "the full cache"]), picture.box,
