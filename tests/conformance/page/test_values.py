@@ -233,7 +233,7 @@ def test_two_answers_part_where_they_first_differ(opened, everything):
     if generation.divergence is None:
         assert generation.text == generation.full.text and "same tokens" in page.inner_text(".about")
     else:
-        assert f"new token {generation.divergence}, from 0, differs first" in page.inner_text(".about")
+        assert f"is new token {generation.divergence}, from 0 on" in page.inner_text(".about")
         starts = page.eval_on_selector_all(".same", "all => all.map(one => one.textContent.replaceAll('\\u23ce', ''))")
         assert starts == [generation.text[:common]] * 2
 
