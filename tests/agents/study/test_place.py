@@ -12,11 +12,13 @@ from keepmap.agents.study.plan import PlannedRun
 from keepmap.agents.study.run import do_job
 from keepmap.core.runs.folder import RUN_FILE, read_run_file
 from keepmap.core.runs.listing import runs_under
+from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 from tests.agents.study.baselines import jobs, quiet
 
 BASE, SHORT = PlannedRun("baseline", 0.0, 12, 0, True), PlannedRun("recency", 75.0, 3, 0, True)
 ALONE, OTHER = replace(SHORT, trained=False), replace(SHORT, compressor="random")
+OURS = {"what": "a study"}
 FILES, OTHERS = ["study.json", "study.png"], ["study.json", "study.png", "study.svg"]
 
 
@@ -35,8 +37,8 @@ def begun(folder: Path, some: list[StudyJob], *, overwrite: bool = False, do: in
         for job in place.left()[:do]:
             do_job(job, quiet)
         if not place.left():
-            for name in FILES:
-                (folder / name).write_text("ours")
+            write_document(folder / "study.json", OURS)
+            (folder / "study.png").touch()
             place.finish(FILES)
     return place
 
@@ -51,7 +53,7 @@ def test_a_study_from_its_begin_to_its_end(tmp_path: Path, agents: list[Agent]) 
     wider = [*some, *jobs(out, agents[:1], OTHER, updates=2, copies=1)]
     assert [str(job.planned) for job in begun(out, wider).left()] == ["random-75-seed0"]
     narrow = begun(out, some)
-    assert narrow.left() == [] and (out / "study.json").read_text() == "ours"
+    assert narrow.left() == [] and read_document(out / "study.json") == OURS
     file = read_run_file(out)
     assert file is not None and len(file.units) == 3 and "runs/random-75-seed0/result.json" in file.patterns
     (out / "runs" / "notes.txt").write_text("mine")

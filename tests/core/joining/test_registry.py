@@ -63,7 +63,7 @@ def test_settings_are_one_text_or_several():
 
 def test_methods_are_ordered_by_what_they_need():
     needs = [method.needs for method in methods().values()]
-    assert needs == sorted(needs, key=("nothing", "position", "prefix", "held", "window", "received").index)
+    assert needs == sorted(needs, key=("nothing", "position", "prefix", "held", "window", "received", "future").index)
     assert method_names() == tuple(methods()) and method_names()[0] == "baseline"
     assert all(issubclass(method, Method) and method_class(name) is method for name, method in methods().items())
 
