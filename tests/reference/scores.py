@@ -153,9 +153,12 @@ def given_now(seen: Seen, query_head: int, first: int) -> Tensor:
 
 def keydiff(seen: Seen, head: int, j: int) -> float:
     """Minus the cosine between key j and the mean of all held keys, each of length 1."""
-    keys = [seen.keys[head, i].double() for i in held_by(seen, head)]
-    mean = sum(key / key.norm() for key in keys) / len(keys)
-    key = seen.keys[head, j].double()
+
+    def compute() -> Tensor:
+        keys = [seen.keys[head, i].double() for i in held_by(seen, head)]
+        return torch.stack([key / key.norm() for key in keys]).mean(dim=0)
+
+    mean, key = once_in(seen, ("mean", head, seen.step), compute), seen.keys[head, j].double()
     return -float(key @ mean / (key.norm() * mean.norm()))
 
 
