@@ -68,6 +68,16 @@ def test_steps_give_room_back_when_many_go_at_once(language_model: LanguageModel
     assert cache.layer(0).held.slabs.nbytes < before / 3
 
 
+def test_a_step_of_a_call_that_keeps_gradients_is_the_same() -> None:
+    model = build("llama").requires_grad_(True)
+    cache = EvictingCache(model, "h2o", n_sink=2, window=4, density=0.3)
+    read(cache)
+    fork = cache.fork()
+    with evicting(model):
+        logits = model(input_ids=IDS[:1, None], past_key_values=fork).logits[0]
+    assert logits.requires_grad and torch.equal(logits.detach(), read(cache, IDS[:1]))
+
+
 def test_sliding_layers_hold_what_their_window_shows() -> None:
     cache = EvictingCache(build("mistral"), "random", threshold=0.0, n_sink=0, window=4)
     read(cache, tokens(200))

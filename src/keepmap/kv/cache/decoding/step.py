@@ -74,8 +74,8 @@ def _compiled(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | No
     output = call.values.new_empty(*shape, call.values.shape[2])
     is_valid = take_query(
         (call.queries * call.scaling).numpy().reshape(*shape, -1),
-        np.ascontiguousarray(call.keys.numpy()[:, 0]),
-        np.ascontiguousarray(call.values.numpy()[:, 0]),
+        np.ascontiguousarray(call.keys.detach().numpy()[:, 0]),
+        np.ascontiguousarray(call.values.detach().numpy()[:, 0]),
         np.zeros(shape[0]) if scores is None else scores[:, 0].copy(),
         _no_sinks(*shape) if call.sinks is None else call.sinks.detach().double().view(shape).numpy(),
         call.softcap or 0.0,
