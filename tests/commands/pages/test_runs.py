@@ -37,6 +37,16 @@ def test_a_run_of_tasks_is_its_answers(tmp_path):
     assert "The code of" not in text and "characters, not in this file" in text
 
 
+def test_a_trained_surrogate_says_how_much_it_explains(tmp_path):
+    trained = values()["surrogate"]
+    trained.surrogate.save(tmp_path)
+    trained.write(tmp_path)
+    (run,) = reported_runs(tmp_path)
+    assert run.value.mean == trained.mean and run.folder == str(tmp_path)
+    (shown,) = document(report_runs(tmp_path, tmp_path / "report.html"))["runs"]
+    assert shown["kind"] == "surrogate"
+
+
 def test_a_generation_says_the_command_that_was_typed(tmp_path, capsys):
     (tmp_path / "prompt.txt").write_text(TEXT)
     with typing(["keepmap", "generate", "prompt.txt"]):

@@ -22,6 +22,7 @@ VIEWS = {
     "family": ["summary", "agent"],
     "generation": ["summary", "map", "evidence", "generations"],
     "study": ["summary", "agent"],
+    "surrogate": ["summary"],
     "tasks": ["summary", "answers"],
     "verification": ["summary"],
 }

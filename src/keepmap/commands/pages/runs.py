@@ -18,6 +18,7 @@ ATTENTION = "attention.json"
 READERS: Mapping[str, Callable[[Path], Reportable]] = {
     "evaluation.json": keepmap.read_evaluation,
     "study.json": keepmap.read_study,
+    "explained_variance.json": keepmap.read_surrogate,
     "family_study.json": keepmap.read_family_study,
     "generation.json": keepmap.read_generation,
     "task_results.json": keepmap.read_tasks,
@@ -34,7 +35,7 @@ def reported_runs(folder: Path) -> list[ReportedRun]:
     if not folder.exists():
         raise InputError(
             f"no results at {escaped(str(folder))}: no such folder; give what `keepmap compare`, `attention`, "
-            "`evaluate`, `study`, `generate`, `tasks` or `sweep` wrote"
+            "`evaluate`, `study`, `generate`, `tasks`, `sweep` or `train-surrogate` wrote"
         )
     if (folder / ATTENTION).is_file():
         return _looked(folder)

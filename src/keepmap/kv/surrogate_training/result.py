@@ -11,6 +11,7 @@ from jaxtyping import Float
 from keepmap.core.arguments import as_path
 from keepmap.core.files import plain
 from keepmap.core.html import card
+from keepmap.core.outside.reporting import framed, write_page
 from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError, escaped
 from keepmap.kv.method import Scored, method_class
@@ -92,7 +93,21 @@ class TrainedSurrogate:
     def _repr_html_(self) -> str:
         rows = [(str(layer), *(f"{share:.2f}" for share in shares)) for layer, shares in enumerate(self.explained)]
         heads = [f"KV head {head}" for head in range(self.explained.shape[1])]
-        return card(repr(self), ("layer", *heads), rows)
+        return framed(self, card(repr(self), ("layer", *heads), rows))
+
+    def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write one HTML file that shows it offline: docs/report.md says what. Another report there is replaced.
+
+        Args:
+            overwrite: whether a file that is no report is written over, too.
+
+        Returns:
+            The path.
+
+        Raises:
+            OutputError: the path cannot be written, or a file that is no report is there.
+        """
+        return write_page(self, path, overwrite=overwrite)
 
 
 def read_surrogate(folder: str | Path) -> TrainedSurrogate:

@@ -53,6 +53,17 @@ def test_each_kind_says_its_answer_and_how_to_have_it(name):
         assert {len(row) for row in table["rows"]} == {len(table["columns"])}
 
 
+def test_a_surrogate_says_where_it_explains_least_and_which_head_says_nothing():
+    document, _, _ = shown("surrogate")
+    assert document["verdict"] == (
+        "It explains 0.62 [0.50, 0.75] of the scores' variance on texts that were held out; least, 0.50, in layer 0, "
+        "KV head 0."
+    )
+    explained, paper = document["tables"]
+    assert explained["rows"][1] == [0, 1, 0.75] and explained["rows"][-1] == [1, 3, None] and paper["rows"]
+    assert document["warnings"] == []
+
+
 def test_what_no_page_shows_is_refused(unchecked):
     with pytest.raises(InputError, match=r"expected a value that has a page, AttentionProfile, .*; got an int"):
         kind_of_value(3)

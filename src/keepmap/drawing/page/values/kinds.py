@@ -13,6 +13,7 @@ from keepmap.drawing.page.values.eviction import shown_eviction
 from keepmap.drawing.page.values.families import shown_family
 from keepmap.drawing.page.values.generation import shown_generation
 from keepmap.drawing.page.values.shown import Shown
+from keepmap.drawing.page.values.surrogate import shown_surrogate
 from keepmap.drawing.page.values.tasks import shown_tasks
 from keepmap.drawing.page.values.verification import shown_verification
 from keepmap.errors import InputError, kind_of
@@ -32,6 +33,7 @@ KINDS = {
     "Generation": "generation",
     "Study": "study",
     "TaskRun": "tasks",
+    "TrainedSurrogate": "surrogate",
     "Verification": "verification",
 }
 
@@ -79,6 +81,7 @@ def shown_value(value: Reportable, arrays: Arrays, options: Asked) -> Shown:
         "family": lambda: shown_family(value, folder),
         "generation": lambda: shown_generation(value, folder, options.redact_text),
         "study": lambda: shown_study(value, folder),
+        "surrogate": lambda: shown_surrogate(value, folder),
         "tasks": lambda: shown_tasks(value, arrays, folder, options.redact_text),
         "verification": lambda: shown_verification(value, folder),
     }
