@@ -1,5 +1,7 @@
 """A study of a family as it is printed: findings first, a table of eight columns at most."""
 
+from dataclasses import replace
+
 from keepmap.agents.study.lives import FamilyStudy, findings_of
 from keepmap.printing.lives import HEAD, findings, lives_page, lives_table
 from tests.agents.study.lives.test_findings import BEST, LIVES, RANDOM
@@ -26,3 +28,11 @@ def test_a_page_has_its_findings_before_a_table_that_is_not_wide() -> None:
     assert places == sorted(places)
     assert len({line.count("|") for line in page.splitlines() if line.startswith("|")}) == 1
     assert max(map(len, lives_table(study()))) <= 120
+
+
+def test_times_are_printed_and_are_not_on_the_page() -> None:
+    times = {row.label: 0.001 * (1 + number) for number, row in enumerate(study().results)}
+    measured = replace(study(), times=times)
+    lines = lives_table(measured)
+    assert lives_page(measured) == lives_page(study()) and max(map(len, lines)) <= 120
+    assert lines[0].split()[-6:] == ["KiB", "ms", "on", "the", "front", "of"] and " 5.0 " in lines[-1]

@@ -9,7 +9,7 @@ __all__ = ["findings", "lives_page", "lives_table"]
 
 WIDTH = 120
 HEAD = ("normalised", "95 % interval", "IQM", "90 % from", "kept", "kFLOP", "KiB", "on the front of")
-COSTS = {"kept": "kept", "bytes": "KiB", "flops": "kFLOP"}
+COSTS = {"kept": "kept", "bytes": "KiB", "flops": "kFLOP", "milliseconds": "ms"}
 
 
 def findings(study: FamilyStudy) -> list[str]:
@@ -38,15 +38,18 @@ def _least(study: FamilyStudy, share: float) -> str:
 
 def lives_table(study: FamilyStudy) -> list[str]:
     """A line for each compressor and budget."""
-    columns = zip(*map(_cells, study.results), strict=True)
+    columns = zip(*map(_cells, study.results, study.fronts), strict=True)
     rest = [Column(title, cells) for title, cells in zip(HEAD, columns, strict=True)]
+    if study.times:
+        times = [study.times.get(row.label) for row in study.results]
+        rest.insert(-1, Column("ms", tuple("-" if time is None else f"{time * 1e3:.1f}" for time in times)))
     return panels(Column("", tuple(row.label for row in study.results)), rest, WIDTH)
 
 
 def lives_page(study: FamilyStudy) -> str:
     """The study as a page: findings, the table, what its columns mean."""
     lines = [f"| {' | '.join(['', *HEAD])} |", f"|{'---|' * (len(HEAD) + 1)}"]
-    lines += [f"| {' | '.join([row.label, *_cells(row)])} |" for row in study.results]
+    lines += [f"| {' | '.join([row.label, *_cells(row, row.fronts.split())])} |" for row in study.results]
     sentences = findings(study)
     text = [
         f"# {study.options['world']}: what shortened histories cost",
@@ -57,12 +60,13 @@ def lives_page(study: FamilyStudy) -> str:
         "(training seeds), in rollout only: the weights as they were, with the compressor on while they act. Intervals "
         "are of 95 %, over tasks; that of the IQM is in study.csv. 90 % from: the first episode whose mean normalised "
         "return is 0.9. kept: transitions per action; kFLOP, KiB: of an action, and of keys and values at most. On the "
-        "front: no other choice earns as much for less of it.",
+        "front: no other choice earns as much for less of it. What an action took by the clock is no result: it is in "
+        "action_time.json and on the page.",
     ]
     return "\n\n".join(text) + "\n"
 
 
-def _cells(row: LivesRow) -> Sequence[str]:
+def _cells(row: LivesRow, fronts: Sequence[str]) -> Sequence[str]:
     between = [end for end in (row.normalised_low, row.normalised_high) if end is not None]
     ends = " .. ".join(map(_plain, between)) or "-"
     return (
@@ -73,7 +77,7 @@ def _cells(row: LivesRow) -> Sequence[str]:
         f"{row.kept:.1f}",
         f"{row.flops / 1e3:,.0f}",
         f"{row.bytes / 1024:,.0f}",
-        " ".join(COSTS[cost] for cost in row.fronts.split()) or "-",
+        " ".join(COSTS[cost] for cost in fronts) or "-",
     )
 
 

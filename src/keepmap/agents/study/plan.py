@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keepmap.agents.compressor import Compressor, compressor_class, compressors
-from keepmap.agents.study.results import BASELINE
+from keepmap.agents.study.results import BASELINE, label_of
 from keepmap.errors import InputError
 
 __all__ = ["BUDGETS", "PlannedRun", "plan_study"]
@@ -31,6 +31,11 @@ class PlannedRun:
     def __str__(self) -> str:
         budget = "" if self.compressor == BASELINE else f"-{self.percent:g}"
         return f"{self.compressor}{budget}{'' if self.trained else '-rollout'}-seed{self.seed}"
+
+    @property
+    def label(self) -> str:
+        """What tables call its compressor at its budget: `recency 80%`, or `baseline`."""
+        return label_of(self.compressor, self.percent)
 
     def make(self) -> Compressor | None:
         """The compressor; None for the baseline."""

@@ -17,7 +17,7 @@ from keepmap.core.outside.reporting import ReportedTable
 from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 
-__all__ = ["BASELINE", "FILE", "Study", "StudyRow", "StudyRun", "read_study", "write_study"]
+__all__ = ["BASELINE", "FILE", "Study", "StudyRow", "StudyRun", "label_of", "read_study", "write_study"]
 
 FORMAT = "keepmap-study/1"
 FILE = "study.json"
@@ -26,6 +26,15 @@ NEARLY_ALL = 0.98
 """The share of the baseline's return from which on `repr` says that a compressor keeps it."""
 BASELINE = "baseline"
 """What rows and runs of the whole window are called."""
+
+
+def label_of(compressor: str, percent: float) -> str:
+    """What tables and figures call a compressor at a budget.
+
+    >>> label_of("recency", 80.0), label_of("baseline", 0.0)
+    ('recency 80%', 'baseline')
+    """
+    return BASELINE if compressor == BASELINE else f"{compressor} {percent:g}%"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -131,7 +140,7 @@ class StudyRow:
     @property
     def label(self) -> str:
         """What tables and figures call the row: `recency 80%`, or `baseline`."""
-        return BASELINE if self.compressor == BASELINE else f"{self.compressor} {self.percent:g}%"
+        return label_of(self.compressor, self.percent)
 
     @property
     def loss(self) -> float | None:

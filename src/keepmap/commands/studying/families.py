@@ -1,6 +1,7 @@
 """A study of a family: its agents live under every compressor, and what came of it is printed and written."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,10 +13,12 @@ from keepmap.agents.families import expected_returns
 from keepmap.agents.study.job import load_baselines
 from keepmap.agents.study.lives import (
     LIVES_FILE,
+    TIMES_FILE,
     FamilyStudy,
     Lived,
     findings_of,
     lived,
+    measured_times,
     planned_lives,
     write_family_study,
 )
@@ -35,7 +38,7 @@ from keepmap.printing.lives import findings, lives_page, lives_table
 
 __all__ = ["study_family"]
 
-FILES = ("study.csv", "study.md", LIVES_FILE)
+FILES = ("study.csv", "study.md", LIVES_FILE, TIMES_FILE)
 
 
 def study_family(
@@ -93,6 +96,8 @@ def study_family(
         for name, text in (("study.csv", study.to_csv()), ("study.md", lives_page(study))):
             write_text(folder / name, text)
         write_family_study(folder / LIVES_FILE, lives, best, random, options, versions(*PACKAGES))
+        with share_of_work("Times", Console(stderr=True, highlight=False), total=float(len(plan))) as progress:
+            study = replace(study, times=measured_times(agents[0], plan, folder / TIMES_FILE, progress))
         place.finish()
     print("\n".join(["", *findings(study), "", *lives_table(study), ""]))
     print("\n".join(f"Saved {on_one_line(folder / name)}" for name in FILES), flush=True)

@@ -9,6 +9,7 @@ import pytest
 
 from keepmap import read_family_study
 from keepmap.agents.study.lives import findings_of, write_family_study
+from keepmap.core.storage.documents import write_document
 from keepmap.errors import InputError
 from tests.agents.study.lives.some_lives import BEST, LIVES, RANDOM, TASKS
 
@@ -28,6 +29,14 @@ def test_what_was_written_is_read_to_the_same_findings(folder: Path) -> None:
     before = (folder / "family_study.json").read_bytes()
     write_family_study(folder / "family_study.json", LIVES, BEST, RANDOM, OPTIONS, VERSIONS)
     assert (folder / "family_study.json").read_bytes() == before
+
+
+def test_times_beside_it_are_read_too(folder: Path) -> None:
+    write_document(folder / "action_time.json", {"baseline": 0.003})
+    assert read_family_study(folder).times == {"baseline": 0.003}
+    (folder / "action_time.json").write_text("{")
+    with pytest.raises(InputError, match="delete it to measure again"):
+        read_family_study(folder)
 
 
 @pytest.mark.parametrize(

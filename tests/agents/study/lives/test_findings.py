@@ -1,5 +1,7 @@
 """What can be said of lives: normalised returns, who beats whom, how few are enough, what is on a front."""
 
+from dataclasses import replace
+
 import pytest
 
 from keepmap.agents.study.lives import FamilyStudy, Lived, findings_of
@@ -41,6 +43,15 @@ def test_the_least_budget_is_one_of_the_share_that_is_kept(study: FamilyStudy) -
 def test_a_front_has_what_nothing_else_beats_for_less(study: FamilyStudy) -> None:
     fronts = {row.label: row.fronts.split() for row in study.results}
     assert fronts["bad 50%"] == [] and fronts["good 80%"] == ["kept", "bytes"] and "flops" in fronts["baseline"]
+
+
+def test_milliseconds_have_a_front_where_each_result_is_measured(study: FamilyStudy) -> None:
+    times = {"baseline": 0.003, "good 50%": 0.002, "good 80%": 0.001, "bad 50%": 0.0015, "bad 80%": 0.001}
+    measured = replace(study, times=times)
+    on_it = [row.label for row, costs in zip(measured.results, measured.fronts, strict=True) if "milliseconds" in costs]
+    assert on_it == ["good 50%", "good 80%"] and measured.rows == study.rows
+    fewer = replace(study, times={"baseline": 0.003})
+    assert fewer.fronts == study.fronts == tuple(tuple(row.fronts.split()) for row in study.results)
 
 
 def test_a_life_that_pays_nothing_at_its_end_is_refused() -> None:

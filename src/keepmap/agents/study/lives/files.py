@@ -1,6 +1,7 @@
 """A study of a family as a file: its lives and what can be earned, from which all that is said of it follows again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from keepmap.agents.study.lives.findings import FamilyStudy, findings_of
 from keepmap.agents.study.lives.lived import Lived
+from keepmap.agents.study.lives.times import TIMES_FILE, read_times
 from keepmap.agents.study.results import BASELINE
 from keepmap.core.arguments import as_path
 from keepmap.core.files import plain
@@ -49,7 +51,7 @@ def write_family_study(
 
 
 def read_family_study(path: str | Path) -> FamilyStudy:
-    """Read what `keepmap study --family` wrote.
+    """Read what `keepmap study --family` wrote, with the times of actions where they lie beside it.
 
     >>> read_family_study("family_study_that_is_not_there")
     Traceback (most recent call last):
@@ -67,7 +69,7 @@ def read_family_study(path: str | Path) -> FamilyStudy:
         document = read_document(path)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        return _read(document)
+        study = _read(document)
     except FileNotFoundError:
         raise InputError(f"no study of a family at {path}: no such file; keepmap study --family writes one") from None
     except KeyError as error:
@@ -75,6 +77,8 @@ def read_family_study(path: str | Path) -> FamilyStudy:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         words = " ".join(str(error).split())
         raise InputError(f"{path} is no study of a family, or is damaged: {words}") from None
+    times = path.with_name(TIMES_FILE)
+    return replace(study, times=read_times(times)) if times.is_file() else study
 
 
 def _read(document: Mapping[str, Any]) -> FamilyStudy:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from keepmap.agents.evaluation.normalised import Normalised, normalised_returns
 from keepmap.agents.study.lives.lived import Lived
-from keepmap.agents.study.results import BASELINE
+from keepmap.agents.study.results import BASELINE, label_of
 from keepmap.core.intervals import LEAST
 from keepmap.core.outside.reporting import ReportedTable
 from keepmap.core.statistics.footprint import critical_footprint
@@ -25,6 +25,8 @@ UNIT = "of the normalised return"
 SHARES = (0.9, 0.95)
 """Of the baseline's normalised return, for which the least budget is sought."""
 COSTS = ("kept", "bytes", "flops")
+TIME = "milliseconds"
+"""A cost that is measured, and therefore is no part of the rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class LivesRow:
     @property
     def label(self) -> str:
         """What tables call the row: `recency 80%`, or `baseline`."""
-        return BASELINE if self.compressor == BASELINE else f"{self.compressor} {self.percent:g}%"
+        return label_of(self.compressor, self.percent)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -74,6 +76,7 @@ class FamilyStudy(ReportedTable):
         critical: of each compressor, the least share of the history with which it keeps 90 and 95 % of the baseline's.
         end: the episodes that count, counted from 1. tasks, agents, copies: how many there are.
         options, versions: what decided the numbers, as JSON values.
+        times: label of a result -> seconds of an action of one life, measured; empty where none were.
     """
 
     results: tuple[LivesRow, ...]
@@ -86,6 +89,7 @@ class FamilyStudy(ReportedTable):
     copies: int
     options: Mapping[str, Any]
     versions: Mapping[str, str]
+    times: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         base = self.results[0]
@@ -100,9 +104,19 @@ class FamilyStudy(ReportedTable):
         return [asdict(row) for row in self.results]
 
     @property
+    def fronts(self) -> tuple[tuple[str, ...], ...]:
+        """Of each result the costs at which no other one earns as much for less, "milliseconds" too if known."""
+        known = all(row.label in self.times for row in self.results)
+        points = [(self.times.get(row.label, 0.0), row.normalised) for row in self.results]
+        return tuple(
+            (*row.fronts.split(), *[TIME] * (known and _is_on_front(point, points)))
+            for row, point in zip(self.results, points, strict=True)
+        )
+
+    @property
     def header(self) -> tuple[str, ...]:
         """The keys of every row."""
-        return tuple(field.name for field in fields(LivesRow))
+        return tuple(each.name for each in fields(LivesRow))
 
     @property
     def caption(self) -> str:
@@ -155,9 +169,8 @@ def findings_of(
 
 def _row(lived: Lived, share: Normalised, lives: Sequence[Lived], shares: Sequence[Normalised]) -> LivesRow:
     def is_best_at(cost: str) -> bool:
-        own = getattr(lived, cost), -share.mean
-        others = [(getattr(each, cost), -other.mean) for each, other in zip(lives, shares, strict=True)]
-        return not any(other[0] <= own[0] and other[1] <= own[1] and other != own for other in others)
+        points = [(float(getattr(each, cost)), other.mean) for each, other in zip(lives, shares, strict=True)]
+        return _is_on_front((float(getattr(lived, cost)), share.mean), points)
 
     return LivesRow(
         compressor=lived.compressor,
@@ -178,6 +191,11 @@ def _row(lived: Lived, share: Normalised, lives: Sequence[Lived], shares: Sequen
         drop=share.adaptation.drop,
         fronts=" ".join(cost for cost in COSTS if is_best_at(cost)),
     )
+
+
+def _is_on_front(own: tuple[float, float], points: Sequence[tuple[float, float]]) -> bool:
+    """Whether no other (cost, return) is as good in both, and better in one."""
+    return not any(cost <= own[0] and earned >= own[1] and (cost, earned) != own for cost, earned in points)
 
 
 def _verdicts(lives: Sequence[Lived], shares: Sequence[Normalised]) -> dict[float, tuple[str, ...]]:

@@ -17,7 +17,7 @@ LEAST = 3
 """Tasks that an interval needs."""
 MOST_POINTS = 200
 """Of a curve; more episodes than that are means of several."""
-COSTS = {"kept": "transitions", "bytes": "bytes", "flops": "operations"}
+COSTS = {"kept": "transitions", "bytes": "bytes", "flops": "operations", "milliseconds": "milliseconds"}
 
 
 def shown_family(study: Any, folder: str | None) -> Shown:
@@ -94,14 +94,16 @@ def _table(study: Any) -> dict[str, Any]:
         ("90 % from", "the first episode whose mean normalised return is 0.9", "whole"),
         ("regret", "how much less than the best agent was earned in a life", "hundredths"),
         ("kept", "transitions kept, of those there were", "share"),
+        ("ms", "milliseconds of an action, measured after all lives", "number"),
         ("on the front of", "no other choice earns as much for fewer of them", "words"),
     ]
     rows = [
         [
             *(row.compressor, row.percent, row.normalised, [row.normalised_low, row.normalised_high], row.middle),
-            *(row.reached, row.regret, row.ratio, ", ".join(COSTS[cost] for cost in row.fronts.split())),
+            *(row.reached, row.regret, row.ratio, 1e3 * study.times[row.label] if row.label in study.times else None),
+            ", ".join(COSTS[cost] for cost in fronts),
         ]
-        for row in study.results
+        for row, fronts in zip(study.results, study.fronts, strict=True)
     ]
     return table_of(study.caption, columns, rows)
 
