@@ -24,6 +24,8 @@ WRONG = {
     'EvictingCache.load(3, "tiny")': "path",
     'evicting("tiny", "h2o", window=1.5)': "window",
     'evicting("tiny", density=0.2)': "method",
+    'evicting("tiny", seed="x")': "seed",
+    'evicting("tiny", chunk_size="many")': "chunk_size",
     "evicting(3)": "model",
     'evicting("tiny", "H2O")': 'did you mean "h2o"',
     'compress("tiny", {1: 2}, "h2o")': "inputs",

@@ -1,6 +1,10 @@
 """The bytes of a cache over time."""
 
-from keepmap.kv.cache.report import CacheReport, Moment
+import pytest
+
+from keepmap.kv.cache.report import CacheReport, Moment, report_of
+from keepmap.kv.choosing import Protection
+from keepmap.kv.modes import Mode
 
 
 def test_a_report_is_a_table_of_its_moments() -> None:
@@ -24,8 +28,37 @@ def test_nothing_to_evict_is_said_and_something_is_not() -> None:
     short = CacheReport(moments=(Moment(12, 90, 90),), peak_nbytes=90, n_protected=12)
     words = "nothing to evict: 12 tokens are no more than the 12 that are protected, sinks and window"
     assert short.nothing_to_evict == words and repr(short).endswith(f"; {words})")
-    waits = CacheReport(moments=(Moment(900, 90, 90),), peak_nbytes=90, n_protected=12, n_awaited=100)
-    words = 'nothing evicted yet: in mode "once" the cut comes after 100 more tokens'
-    assert waits.nothing_to_evict == words and repr(waits).endswith(f"; {words})")
     longer = CacheReport(moments=(Moment(13, 90, 90),), peak_nbytes=90, n_protected=12)
     assert longer.nothing_to_evict is None and "nothing" not in repr(longer)
+
+
+SHORT = "nothing to evict: {} tokens are no more than the {} that are protected, sinks and window"
+WAITS = "nothing evicted yet: the next cut comes after {}"
+WHOLE = "the last {} held whole: the next cut comes after {}"
+LAST = "the cut came after the last token: no query has seen what it left"
+
+
+@pytest.mark.parametrize(
+    ("mode", "seen", "note"),
+    [
+        (Mode(), 12, SHORT.format(12, 12)),
+        (Mode(), 13, None),
+        (Mode("chunked", chunk_size=1000), 400, WAITS.format("600 more tokens")),
+        (Mode(interval=1000), 400, WAITS.format("600 more tokens")),
+        (Mode(interval=5), 14, WAITS.format("1 more token")),
+        (Mode("chunked", chunk_size=6), 12, SHORT.format(12, 12)),
+        (Mode("chunked", chunk_size=5), 6, SHORT.format(6, 12)),
+        (Mode("chunked", chunk_size=100), 200, None),
+        (Mode("chunked", chunk_size=100), 201, WHOLE.format("token is", "99 more tokens")),
+        (Mode(interval=100), 299, WHOLE.format("99 tokens are", "1 more token")),
+        (Mode("once", context_length=30), 20, WAITS.format("10 more tokens")),
+        (Mode("once", context_length=30), 30, LAST),
+        (Mode("once", context_length=30), 31, None),
+        (Mode("once", context_length=12), 31, SHORT.format(31, 31)),
+    ],
+    ids=str,
+)
+def test_what_the_bytes_do_not_say(mode: Mode, seen: int, note: str | None) -> None:
+    report = report_of((Moment(seen, 90, 400),), 90, Protection(4, 8), mode, seen)
+    assert report.note == note and repr(report).endswith("without eviction)" if note is None else f"; {note})")
+    assert (report.nothing_to_evict is None) == (note is None or note == LAST or note.startswith("the last"))

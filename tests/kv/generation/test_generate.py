@@ -108,6 +108,24 @@ def test_chunks(tiny: LanguageModel, compared: Generation) -> None:
     assert (generation.options["mode"], generation.options["chunk_size"]) == ("chunked", 9)
 
 
+def test_what_waits_for_the_next_cut_is_said_to_be_held(tiny: LanguageModel, tmp_path: Path) -> None:
+    """Its KeepMap is that of `evict`, for which the end of a text ends a chunk; the bytes are those of all."""
+    for when in ({"chunk_size": 500}, {"interval": 500}):
+        generation = keepmap.generate(tiny, TEXT, "h2o", **when, **OPTIONS)
+        n = generation.cache.tokens
+        lines = "\n".join(generation.lines())
+        assert "Kept:  100.0% of all entries, 100.0% of those that left the window" in lines
+        assert f"Note:  nothing evicted yet: the next cut comes after {500 - n} more tokens" in lines
+        assert generation.cache.nbytes >= generation.cache.full_nbytes
+        write_generation(tmp_path, generation)
+        assert read_generation(tmp_path).lines() == generation.lines()
+    generation = keepmap.generate(tiny, TEXT, "h2o", chunk_size=50, **OPTIONS)
+    over, lines = generation.cache.tokens % 50, "\n".join(generation.lines())
+    assert f"Note:  the last {over} tokens are held whole: the next cut comes after {50 - over} more" in lines
+    held = (generation.keep_map.expires == generation.cache.tokens).double().mean()
+    assert f"Kept:  {held:.1%} of all entries" in lines and held > generation.keep_map.density() + 0.05
+
+
 def test_a_chat_template_goes_around_text_and_question(tiny: LanguageModel) -> None:
     tiny.tokenizer.chat_template = TEMPLATE
     try:
@@ -173,7 +191,7 @@ def test_files_give_the_same_back(compared: Generation, tmp_path: Path) -> None:
     assert read_generation(tmp_path) == compared and read_generation(tmp_path).answer.rate is None
 
 
-@pytest.mark.parametrize("damage", ["gone", "text", "other map", "no map", "times"])
+@pytest.mark.parametrize("damage", ["gone", "text", "other map", "no map", "times", "chunk"])
 def test_files_that_do_not_agree_are_one_line(compared: Generation, tmp_path: Path, damage: str) -> None:
     write_generation(tmp_path, compared)
     match damage:
@@ -185,6 +203,8 @@ def test_files_that_do_not_agree_are_one_line(compared: Generation, tmp_path: Pa
             KeepMap(torch.full((1, 1, 4), 4), torch.zeros(1, 1, 4)).save(tmp_path / "keep_map.safetensors")
         case "no map":
             (tmp_path / "keep_map.safetensors").unlink()
+        case "chunk":
+            replace(compared.keep_map, info={"chunk_size": 0}).save(tmp_path / "keep_map.safetensors")
         case "times":
             (tmp_path / "timings.json").write_text('{"answer": {"reading": "long"}}')
     message = {"gone": "no generation at", "no map": "no KeepMap at"}.get(damage, "is not a generation, or is damaged")

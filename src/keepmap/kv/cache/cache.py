@@ -254,8 +254,7 @@ class EvictingCache(CacheOfTexts):
         """Bytes over time, beside those of the full cache; of a batch, of all rows together, without padding."""
         if self.batch is not None:
             return self.batch.report()
-        context, seen = self._context_length, self.get_seq_length()
-        return report_of(self.moments, self._peak, self.terms.protection, 0 if context is None else seen - context)
+        return report_of(self.moments, self._peak, self.terms.protection, self._mode, self.get_seq_length())
 
     def fork(self) -> "EvictingCache":
         """A cache of its own that has seen the same: many questions on one context.

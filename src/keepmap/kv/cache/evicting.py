@@ -1,19 +1,24 @@
 """A block in which a model generates under eviction: its own code runs as ever, and is handed our cache."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
+from keepmap.core.arguments import as_integer
 from keepmap.core.keep_map import KeepMap
 from keepmap.errors import InputError, counted, kind_of
 from keepmap.kv.cache.cache import EvictingCache
+from keepmap.kv.cache.interface import no_way_back
 from keepmap.kv.cache.report import CacheReport
 from keepmap.kv.method import Method
+from keepmap.kv.modes import Mode, as_mode
 from keepmap.kv.passes import Text, calls_in_hands
 from keepmap.language_model import LanguageModel, as_language_model
 
@@ -21,6 +26,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["EvictingRun", "evicting"]
+
+_instead: "WeakKeyDictionary[Cache, EvictingCache]" = WeakKeyDictionary()
+"""Of a plain cache that a call was given, ours that stands in for it, in whatever block that was."""
+_CANDIDATES = "_get_candidate_generator"
+"""What `generate` asks the model for before an assisted or a prompt-lookup decoding runs anything."""
 
 
 class EvictingRun:
@@ -34,7 +44,8 @@ class EvictingRun:
         self.language_model = language_model
         self.cache: EvictingCache | None = None
         self._fresh = fresh
-        self._instead: "WeakKeyDictionary[Cache, EvictingCache]" = WeakKeyDictionary()
+        self._plain: dict[int, EvictingCache] = {}
+        self._is_warned = False
 
     @property
     def model(self) -> "PreTrainedModel":
@@ -82,9 +93,15 @@ class EvictingRun:
         Raises:
             InputError: what the cache does not hold exactly: masks with holes, other positions.
         """
-        cache = self._cache_for(named.get("past_key_values"))
+        given = named.get("past_key_values")
+        cache = self._cache_for(given)
         if cache is None:
             return None
+        if given is None and named.get("use_cache") is False and cache.terms.mode == Mode("once"):
+            raise InputError(
+                'expected `context_length` where a call has use_cache=False, got none: in mode "once" the cut comes '
+                'after its last token, and nothing goes on from there; give it to `evicting`, or take mode "decode"'
+            )
         if cache.language_model.model is not self.model:
             raise InputError("expected `past_key_values` to be a cache of this model, got one of another model")
         new = named.get("input_ids") if named.get("inputs_embeds") is None else named["inputs_embeds"]
@@ -103,27 +120,58 @@ class EvictingRun:
         texts = cache.texts(named, new)
         named["past_key_values"], named["attention_mask"] = cache, None
         self.cache = cache
+        if isinstance(given, DynamicCache):
+            # It has seen what ours has, and no pass without eviction goes on with it as if it were empty.
+            given.layers = cache.layers
+        if cache is not self._plain.get(get_ident()):
+            self._warn_of(self._plain.pop(get_ident(), None))
+        if given is None:
+            self._plain[get_ident()] = cache
         return texts
+
+    def close(self) -> None:
+        """Nothing more comes: say what is known only then."""
+        while self._plain:
+            self._warn_of(self._plain.popitem()[1])
+
+    def _warn_of(self, cache: EvictingCache | None) -> None:
+        """Say once in a block that a plain call was cut at its end, and no other one went on from there."""
+        if cache is None or self._is_warned or cache.terms.mode.name != "once" or (note := cache.report().note) is None:
+            return
+        self._is_warned = True
+        warnings.warn(
+            f'in mode "once" a call inside `with keepmap.evicting` gave what the full cache gives ({note}); give '
+            '`context_length`, or take mode "decode"',
+            stacklevel=2,
+        )
+
+    def has(self, given: object) -> bool:
+        """Whether a call that is given this cache, or None, runs under eviction."""
+        return self._fresh is not None or isinstance(given, EvictingCache) or given in _instead
 
     def _cache_for(self, given: object) -> EvictingCache | None:
         """Ours for this call, None where it is the model's own."""
         if isinstance(given, EvictingCache):
             return given
+        if isinstance(given, DynamicCache) and given in _instead:
+            if not given.get_seq_length():  # it was reset
+                _instead[given].reset()
+                _instead[given] = _instead[given] if self._fresh is None else self._fresh()
+            return _instead[given]
         if self._fresh is None:
             return None
         if given is None:
             return self._fresh()
-        if not isinstance(given, DynamicCache) or (given.get_seq_length() and given not in self._instead):
+        if not isinstance(given, DynamicCache) or given.get_seq_length():
             raise InputError(
                 "expected `past_key_values` to be a keepmap.EvictingCache or nothing inside `with keepmap.evicting`, "
                 f"got {kind_of(given)}"
             )
         if getattr(given, "offloading", False):
             raise InputError("an evicting cache stays where the model is; leave offloading out")
-        # What `generate` made for the model to fill: ours stands in for it, and goes on if it comes again.
-        if given not in self._instead:
-            self._instead[given] = self._fresh()
-        return self._instead[given]
+        # An empty one is there to be filled, by `generate` or a user: ours stands in for it, whenever it comes again.
+        _instead[given] = self._fresh()
+        return _instead[given]
 
 
 def evicting(
@@ -144,9 +192,10 @@ def evicting(
 ) -> AbstractContextManager[EvictingRun]:
     """Inside, a model generates under eviction: `generate`, pipelines and plain calls, each on a fresh cache.
 
-    A call that is given an EvictingCache goes on with that one. Any thread may make the calls. At the end the model is
-    as it was. Greedy decoding, sampling, streaming, beams and batches with padding at the left work: each text is
-    evicted as if it were alone. Assisted and prompt-lookup decoding are refused.
+    A call that is given an EvictingCache goes on with that one, and ours stands in for a DynamicCache that is empty. In
+    mode "once" a plain call that nothing goes on from is cut behind its last token: a warning says so. Any thread may
+    make the calls. At the end the model is as it was. Greedy decoding, sampling, streaming, beams and batches with
+    padding at the left work: each text is evicted as if it were alone. Assisted and prompt-lookup decoding are refused.
 
     >>> import keepmap, torch
     >>> language_model = keepmap.load_language_model("tiny")
@@ -186,12 +235,39 @@ def evicting(
         # The options are checked here, before anything runs.
         first = EvictingCache(language_model, method, **options, chunk_size=chunk_size, interval=interval, seed=seed)  # type: ignore[arg-type]
         fresh = first.fork
-    elif given := [name for name, value in options.items() if value is not None]:
-        raise InputError(f"expected `method` to be given with `{given[0]}`, got none")
+    else:
+        # Each of them as where a method takes it, and none without one.
+        when, seed = as_mode(mode, chunk_size, context_length, interval), as_integer("seed", seed)
+        numbers = {"chunk_size": when.chunk_size > 1, "interval": when.interval > 1, "seed": seed != 0}
+        given = [*(name for name, value in options.items() if value is not None), *filter(numbers.get, numbers)]
+        if given:
+            raise InputError(f"expected `method` to be given with `{given[0]}`, got none")
     return _block(EvictingRun(language_model, fresh))
 
 
 @contextmanager
 def _block(run: EvictingRun) -> Iterator[EvictingRun]:
-    with calls_in_hands(run.model, run.prepare):
+    with calls_in_hands(run.model, run.prepare), _candidates_refused(run):
         yield run
+    run.close()
+
+
+@contextmanager
+def _candidates_refused(run: EvictingRun) -> Iterator[None]:
+    """Assisted and prompt-lookup decoding take positions back: inside, they are refused before anything runs."""
+    own, before = getattr(run.model, _CANDIDATES, None), vars(run.model).get(_CANDIDATES)
+
+    def refuse(*args: Any, **named: Any) -> Any:
+        if run.has(named.get("model_kwargs", {}).get("past_key_values")):
+            raise no_way_back()
+        return own(*args, **named)  # type: ignore[misc]
+
+    if own is not None:
+        setattr(run.model, _CANDIDATES, refuse)
+    try:
+        yield
+    finally:
+        if own is not None:
+            delattr(run.model, _CANDIDATES)
+        if before is not None:
+            setattr(run.model, _CANDIDATES, before)

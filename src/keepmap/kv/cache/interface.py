@@ -1,11 +1,21 @@
 """What transformers asks of a layer of our caches, whatever that holds."""
 
+from typing import Never
+
 from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
 from keepmap.errors import InputError
 
-__all__ = ["SeenLayer"]
+__all__ = ["SeenLayer", "no_way_back"]
+
+
+def no_way_back() -> InputError:
+    """Positions are to be taken back."""
+    return InputError(
+        "an evicting cache cannot take positions back, as assisted and prompt-lookup decoding ask; generate "
+        "without them, or go on from a `fork()` that was taken earlier"
+    )
 
 
 class SeenLayer(CacheLayerMixin):
@@ -32,10 +42,28 @@ class SeenLayer(CacheLayerMixin):
         Raises:
             InputError: always.
         """
+        raise no_way_back()
+
+    def reorder_cache(self, beam_idx: object) -> None:
+        """Refused: an EvictingCache does it for all of its layers.
+
+        Raises:
+            InputError: always.
+        """
         raise InputError(
-            "an evicting cache cannot take positions back, as assisted and prompt-lookup decoding ask; generate "
-            "without them, or go on from a `fork()` that was taken earlier"
+            "expected a keepmap.EvictingCache for other rows in another order, got a plain cache that stands for one; "
+            "pass an EvictingCache as `past_key_values`"
         )
+
+    batch_select_indices = batch_repeat_interleave = reorder_cache
+
+    def __deepcopy__(self, memo: object) -> Never:
+        """Refused: a copy is a `fork()` of the cache.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("an evicting cache is copied by `fork()`; pass a keepmap.EvictingCache and take that")
 
     def activate_past_recording(self) -> None:
         """Refused, as `crop` is: who asks for it is about to take positions back.

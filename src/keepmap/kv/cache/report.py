@@ -7,6 +7,7 @@ from keepmap.core.outside.memory import size_text
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import counted
 from keepmap.kv.choosing import Protection
+from keepmap.kv.modes import Mode
 
 __all__ = ["CacheReport", "Moment", "report_of"]
 
@@ -29,7 +30,9 @@ class CacheReport(ResultTable):
         peak_nbytes: the most that was held at any time, the keys that a pass brings among them.
         n_protected: how many positions are never dropped: sinks, window, and what comes after the one cut of a context.
         n_rows: how many rows of a batch these are of together: texts, the beams of them, or several answers to them.
-        n_awaited: in mode "once", how many tokens are still to come before a context is cut.
+        n_uncut: how many came after the last cut, and are held whole until the next one.
+        n_awaited: how many tokens are still to come before that; 0 where each query is a cut, or no other one comes.
+        is_cut_last: in mode "once", whether the cut came after the last token, so that no query has seen what it left.
 
     >>> report = CacheReport(moments=(Moment(100, 80, 400), Moment(101, 81, 404)), peak_nbytes=90)
     >>> report
@@ -42,7 +45,9 @@ class CacheReport(ResultTable):
     peak_nbytes: int
     n_protected: int = 0
     n_rows: int = 1
+    n_uncut: int = 0
     n_awaited: int = 0
+    is_cut_last: bool = False
 
     @property
     def rows(self) -> list[dict[str, object]]:
@@ -74,40 +79,75 @@ class CacheReport(ResultTable):
 
     @property
     def nothing_to_evict(self) -> str | None:
-        """Why nothing can have been dropped, in words; None where more was seen than is protected.
+        """Why nothing was dropped, in words; None where more was seen at the last cut than is protected.
 
         >>> CacheReport(moments=(Moment(100, 400, 400),), peak_nbytes=400, n_protected=132).nothing_to_evict
         'nothing to evict: 100 tokens are no more than the 132 that are protected, sinks and window'
         """
-        if self.n_awaited:
-            more = counted(self.n_awaited, "more token")
-            return f'nothing evicted yet: in mode "once" the cut comes after {more}'
-        if self.tokens > self.n_protected:
+        if self.tokens - self.n_uncut > self.n_protected:
             return None
+        if self.n_awaited and self.tokens + self.n_awaited > self.n_protected:
+            return f"nothing evicted yet: {self._next_cut}"
         return (
             f"nothing to evict: {counted(self.tokens, 'token')} are no more than the {self.n_protected:,} that are "
             "protected, sinks and window"
         )
 
+    @property
+    def note(self) -> str | None:
+        """What the bytes do not say, in words: that nothing was dropped and why, or what the last cut did not reach.
+
+        >>> report = CacheReport(moments=(Moment(100, 60, 400),), peak_nbytes=90, n_uncut=36, n_awaited=28)
+        >>> report.note
+        'the last 36 tokens are held whole: the next cut comes after 28 more tokens'
+        """
+        if not self.moments or self.nothing_to_evict is not None:
+            return self.nothing_to_evict if self.moments else None
+        if self.is_cut_last:
+            return "the cut came after the last token: no query has seen what it left"
+        if not self.n_awaited:
+            return None
+        whole = "token is" if self.n_uncut == 1 else f"{self.n_uncut:,} tokens are"
+        return f"the last {whole} held whole: {self._next_cut}"
+
+    @property
+    def _next_cut(self) -> str:
+        return f"the next cut comes after {counted(self.n_awaited, 'more token')}"
+
     def __repr__(self) -> str:
-        nothing = self.nothing_to_evict if self.moments else None
         rows = f" in {self.n_rows:,} rows" if self.n_rows > 1 else ""
         return (
             f"CacheReport({counted(self.tokens, 'token')}{rows}: {size_text(self.nbytes)} held, "
             f"{size_text(self.peak_nbytes)} at the peak; {size_text(self.full_nbytes)} without eviction"
-            f"{'' if nothing is None else f'; {nothing}'})"
+            f"{'' if self.note is None else f'; {self.note}'})"
         )
 
 
-def report_of(moments: Sequence[Moment], peak_nbytes: int, protection: Protection, after_the_cut: int) -> CacheReport:
+def report_of(
+    moments: Sequence[Moment], peak_nbytes: int, protection: Protection, mode: Mode, seen: int
+) -> CacheReport:
     """The report of one text.
 
     Args:
-        after_the_cut: in mode "once", how many positions came after the cut, below 0 where it is still to come; else 0.
+        mode: when it is cut; in mode "once" with the context, where that is known.
+        seen: how many positions have come.
     """
+    protected = protection.n_sink + protection.window
+    if mode.name != "once":
+        uncut = seen % mode.every
+        return CacheReport(
+            moments=tuple(moments),
+            peak_nbytes=peak_nbytes,
+            n_protected=protected,
+            n_uncut=uncut,
+            n_awaited=mode.every - uncut if uncut else 0,
+        )
+    after = seen - (mode.context_of(0) or 0)
     return CacheReport(
         moments=tuple(moments),
         peak_nbytes=peak_nbytes,
-        n_protected=protection.n_sink + protection.window + max(0, after_the_cut),
-        n_awaited=max(0, -after_the_cut),
+        n_protected=protected + max(0, after),
+        n_uncut=seen if after < 0 else 0,
+        n_awaited=max(0, -after),
+        is_cut_last=after == 0,
     )

@@ -10,8 +10,10 @@ from keepmap.core.keep_map import KeepMap
 from keepmap.core.storage.documents import read_document, write_document
 from keepmap.core.storage.fields import typed
 from keepmap.errors import InputError
-from keepmap.kv.cache.report import CacheReport, Moment
+from keepmap.kv.cache.report import Moment, report_of
+from keepmap.kv.choosing import Protection
 from keepmap.kv.generation.generation import Answered, Generation
+from keepmap.kv.modes import Mode
 
 __all__ = ["FILES", "read_generation", "write_generation"]
 
@@ -88,10 +90,12 @@ def _checked(document: Mapping[str, Any], keep_map: KeepMap, times: Mapping[str,
         n_question=typed(document["n_question"], int, "n_question"),
         answer=_answer(document, times.get("answer")),
         full=None if document["full"] is None else _answer(document["full"], times.get("full")),
-        cache=CacheReport(
-            moments=tuple(Moment(*values) for values in zip(*columns, strict=True)),
-            peak_nbytes=typed(report["peak_bytes"], int, "peak_bytes"),
-            n_protected=typed(report["n_protected"], int, "n_protected"),
+        cache=report_of(
+            tuple(Moment(*values) for values in zip(*columns, strict=True)),
+            typed(report["peak_bytes"], int, "peak_bytes"),
+            Protection(keep_map.n_sink, keep_map.window),
+            _mode(keep_map),
+            keep_map.shape[2],
         ),
         keep_map=keep_map,
         options=options,
@@ -104,6 +108,16 @@ def _checked(document: Mapping[str, Any], keep_map: KeepMap, times: Mapping[str,
     if generation.n_prompt + len(generation.answer.tokens) - 1 != keep_map.shape[2]:
         raise ValueError(f"its KeepMap is of {keep_map.shape[2]} tokens")
     return generation
+
+
+def _mode(keep_map: KeepMap) -> Mode:
+    """When it was cut. Files from before there were modes and intervals do not say that they have none."""
+    if keep_map.context_length is not None:
+        return Mode("once", context_length=keep_map.context_length)
+    chunk, interval = (typed(keep_map.info.get(name, 1), int, name) for name in ("chunk_size", "interval"))
+    if min(chunk, interval) < 1:
+        raise ValueError("its chunk_size or interval is below 1")
+    return Mode("chunked" if chunk > 1 else "decode", chunk_size=chunk, interval=interval)
 
 
 def _answer(values: Mapping[str, Any], times: Any) -> Answered:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +85,22 @@ class Generation:
 
     def lines(self) -> tuple[str, ...]:
         """The report: what was read and said, kept and held, and how fast."""
-        report, keep_map = self.cache, self.keep_map
+        report = self.cache
+        # The end of a text ends a chunk, and its KeepMap says so; the cache waits for what may still come.
+        now = replace(self.keep_map, held=None) if report.n_uncut else self.keep_map
         question = f", {self.n_question:,} of them the question" if self.n_question else ""
-        left = f"{keep_map.compressible_density():.1%} of those that left the window"
+        left = f"{now.compressible_density():.1%} of those that left the window"
         lines = [
             f"{counted(self.n_prompt, 'token')} read{question}; {len(self.answer.tokens):,} new",
-            f"Kept:  {keep_map.density():.1%} of all entries, "
-            f"{'none of which left the window' if report.nothing_to_evict else left}",
+            f"Kept:  {now.density():.1%} of all entries, "
+            f"{'none of which left the window' if now.protected().all() else left}",
             f"Bytes: {size_text(report.nbytes)} at the end, {size_text(report.peak_nbytes)} at the peak; "
             f"{size_text(report.full_nbytes)} at the end without eviction",
         ]
         if self._when is not None:
             lines.insert(1, f"Mode:  {self._when}")
-        if report.nothing_to_evict is not None:
-            lines.append(f"Note:  {report.nothing_to_evict}")
+        if report.note is not None:
+            lines.append(f"Note:  {report.note}")
         if self.answer.rate is not None:
             full = None if self.full is None else self.full.rate
             beside = "" if full is None else f"; {full:.3g} with the full cache"

@@ -9,6 +9,7 @@ from keepmap.errors import InputError
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.decoding.step import step
 from keepmap.kv.cache.evicting import evicting
+from keepmap.kv.cache.report import CacheReport
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
@@ -67,12 +68,29 @@ def test_bytes_are_those_of_all_texts_and_padding_is_none_of_them(batch: Evictin
 def test_a_context_that_is_not_cut_yet_is_said(language_model: LanguageModel) -> None:
     cache = EvictingCache(language_model, "h2o", density=0.3, n_sink=2, window=4, mode="once", context_length=30)
     read(cache, IDS[:, :20], MASK[:, :20].clone().fill_(1).index_fill_(1, torch.tensor([0]), 0))
-    assert cache.report().nothing_to_evict == 'nothing evicted yet: in mode "once" the cut comes after 11 more tokens'
+    assert cache.report().nothing_to_evict == "nothing evicted yet: the next cut comes after 11 more tokens"
     read(cache, IDS[:, 20:])
     assert cache.report().nothing_to_evict is None and cache.report().n_awaited == 0
     ragged = EvictingCache(language_model, "h2o", density=0.3, n_sink=2, window=4, mode="once", context_length=30)
     read(ragged, IDS, MASK)
     assert ragged.rows[1].report().n_awaited == 2 and ragged.report().nothing_to_evict is None, "one row is cut"
+
+
+def test_rows_of_which_some_are_cut_and_some_wait(language_model: LanguageModel) -> None:
+    """Rows of 40, 28 and 1 tokens: sinks and window are 6, and a chunk of `chunk_size` ends where it does."""
+
+    def report(chunk_size: int, ids: torch.Tensor = IDS, mask: torch.Tensor = MASK) -> CacheReport:
+        cache = EvictingCache(language_model, "h2o", density=0.3, n_sink=2, window=4, chunk_size=chunk_size)
+        return read(cache, ids, mask).report()
+
+    assert report(50).note == "nothing evicted yet: the next cut comes after 10 more tokens"
+    assert report(30).note == "the last 39 tokens are held whole: the next cut comes after 2 more tokens"
+    assert report(2).note is None, "the row of one token waits for nothing"
+    short = report(20, IDS[:, :5], torch.ones(3, 5))
+    assert short.note == "nothing evicted yet: the next cut comes after 15 more tokens"
+    assert report(5, IDS[:, :5], torch.ones(3, 5)).note == (
+        "nothing to evict: 15 tokens are no more than the 15 that are protected, sinks and window"
+    )
 
 
 def test_the_peak_is_of_all_rows_at_one_time(language_model: LanguageModel) -> None:

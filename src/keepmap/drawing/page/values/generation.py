@@ -25,7 +25,7 @@ def shown_generation(generation: Any, folder: str | None, redact_text: bool) -> 
             f"{len(generation.answer.tokens):,} new"
         ),
         verdict=_verdict(generation),
-        warnings=[] if report.nothing_to_evict is None else [report.nothing_to_evict],
+        warnings=[] if report.note is None else [report.note],
         model=str(keep_map.info.get("model", "")),
         python=(call if folder is None else f"generation = keepmap.read_generation({folder!r})", "generation.text"),
         settings=generation.options,

@@ -71,15 +71,21 @@ class Batch:
         """The bytes of all rows together, over time."""
         reports = [row.report() for row in self.rows]
         lengths = [row.get_seq_length() for row in self.rows]
-        protected = (
-            n if each.n_awaited else min(n, each.n_protected) for n, each in zip(lengths, reports, strict=True)
-        )
+        # Of a row that was cut, what it had then counts; where none was, what they have now.
+        counts = [n - each.n_uncut for n, each in zip(lengths, reports, strict=True)]
+        if not any(count > each.n_protected for count, each in zip(counts, reports, strict=True)):
+            counts = lengths
+        waiting = [
+            each.n_awaited for n, each in zip(lengths, reports, strict=True) if n + each.n_awaited > each.n_protected
+        ]
         return CacheReport(
             moments=tuple(self._moments),
             peak_nbytes=self._peak,
-            n_protected=sum(protected),
+            n_protected=sum(min(count, each.n_protected) for count, each in zip(counts, reports, strict=True)),
             n_rows=len(self.rows),
-            n_awaited=min(each.n_awaited for each in reports),
+            n_uncut=sum(each.n_uncut for each in reports),
+            n_awaited=min(filter(None, waiting), default=0),
+            is_cut_last=all(each.is_cut_last for each in reports),
         )
 
     def _attend(self, at: int, call: LayerCall) -> Tensor:

@@ -37,3 +37,7 @@ class BatchLayer(SeenLayer):
     def get_seq_length(self) -> int:
         """How many positions came, those of padding among them."""
         return self.seen
+
+    def reset(self) -> None:
+        """Nothing came: who holds the rows begins anew."""
+        self.seen = 0

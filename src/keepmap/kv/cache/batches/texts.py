@@ -33,6 +33,10 @@ class CacheOfTexts(Cache):
     def this(self) -> "EvictingCache":
         """Itself, as what it is."""
 
+    def __deepcopy__(self, memo: object) -> "EvictingCache":
+        """A fork: the model is not copied."""
+        return self.this().fork()
+
     @property
     def rows(self) -> "tuple[EvictingCache, ...]":
         """The caches of a batch, one per text: each a cache of its own, in the batch's order; of one text, this one."""
