@@ -51,8 +51,8 @@ class SeenLayer(CacheLayerMixin):
             InputError: always.
         """
         raise InputError(
-            "expected a keepmap.EvictingCache for other rows in another order, got a plain cache that stands for one; "
-            "pass an EvictingCache as `past_key_values`"
+            "expected `past_key_values` to be a keepmap.EvictingCache where its rows change, got a plain cache; pass "
+            "one of ours"
         )
 
     batch_select_indices = batch_repeat_interleave = reorder_cache
