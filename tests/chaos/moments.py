@@ -147,13 +147,24 @@ def terminate_in_the_middle(verb: Verb, place: Path, calm: dict[str, bytes]) -> 
 def _wait_for_group(pid: int) -> None:
     """Workers end within five seconds of the process that began them."""
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(pid, 0)
-        except ProcessLookupError:
-            return
+    while (left := _running(pid)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    raise AssertionError("a worker is left")
+    assert not left, f"a worker is left: {left}"
+
+
+def _running(group: int) -> list[str]:
+    """What runs in a group of processes; one that has ended and that nobody has waited for does not."""
+    running = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name, _, rest = (folder / "stat").read_text().rpartition(")")
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        state, _, of_group, *_ = rest.split()
+        if int(of_group) == group and state not in "ZX":
+            running.append(f"{name}) {state} {words}")
+    return running
 
 
 def remove_in_the_middle(verb: Verb, place: Path, calm: dict[str, bytes], folder: str, after: int) -> None:
