@@ -1,5 +1,6 @@
 """The product of everything that a run of the engine depends on, and both sides of one case."""
 
+import functools
 import math
 import random
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from keepmap.kv.methods.criticalkv import CriticalKV
 from keepmap.kv.methods.defensivekv import DefensiveKV
 from keepmap.kv.methods.kvzap import KVzap
 from keepmap.kv.methods.lagkv import LagKV
-from keepmap.language_model import load_language_model
+from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import FAMILIES, build, tokens
 from tests.reference import scores, wrappers
 from tests.reference.decode import Decoded, decode
@@ -32,6 +33,7 @@ __all__ = [
     "by_engine",
     "by_reference",
     "instance",
+    "model_of",
     "reviewed",
     "sampled",
     "whole_product",
@@ -82,8 +84,7 @@ class Case:
         """Who shares the budget: a name, or the table that is meant."""
         if self.by != "table":
             return self.by
-        layers = build(self.family, self.dtype).config.num_hidden_layers
-        heads = load_language_model(build(self.family, self.dtype)).n_kv_heads
+        layers, heads = model_of(self).n_layers, model_of(self).n_kv_heads
         return [[(3 * layer + 2 * head + 1) % 5 / 2 for head in range(heads)] for layer in range(layers)]
 
     def options(self) -> dict[str, float | int]:
@@ -123,10 +124,19 @@ class Case:
 
     def _median(self, score: Score) -> float:
         rule = Rule(threshold=-math.inf, n_sink=0, window=0)
-        model = build(self.family, self.dtype)
-        decoded = decode(model, tokens(64, self.seed), score, rule, WHOLE, growing=False)
+        decoded = decode(model_of(self).model, tokens(64, self.seed), score, rule, WHOLE, growing=False)
         lower, upper = decoded.scores.flatten().sort().values[[63, 64]].tolist()
         return (lower + upper) / 2
+
+
+def model_of(case: Case) -> LanguageModel:
+    """The model of its family, one for all cases: a run leaves a model as it was."""
+    return _model(case.family, case.dtype)
+
+
+@functools.cache
+def _model(family: str, dtype: torch.dtype) -> LanguageModel:
+    return load_language_model(build(family, dtype))
 
 
 def whole_product() -> list[Case]:
@@ -184,7 +194,7 @@ def instance(name: str, heads: int) -> str | Method:
 
 def by_engine(case: Case) -> Eviction:
     """keepmap's answer."""
-    language_model = load_language_model(build(case.family, case.dtype))
+    language_model = model_of(case)
     method = instance(case.method, language_model.n_kv_heads)
     return evict(
         language_model,
@@ -204,8 +214,7 @@ def by_engine(case: Case) -> Eviction:
 
 def by_reference(case: Case, decided_by: Tensor | None = None) -> Decoded:
     """The truth. With `decided_by` [L, G, N] these scores decide, and the true ones are only told."""
-    model = build(case.family, case.dtype)
-    layers, heads = model.config.num_hidden_layers, load_language_model(model).n_kv_heads
+    model, layers, heads = model_of(case).model, model_of(case).n_layers, model_of(case).n_kv_heads
     rule = Rule(**case.options(), n_sink=case.n_sink, window=case.window, by=case.shared())
     score = {
         "random": scores.random(layers, heads, case.n, case.seed),

@@ -16,8 +16,8 @@ from keepmap.errors import InputError
 from keepmap.kv.budgets import Budget, Table, as_spread, shares_in_layer
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.choosing import Protection, choose, rule_in_layer
-from tests.conformance.cases import Case, by_engine, by_reference
-from tests.conformance.test_cache import PROMPT, N, assert_same, generate, model_of, new_cache, read, truth
+from tests.conformance.cases import Case, by_engine, by_reference, model_of
+from tests.conformance.test_cache import PROMPT, N, assert_same, generate, new_cache, read, truth
 from tests.conformance.test_engine import check
 from tests.families import tokens
 from tests.reference.budgets import gone

@@ -16,9 +16,9 @@ from keepmap.kv.cache.evicting import evicting
 from keepmap.kv.eviction.eviction import Eviction
 from keepmap.kv.method import Method
 from keepmap.kv.methods.observed_attention import ObservedAttention
-from keepmap.language_model import LanguageModel, load_language_model
-from tests.conformance.cases import DECIDED, METHODS, RULES, WHOLE, Case, instance, reviewed
-from tests.families import FAMILIES, build, tokens
+from keepmap.language_model import LanguageModel
+from tests.conformance.cases import DECIDED, METHODS, RULES, WHOLE, Case, instance, model_of, reviewed
+from tests.families import FAMILIES, tokens
 
 COVERS = (
     "keepmap.kv.cache.held",
@@ -28,7 +28,6 @@ COVERS = (
 )
 HELD = tuple(method for method in METHODS if method != "expected_attention")
 N, PROMPT = 56, 44
-MODELS: dict[tuple[str, torch.dtype], LanguageModel] = {}
 
 
 def cases() -> Iterator[Case]:
@@ -40,13 +39,6 @@ def cases() -> Iterator[Case]:
         yield Case(family, method, rule, chunk, draw.choice((0, 5)), draw.choice((0, 4)), N, seed)
     for method, rule, chunk in product([*decided, "snapkv", "lagkv"], RULES, (1, 9, WHOLE)):
         yield Case("gemma2", method, rule, chunk, 5, 4, N)
-
-
-def model_of(case: Case) -> LanguageModel:
-    key = case.family, case.dtype
-    if key not in MODELS:
-        MODELS[key] = load_language_model(build(*key))
-    return MODELS[key]
 
 
 def setting(case: Case) -> tuple[LanguageModel, str | Method, dict[str, float | int]]:

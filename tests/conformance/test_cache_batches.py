@@ -12,8 +12,8 @@ from torch import Tensor
 
 from keepmap.core.keep_map import KeepMap
 from keepmap.kv.cache.evicting import evicting
-from tests.conformance.cases import METHODS, RULES, Case
-from tests.conformance.test_cache import HELD, N, assert_same, model_of, new_cache, read, setting, truth
+from tests.conformance.cases import METHODS, RULES, Case, model_of
+from tests.conformance.test_cache import HELD, N, assert_same, new_cache, read, setting, truth
 from tests.families import FAMILIES, tokens
 
 COVERS = ("keepmap.kv.cache.batches.layer", "keepmap.kv.cache.interface")

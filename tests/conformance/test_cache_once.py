@@ -14,8 +14,8 @@ from keepmap.errors import InputError
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.cache.compress import compress
 from keepmap.kv.cache.evicting import evicting
-from tests.conformance.cases import DECIDED, METHODS, RULES, Case
-from tests.conformance.test_cache import PROMPT, N, assert_same, generate, model_of, new_cache, read, setting, truth
+from tests.conformance.cases import DECIDED, METHODS, RULES, Case, model_of
+from tests.conformance.test_cache import PROMPT, N, assert_same, generate, new_cache, read, setting, truth
 from tests.families import FAMILIES, tokens
 
 

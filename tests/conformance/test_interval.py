@@ -10,8 +10,8 @@ import torch
 import keepmap
 from keepmap.errors import InputError
 from keepmap.kv.cache.cache import EvictingCache
-from tests.conformance.cases import Case
-from tests.conformance.test_cache import PROMPT, N, assert_same, generate, model_of, new_cache, read, truth
+from tests.conformance.cases import Case, model_of
+from tests.conformance.test_cache import PROMPT, N, assert_same, generate, new_cache, read, truth
 from tests.conformance.test_engine import check
 from tests.families import tokens
 

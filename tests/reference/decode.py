@@ -188,15 +188,15 @@ def _to_score(alive: Tensor, rule: Rule, start: int, end: int, n: int, growing: 
     """The positions of one head whose score is taken after a chunk of the queries start..end-1.
 
     A fixed score is taken as its position leaves the window (sinks too), or else at the end of the text. A growing
-    score is brought up to date for as long as it may decide, and where nothing is decided it is the last one.
+    score is taken whenever it may decide, and for what is held and protected at the end of the text.
     """
     positions = []
     for j in range(end):
         leaves = start <= j + rule.window < end
         in_window = j + rule.window >= end
         if growing:
-            may_decide = leaves or rule.threshold is None
-            wanted = bool(alive[j]) and (may_decide or in_window or j < rule.n_sink)
+            may_decide = leaves or (rule.threshold is None and j >= rule.n_sink and not in_window)
+            wanted = bool(alive[j]) and (may_decide or (end == n and (in_window or j < rule.n_sink)))
         else:
             wanted = leaves or (in_window and end == n)
         if wanted:

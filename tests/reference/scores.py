@@ -122,11 +122,15 @@ def snapkv(seen: Seen, head: int, j: int) -> float:
     first = max(0, seen.step - 31)
     if j >= first:
         return 1.0
-    before = [i for i in range(first) if bool(seen.alive[head, i])]
-    at = before.index(j)
-    neighbours = before[max(0, at - 2) : at + 3]
-    given = [given_now(seen, h, first)[:, neighbours].sum() / 5 for h in seen.group(head)]
-    return float(sum(given)) / (seen.step + 1 - first) / len(given)
+
+    def compute() -> dict[int, float]:
+        before = [i for i in held_by(seen, head) if i < first]
+        given = [given_now(seen, h, first).sum(dim=0).tolist() for h in seen.group(head)]
+        means = {i: sum(part[i] for part in given) / (seen.step + 1 - first) / len(given) for i in before}
+        near = {i: before[max(0, at - 2) : at + 3] for at, i in enumerate(before)}
+        return {i: sum(means[neighbour] for neighbour in near[i]) / 5 for i in before}
+
+    return once_in(seen, ("snapkv", head, seen.step), compute)[j]
 
 
 def tova(seen: Seen, head: int, j: int) -> float:
@@ -154,21 +158,27 @@ def given_now(seen: Seen, query_head: int, first: int) -> Tensor:
 def keydiff(seen: Seen, head: int, j: int) -> float:
     """Minus the cosine between key j and the mean of all held keys, each of length 1."""
 
-    def compute() -> Tensor:
-        keys = [seen.keys[head, i].double() for i in held_by(seen, head)]
-        return torch.stack([key / key.norm() for key in keys]).mean(dim=0)
+    def compute() -> dict[int, float]:
+        held = held_by(seen, head)
+        keys = seen.keys[head, held].double()
+        directions = keys / keys.norm(dim=1, keepdim=True)
+        mean = directions.mean(dim=0)
+        return dict(zip(held, (-(directions @ mean) / mean.norm()).tolist(), strict=True))
 
-    mean, key = once_in(seen, ("mean", head, seen.step), compute), seen.keys[head, j].double()
-    return -float(key @ mean / (key.norm() * mean.norm()))
+    return once_in(seen, ("keydiff", head, seen.step), compute)[j]
 
 
 def cur(seen: Seen, head: int, j: int) -> float:
     """The product of the shares of key j and value j in the squared lengths of their block of 16 held entries."""
+
+    def square(states: str, i: int) -> float:
+        return once_in(seen, (states, head, i), lambda: sum(x**2 for x in getattr(seen, states)[head, i].tolist()))
+
     held = held_by(seen, head)
     begin = held.index(j) // 16 * 16
     shares = []
-    for states in (seen.keys, seen.values):
-        squares = {i: sum(float(x) ** 2 for x in states[head, i]) for i in held[begin : begin + 16]}
+    for states in ("keys", "values"):
+        squares = {i: square(states, i) for i in held[begin : begin + 16]}
         shares.append(squares[j] / sum(squares.values()))
     return _to_digits(shares[0] * shares[1])
 
@@ -193,25 +203,30 @@ def compactor(seen: Seen, head: int, j: int) -> float:
 def lagkv(lag: int) -> Score:
     """The rank, over `lag`, of how far j spreads on the scale of the next part of `lag` held entries."""
 
-    def score(seen: Seen, head: int, j: int) -> float:
-        behind = held_by(seen, head)[seen.n_sink :]
-        if j not in behind or behind.index(j) // lag + 1 >= len(behind) // lag:
-            return 1.0
-        begin = behind.index(j) // lag * lag
-        own, following = behind[begin : begin + lag], behind[begin + lag : begin + 2 * lag]
+    def ranks(seen: Seen, head: int, own: list[int], following: list[int]) -> list[int]:
         worth = [0.0] * lag
         for states in (seen.keys, seen.values):
             scale = torch.stack([states[head, i].double() for i in following])
             least, most = scale.min(dim=0).values, scale.max(dim=0).values
             spreads = [math.exp(float(((states[head, i].double() - least) / (most - least)).std())) for i in own]
             worth = [w + spread / sum(spreads) for w, spread in zip(worth, spreads, strict=True)]
-        return sorted(range(lag), key=lambda at: worth[at]).index(own.index(j)) / lag
+        lowest_first = sorted(range(lag), key=lambda at: worth[at])
+        return [lowest_first.index(at) for at in range(lag)]
+
+    def score(seen: Seen, head: int, j: int) -> float:
+        behind = held_by(seen, head)[seen.n_sink :]
+        if j not in behind or behind.index(j) // lag + 1 >= len(behind) // lag:
+            return 1.0
+        begin = behind.index(j) // lag * lag
+        own, following = behind[begin : begin + lag], behind[begin + lag : begin + 2 * lag]
+        parts = (head, *own, *following)
+        return once_in(seen, parts, lambda: ranks(seen, head, own, following))[own.index(j)] / lag
 
     return score
 
 
 def held_by(seen: Seen, head: int) -> list[int]:
-    return seen.alive[head].nonzero().flatten().tolist()
+    return once_in(seen, ("held", head, seen.step), lambda: seen.alive[head].nonzero().flatten().tolist())
 
 
 def expected_attention_anew(seen: Seen, head: int, j: int) -> float:
@@ -245,11 +260,8 @@ def lru(seen: Seen, head: int, j: int) -> float:
     """The last of 32 queries whose group gave j more than an even share of what is held; -1 where none did."""
     first = max(0, seen.step - 31)
     even = 1.0 / len(held_by(seen, head))
-    for query in range(seen.step, first - 1, -1):
-        given = [float(given_now(seen, h, first)[query - first, j]) for h in seen.group(head)]
-        if sum(given) / len(given) > even:
-            return float(query)
-    return -1.0
+    given = torch.stack([given_now(seen, h, first)[:, j] for h in seen.group(head)]).mean(dim=0).tolist()
+    return float(max((first + at for at, share in enumerate(given) if share > even), default=-1))
 
 
 def dropkv(seen: Seen, head: int, j: int) -> float:
@@ -259,10 +271,11 @@ def dropkv(seen: Seen, head: int, j: int) -> float:
         return ENDLESS
     values, change = seen.values[head].double(), 0.0
     for query_head in seen.group(head):
-        for given in given_now(seen, query_head, first):
-            share = min(float(given[j]), 1.0 - 2.0**-20)
-            apart = float((values[j] - given @ values).square().sum())
-            change += (share / (1.0 - share)) ** 2 * apart
+        given = given_now(seen, query_head, first)
+        outputs = once_in(seen, ("outputs", query_head, seen.step), lambda given=given: given @ values)
+        shares = given[:, j].clamp(max=1.0 - 2.0**-20)
+        apart = (values[j] - outputs).square().sum(dim=1)
+        change += float(((shares / (1.0 - shares)) ** 2 * apart).sum())
     return change / len(seen.group(head))
 
 
