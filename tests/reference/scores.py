@@ -383,23 +383,10 @@ def draws(layers: int, heads: int, n: int, seed: int) -> Tensor:
     from keepmap.kv.method import LayerInput
     from keepmap.kv.methods.random import Random
 
-    nothing = torch.zeros(heads, n, 1)
-    at = torch.arange(n)
-    inputs = [
-        LayerInput(
-            layer=index,
-            hidden_states=nothing[0],
-            queries=nothing,
-            keys=nothing,
-            values=nothing,
-            rotation=None,
-            decided_at=at,
-            scaling=1.0,
-            n_sink=0,
-            seed=seed,
-        )
-        for index in range(layers)
-    ]
+    nothing, at = torch.zeros(heads, n, 1), torch.arange(n)
+    states = {"hidden_states": nothing[0], "queries": nothing, "keys": nothing, "values": nothing}
+    same = {**states, "rotation": None, "decided_at": at, "scaling": 1.0, "n_sink": 0, "seed": seed}
+    inputs = [LayerInput(layer=index, **same) for index in range(layers)]
     return torch.stack([Random().score(layer) for layer in inputs])
 
 
