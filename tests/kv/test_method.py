@@ -5,8 +5,21 @@ import torch
 
 import keepmap
 from keepmap.errors import InputError
-from keepmap.kv.method import NEEDS, HeldInput, Received, Reviewed, Scored, method_class, method_names, methods
+from keepmap.kv.method import (
+    NEEDS,
+    HeldInput,
+    Moments,
+    Received,
+    Reviewed,
+    Scored,
+    method_class,
+    method_names,
+    methods,
+)
+from keepmap.kv.methods.caote import CAOTE
 from keepmap.kv.methods.h2o import H2O
+from keepmap.kv.methods.lagkv import LagKV
+from keepmap.kv.methods.tova import TOVA
 
 COVERS = ("keepmap.kv.given",)
 
@@ -51,6 +64,57 @@ def test_a_subclass_with_a_score_of_its_own_is_called():
             return total / queries
 
     assert (Mine.averages, Renamed.averages, Told.averages) == (None, False, True)
+
+    class Looking(TOVA):
+        def score(self, held):
+            return held.values.norm(dim=-1)
+
+    class Called(TOVA):
+        name = "called"
+
+    assert Looking.needs_values and Looking.needs_hidden and not (Called.needs_values or Called.needs_hidden)
+
+
+def reviewed() -> list[Reviewed]:
+    usual = [
+        LagKV(6) if method is LagKV else method()
+        for method in methods().values()
+        if issubclass(method, Reviewed) and method.needs != "future"
+    ]
+    return [*usual, CAOTE("tova"), CAOTE("dropkv")]
+
+
+@pytest.mark.parametrize("method", reviewed(), ids=lambda method: method.label)
+def test_what_a_method_says_that_it_does_not_look_at_changes_no_score(method: Reviewed) -> None:
+    generator = torch.Generator().manual_seed(0)
+    keys, values = torch.randn(2, 2, 60, 8, generator=generator)
+    queries = min(60, method.observes)
+    given = {
+        "layer": 0,
+        "step": 59,
+        "positions": torch.arange(60).expand(2, -1),
+        "queries": torch.randn(4, queries, 8, generator=generator),
+        "sees_from": torch.arange(60 - queries, 60) - 9,  # the oldest of 32 sees from 19 on
+        "scaling": 0.4,
+        "moments": Moments(torch.zeros(4, 8).double(), torch.eye(8).double().expand(4, -1, -1)),
+        "capacity": torch.tensor([20, 20]),
+        "window": 2,
+    }
+    hidden = (torch.arange(60) < 60 - queries - 9)[:, None]
+
+    def scores(keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        given["norms"] = norms
+        return method.score(HeldInput(keys=keys, values=values, **given))
+
+    norms = values.abs().sum(dim=-1)
+    expected = scores(keys, values)
+    without_hidden = scores(keys.masked_fill(hidden, 0.0), values.masked_fill(hidden, 0.0))
+    assert torch.equal(without_hidden, expected) or method.needs_hidden
+    norms = norms.masked_fill(hidden[:, 0], 0.0)
+    without_hidden = scores(keys.masked_fill(hidden, 0.0), values.masked_fill(hidden, 0.0))
+    assert not (torch.equal(without_hidden, expected) and method.needs_hidden), "it could say so"
+    norms = values.abs().sum(dim=-1)
+    assert torch.equal(scores(keys, torch.zeros_like(values)), expected) != method.needs_values
 
 
 def test_a_name_that_is_not_there_is_told_with_the_closest():

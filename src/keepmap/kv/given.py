@@ -90,7 +90,8 @@ class HeldInput:
         step: the last query that was processed.
         positions: [G, K], of what each KV head holds, in order; -1 where a head holds fewer than the fullest one. What
             is scored there does not count; its keys and values are 0, and it receives no attention.
-        keys: [G, K, D], values: [G, K, Dv], as the layer attends with them (rotated).
+        keys: [G, K, D], values: [G, K, Dv], as the layer attends with them (rotated). 0 where a method does not look:
+            all values without `needs_values`, without `needs_hidden` what none of the queries sees.
         queries: [H, W, D], the last ones, as many as the method observes (fewer at the start of a text).
         sees_from: [W], the first position that the model's own rules let each of them see.
         scaling, softcap, sinks: the factor on query-key products, their cap, and learned sinks [H]; the last two None

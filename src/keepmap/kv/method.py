@@ -139,6 +139,10 @@ class Reviewed(Method):
     Class variables:
         needs_moments: whether it wants `HeldInput.moments`; those of the queries up to `refreshed(step)`.
         needs_norms, needs_capacity: whether it wants `HeldInput.norms`, and `HeldInput.capacity`.
+        needs_values: whether it looks at `HeldInput.values`; where it does not, these are 0, and nothing is copied.
+        needs_hidden: whether a score looks at entries that none of the queries sees, as a layer's own sliding window
+            hides them. Where it does not, a cache frees their keys and values, which then are 0 in `HeldInput`. A
+            subclass with a `score` of its own says both again.
 
     >>> import keepmap
     >>> class Newest(Reviewed):
@@ -152,6 +156,14 @@ class Reviewed(Method):
     needs_moments: ClassVar[bool] = False
     needs_norms: ClassVar[bool] = False
     needs_capacity: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = True
+    needs_hidden: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("needs_values", "needs_hidden"):
+            if "score" in vars(cls) and name not in vars(cls):
+                setattr(cls, name, True)
 
     @property
     def observes(self) -> int:

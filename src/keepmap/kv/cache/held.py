@@ -20,6 +20,7 @@ from keepmap.kv.eviction.review import Holding, Sight
 from keepmap.kv.method import Method, Received, Reviewed, Scored
 from keepmap.kv.methods.baseline import Baseline
 from keepmap.kv.modes import Mode
+from keepmap.kv.scoring.projection import output_norms
 from keepmap.kv.sharing import lowest
 
 __all__ = ["AFTER_THE_CUT", "Held", "Terms"]
@@ -95,7 +96,7 @@ class Held:
         slabs: keys and values, with `columns` in the same order.
         ghosts: entries that are held, but whose keys and values the model's own sliding window hides from now on; they
             are freed, and the rule goes on to decide about the entries.
-        sight: the last queries, for methods that look at them; they keep all that is held: no ghosts.
+        sight: the last queries, for methods that look at them.
         projection: the model's weights behind the layer's attention, for methods that look at them.
         seen: how many positions have come.
         peak: bytes that it took at most since this was last set to 0.
@@ -133,9 +134,19 @@ class Held:
         self.seen += keys.shape[1]
         self.peak = max(self.peak, self.nbytes)
 
-    def slide(self, oldest: int) -> None:
-        """Free the keys and values of positions before `oldest`, which no query will see, but a review may."""
-        if oldest <= 0 or self.sight is not None:
+    def slide(self, oldest: int, method: Method, new: int = 1) -> None:
+        """Free the keys and values of positions before `oldest`, which no query will see, and no score looks at.
+
+        Args:
+            new: of the queries that came, how many may still decide.
+        """
+        if oldest > 0 and self.sight is not None and isinstance(method, Reviewed):
+            if method.needs_hidden:
+                return
+            if back := method.observes + new - 1:
+                sees_from = self.sight.sees_from
+                oldest = min(oldest, int(sees_from[max(0, len(sees_from) - back)]))
+        if oldest <= 0:
             return
         hidden = (self.columns.positions >= 0) & (self.columns.positions < oldest)
         if not hidden.any():
@@ -170,20 +181,45 @@ class Held:
         """[G, W], the scores of what is held, which are made of its positions in order."""
         assert self.sight is not None
         order = np.argsort(np.where(positions < 0, _NO_POSITION, positions), axis=1, kind="stable")
-        keys, values = self.slabs.padded()
-        rows = np.zeros((self.heads, self.seen), dtype=np.int64)
-        heads, columns = np.nonzero(positions >= 0)
-        rows[heads, positions[heads, columns]] = columns
         scores = np.zeros(positions.shape)
         in_order = np.take_along_axis(positions, order, axis=1).astype(np.int64)
-        holding = self.holding(keys, values, rows)
-        in_turn = holding.scored(method, self.sight, in_order, end - 1, terms.rule, terms.protection, terms.seed)
+        in_turn = self.holding().scored(method, self.sight, in_order, end - 1, terms.rule, terms.protection, terms.seed)
         np.put_along_axis(scores, order, in_turn, axis=1)
         return scores
 
-    def holding(self, keys: Float[Tensor, "G W D"], values: Float[Tensor, "G W Dv"], rows: np.ndarray) -> Holding:
-        """Of the slabs' keys and values, for a method that scores them anew."""
-        return Holding(layer=self.layer, keys=keys, values=values, rows=rows, projection=self.projection)
+    def rows(self) -> np.ndarray:
+        """[G, N], in which row of `slabs.whole()` the key and the value of a position are; -1 where they are gone."""
+        rows = np.full((self.heads, self.seen), -1)
+        positions = self.columns.positions[:, : self.columns.width]
+        heads, columns = np.nonzero(positions >= 0)
+        rows[heads, positions[heads, columns]] = self.slabs.starts[heads] + columns
+        return rows
+
+    def holding(self) -> Holding:
+        """The slabs' keys and values, for a method that scores them anew."""
+        keys, values = self.slabs.whole()
+        return Holding(layer=self.layer, keys=keys, values=values, rows=self.rows(), norms=self._norms())
+
+    def _norms(self) -> Float[Tensor, "G rows"] | None:
+        """Of the values behind the projection, at each head's own rows."""
+        if self.projection is None:
+            return None
+        by_head = self.projection.unflatten(0, (self.heads, -1))
+        norms = self.slabs.values.new_zeros(
+            len(self.slabs.values), dtype=torch.promote_types(self.slabs.values.dtype, torch.float32)
+        )
+        for heads, _, values in self.slabs.parts():
+            for start, own in zip(
+                self.slabs.starts[heads], output_norms(values, by_head[heads].flatten(0, 1)), strict=True
+            ):
+                norms[start : start + len(own)] = own
+        return norms.expand(self.heads, -1)
+
+    def rescore(self, scores: np.ndarray) -> None:
+        """Hold other scores, [G, W] as of `all`."""
+        width = self.columns.width
+        self.columns.scores[:, :width] = scores[:, :width]
+        self.ghosts.scores[:, : self.ghosts.width] = scores[:, width:]
 
     def scores_now(self, terms: Terms) -> tuple[np.ndarray, np.ndarray]:
         """Positions and scores as they stand: those of a decision that fell after the last query, where one did."""
@@ -219,7 +255,7 @@ class Held:
             positions, _ = self.all()
             which = dropped
             if isinstance(terms.method, Reviewed):
-                self.columns.scores[:, : self.columns.width] = scores
+                self.rescore(scores)
             if isinstance(terms.rule, Threshold):
                 which = (positions >= terms.left(self.seen)) & (positions < self.seen - terms.protection.window)
             self.record.rate(positions, scores, which)

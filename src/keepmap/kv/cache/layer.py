@@ -149,7 +149,7 @@ class EvictingLayer(SeenLayer):
         assert self.held is not None
         self.held.append(call.keys, call.values, scores)
         self.held.drop(~stays, np.full(stays.shape, context))
-        self.held.slide(int(call.sees_from[-1]))
+        self.held.slide(int(call.sees_from[-1]), AFTER_THE_CUT.method)
         self.context_length = context
         self._count(call)
 
@@ -197,8 +197,9 @@ class EvictingLayer(SeenLayer):
         is_step = call.keys.shape[1] == 1
         if isinstance(terms.method, Reviewed):
             self.held.sight = sight_of(call, self._rotation(call, terms.method), self.held.sight)
-            # A step sees all that is held, and here it holds what the model's own window hides.
-            is_step = is_step and not int(call.sees_from[-1])
+            # A step sees all that is held, which here may be more than the model's own window shows.
+            shows_all = terms.method.observes <= 1 and not terms.method.needs_hidden
+            is_step = is_step and (shows_all or not int(call.sees_from[-1]))
         # A cut drops more at a time than a step is made for.
         output = (step if is_step and terms.mode.name != "once" else stretch)(call, self.held, terms, scores)
         if isinstance(terms.method, Reviewed) and self.held.sight is not None:
@@ -214,6 +215,7 @@ class EvictingLayer(SeenLayer):
             if not isinstance(terms.method, Scored):
                 self.held.settle(terms)
                 self.held.sight = None
+                self.held.slide(int(call.sees_from[-1]), AFTER_THE_CUT.method)
         return output
 
     def cut(self, dropped: np.ndarray) -> None:

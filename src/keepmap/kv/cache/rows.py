@@ -101,6 +101,11 @@ class Slabs:
             rows = slice(int(start), int(start + self.counts[head]))
             yield slice(head, head + 1), self.keys[None, rows], self.values[None, rows]
 
+    def whole(self) -> tuple[Float[Tensor, "G rows D"], Float[Tensor, "G rows Dv"]]:
+        """The rows of all heads, to each head: views, in which a head's own begin at its `starts`."""
+        heads = len(self.counts)
+        return self.keys[None].expand(heads, -1, -1), self.values[None].expand(heads, -1, -1)
+
     def padded(self) -> tuple[Float[Tensor, "G K D"], Float[Tensor, "G K Dv"]]:
         """All heads as one tensor each; behind the rows of a head that holds fewer are some others."""
         if self._is_even():

@@ -13,7 +13,7 @@ from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.choosing import Threshold, decisions, drops_of_budget
 from keepmap.kv.eviction.attention import evicting_attention
 from keepmap.kv.eviction.checks import nan_score
-from keepmap.kv.eviction.review import Holding, advance_reviews
+from keepmap.kv.eviction.review import advance_reviews
 from keepmap.kv.eviction.scan import Past, State, advance
 from keepmap.kv.method import Received, Reviewed
 from keepmap.kv.passes import LayerCall
@@ -29,21 +29,20 @@ def stretch(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None
         ImpossibleResultError: a NaN score.
     """
     first = held.seen
-    held.slide(int(call.sees_from[0]))
+    held.slide(int(call.sees_from[0]), terms.method, call.keys.shape[1])
     held.append(call.keys, call.values, scores)
     positions, _ = held.all()
     real, head = positions >= 0, np.arange(held.heads)[:, None]
-    keys, values = held.slabs.padded()
-    rows = np.zeros((held.heads, held.seen), dtype=np.int64)
-    columns = np.broadcast_to(np.arange(positions.shape[1]), positions.shape)
-    inside = real & (columns < held.columns.counts[:, None])
-    rows[np.nonzero(inside)[0], positions[inside]] = columns[inside]
+    keys, values = held.slabs.whole()
+    # Of what is gone, any row: nobody sees it.
+    rows = held.rows().clip(min=0)
+    inside = real & (np.arange(positions.shape[1]) < held.columns.counts[:, None])
     output: Tensor | None = None
     if isinstance(terms.method, Received):
         past = Past(keys, values, rows, first)
         output, ends = _by_received(call, held, terms, past)
     elif isinstance(terms.method, Reviewed):
-        ends = _by_review(held, terms, terms.method, held.holding(keys, values, rows), first)
+        ends = _by_review(held, terms, terms.method, first)
     else:
         ends = _by_score(held, terms, first)
     if output is None:
@@ -64,7 +63,7 @@ def stretch(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None
             rows=torch.from_numpy(rows).to(keys.device),
         )
     held.drop(ends > 0, ends)
-    held.slide(int(call.sees_from[-1]))
+    held.slide(int(call.sees_from[-1]), terms.method)
     return output
 
 
@@ -109,9 +108,7 @@ def _by_received(
     left = state.left
     output = advance(call, terms.method, terms.rule, terms.protection, terms.chunk_size, state, past)
     totals = np.where(real, state.total[np.arange(held.heads)[:, None], positions], 0.0)
-    width = held.columns.width
-    held.columns.scores[:, :width] = totals[:, :width]
-    held.ghosts.scores[:, : held.ghosts.width] = totals[:, width:]
+    held.rescore(totals)
     ends, decided, scores = _decided(held, terms, state, left)
     _, now = held.scores_at(terms, held.seen)
     if np.isnan(np.where(real, now, 0.0)).any() or np.isnan(scores[decided]).any():
@@ -119,13 +116,13 @@ def _by_received(
     return output, ends
 
 
-def _by_review(held: Held, terms: Terms, method: Reviewed, holding: Holding, first: int) -> np.ndarray:
+def _by_review(held: Held, terms: Terms, method: Reviewed, first: int) -> np.ndarray:
     """[G, W], the expiries; the record, and the scores of a decision after the last query, are brought along."""
     assert held.sight is not None
     state = _state(held, terms, first)
     left = state.left
     scores = advance_reviews(
-        holding,
+        held.holding(),
         held.sight,
         method,
         terms.rule,
@@ -138,7 +135,7 @@ def _by_review(held: Held, terms: Terms, method: Reviewed, holding: Holding, fir
     )
     positions, _ = held.all()
     if scores is not None:
-        held.columns.scores[:, : held.columns.width] = scores[np.arange(held.heads)[:, None], positions]
+        held.rescore(scores[np.arange(held.heads)[:, None], positions])
     return _decided(held, terms, state, left)[0]
 
 

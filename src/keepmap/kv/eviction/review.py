@@ -7,11 +7,10 @@ H query head · G KV head · N positions · K entries that the fullest head hold
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from keepmap.kv.budgets import Shares
@@ -102,9 +101,9 @@ class Holding:
 
     Attributes:
         layer: its index.
-        keys, values: [G, rows, D], each head's. rows: [G, N], in which of them a position is; None where that is its
-            number.
-        projection: [all query heads' Dv, hidden], of the layer's output, for methods with `needs_norms`.
+        keys, values: [G, rows, D], each head's. rows: [G, N], in which of them a position is, -1 where its key and its
+            value are gone, as nobody sees them; None where that is its number.
+        norms: [G, rows], of the values behind the layer's output projection, for methods with `needs_norms`.
         ahead: what later queries pay, for oracles.
     """
 
@@ -112,13 +111,8 @@ class Holding:
     keys: Float[Tensor, "G rows D"]
     values: Float[Tensor, "G rows Dv"]
     rows: np.ndarray | None = None
-    projection: Float[Tensor, "all_heads hidden"] | None = None
+    norms: Float[Tensor, "G rows"] | None = None
     ahead: Ahead | None = None
-
-    @cached_property
-    def norms(self) -> Float[Tensor, "G rows"] | None:
-        """Of the values behind the projection."""
-        return None if self.projection is None else output_norms(self.values, self.projection)
 
     def scored(
         self,
@@ -139,15 +133,12 @@ class Holding:
         at = positions.clip(min=0)
         if self.rows is not None:
             at = np.take_along_axis(self.rows, at, axis=1)
-        index = torch.from_numpy(at).to(device)
-        keys, values = (
-            torch.stack([part[head].index_select(0, index[head]) for head in range(part.shape[0])])
-            for part in (self.keys, self.values)
-        )
+        index = torch.from_numpy(at.clip(min=0)).to(device)
+        lacks = (positions < 0) | (at < 0)
+        missing = torch.from_numpy(lacks).to(device)[..., None] if lacks.any() else None
+        keys = _gathered(self.keys, index, missing)
+        values = _gathered(self.values, index, missing) if method.needs_values else _zeros(self.values, index)
         norms = None if self.norms is None else self.norms.gather(1, index)
-        if (positions[:, -1:] < 0).any():
-            missing = torch.from_numpy(positions < 0).to(device)[..., None]
-            keys, values = keys.masked_fill_(missing, 0.0), values.masked_fill_(missing, 0.0)
         # Their own positions are the last ones up to `step`.
         end = sight.queries.shape[1] - (sight.step - step)
         n_sink = protection.n_sink
@@ -203,7 +194,8 @@ def review(
     heads, n = call.keys.shape[:2]
     state = State(heads, n, protection.n_sink)
     sight = sight_of(call, rotation)
-    holding = Holding(layer=call.layer, keys=call.keys, values=call.values, projection=projection, ahead=ahead)
+    norms = None if projection is None else output_norms(call.values, projection)
+    holding = Holding(layer=call.layer, keys=call.keys, values=call.values, norms=norms, ahead=ahead)
     final = advance_reviews(holding, sight, method, rule, protection, chunk_size, state, 0, seed, ends)
     if final is None:
         positions = _held_before(state, n)
@@ -274,6 +266,21 @@ def advance_reviews(
     result = np.zeros((heads, n))
     _put(result, positions, scores)
     return result
+
+
+def _gathered(
+    states: Float[Tensor, "G rows D"], index: Int[Tensor, "G K"], missing: Bool[Tensor, "G K 1"] | None
+) -> Float[Tensor, "G K D"]:
+    """Each head's rows in the order of `index`; 0 where they are missing."""
+    result = states.new_empty(*index.shape, states.shape[2])
+    for head, into in enumerate(result):
+        torch.index_select(states[head], 0, index[head], out=into)
+    return result if missing is None else result.masked_fill_(missing, 0.0)
+
+
+def _zeros(states: Float[Tensor, "G rows D"], index: Int[Tensor, "G K"]) -> Float[Tensor, "G K D"]:
+    """In the room of one number."""
+    return states.new_zeros(()).expand(*index.shape, states.shape[2])
 
 
 def _capacity(rule: LayerRule, m: int, like: Tensor) -> Int[Tensor, " G"] | None:

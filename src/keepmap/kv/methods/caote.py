@@ -40,6 +40,11 @@ class CAOTE(Wrapped):
     name: ClassVar[str] = "caote"
     label: ClassVar[str] = "CAOTE"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # What is smoothed over neighbours gives some of what no query sees a share of the output.
+        object.__setattr__(self, "needs_hidden", self.scorer.needs_hidden or hasattr(self.scorer, "kernel"))
+
     def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
         """The change of the output.
 

@@ -33,6 +33,7 @@ class Compactor(Reviewed):
     density: ClassVar[float | None] = 0.2
     needs_rotation: ClassVar[bool] = True
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
 
     def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
         """The leverage of each key among those that its head holds."""

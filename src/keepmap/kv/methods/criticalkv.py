@@ -43,6 +43,7 @@ class CriticalKV(Wrapped):
     label: ClassVar[str] = "CriticalKV"
     needs_norms: ClassVar[bool] = True
     needs_capacity: ClassVar[bool] = True
+    needs_values: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -50,6 +50,7 @@ class DefensiveKV(Reviewed):
     density: ClassVar[float | None] = 0.2
     budget_by: ClassVar[str] = "layer"
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
     needs_norms: ClassVar[bool] = True
     needs_capacity: ClassVar[bool] = True
 

@@ -41,6 +41,7 @@ class DropKV(Reviewed):
     window: ClassVar[int] = 32
     density: ClassVar[float | None] = 0.2
     is_usual: ClassVar[bool] = False
+    needs_hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         as_integer("queries", self.queries, 1)

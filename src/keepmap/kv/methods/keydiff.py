@@ -29,6 +29,7 @@ class KeyDiff(Reviewed):
     density: ClassVar[float | None] = 0.2
     n_sink: ClassVar[int] = 0
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
 
     def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
         """Minus the cosine of each key with the mean direction, in float32 at least."""

@@ -35,6 +35,8 @@ class LRU(Reviewed):
     needs: ClassVar[str] = "window"
     density: ClassVar[float | None] = 0.2
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
+    needs_hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         as_integer("queries", self.queries, 1)

@@ -28,6 +28,7 @@ class Oracle(Reviewed):
     needs: ClassVar[str] = "future"
     density: ClassVar[float | None] = 0.2
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
 
     def score(self, held: HeldInput) -> Float[Tensor, "G K"]:
         """What will be paid."""

@@ -46,6 +46,7 @@ class RKV(Reviewed):
     window: ClassVar[int] = 8
     density: ClassVar[float | None] = 0.2
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         as_integer("queries", self.queries, 1)

@@ -29,6 +29,8 @@ class TOVA(Reviewed):
     window: ClassVar[int] = 1
     density: ClassVar[float | None] = 0.2
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
+    needs_hidden: ClassVar[bool] = False
 
     @property
     def observes(self) -> int:

@@ -56,6 +56,8 @@ class Observed(Reviewed):
     window: ClassVar[int] = 32
     density: ClassVar[float | None] = 0.2
     is_usual: ClassVar[bool] = False
+    needs_values: ClassVar[bool] = False
+    needs_hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_kernel(self.queries, self.kernel)

@@ -42,7 +42,7 @@ class Wrapped(Reviewed):
             )
         for name in ("needs", "n_sink", "window"):
             object.__setattr__(self, name, getattr(self.scorer, name))
-        for name in ("needs_rotation", "needs_moments", "needs_norms", "needs_capacity"):
+        for name in ("needs_rotation", "needs_moments", "needs_norms", "needs_capacity", "needs_values"):
             object.__setattr__(self, name, getattr(self.scorer, name) or getattr(self, name))
         if self.base != Wrapped.base:
             object.__setattr__(self, "label", f"{self.label}({self.scorer.label})")

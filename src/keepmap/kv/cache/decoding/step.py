@@ -30,7 +30,7 @@ def _no_sinks(heads: int, group: int) -> np.ndarray:
 
 def step(call: LayerCall, held: Held, terms: Terms, scores: np.ndarray | None) -> Float[Tensor, "H 1 Dv"]:
     """The attention of one new position; what the rule drops after it is dropped."""
-    held.slide(int(call.sees_from.item()))
+    held.slide(int(call.sees_from.item()), terms.method)
     if call.keys.device.type == "cpu" and call.keys.dtype in (torch.float32, torch.float64):
         return _compiled(call, held, terms, scores)
     held.append(call.keys, call.values, scores)
