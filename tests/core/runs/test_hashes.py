@@ -1,11 +1,13 @@
 """Hashes notice what changes results, and nothing else."""
 
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from keepmap.core.runs.hashes import hash_of_files, hash_of_lines, hash_of_tensors
+from keepmap.core.runs.hashes import hash_of_files, hash_of_lines, hash_of_tensors, hash_of_value
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float64, torch.int8, torch.bool, torch.complex64)
 
@@ -42,3 +44,35 @@ def test_lines_and_files(tmp_path: Path) -> None:
     assert hash_of_files([a, b]) == hash_of_files([c, b]) != hash_of_files([b, a])
     with pytest.raises(OSError, match="No such file"):
         hash_of_files([tmp_path / "d"])
+
+
+class Thing:
+    def __init__(self, value: object, hidden: object = None) -> None:
+        self.value, self._hidden = value, hidden
+
+    def method(self) -> object:
+        return self.value
+
+
+def test_what_an_object_is_made_of_counts() -> None:
+    array, looped = np.arange(4.0), Thing(1)
+    looped.value = looped
+    things = [
+        *(1, 1.0, "1", b"1", None, True, [1], (1,), {"a": 1}, {"b": 1}, {1}, Thing, Thing(1), Thing(2), looped),
+        *(
+            array,
+            array[:2],
+            array.astype(np.float32),
+            np.float64(3),
+            np.float32(3),
+            np.float32(4),
+            [array],
+            {"a": array},
+        ),
+        *(torch.tensor(array), torch.tensor(array).flip(0), Thing(array), Thing(2 * array), Thing(None, array)),
+        *(Thing(array).method, Thing(2 * array).method, Thing(array).__init__, partial(max, 1), partial(max, 2)),
+        *(torch.nn.Linear(2, 2), lambda x: x, lambda x: x + 1, lambda x: x + 2, lambda x, y=1: x, lambda x, *, y=1: x),
+    ]
+    hashes = [hash_of_value(thing) for thing in things]
+    assert len(set(hashes)) == len(things) and hashes == [hash_of_value(thing) for thing in things]
+    assert hash_of_value(Thing(array.copy(), 5)) == hash_of_value(Thing(array)), "what it has noted does not count"

@@ -18,7 +18,7 @@ from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import InputError, counted
 from keepmap.kv.cache.batches.texts import CacheOfTexts
 from keepmap.kv.cache.checks import check_cached, require_cacheable
-from keepmap.kv.cache.files import FORMAT, HISTORY, about_of, held_from, history_of, tensors_of
+from keepmap.kv.cache.files import FORMAT, HISTORY, about_of, held_from, history_of, require_same, tensors_of
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.layer import EvictingLayer, cut_together, layers_of
 from keepmap.kv.cache.report import CacheReport, Moment, report_of
@@ -310,7 +310,7 @@ class EvictingCache(CacheOfTexts):
         Args:
             model: as in `evict`.
             method: the method it was made with, where its name alone does not say all: one with other options than the
-                default ones, or of a class of your own.
+                default ones, or of a class of your own. That the class and its arrays are the same is checked.
 
         Raises:
             InputError: no such file, not a cache, or one of another model or method.
@@ -327,9 +327,7 @@ class EvictingCache(CacheOfTexts):
             terms = {name: about[name] for name in _TERMS}
             cache = cls(language_model, about["method"] if method is None else method, **terms)
             own = about_of(language_model, cache.terms, cache._mode)
-            if own != {name: value for name, value in about.items() if name not in HISTORY}:
-                what = "model" if about["weights"] != own["weights"] else "method"
-                raise InputError(f"{path} holds a cache of another {what}; give the `{what}` that it was made with")
+            require_same(path, about, own)
             seen, like = as_integer("seen", about["seen"], 1), language_model.model.get_input_embeddings().weight
             for index, layer in enumerate(cache._parts()):
                 layer.hold(held_from(tensors, index, language_model.n_kv_heads, seen, like))

@@ -4,40 +4,47 @@ What comes from a file is data: sizes, positions and counts are checked before a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from keepmap.core.runs.hashes import hash_of_tensors
+from keepmap.core.arguments import shown
+from keepmap.core.runs.hashes import hash_of_tensors, hash_of_value
+from keepmap.errors import InputError
 from keepmap.kv.budgets import Budget, as_json
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.report import CacheReport
 from keepmap.kv.cache.rows import Columns
 from keepmap.kv.choosing import Threshold
 from keepmap.kv.eviction.review import Sight
-from keepmap.kv.method import Rotation
+from keepmap.kv.method import Method, Rotation
 from keepmap.kv.modes import Mode
 from keepmap.kv.scoring.moments import QuerySums
 from keepmap.language_model import LanguageModel
 
-__all__ = ["FORMAT", "HISTORY", "about_of", "held_from", "history_of", "tensors_of"]
+__all__ = ["FORMAT", "HISTORY", "about_of", "held_from", "history_of", "require_same", "tensors_of"]
 
 FORMAT = "keepmap-cache/1"
 HISTORY = ("seen", "full_bytes", "peak_bytes")
 """What a file tells of the passes: how many positions came, the full cache's bytes now, and the most that was held."""
 _KINDS = ("columns", "ghosts")
+_SCALARS = bool | int | float | str
 
 
 def about_of(language_model: LanguageModel, terms: Terms, mode: Mode) -> dict[str, Any]:
     """What decided, and of which model: JSON values."""
     method, rule = terms.method, terms.of_model
-    options = {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]
+    options = _options(method)
+    parameters = {name: value for name, value in options.items() if not isinstance(value, _SCALARS)}
     return {
         "method": method.name,
-        "options": {name: value for name, value in options.items() if isinstance(value, bool | int | float | str)},
+        "class": _class_of(method),
+        "options": {name: value for name, value in options.items() if isinstance(value, _SCALARS)},
+        "parameters": hash_of_value(parameters) if parameters else None,
         "threshold": rule.threshold if isinstance(rule, Threshold) else None,
         "density": rule.density if isinstance(rule, Budget) else None,
         "budget": rule.count if isinstance(rule, Budget) else None,
@@ -51,6 +58,47 @@ def about_of(language_model: LanguageModel, terms: Terms, mode: Mode) -> dict[st
         "seed": terms.seed,
         "weights": hash_of_tensors(language_model.model.state_dict()),
     }
+
+
+def _options(method: Method) -> dict[str, Any]:
+    """What an instance has of its own: its fields, and whatever else it was given."""
+    one: Any = method
+    names = [field.name for field in fields(one)] if is_dataclass(one) else []
+    own = {name: value for name, value in vars(method).items() if not hasattr(type(method), name)}
+    return {name: getattr(method, name) for name in names} | own
+
+
+def _class_of(method: Method) -> str:
+    """A class of this package by its full name; of others without the module, whose name depends on how it is run."""
+    kind = type(method)
+    own = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return f"{kind.__module__}.{kind.__qualname__}" if own else kind.__qualname__
+
+
+def require_same(path: Path, about: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Whether a file is of the model, the method and the rule that are given.
+
+    Args:
+        about: what the file says. own: what `about_of` says of what is given.
+
+    Raises:
+        InputError: it is not.
+    """
+    # Caches that were written before say nothing of the class and of what is no number.
+    said = {"class": own["class"], "parameters": own["parameters"]} | dict(about)
+    differs = [name for name in own if said.get(name, own) != own[name]]
+    if said["weights"] != own["weights"]:
+        raise InputError(f"{path} holds a cache of another model; give the `model` that it was made with")
+    if not differs:
+        return
+    name, before, now = differs[0], said.get(differs[0]), own[differs[0]]
+    if isinstance(before, dict) and isinstance(now, dict):
+        name = next(option for option in before | now if before.get(option) != now.get(option))
+        before, now = before.get(name), now.get(name)
+    what = f"with `{name}` {shown(before)}, got {shown(now)}"
+    if name == "parameters":
+        what = "of the same class, with other arrays, weights or functions"
+    raise InputError(f"{path} holds a cache of another method, {what}; give the `method` that it was made with")
 
 
 def history_of(seen: int, report: CacheReport) -> dict[str, int]:
