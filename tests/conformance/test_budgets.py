@@ -88,7 +88,7 @@ def test_files_forks_and_another_model(tmp_path) -> None:
     for again in (EvictingCache.load(tmp_path / "cache.safetensors", model_of(case)), cache.fork()):
         logits = read(again, ids[40:], [1, N - 41])
         assert_same(again.keep_map(), logits, truth(case, ids))
-    with pytest.raises(InputError, match="heads differ"):
+    with pytest.raises(InputError, match="heads and layers all hold"):
         cache.to_dynamic()
     with pytest.raises(InputError, match="table of 3 layers with 2 KV heads each.*got one of 1 layers with 2"):
         keepmap.evict(

@@ -105,21 +105,6 @@ def test_a_pass_that_ends_in_the_last_layer_breaks_the_cache(language_model: Lan
             use()
 
 
-def test_a_plain_cache_of_what_is_held(language_model: LanguageModel) -> None:
-    cache = new(language_model)
-    read(cache)
-    with torch.no_grad():
-        expected = read(cache.fork(), IDS[:1])
-        plain = cache.to_dynamic()
-        positions = torch.tensor([[40]])
-        logits = language_model.model(input_ids=IDS[None, :1], past_key_values=plain, position_ids=positions).logits
-    torch.testing.assert_close(logits[0], expected, rtol=1e-9, atol=1e-9)
-    ragged = new(language_model, threshold=0.4)
-    read(ragged)
-    with pytest.raises(InputError, match="same number of entries"):
-        ragged.to_dynamic()
-
-
 @pytest.mark.parametrize("call", ["keep_map", "to_dynamic", "save"])
 def test_a_new_cache_has_nothing_to_say(language_model: LanguageModel, call: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run the model on it first"):

@@ -1,7 +1,7 @@
 """Users' own programs inside a block: what runs under eviction, what is refused, and the model left as it was."""
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread, Timer
 
 import pytest
 import torch
@@ -244,6 +244,59 @@ def test_two_threads_in_one_block_do_not_know_each_other(model: PreTrainedModel)
         for thread in threads:
             thread.join()
     assert all(torch.equal(answers[number], alone[number]) for number in range(2))
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_block_that_ends_while_a_thread_generates_inside(model: PreTrainedModel, attention: str) -> None:
+    inside, goes_on, messages = Event(), Event(), []
+    before = model.config._attn_implementation
+    model.set_attn_implementation(attention)
+
+    def halfway(*_: object) -> None:
+        if run.cache.get_seq_length() > 41:
+            inside.set()
+            goes_on.wait(20)
+
+    def speak() -> None:
+        with pytest.raises(InputError) as refused:
+            generated(model, max_new_tokens=30)
+        messages.append(str(refused.value))
+
+    handle = model.model.layers[0].mlp.register_forward_pre_hook(halfway)
+    thread = Thread(target=speak)
+    with evicting(model, "h2o", **OPTIONS) as run:
+        thread.start()
+        assert inside.wait(20)
+        Timer(0.1, goes_on.set).start()
+    thread.join()
+    handle.remove()
+    assert messages == ["an evicting cache works inside `with keepmap.evicting(model):` alone; make this call there"]
+    assert run.keep_map.shape[2] == run.report().tokens > 41, "the pass that it was in has come to its end"
+    assert model.config._attn_implementation == attention and generated(model).shape == (46,)
+    model.set_attn_implementation(before)
+
+
+def test_a_thread_that_left_a_call_by_an_interrupt_is_not_waited_for(model: PreTrainedModel) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    done, left = Event(), Event()
+
+    def speak() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            generated(model)
+        left.set()
+        done.wait(20)
+
+    handle = model.model.layers[0].mlp.register_forward_pre_hook(stop)
+    thread = Thread(target=speak)
+    with evicting(model, "h2o", **OPTIONS):
+        thread.start()
+        assert left.wait(20)
+    assert thread.is_alive()
+    done.set()
+    thread.join()
+    handle.remove()
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -21,6 +21,7 @@ from keepmap.kv.cache.checks import check_cached, require_cacheable
 from keepmap.kv.cache.files import FORMAT, HISTORY, about_of, held_from, history_of, require_same, tensors_of
 from keepmap.kv.cache.held import Held, Terms
 from keepmap.kv.cache.layer import EvictingLayer, cut_together, layers_of
+from keepmap.kv.cache.plain import plain_cache
 from keepmap.kv.cache.report import CacheReport, Moment, report_of
 from keepmap.kv.choosing import Protection, Rule, Threshold
 from keepmap.kv.eviction.checks import check_supported
@@ -347,20 +348,10 @@ class EvictingCache(CacheOfTexts):
         The plain one does not know these: give `position_ids` that go on from `get_seq_length()` of this one.
 
         Raises:
-            InputError: the heads of a layer hold different numbers, nothing was seen, or it is of a batch.
+            InputError: heads or layers hold different numbers of entries, or a layer with a window of its own has gaps;
+                nothing was seen, or it is of a batch.
         """
-        plain = DynamicCache()
-        for index, held in enumerate(self.only()._layers_held()):
-            if len(set(held.columns.counts.tolist())) > 1:
-                raise InputError(
-                    "expected a cache whose heads hold the same number of entries, got one whose heads differ; take "
-                    "the budget rule (`density` or `budget`), by head"
-                )
-            keys, values = held.slabs.padded()
-            order = torch.from_numpy(np.argsort(held.columns.positions[:, : held.columns.width], axis=1))
-            at = order.to(keys.device)[..., None]
-            plain.update(keys.take_along_dim(at, 1)[None], values.take_along_dim(at, 1)[None], index)
-        return plain
+        return plain_cache(self.only()._layers_held(), self.language_model.model.config)
 
     def __repr__(self) -> str:
         batch = "" if self.batch is None else f", a batch of {len(self.rows)}"

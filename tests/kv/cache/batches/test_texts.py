@@ -102,6 +102,17 @@ def test_the_peak_is_of_all_rows_at_one_time(language_model: LanguageModel) -> N
     assert alone.peak_nbytes > entries
 
 
+def test_the_peak_of_one_text_is_known_when_it_becomes_several(language_model: LanguageModel) -> None:
+    cache = EvictingCache(language_model, "h2o", density=0.02, n_sink=2, window=4)
+    cache.read(tokens(390))
+    alone, nbytes = cache.report(), cache.bytes()
+    assert alone.peak_nbytes > 3 * nbytes
+    batch = read(cache.fork(), IDS[:2, :1])
+    assert batch.report().peak_nbytes == alone.peak_nbytes == batch.fork().report().peak_nbytes
+    read(cache, IDS[:1, :1].expand(5, -1))
+    assert len(cache.rows) == 5 and cache.report().peak_nbytes == 6 * nbytes, "the one and the five that it becomes"
+
+
 def test_a_text_of_which_nothing_has_come_holds_nothing(language_model: LanguageModel) -> None:
     cache = read(new(language_model), IDS[:2, :3], torch.tensor([[1, 1, 1], [0, 0, 0]]))
     assert cache.rows[1].bytes() == 0 and [moment.tokens for moment in cache.report().moments] == [3]

@@ -23,6 +23,7 @@ class Batch:
         rows: the caches. paddings: how many positions of padding each has at its left, so far.
         hidden: how many of the positions that come next are padding, of each row.
         layers: what stands for each layer in the cache that holds them all.
+        peak: bytes that all rows together took at most, what they came from among them.
     """
 
     def __init__(self, rows: Sequence["EvictingCache"], paddings: Sequence[int], seen: int) -> None:
@@ -30,7 +31,7 @@ class Batch:
         self.layers = [BatchLayer(layer, self, seen) for layer in range(len(self.rows[0].layers))]
         self._last = len(rows) - 1
         self._moments = [self._moment()] if any(row.moments for row in rows) else []
-        self._peak = self.nbytes
+        self.peak = self.nbytes
 
     @property
     def nbytes(self) -> int:
@@ -64,7 +65,7 @@ class Batch:
     def fork(self) -> "Batch":
         """The same in memory of its own."""
         other = Batch([row.fork() for row in self.rows], self.paddings, self.layers[0].seen)
-        other._moments, other._peak = list(self._moments), self._peak
+        other._moments, other.peak = list(self._moments), self.peak
         return other
 
     def report(self) -> CacheReport:
@@ -80,7 +81,7 @@ class Batch:
         ]
         return CacheReport(
             moments=tuple(self._moments),
-            peak_nbytes=self._peak,
+            peak_nbytes=self.peak,
             n_protected=sum(min(count, each.n_protected) for count, each in zip(counts, reports, strict=True)),
             n_rows=len(self.rows),
             n_uncut=sum(each.n_uncut for each in reports),
@@ -93,10 +94,10 @@ class Batch:
         output = self.rows[at].attend(call)
         if call.keys.shape[1] > 1:
             layer = self.rows[at].layer(call.layer)
-            self._peak = max(self._peak, self.nbytes - layer.nbytes + layer.peak)
+            self.peak = max(self.peak, self.nbytes - layer.nbytes + layer.peak)
         if at == self._last and call.layer == len(self.layers) - 1:
             self._moments.append(self._moment())
-            self._peak = max(self._peak, self._moments[-1].nbytes)
+            self.peak = max(self.peak, self._moments[-1].nbytes)
         return output
 
     def _moment(self) -> Moment:

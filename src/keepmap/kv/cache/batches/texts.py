@@ -69,7 +69,10 @@ class CacheOfTexts(Cache):
 
     def become(self, count: int) -> None:
         """A cache of so many texts, which all have seen what this one has."""
-        self.hold(Batch([self.this().fork() for _ in range(count)], [0] * count, self.get_seq_length()))
+        this = self.this()
+        batch = Batch([this.fork() for _ in range(count)], [0] * count, self.get_seq_length())
+        batch.peak = max(this.report().peak_nbytes, this.bytes() + batch.nbytes)
+        self.hold(batch)
 
     def hold(self, batch: Batch) -> None:
         """Be a cache of these texts."""
