@@ -62,8 +62,8 @@ def about_of(language_model: LanguageModel, terms: Terms, mode: Mode) -> dict[st
 
 def _options(method: Method) -> dict[str, Any]:
     """What an instance has of its own: its fields, and whatever else it was given."""
-    one: Any = method
-    names = [field.name for field in fields(one)] if is_dataclass(one) else []
+    instance: Any = method
+    names = [field.name for field in fields(instance)] if is_dataclass(instance) else []
     own = {name: value for name, value in vars(method).items() if not hasattr(type(method), name)}
     return {name: getattr(method, name) for name in names} | own
 
@@ -85,13 +85,13 @@ def require_same(path: Path, about: Mapping[str, Any], own: Mapping[str, Any]) -
         InputError: it is not.
     """
     # Caches that were written before say nothing of the class and of what is no number.
-    said = {"class": own["class"], "parameters": own["parameters"]} | dict(about)
-    differs = [name for name in own if said.get(name, own) != own[name]]
-    if said["weights"] != own["weights"]:
+    written = {"class": own["class"], "parameters": own["parameters"]} | dict(about)
+    differs = [name for name in own if written.get(name, own) != own[name]]
+    if written["weights"] != own["weights"]:
         raise InputError(f"{path} holds a cache of another model; give the `model` that it was made with")
     if not differs:
         return
-    name, before, now = differs[0], said.get(differs[0]), own[differs[0]]
+    name, before, now = differs[0], written.get(differs[0]), own[differs[0]]
     if isinstance(before, dict) and isinstance(now, dict):
         name = next(option for option in before | now if before.get(option) != now.get(option))
         before, now = before.get(name), now.get(name)
