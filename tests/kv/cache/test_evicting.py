@@ -262,9 +262,9 @@ def test_a_block_that_ends_while_a_thread_generates_inside(model: PreTrainedMode
             generated(model, max_new_tokens=30)
         messages.append(str(refused.value))
 
-    handle = model.model.layers[0].mlp.register_forward_pre_hook(halfway)
     thread = Thread(target=speak)
     with evicting(model, "h2o", **OPTIONS) as run:
+        handle = model.model.layers[0].mlp.register_forward_pre_hook(halfway)
         thread.start()
         assert inside.wait(20)
         Timer(0.1, goes_on.set).start()
@@ -288,9 +288,9 @@ def test_a_thread_that_left_a_call_by_an_interrupt_is_not_waited_for(model: PreT
         left.set()
         done.wait(20)
 
-    handle = model.model.layers[0].mlp.register_forward_pre_hook(stop)
     thread = Thread(target=speak)
     with evicting(model, "h2o", **OPTIONS):
+        handle = model.model.layers[0].mlp.register_forward_pre_hook(stop)
         thread.start()
         assert left.wait(20)
     assert thread.is_alive()
