@@ -72,7 +72,7 @@ docs: $(VENV)/.keepmap-dev  ## write the generated pages and the README's table 
 	@$(BIN)/python docs/generate.py
 
 site: $(VENV)/.keepmap-dev  ## build the site of docs/ into site/, every link checked
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open site/index.html in a browser."
 
 bench: $(VENV)/.keepmap-browser  ## every figure of benchmarks/RESULTS.md; more with BENCH="--kvpress-python PATH --write"

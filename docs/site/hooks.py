@@ -87,6 +87,8 @@ def linked(markdown: str, page: str, is_page: Callable[[str], bool]) -> str:
 
     >>> linked("[x](docs/study.md) [y](LICENSE)", "COMPRESSION_GUIDE.md", lambda page: page == "study.md")
     '[x](study.md) y'
+    >>> linked("[two\\nlines](docs/study.md)", "COMPRESSION_GUIDE.md", lambda page: page == "study.md")
+    '[two\\nlines](study.md)'
     """
     source = OUTSIDE.get(page, f"docs/{page}")
     pages = {path: target for target, path in OUTSIDE.items()} | {HOME: "index.md"}
@@ -107,11 +109,16 @@ def linked(markdown: str, page: str, is_page: Callable[[str], bool]) -> str:
             return words if (ROOT / file).exists() else link.group()
         return f"{picture}[{words}]({posixpath.relpath(place, posixpath.dirname(page) or '.')}{mark}{anchor})"
 
-    lines, fenced = [], False
+    # A link's words may go on in the next line.
+    pieces, fenced = list[tuple[bool, list[str]]](), False
     for line in markdown.split("\n"):
         fenced ^= bool(FENCE.match(line))
-        lines.append(line if fenced or line.startswith("    ") else LINK.sub(replaced, line))
-    return "\n".join(lines)
+        is_text = not fenced and not line.startswith("    ")
+        if not pieces or pieces[-1][0] != is_text or not line:
+            pieces.append((is_text, []))
+        pieces[-1][1].append(line)
+    texts = [(is_text, "\n".join(lines)) for is_text, lines in pieces]
+    return "\n".join(LINK.sub(replaced, text) if is_text else text for is_text, text in texts)
 
 
 def one_title(markdown: str, title: str) -> str:

@@ -75,7 +75,7 @@ def test_of_attention_every_sample_and_the_test_by_deletion_are_on_the_page(tmp_
 def test_a_folder_without_results_is_one_line(tmp_path):
     with pytest.raises(InputError, match="no results at .*nowhere: no such folder; give what `keepmap compare`"):
         reported_runs(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no comparison at"):
+    with pytest.raises(InputError, match="it has none of detailed_results.json, .*; give what `keepmap comp"):
         reported_runs(tmp_path)
     (tmp_path / "attention.json").write_text("{}")
     with pytest.raises(InputError, match="no profile in .*samples; run keepmap attention again"):

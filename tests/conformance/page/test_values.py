@@ -20,6 +20,7 @@ VIEWS = {
     "evaluation": ["summary", "agent"],
     "eviction": ["summary", "text", "map", "kinds", "evidence"],
     "family": ["summary", "agent"],
+    "keep_map": ["summary", "map", "evidence"],
     "generation": ["summary", "map", "evidence", "generations"],
     "study": ["summary", "agent"],
     "surrogate": ["summary"],

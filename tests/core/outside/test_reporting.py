@@ -11,7 +11,14 @@ from keepmap.errors import InputError
 from tests.drawing.page.every_value import NAMES, values
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_a_keep_map_writes_its_page_and_shows_a_card(tmp_path):
+    keep_map = values()["keep_map"]
+    assert "iframe" not in keep_map._repr_html_()
+    text = keep_map.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"{keep_map.density():.1%} of the cache" in text
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "keep_map"])
 def test_every_value_writes_its_page_and_shows_it_in_a_sandbox(name, tmp_path):
     value = values()[name]
     path = value.report(tmp_path / "report.html")

@@ -1,11 +1,17 @@
 """A comparison that was written is read back equal; what is damaged or foreign is one line."""
 
 import json
+import shutil
 from collections.abc import Callable
 
 import pytest
+import torch
 
+from keepmap.core.keep_map import KeepMap
+from keepmap.drawing.page.arrays import Arrays
+from keepmap.drawing.page.content import ReportedRun, run_document
 from keepmap.errors import InputError
+from keepmap.kv.comparison.files import keep_map_path
 from keepmap.kv.comparison.reading import read_comparison
 from keepmap.kv.comparison.results import Comparison
 from keepmap.kv.comparison.run import Run
@@ -39,6 +45,24 @@ def test_folder_and_file_give_the_comparison_with_its_keep_maps(written):
         assert comparison == expected and repr(comparison) == repr(expected)
         assert dict(comparison.keep_maps) == dict(expected.keep_maps) and len(comparison.keep_maps) == 3
         assert comparison.validated == 2 and comparison.methods[0].avg_nll <= comparison.methods[-1].avg_nll
+
+
+def test_a_keep_map_of_another_run_is_refused_and_one_that_is_gone_is_missed(written, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(written.job.output_dir, folder)
+    path = keep_map_path(folder, next(row.method for row in written.comparison().methods if row.method_key == "random"))
+    own = KeepMap.load(path)
+    more = torch.cat([own.expires, own.expires[..., -1:] + 1], dim=2)
+    KeepMap(more, torch.zeros(more.shape), n_sink=own.n_sink, window=own.window).save(path, overwrite=True)
+    comparison = read_comparison(folder)
+    with pytest.raises(InputError, match=r"is not of this run: it keeps .* entries, and random kept .* again$"):
+        _ = comparison.keep_maps["random"]
+    path.unlink()
+    assert "random" not in comparison.keep_maps and len(comparison.keep_maps) == 2
+    document, _ = run_document(ReportedRun(value=comparison), Arrays(), (), False)
+    assert [warning for warning in document["warnings"] if "KeepMap" in warning] == [
+        "Random: its KeepMap is not there, and no view of entries shows what was kept."
+    ]
 
 
 def damaged(change: Callable[[dict], object]) -> Callable[[dict], str]:

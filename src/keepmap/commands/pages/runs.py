@@ -16,6 +16,7 @@ __all__ = ["reported_runs"]
 
 ATTENTION = "attention.json"
 READERS: Mapping[str, Callable[[Path], Reportable]] = {
+    "detailed_results.json": keepmap.read_comparison,
     "evaluation.json": keepmap.read_evaluation,
     "study.json": keepmap.read_study,
     "explained_variance.json": keepmap.read_surrogate,
@@ -24,6 +25,10 @@ READERS: Mapping[str, Callable[[Path], Reportable]] = {
     "task_results.json": keepmap.read_tasks,
 }
 """The file that a kind of run ends with, and what reads its folder."""
+GIVE = (
+    "give what `keepmap compare`, `attention`, `evaluate`, `study`, `generate`, `tasks`, `sweep` or `train-surrogate` "
+    "wrote"
+)
 
 
 def reported_runs(folder: Path) -> list[ReportedRun]:
@@ -33,13 +38,15 @@ def reported_runs(folder: Path) -> list[ReportedRun]:
         InputError: none is there, or it is damaged.
     """
     if not folder.exists():
-        raise InputError(
-            f"no results at {escaped(str(folder))}: no such folder; give what `keepmap compare`, `attention`, "
-            "`evaluate`, `study`, `generate`, `tasks`, `sweep` or `train-surrogate` wrote"
-        )
+        raise InputError(f"no results at {escaped(str(folder))}: no such folder; {GIVE}")
     if (folder / ATTENTION).is_file():
         return _looked(folder)
-    read = next((reader for name, reader in READERS.items() if (folder / name).is_file()), keepmap.read_comparison)
+    read = next((reader for name, reader in READERS.items() if (folder / name).is_file()), None)
+    if folder.is_dir() and read is None:
+        raise InputError(
+            f"no results in {escaped(str(folder))}: it has none of {', '.join((*READERS, ATTENTION))}; {GIVE}"
+        )
+    read = read or keepmap.read_comparison
     return [ReportedRun.of_folder(read(folder), folder, _command(folder))]
 
 

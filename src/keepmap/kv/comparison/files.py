@@ -10,6 +10,7 @@ from keepmap.core.runs.index import INDEX
 from keepmap.core.runs.records import sync
 from keepmap.core.storage.documents import write_document
 from keepmap.errors import InputError, OutputError
+from keepmap.kv.comparison.kept import counted_kept
 from keepmap.kv.comparison.plan import BASELINE, STREAMING, VALIDATION, MethodPlan, validates
 from keepmap.kv.comparison.results import (
     Comparison,
@@ -138,15 +139,30 @@ def result_files(facts: Facts) -> list[str]:
 class SavedKeepMaps(Mapping[str, KeepMap]):
     """The KeepMaps of the first sample by method, each read from its file when it is looked up; those that are there.
 
+    Args:
+        samples: the run's results: a map must hold as many entries as its method kept of the first one.
+
     Raises:
-        InputError: at the look-up, a file that is damaged.
+        InputError: at the look-up, a file that is damaged, or of another run.
     """
 
-    def __init__(self, folder: Path, rows: Iterable[MethodResult]) -> None:
+    def __init__(self, folder: Path, rows: Iterable[MethodResult], samples: Iterable[SampleResult]) -> None:
         self._paths = {row.method_key: keep_map_path(folder, row.method) for row in rows}
+        self._entries = {each.method: each.entries for each in samples if each.sample == 0}
 
     def __getitem__(self, method: str) -> KeepMap:
-        return KeepMap.load(self._paths[method])
+        path = self._paths[method]
+        if not path.is_file():
+            raise KeyError(method)
+        keep_map = KeepMap.load(path)
+        own = self._entries.get(method)
+        entries = counted_kept(keep_map).entries
+        if own is not None and entries != own:
+            raise InputError(
+                f"{path} is not of this run: it keeps {entries.n_kept:,} of {entries.n:,} entries, and "
+                f"{method} kept {own.n_kept:,} of {own.n:,}; put the run's own file there, or run keepmap compare again"
+            )
+        return keep_map
 
     def __iter__(self) -> Iterator[str]:
         return (method for method, path in self._paths.items() if path.is_file())

@@ -81,15 +81,16 @@ def comparison_from(document: Any, folder: Path) -> Comparison:
         if [(sample.method, sample.sample) for sample in results[key]] != [(key, number) for number in order]:
             raise ValueError(f"the samples of {key} are not those of the baseline")
     methods = tuple(rows[key] for key in by_method if key not in (NO_CHUNKING, BASELINE))
+    samples = tuple(results[key][index] for index in range(len(order)) for key in keys)
     comparison = Comparison(
         configuration=configuration,
         baseline_no_chunking=rows[NO_CHUNKING],
         baseline=rows[BASELINE],
         methods=methods,
-        samples=tuple(results[key][index] for index in range(len(order)) for key in keys),
+        samples=samples,
         complete=typed(document["complete"], bool, "complete"),
         validated=typed(_validated(document["validation"]), int | None, "validation"),
-        keep_maps=SavedKeepMaps(folder, methods),
+        keep_maps=SavedKeepMaps(folder, methods, samples),
         token_costs=SavedTokenCosts(folder, [row.method_key for row in methods]),
     )
     if comparison.document() != document:

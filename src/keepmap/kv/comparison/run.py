@@ -165,7 +165,7 @@ class Run:
             return None
         return replace(
             comparison,
-            keep_maps=SavedKeepMaps(job.output_dir, comparison.methods),
+            keep_maps=SavedKeepMaps(job.output_dir, comparison.methods, comparison.samples),
             token_costs=SavedTokenCosts(job.output_dir, [row.method_key for row in comparison.methods]),
         )
 

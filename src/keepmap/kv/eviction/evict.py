@@ -86,7 +86,8 @@ def evict(
             window; hold a fixed number. By default the method's own.
         budget_by: who shares what may be held: "head", each its own; "layer", the heads of a layer, of which each keeps
             a fifth of its even part; "model", all heads, in mode "once" alone; "pyramid", less in later layers; a file
-            or nested sequences [layers][KV heads] of shares. By default the method's own, which is "head" for most.
+            or nested sequences of shares, one of KV heads for each layer. By default the method's own, which is "head"
+            for most.
         n_sink, window: how many first and last positions are protected; by default the method's own.
         mode: "decode", "chunked" or "once"; by default "decode", and "chunked" where a `chunk_size` is given.
         chunk_size: queries processed together; decisions fall at a chunk's end. 1 is exact decoding.

@@ -125,6 +125,19 @@ def test_an_evaluation_has_its_curve_and_the_returns_of_every_goal():
     np.testing.assert_allclose(arrays.floats(part["returns"]).reshape(3, 60), evaluation.returns, rtol=0.01)
 
 
+def test_a_study_says_who_keeps_nearly_all_where_histories_are_shortest():
+    study, document = values()["study"], shown("study")[0]
+    shortest = max(row.percent for row in study.results)
+    assert document["verdict"].startswith(f"{shortest:g} % shorter, 98% or more of the baseline's return is kept by ")
+    for row in study.results:
+        if row.percent == shortest and row.share is not None and row.share.mean >= 0.98:
+            assert row.compressor in document["verdict"]
+    promises = document["tables"][-1]
+    assert [row[0] for row in promises["rows"]] == [promise["promised"] for promise in study.promises]
+    broken = sum(promise["holds"] is False for promise in study.promises)
+    assert len(document["warnings"]) == (broken > 0)
+
+
 def test_a_study_has_a_point_for_every_compressor_and_budget():
     study = values()["study"]
     points = shown("study")[0]["agent"]["front"]

@@ -43,7 +43,10 @@ def shown(value, **options):
 
 def test_the_sentence_names_the_best_method_at_the_smallest_density():
     page, _ = shown(run())
-    assert page.verdict == "At density 0.2 H2O answers 50% of facts, and the full cache 100%."
+    assert page.verdict == (
+        "At density 0.2 H2O answers 50% [15%, 85%] of facts, and the full cache 100% (n = 4; not surely better than "
+        "1 of 1 other)."
+    )
     nothing = run(
         answers=tuple(replace(answer, score=0.0 if answer.method != FULL else 1.0) for answer in run().answers)
     )

@@ -10,7 +10,7 @@ from jaxtyping import Float, Integer
 
 from keepmap.agents.compressor import compressors
 from keepmap.agents.evaluation.returns import EARLY, Evaluation, curve
-from keepmap.agents.study.results import BASELINE, Study, StudyRow
+from keepmap.agents.study.results import BASELINE, NEARLY_ALL, Study, StudyRow
 from keepmap.core.files import plain
 from keepmap.core.labels import model_label
 from keepmap.drawing.page.arrays import Arrays
@@ -55,15 +55,16 @@ def shown_evaluation(evaluation: Evaluation, arrays: Arrays, folder: str | None)
 
 def shown_study(study: Study, folder: str | None) -> Shown:
     """What the page shows of a study: what each compressor keeps of the baseline's return, at each length."""
-    lines = repr(study).splitlines()
-    broken = [promise for promise in study.promises if promise["holds"] is False]
+    broken = sum(promise["holds"] is False for promise in study.promises)
     return Shown(
         caption=study.caption,
-        verdict=" ".join(line.strip() for line in lines),
-        warnings=[f"Not so: {promise['promised']} ({promise['of']}): {promise['measured']}" for promise in broken],
+        verdict=_study_verdict(study),
+        model=", ".join(map(str, study.options.get("checkpoints", ()))),
+        warnings=[f"Of {len(study.promises)} promises of the guide, {broken} do not hold: see below."] * (broken > 0),
         python=(f"study = keepmap.read_study({folder or 'study_results'!r})", "study.rows"),
         settings=study.options,
         table=_study_table(study),
+        more=[_promises(study)] if study.promises else [],
         parts={
             "agent": {
                 "front": [
@@ -88,6 +89,33 @@ def shown_study(study: Study, folder: str | None) -> Shown:
             }
         },
     )
+
+
+def _study_verdict(study: Study) -> str:
+    """Who keeps nearly all of the baseline's return where histories are shortest, trained with it and in rollout."""
+    rows = [row for row in study.results if row.compressor != BASELINE and row.share is not None]
+    if not rows:
+        return "No compressor beside the whole history was measured."
+    shortest, parts = max(row.percent for row in rows), []
+    for trained, how in ((True, "after training with it"), (False, "in rollout only")):
+        own = [row for row in rows if (row.percent, row.trained) == (shortest, trained)]
+        keeping = [row.compressor for row in own if row.share is not None and row.share.mean >= NEARLY_ALL]
+        names = f" ({', '.join(keeping)})" if keeping else ""
+        if own:
+            parts.append(f"{len(keeping)} of {counted(len(own), 'compressor')} {how}{names}")
+    return (
+        f"{shortest:g} % shorter, {NEARLY_ALL:.0%} or more of the baseline's return is kept by "
+        f"{', and by '.join(parts)}; {counted(rows[0].early.n, 'held-out goal')}."
+    )
+
+
+def _promises(study: Study) -> dict[str, Any]:
+    columns = [("promised", "", "words"), ("of", "", "words"), ("measured", "", "words"), ("holds", "", "words")]
+    words = {True: "yes", False: "no", None: "not shown"}
+    rows = [
+        [promise["promised"], promise["of"], promise["measured"], words[promise["holds"]]] for promise in study.promises
+    ]
+    return table_of("What the guide promised", columns, rows)
 
 
 def _front_words(row: StudyRow) -> str:

@@ -29,7 +29,7 @@ COLUMNS = (
     ("density_overall", "kept", "cache entries kept at the end, of all", "share"),
     ("density_compressible", "kept, compressible", "the same without sinks and window", "share"),
     ("footprint", "footprint", "cache entries held on average while reading, of all", "bar"),
-    ("peak", "peak", "most entries held at once in the first text, of all its entries", "share"),
+    ("peak", "peak, first text", "most entries held at once in the first text, of all its entries", "share"),
 )
 """Of a row its value's name, the title, what that means, and how it is written."""
 MOST_TEXTS = 24
@@ -45,7 +45,7 @@ def shown_comparison(comparison: Comparison, arrays: Arrays, folder: str | None)
     return Shown(
         caption=comparison.caption,
         verdict=verdict_of(comparison),
-        warnings=warnings_of(comparison),
+        warnings=[*warnings_of(comparison), *_without_maps(comparison)],
         model=str(comparison.configuration.get("model_name", "")),
         python=_python(comparison, folder),
         settings=comparison.configuration,
@@ -125,6 +125,14 @@ def _uncertain(comparison: Comparison) -> list[str]:
     if not near:
         return []
     return [f"{best} is not surely better than {', '.join(near)}, paired over texts: their order is not certain."]
+
+
+def _without_maps(comparison: Comparison) -> list[str]:
+    """Whose entries cannot be shown, since their file is gone."""
+    there = set(comparison.keep_maps)
+    gone = [row.method for row in comparison.methods if row.method_key not in there]
+    files = "its KeepMap is" if len(gone) == 1 else "their KeepMaps are"
+    return [f"{', '.join(gone)}: {files} not there, and no view of entries shows what was kept."] * bool(gone)
 
 
 def _rows(comparison: Comparison, keep_maps: Mapping[str, KeepMap]) -> list[dict[str, Any]]:

@@ -1,12 +1,13 @@
-"""An eviction of one text on the page: what was kept of it. Its class loads models, and is known by name here."""
+"""An eviction of one text on the page, or its KeepMap alone. An Eviction loads models, and is known by name here."""
 
 from typing import Any
 
+from keepmap.core.keep_map import KeepMap
 from keepmap.drawing.page.values.shown import Shown, kept_about, kept_table
 from keepmap.errors import counted
 from keepmap.kv.token_costs import pieces_of
 
-__all__ = ["shown_eviction"]
+__all__ = ["shown_eviction", "shown_keep_map"]
 
 
 def shown_eviction(eviction: Any) -> Shown:
@@ -15,10 +16,7 @@ def shown_eviction(eviction: Any) -> Shown:
     label, about = kept_about(keep_map)
     return Shown(
         caption=f"{model.label}: {counted(len(eviction.input_ids), 'token')} under {label}",
-        verdict=(
-            f"{label} keeps {keep_map.density():.1%} of the cache's entries, {keep_map.compressible_density():.1%} of "
-            f"those that it may drop; while reading it holds {keep_map.footprint():.0%} on average."
-        ),
+        verdict=_verdict(label, keep_map),
         warnings=()
         if eviction.felt
         else ("Nothing that was dropped would have changed the attention of the last query.",),
@@ -31,4 +29,29 @@ def shown_eviction(eviction: Any) -> Shown:
         table=kept_table([(label, keep_map)]),
         pieces=pieces_of(model.tokenizer, eviction.input_ids.tolist()),
         keep_maps=[(keep_map, about)],
+    )
+
+
+def shown_keep_map(keep_map: KeepMap, folder: str | None) -> Shown:
+    """What the page shows of a KeepMap by itself: it knows of no text."""
+    label, about = kept_about(keep_map)
+    model = str(keep_map.info.get("model", ""))
+    return Shown(
+        caption=f"{model or 'a cache'}: {counted(keep_map.shape[2], 'position')} under {label}",
+        verdict=_verdict(label, keep_map),
+        model=model,
+        python=(
+            f"keep_map = keepmap.KeepMap.load({folder or 'keep_map.safetensors'!r})",
+            "keep_map.kept()  # [layers, KV heads, positions]",
+        ),
+        settings=keep_map.info,
+        table=kept_table([(label, keep_map)]),
+        keep_maps=[(keep_map, about)],
+    )
+
+
+def _verdict(label: str, keep_map: KeepMap) -> str:
+    return (
+        f"{label} keeps {keep_map.density():.1%} of the cache's entries, {keep_map.compressible_density():.1%} of "
+        f"those that it may drop; while reading it holds {keep_map.footprint():.0%} on average."
     )

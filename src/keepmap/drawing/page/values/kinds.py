@@ -9,7 +9,7 @@ from keepmap.drawing.page.arrays import Arrays
 from keepmap.drawing.page.values.agents import shown_context, shown_evaluation, shown_study
 from keepmap.drawing.page.values.attention import shown_profile
 from keepmap.drawing.page.values.comparison import shown_comparison
-from keepmap.drawing.page.values.eviction import shown_eviction
+from keepmap.drawing.page.values.eviction import shown_eviction, shown_keep_map
 from keepmap.drawing.page.values.families import shown_family
 from keepmap.drawing.page.values.generation import shown_generation
 from keepmap.drawing.page.values.shown import Shown
@@ -30,6 +30,7 @@ KINDS = {
     "Evaluation": "evaluation",
     "Eviction": "eviction",
     "FamilyStudy": "family",
+    "KeepMap": "keep_map",
     "Generation": "generation",
     "Study": "study",
     "TaskRun": "tasks",
@@ -79,6 +80,7 @@ def shown_value(value: Reportable, arrays: Arrays, options: Asked) -> Shown:
         "evaluation": lambda: shown_evaluation(value, arrays, folder),
         "eviction": lambda: shown_eviction(value),
         "family": lambda: shown_family(value, folder),
+        "keep_map": lambda: shown_keep_map(value, folder),
         "generation": lambda: shown_generation(value, folder, options.redact_text),
         "study": lambda: shown_study(value, folder),
         "surrogate": lambda: shown_surrogate(value, folder),

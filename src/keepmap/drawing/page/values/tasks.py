@@ -66,13 +66,27 @@ def _verdict(run: Any) -> str:
             continue
         best = min(rows, key=lambda row: (-(row.score or 0.0), row.nll))
         if best.score:
-            parts.append(f"{best.label} answers {best.score:.0%} of {task}, and the full cache {full.score:.0%}")
+            ends = "" if best.score_low is None else f" [{best.score_low:.0%}, {best.score_high:.0%}]"
+            parts.append(
+                f"{best.label} answers {best.score:.0%}{ends} of {task}, and the full cache {full.score:.0%} "
+                f"(n = {best.n}{_rivals(run, task, density, best)})"
+            )
         else:
             nothing = "" if full.score is None else " no method answers anything, and"
             parts.append(
                 f"in {task}{nothing} {best.label} is nearest, with {best.nll:.2f} nats per token for {full.nll:.2f}"
             )
     return f"At density {density:g} {'; '.join(parts)}."
+
+
+def _rivals(run: Any, task: str, density: float, best: Any) -> str:
+    """How many others the best one is not surely better than, by the likelihood of the right answer."""
+    if len(run.methods) < 2:
+        return ""
+    verdicts = run.verdicts(task, density)
+    others = [other for other in verdicts.methods if other != best.method]
+    near = sum(verdicts.of(best.method, other).outcome != "beats" for other in others)
+    return f"; not surely better than {near} of {counted(len(others), 'other')}" if near else ""
 
 
 def _warnings(run: Any, n_shown: int) -> list[str]:
