@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import select
 import signal
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -50,6 +53,39 @@ def test_interrupts_are_for_the_parent(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_jobs([tmp_path / "a", tmp_path / "b"], write, 2, tmp_path, interrupt, lambda *what: None)
     assert not multiprocessing.active_children() and signal.getsignal(signal.SIGINT) is before
+
+
+HELD = """
+import ctypes, os, sys
+from pathlib import Path
+from keepmap.core.processes import Crew, run_crew
+
+def set_up(argument):
+    return None, None
+
+def work(tools, job, send):
+    print(os.getpid(), flush=True)
+    ctypes.PyDLL(None).sleep(60)  # no thread of this process runs meanwhile
+
+if __name__ == "__main__":
+    crew = Crew(set_up=set_up, work=work, threads=1, describe=str, advice="", parts=())
+    for _ in run_crew(crew, [1], lambda facts: [1], Path()):
+        pass
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread of the worker waits for its turn")
+def test_a_worker_that_lets_no_thread_run_ends_with_its_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(HELD)
+    with subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        process.kill()
+        # Its end of the pipe closes with it; else not before a minute has passed.
+        assert select.select([process.stdout], [], [], 20)[0] and process.stdout.readline() == ""
+        process.wait()
+    state = Path(f"/proc/{worker}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
 
 
 def test_one_worker_is_this_process(tmp_path: Path) -> None:

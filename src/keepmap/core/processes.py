@@ -7,6 +7,7 @@ lock nor garble what the others say.
 import os
 import shutil
 import signal
+import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -319,7 +320,7 @@ def _serve(plugin_files: tuple[Path, ...], pipe: Connection) -> None:
 
     It looks to its parent before it imports anything that takes long: what is killed then leaves no worker either.
     """
-    Thread(target=_end_with_parent, daemon=True).start()
+    _end_with_parent()
     import torch
 
     try:
@@ -342,11 +343,26 @@ def _serve(plugin_files: tuple[Path, ...], pipe: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that was killed cannot end its workers; in the middle of a job they do not read its pipe."""
+    """From now on; a parent that was killed cannot end its workers, and in the middle of a job none reads its pipe.
+
+    Linux sends a signal when the parent's end of the sentinel closes: a thread that waits for it has to wait for its
+    turn, too, which takes seconds while torch is loaded on a machine that is busy.
+    """
     parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, fcntl.fcntl(parent.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+    Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 @contextmanager

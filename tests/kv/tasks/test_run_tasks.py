@@ -315,6 +315,7 @@ def test_a_file_of_questions_is_asked_and_one_that_is_too_long_is_named(tiny: La
         ({"answers": "forced"}, "unknown `answers`"),
         ({"gate": 2.0}, r"expected `gate` to be a number in \[0, 1\], got 2.0"),
         ({"length": 0}, "`length`"),
+        ({"length": []}, "expected `length` to be a number of tokens or several, got none"),
         ({"length": 10**12}, "expected `length` to be an integer of 1048576 or less"),
         ({"length": 20}, "expected `length` to be .* or more, which facts takes"),
         ({"n_samples": 0}, "`n_samples`"),

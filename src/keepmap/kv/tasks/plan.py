@@ -99,7 +99,7 @@ def plan_tasks(
         tasks=wanted,
         methods=by_density,
         n_samples=as_integer("n_samples", n_samples, 1),
-        lengths=tuple(as_integer("length", each, 1, LONGEST) for each in _several(length)),
+        lengths=_lengths(length),
         mode=when,
         place=_one_of("question", question, PLACES),
         gate=as_number("gate", gate, 0.0, 1.0),
@@ -150,6 +150,13 @@ def _not_in_a_cache(plan: MethodPlan, when: Mode) -> str:
 
 def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+
+
+def _lengths(value: Any) -> tuple[int, ...]:
+    lengths = tuple(as_integer("length", each, 1, LONGEST) for each in _several(value))
+    if not lengths:
+        raise InputError("expected `length` to be a number of tokens or several, got none")
+    return lengths
 
 
 def _numbers(name: str, value: Any, low: float, high: float) -> tuple[float, ...]:
