@@ -1,7 +1,9 @@
 """What generating under eviction costs and saves on a real model, beside the plain cache of transformers.
 
 Everything is timed in one run on one machine, in turns: SmolLM2 on Python's documentation, at density 0.2 with a window
-of 128. Figures that fall short of their goal are printed like the others.
+of 128. A figure with two more in brackets is the median of its repeats, and the least and the most of them. Deciding is
+what a step takes beyond one on a cache that holds as many entries and decides nothing: its newest entry goes where the
+method would drop one. Figures that fall short of their goal are printed like the others.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 import torch
@@ -21,14 +24,16 @@ from transformers import Cache, DynamicCache
 
 import keepmap
 from bench_compare import DENSITY, WINDOW, documentation
-from keepmap.kv.choosing import Threshold
-from keepmap.kv.methods.baseline import Baseline
+from keepmap.kv.cache.held import AFTER_THE_CUT
+from keepmap.kv.eviction.review import Sight
 from keepmap.language_model import LanguageModel
 from report import Goal, Report, write_part
-from timing import machine, medians
+from timing import in_turns, machine
 
 HERE = Path(__file__).resolve().parent
 METHODS = ("random", "h2o")
+ANEW = ("snapkv", "keydiff")
+"""Methods that score all that is held at each step: what their step costs is printed, without a goal."""
 AIMS_OF_DECODING = {1024: 0.95, 8192: 1.9}
 AIMS_OF_DECIDING = {"random": 0.05, "h2o": 0.15}
 BLOCK = 1024
@@ -36,7 +41,9 @@ BLOCK = 1024
 LIMIT = "one token, the limit"
 """A plain cache with nothing to look at but what is decoded: no method can be faster than the model itself."""
 TURN = 16
-"""Tokens that each decodes before it is the next one's turn."""
+"""Tokens that each decodes before it is the next one's turn: a repeat of every figure."""
+LOOKED_AT = 64
+"""Tokens that a method of `ANEW` reads itself, so that it has the queries which it looks at."""
 
 
 def read_plain(language_model: LanguageModel, ids: torch.Tensor) -> DynamicCache:
@@ -53,30 +60,83 @@ def read_evicting(language_model: LanguageModel, ids: torch.Tensor, method: str)
     return keepmap.compress(language_model, ids, method, density=DENSITY, window=WINDOW)
 
 
-def undecided(cache: keepmap.EvictingCache) -> keepmap.EvictingCache:
-    """A fork of the same entries that scores nothing from now on, and drops nothing."""
-    fork = cache.fork()
-    fork.terms = replace(fork.terms, method=Baseline(), rule=Threshold(float("-inf")))
+def by(cache: keepmap.EvictingCache, name: str) -> keepmap.EvictingCache:
+    """A fork of the same entries, about which a method decides that scores anew from now on.
+
+    To read all of a long text under it would take minutes; a step costs what it costs on as many entries.
+    """
+    fork, method = cache.fork(), keepmap.methods()[name]()
+    fork.terms = replace(fork.terms, method=method)
+    heads = fork.language_model.model.config.num_attention_heads
     for layer in fork.layers:
-        layer.given = fork.terms
+        layer.given, held = replace(layer.given, method=method), layer.held
+        held.sight = Sight(  # without queries: it says only where they go on
+            step=held.seen - 1,
+            queries=held.slabs.keys.new_empty(heads, 0, held.slabs.keys.shape[1]),
+            sees_from=torch.zeros(0, dtype=torch.int64),
+            scaling=1.0,
+            softcap=None,
+            sinks=None,
+            rotation=None,
+        )
+        layer.hold(held)
     return fork
 
 
+class Undecided:
+    """A fork of a cache that scores and drops nothing, and holds as much: its newest entry goes where one would."""
+
+    def __init__(self, cache: keepmap.EvictingCache) -> None:
+        self.cache, self.terms = cache.fork(), [layer.given for layer in cache.layers]
+        self.cache.terms = AFTER_THE_CUT
+        for layer in self.cache.layers:
+            layer.given = AFTER_THE_CUT
+
+    def forget(self) -> None:
+        """After a step, and outside of what is timed."""
+        for layer, terms in zip(self.cache.layers, self.terms, strict=True):
+            for counts in (layer.held.slabs.counts, layer.held.columns.counts):
+                counts -= terms.drops(layer.held.seen)
+
+
 @torch.no_grad()
-def decode(language_model: LanguageModel, caches: Mapping[str, Cache], ids: torch.Tensor) -> dict[str, float]:
-    """Median seconds of a token on each cache, in turns, after one turn that does not count."""
+def decode(
+    language_model: LanguageModel, caches: Mapping[str, Cache | Undecided], ids: torch.Tensor
+) -> dict[str, list[float]]:
+    """Seconds of a token on each cache, the median of each of its turns, after one turn that does not count."""
     taken: dict[str, list[float]] = {name: [] for name in caches}
     for turn, part in enumerate(ids[: max(TURN, len(ids) // TURN * TURN)].split(TURN)):
-        for name, cache in caches.items():
+        for name, given in caches.items():
+            cache = given.cache if isinstance(given, Undecided) else given
             block = keepmap.evicting(language_model) if isinstance(cache, keepmap.EvictingCache) else nullcontext()
+            seconds = list[float]()
             with block:
                 for token in part:
                     started = time.perf_counter()
                     language_model.model(token.view(1, 1), past_key_values=cache, logits_to_keep=1)
-                    taken[name].append(time.perf_counter() - started)
-            if turn == 0 and len(ids) > TURN:
-                taken[name].clear()
-    return {name: statistics.median(times) for name, times in taken.items()}
+                    seconds.append(time.perf_counter() - started)
+                    if isinstance(given, Undecided):
+                        given.forget()
+            if turn or len(ids) <= TURN:
+                taken[name].append(statistics.median(seconds))
+    return taken
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """The median, and the least and the most of the repeats."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def caches_of(language_model: LanguageModel, ids: torch.Tensor) -> dict[str, Cache]:
+    """The caches of a text by name: full ones, and of every method."""
+    plain = {"full": read_plain(language_model, ids), LIMIT: read_plain(language_model, ids[:1])}
+    cut = max(1, len(ids) - LOOKED_AT)
+    own = {method: read_evicting(language_model, ids[:cut], method) for method in METHODS}
+    anew = {method: by(next(iter(own.values())), method) for method in ANEW}
+    for cache in (own | anew).values():
+        for token in ids[cut:]:  # one by one: several at once take those that score anew longer
+            cache.read(token[None])
+    return {**plain, **own, **anew}
 
 
 def time_decoding(report: Report, language_model: LanguageModel, sizes: Sequence[int], tokens: int) -> list[Goal]:
@@ -86,13 +146,15 @@ def time_decoding(report: Report, language_model: LanguageModel, sizes: Sequence
         ids, read = documentation(language_model, n), n - tokens - TURN
         if len(ids) < n or read < 1:
             raise SystemExit(f"error: expected --sizes of {tokens + TURN + 1} to {len(ids)} tokens, got {n}")
-        caches: dict[str, Cache] = {
-            "full": read_plain(language_model, ids[:read]),
-            LIMIT: read_plain(language_model, ids[:1]),
-        }
+        caches = caches_of(language_model, ids[:read])
+        timed: dict[str, Cache | Undecided] = {}
+        for method, cache in caches.items():
+            timed[method] = cache
+            if isinstance(cache, keepmap.EvictingCache):
+                timed[f"{method}, nothing decided"] = Undecided(cache)
         for method in METHODS:
-            cache = read_evicting(language_model, ids[:read], method)
-            caches |= {method: cache, f"{method}, nothing decided": undecided(cache)}
+            cache = caches[method]
+            assert isinstance(cache, keepmap.EvictingCache)
             entries = int(cache.keep_map().kept().sum()) * cache.layers[0].held.slabs.entry_nbytes
             full = cache.report().full_nbytes
             row = [f"{n:,}", f"`{method}`", *(f"{size / 1e6:.2f}" for size in (full, entries, cache.bytes()))]
@@ -101,20 +163,24 @@ def time_decoding(report: Report, language_model: LanguageModel, sizes: Sequence
                 goals.append(
                     Goal(f"`{method}`, {n:,} tokens: held / entries", cache.bytes() / entries, "x", "<=", 1.15)
                 )
-        seconds = decode(language_model, caches, ids[read:])
-        for name in ("full", LIMIT):
-            faster = seconds["full"] / seconds[name]
-            rows.append([f"{n:,}", name, f"{seconds[name] * 1e3:.1f}", f"{faster:.2f}", ""])
-        for method in METHODS:
-            faster = seconds["full"] / seconds[method]
-            deciding = 1 - seconds[f"{method}, nothing decided"] / seconds[method]
-            rows.append([f"{n:,}", f"`{method}`", f"{seconds[method] * 1e3:.1f}", f"{faster:.2f}", f"{deciding:.1%}"])
-            if n in AIMS_OF_DECODING:
-                goals.append(Goal(f"`{method}`, {n:,} tokens: decoding", faster, "x", ">=", AIMS_OF_DECODING[n]))
-                aim = 100 * AIMS_OF_DECIDING[method]
-                goals.append(Goal(f"`{method}`, {n:,} tokens: deciding", 100 * deciding, " %", "<=", aim))
+        seconds = decode(language_model, timed, ids[read:])
+        for name in caches:
+            faster = [full / own for full, own in zip(seconds["full"], seconds[name], strict=True)]
+            row = [f"{n:,}", name, f"{statistics.median(seconds[name]) * 1e3:.1f}", spread(faster, ".2f"), ""]
+            if name not in METHODS + ANEW:
+                rows.append(row)
+                continue
+            pairs = zip(seconds[f"{name}, nothing decided"], seconds[name], strict=True)
+            deciding = list(starmap(lambda without, own: 1 - without / own, pairs))
+            rows.append([row[0], f"`{name}`", *row[2:4], spread(deciding, ".1%")])
+            if n in AIMS_OF_DECODING and name in METHODS:
+                faster_ = statistics.median(faster)
+                goals.append(Goal(f"`{name}`, {n:,} tokens: decoding", faster_, "x", ">=", AIMS_OF_DECODING[n]))
+                share, aim = 100 * statistics.median(deciding), 100 * AIMS_OF_DECIDING[name]
+                goals.append(Goal(f"`{name}`, {n:,} tokens: deciding", share, " %", "<=", aim))
     head = ["tokens", "cache", "ms a token", "x as fast", "deciding"]
-    report.table(f"Decoding {tokens} tokens, density {DENSITY}, window {WINDOW}, CPU", head, rows)
+    title = f"Decoding {tokens} tokens, density {DENSITY}, window {WINDOW}, CPU: the median of each turn of {TURN}"
+    report.table(title, head, rows)
     report.table("Bytes, MB", ["tokens", "method", "full cache", "entries kept", "held", "held / entries"], held)
     return goals
 
@@ -127,14 +193,19 @@ def time_reading(report: Report, language_model: LanguageModel, n: int, repeats:
         evict = partial(keepmap.evict, language_model, ids, method, density=DENSITY, window=WINDOW)
         work[f"evict, {method}"] = evict
         work[f"read, {method}"] = partial(read_evicting, language_model, ids, method)
-    seconds = medians(work, repeats)
-    share = {method: seconds[f"read, {method}"] / seconds[f"evict, {method}"] for method in METHODS}
-    rows = [
-        [f"`{method}`", f"{seconds[f'evict, {method}']:.2f}", f"{seconds[f'read, {method}']:.2f}", f"{part:.2f}"]
-        for method, part in share.items()
-    ]
+    # What decoded has read a text before: no round is needed to warm up.
+    seconds = in_turns(work, repeats)
+    shares, rows = dict[str, list[float]](), list[list[str]]()
+    for method in METHODS:
+        whole, own = seconds[f"evict, {method}"], seconds[f"read, {method}"]
+        shares[method] = [mine / theirs for mine, theirs in zip(own, whole, strict=True)]
+        each = (f"{statistics.median(times):.2f}" for times in (whole, own))
+        rows.append([f"`{method}`", *each, spread(shares[method], ".2f")])
     report.table(f"Reading {n:,} tokens, CPU", ["method", "`evict`, s", "the cache, s", "x `evict`"], rows)
-    return [Goal(f"`{method}`, {n:,} tokens: reading", part, "x evict", "<=", 1.1) for method, part in share.items()]
+    return [
+        Goal(f"`{method}`, {n:,} tokens: reading", statistics.median(share), "x evict", "<=", 1.1)
+        for method, share in shares.items()
+    ]
 
 
 def measure_peaks(report: Report, model_name: str, n: int) -> list[Goal]:
@@ -163,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model_name", default="smollm2", help="a language model")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 8192], help="tokens, with those to decode")
     parser.add_argument("--tokens", type=int, default=128, help="tokens to decode")
-    parser.add_argument("--repeats", type=int, default=3, help="timed readings, after one that is not")
+    parser.add_argument("--repeats", type=int, default=3, help="timed readings of the longest text")
     parser.add_argument("--write", action="store_true", help="write this part of benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     try:

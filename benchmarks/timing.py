@@ -10,7 +10,18 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["machine", "medians"]
+__all__ = ["in_turns", "machine", "medians"]
+
+
+def in_turns(work: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each, so many times, in turns so that a busy moment of the machine hits all of them."""
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(repeats):
+        for name, run in work.items():
+            start = _now()
+            run()
+            taken[name].append(_now() - start)
+    return taken
 
 
 def medians(work: Mapping[str, Callable[[], object]], repeats: int, budget: float = 120.0) -> dict[str, float]:

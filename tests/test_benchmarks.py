@@ -8,7 +8,9 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+import torch
 
+import keepmap
 from keepmap.agents.environments import room_named
 from keepmap.agents.environments.vector import RoomVectorEnv
 from tests.forked import fork_programs, python
@@ -50,15 +52,42 @@ def test_the_caches_benchmark_times_the_same_text(tmp_path: Path, monkeypatch: p
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     module = importlib.import_module("bench_cache")
     monkeypatch.setattr(module, "METHODS", ("h2o",))
+    monkeypatch.setattr(module, "ANEW", ("keydiff",))
     assert module.main(["--model_name", "tiny", "--sizes", "200", "--tokens", "16", "--repeats", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"]
-    assert [row[1] for row in rows if row[0] == "200"] == ["full", "one token, the limit", "`h2o`", "`h2o`"]
+    assert [row[1] for row in rows if row[0] == "200"] == [
+        *("full", "one token, the limit", "`h2o`", "`keydiff`", "`h2o`")
+    ]
+    for row in rows:
+        if row[0] == "200" and row[1] in ("`h2o`", "`keydiff`") and len(row) == 5:
+            assert re.fullmatch(r"-?[\d.]+% \(-?[\d.]+% to -?[\d.]+%\)", row[4])
     full, entries, held = (float(cell) for cell in next(row for row in rows if row[0] == "200" and len(row) == 6)[2:5])
     assert entries <= held < 2 * entries and entries < full
     assert [row[0] for row in rows].count("dense prefill, all at once") == 1
     assert len([row for row in rows if row[-1] in ("met", "missed")]) == 3
     assert module.main(["--model_name", str(tmp_path)]) == 2  # a name that may be on the hub is asked for there
+
+
+def test_deciding_is_timed_against_a_cache_that_holds_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("bench_cache")
+    monkeypatch.setattr(module, "WINDOW", 16)
+    tiny = keepmap.load_language_model("tiny")
+    ids = (torch.arange(232) * 7919 + 13) % tiny.vocab_size
+    caches = module.caches_of(tiny, ids[:200])
+    own = {name: cache for name, cache in caches.items() if isinstance(cache, keepmap.EvictingCache)}
+    assert list(own) == [*module.METHODS, *module.ANEW]
+    assert [cache.terms.method.name for cache in own.values()] == list(own)
+    twins = {f"{name}, nothing decided": module.Undecided(cache) for name, cache in own.items()}
+    seconds = module.decode(tiny, own | twins, ids[200:])
+    assert all(len(times) == 1 and times[0] > 0 for times in seconds.values())
+    for cache, twin in zip(own.values(), twins.values(), strict=True):
+        assert cache.get_seq_length() == twin.cache.get_seq_length() == 232
+        for layer, other in zip(cache.layers, twin.cache.layers, strict=True):
+            assert layer.held.slabs.counts.tolist() == other.held.slabs.counts.tolist()
+            assert layer.held.slabs.counts.max() < 0.4 * 232
+            assert other.held.columns.counts.tolist() == other.held.slabs.counts.tolist()
 
 
 @pytest.mark.parametrize("python", [sys.executable, "no-such-python"])

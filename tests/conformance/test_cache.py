@@ -151,7 +151,9 @@ def test_every_family_by_every_method_and_rule(family: str, method: str, dtype: 
         if dtype == torch.float32:
             assert_same(keep_map, logits, truth(case, ids), tolerance=1e-5)
         else:
-            assert float((keep_map.expires == truth(case, ids).keep_map.expires).float().mean()) >= 0.85
+            differ = float((keep_map.expires != truth(case, ids).keep_map.expires).float().mean())
+            print(f"{case}: {differ:.2%} of the expiries differ")
+            assert differ <= 0.1
 
 
 @pytest.mark.parametrize("method", ["h2o", "streaming_llm"])
