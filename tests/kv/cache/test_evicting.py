@@ -8,6 +8,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel, TextIteratorStreamer, pipeline
 
 import keepmap
+from keepmap.attention.passes import calls
 from keepmap.attention.passes.forward import NAME
 from keepmap.errors import InputError
 from keepmap.kv.cache.cache import EvictingCache
@@ -274,6 +275,17 @@ def test_a_block_that_ends_while_a_thread_generates_inside(model: PreTrainedMode
     assert run.keep_map.shape[2] == run.report().tokens > 41, "the pass that it was in has come to its end"
     assert model.config._attn_implementation == attention and generated(model).shape == (46,)
     model.set_attn_implementation(before)
+
+
+def test_an_interrupt_of_the_wait_for_a_thread_leaves_the_model_as_it_was(model: PreTrainedModel, monkeypatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calls._Calling, "await_others", stop)
+    own = generated(model)
+    with pytest.raises(KeyboardInterrupt), evicting(model, "h2o", **OPTIONS):
+        pass
+    assert torch.equal(generated(model), own)
 
 
 def test_a_thread_that_left_a_call_by_an_interrupt_is_not_waited_for(model: PreTrainedModel) -> None:

@@ -83,11 +83,13 @@ def calls_in_hands(model: nn.Module, prepare: Prepare) -> Iterator[None]:
             try:
                 yield
             finally:
-                with calling.changed:
-                    is_over = True  # what comes now is the model's own
-                calling.await_others()
-                for handle in handles:
-                    handle.remove()
+                try:
+                    with calling.changed:
+                        is_over = True  # what comes now is the model's own
+                    calling.await_others()
+                finally:  # whoever is tired of waiting gets the model as it was, too
+                    for handle in handles:
+                        handle.remove()
     finally:
         active.set(outside)
         with _open_lock:
