@@ -1,5 +1,6 @@
 """The pictures of lines in the browser: their numbers are those of the rows and of the KeepMaps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,27 @@ def test_rows_that_hold_the_same_stand_side_by_side_run_by_run(opened, tmp_path)
     assert "H2O in second: " in page.inner_text(".readout")
     select = page.query_selector('label:has-text("Size") select')
     assert select.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_runs_of_other_models_or_lengths_are_told_apart_and_have_fronts_of_their_own(opened, tmp_path):
+    value = compared(keep_maps(60))
+    other = replace(value, configuration={**value.configuration, "model_name": "other", "max_length": 9})
+    path = tmp_path / "models.html"
+    path.write_text(page_of([ReportedRun(value=one, name=name) for one, name in ((value, "first"), (other, "second"))]))
+    page = opened("view=tradeoff", path)
+    assert "differ in model_name, max_length" in page.inner_text("p.warnings")
+    chart = page.locator("section > div > svg.chart")
+    assert chart.locator("polyline").count() == 0 and chart.locator(".point").count() == 6
+    labels = chart.locator(".point").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert any("H2O in second (B, other): " in label for label in labels)
+    page.click("summary")
+    page.wait_for_selector("details tbody tr")
+    rows = table(page, "details")
+    best = [[row[0] for row in rows if row[2] == letter and row[-1] == "yes"] for letter in "AB"]
+    assert best[0] == best[1] != []
+    # What holds the same stands side by side.
+    places = chart.locator(".point").evaluate_all("all => all.map(one => one.getBoundingClientRect().x)")
+    assert len({round(place) for place in places}) == 6
 
 
 def test_the_share_of_each_kind_is_that_of_the_keep_map(opened):

@@ -14,7 +14,7 @@ from tests.conformance.page.conftest import N
 from tests.drawing.page.pages import compared, keep_maps, lone_map
 
 COLOURS = {"kept": (0, 114, 178), "evicted": (229, 229, 229), "unread": (255, 255, 255)}
-PAIR = [(229, 229, 229), (0, 114, 178), (230, 159, 0), (60, 70, 80)]
+PAIR = [(229, 229, 229), (0, 114, 178), (230, 159, 0), (16, 20, 24)]
 
 
 def cells(page) -> tuple[np.ndarray, int]:

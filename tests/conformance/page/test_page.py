@@ -85,7 +85,7 @@ def test_hostile_names_and_tokens_run_nothing_and_are_seen(opened, tmp_path):
     path.write_text(page_of([run]), encoding="utf-8", errors="strict")
     page = opened("view=text", path)
     assert page.title().startswith("keepmap: </title><script>")
-    shown = page.eval_on_selector_all(".t", "tokens => tokens.map(token => token.textContent)")
+    shown = page.eval_on_selector_all(".lines .t", "tokens => tokens.map(token => token.textContent)")
     assert (
         shown[2:4] == ["\\u202eabc", "\\u0000\\u001b[2J"]
         and shown[4] == "\ufffd"
@@ -173,3 +173,45 @@ def test_text_and_marks_can_be_told_from_their_background(opened, scheme):
     texts = [("text", "back"), ("muted", "back"), ("muted", "panel"), ("accent", "back"), ("warn", "warn-back")]
     assert {pair: contrast(*pair) for pair in texts if contrast(*pair) < 4.5} == {}
     assert {pair: contrast(*pair) for pair in [("kept", "evicted"), ("only-a", "neither")] if contrast(*pair) < 3} == {}
+
+
+def test_the_keys_of_a_view_work_right_after_its_tab_and_not_while_one_types(opened):
+    page = opened("view=summary")
+    page.keyboard.press("2")
+    page.wait_for_selector("section.text:not([aria-busy])")
+    assert page.evaluate("document.activeElement.id") == "tab-text"
+    page.keyboard.press("/")
+    page.keyboard.type("w13")
+    assert page.input_value('input[type="search"]') == "w13" and selected(page) == "text"
+    page.click("#tab-map")
+    page.wait_for_selector("section.map:not([aria-busy])")
+    assert page.evaluate("document.activeElement.id") == "tab-map"
+    for key, part in (("[", "step=298"), ("+", "from=")):
+        page.keyboard.press(key)
+        assert part in page.url
+    page.keyboard.press("ArrowRight")
+    assert selected(page) == "pair"
+
+
+def test_paper_says_what_was_chosen_and_has_all_of_the_text(opened):
+    page = opened("view=text&method=kvzap")
+    page.emulate_media(media="print")
+    assert page.is_visible('label:has-text("Method") select') and not page.is_visible('input[type="search"]')
+    page.wait_for_function("document.querySelectorAll('.lines .t').length === 300")
+    box, last = page.locator(".scroller").bounding_box(), page.locator(".line >> nth=-1").bounding_box()
+    assert last["y"] + last["height"] <= box["y"] + box["height"] + 1
+
+
+def test_four_states_of_two_methods_differ_in_lightness(opened):
+    page = opened("view=pair")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        colours = page.evaluate(
+            "['both', 'only-a', 'only-b', 'neither'].map(name => "
+            "getComputedStyle(document.documentElement).getPropertyValue(`--${name}`))"
+        )
+        grey = sorted(
+            sum(share * int(colour.strip()[at : at + 2], 16) for share, at in ((0.3, 1), (0.59, 3), (0.11, 5)))
+            for colour in colours
+        )
+        assert min(high - low for low, high in zip(grey, grey[1:], strict=False)) > 50, (scheme, grey)

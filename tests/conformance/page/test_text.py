@@ -59,12 +59,30 @@ def test_search_goes_from_match_to_match_across_tokens(opened):
     page.focus(".scroller")
     page.keyboard.press("/")
     page.keyboard.type("w100 w101")
-    assert page.inner_text("output") == "2 tokens"
+    assert page.inner_text("output") == "1 hit"
     page.keyboard.press("Enter")
     assert "token=100" in page.url and page.locator(".t.match").count() == 2
+    page.fill('input[type="search"]', "w10")
+    assert page.inner_text("output") == "8 hits"
     page.focus(".scroller")
-    page.keyboard.press("n")
-    assert "token=101" in page.url
+    for token in (101, 103):
+        page.keyboard.press("n")
+        assert f"token={token}" in page.url
+
+
+def test_search_finds_letters_whose_bytes_are_in_several_tokens(opened, tmp_path):
+    pieces = ("Say ", r"\xd8", r"\xb3", r"\xd9\x84", " ", r"\xf0\x9f", r"\x98\x80", r"\x20\xc4", r"\xb0", "ST Über")
+    path = tmp_path / "bytes.html"
+    run = ReportedRun(value=compared({"h2o": lone_map(len(pieces), [(0, 0, 1)])}, pieces))
+    path.write_text(page_of([run]), encoding="utf-8")
+    page = opened("view=text", path)
+    for looked, first, last in (("سل", 1, 3), ("😀", 5, 6), (" İst", 7, 9), ("üBER", 9, 9), ("y س", 0, 2)):
+        page.fill('input[type="search"]', looked)
+        assert page.inner_text("output") == "1 hit", looked
+        hits = page.eval_on_selector_all(".t.match", "all => all.map(one => Number(one.dataset.at))")
+        assert hits == [*range(first, last + 1)], looked
+    page.fill('input[type="search"]', "nowhere")
+    assert page.inner_text("output") == "0 hits"
 
 
 def test_what_a_token_cost_can_be_its_colour(opened):
@@ -91,3 +109,16 @@ def test_of_a_hundred_thousand_tokens_those_in_sight_are_in_the_document(opened,
     page.focus(".scroller")
     page.keyboard.press("End")
     assert page.inner_text(".t.now") == "⏎" and "Token 99,999\n" in page.inner_text(".detail")
+
+
+def test_the_legend_is_painted_as_the_tokens_are(opened, tmp_path):
+    path = tmp_path / "half.html"
+    run = ReportedRun(value=compared({"h2o": lone_map(4, [(0, 0, 1), (0, 1, 1), (0, 0, 2)])}, words(4)))
+    path.write_text(page_of([run]), encoding="utf-8")
+    page = opened("view=text", path)
+    paint = "all => all.map(one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).color])"
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        evicted, half, kept, *_ = page.eval_on_selector_all(".key .t", paint)
+        assert len({evicted[0], half[0], kept[0]}) == 3
+        assert page.eval_on_selector_all(".lines .t", paint)[1:] == [kept, half, evicted]

@@ -20,8 +20,8 @@ def test_the_sources_are_small_and_each_file_is_one_idea():
 
 def test_every_view_is_one_file_that_registers_itself():
     views = sorted((HOME / "views").glob("*.js"))
-    assert [path.name for path in views if path.read_text().count("\nview({") != 1] == []
-    assert joined_script().count('name: "summary"') == 1
+    assert [path.name for path in views if path.read_text().count("\nview(") != 1] == []
+    assert joined_script().count('view("summary"') == 1
 
 
 def test_only_its_own_script_and_style_are_allowed_and_no_network():

@@ -1,4 +1,4 @@
-// Arrays: base64 of deflated bytes in script elements that no browser runs, each decoded where it is needed.
+// Arrays: base64 of deflated bytes in script elements that nothing runs.
 
 async function bytesOf(id) {
 	const letters = atob(byId(id).textContent), packed = new Uint8Array(letters.length);
@@ -6,7 +6,7 @@ async function bytesOf(id) {
 	return new Uint8Array(await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer());
 }
 
-// Numbers are stored in planes: the lowest byte of all of them, then the next one.
+// Numbers are in planes: the lowest byte of all, then the next one.
 async function numbersOf({ id, n, bytes }) {
 	const planes = await bytesOf(id), numbers = new Uint32Array(n);
 	for (let plane = 0; plane < bytes; plane++) {
@@ -15,7 +15,7 @@ async function numbersOf({ id, n, bytes }) {
 	return numbers;
 }
 
-// The upper halves of 32-bit floats: two to three digits of each.
+// The upper halves of 32-bit floats.
 async function floatsOf(array) {
 	const numbers = await numbersOf(array);
 	for (let at = 0; at < numbers.length; at++) numbers[at] <<= 16;

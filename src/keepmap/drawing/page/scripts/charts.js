@@ -1,4 +1,4 @@
-// Pictures of lines and points: axes with round numbers, one svg that scales with its place.
+// Pictures of lines and points, each one svg.
 
 // Axes over {x, y: {min, max, title, show, log, at}}; returns the svg, and functions from values to places.
 function chart(width, height, x, y, label) {
@@ -7,12 +7,12 @@ function chart(width, height, x, y, label) {
 	const toX = (value) => left + scaled(x, value) * (right - left), toY = (value) => bottom - scaled(y, value) * (bottom - top);
 	const text = (words, at, up, anchor, more) => el("text", { x: at, y: up, "text-anchor": anchor, ...more }, words), muted = { class: "muted" };
 	for (const value of axisNumbers(x, (width - left) / 90)) {
-		svg.append(el("line.grid", { ...ruled(toX(value), top, toX(value), bottom) }), text(written(x.show)(value), toX(value), bottom + 18, "middle", muted));
+		svg.append(el("line.grid", ruled(toX(value), top, toX(value), bottom)), text(written(x.show)(value), toX(value), bottom + 18, "middle", muted));
 	}
 	for (const value of axisNumbers(y, (bottom - top) / 48)) {
-		svg.append(el("line.grid", { ...ruled(left, toY(value), right, toY(value)) }), text(written(y.show)(value), left - 8, toY(value) + 4, "end", muted));
+		svg.append(el("line.grid", ruled(left, toY(value), right, toY(value))), text(written(y.show)(value), left - 8, toY(value) + 4, "end", muted));
 	}
-	svg.append(el("line.axis", { ...ruled(left, bottom, right, bottom) }), text(x.title, (left + right) / 2, height - 8, "middle", x.title.length * 7 > width ? { textLength: right - left, lengthAdjust: "spacingAndGlyphs" } : {}),
+	svg.append(el("line.axis", ruled(left, bottom, right, bottom)), text(x.title, (left + right) / 2, height - 8, "middle", x.title.length * 7 > width ? { textLength: right - left, lengthAdjust: "spacingAndGlyphs" } : {}),
 		text(y.title, -(bottom + top) / 2, 14, "middle", { transform: "rotate(-90)" }));
 	return { svg, toX, toY, left, right };
 }
@@ -32,14 +32,13 @@ function axisNumbers(axis, count) {
 	return inside.length > 2 ? inside : [axis.min, axis.max];
 }
 
-// About so many round numbers from one to another, both of them too, not nearer to each other than the least.
+// About so many round numbers from one to another, not nearer to each other than the least.
 function roundNumbers(from, until, count, least = 0) {
 	const rough = (until - from) / count, power = 10 ** floor(log10(rough)), step = max(least, [1, 2, 5, 10].find((by) => by * power >= rough * 0.999) * power), numbers = [];
 	for (let at = ceil(from / step - 1e-9); at * step <= until + 1e-9 * step; at++) numbers.push(Number((at * step).toPrecision(12)));
 	return numbers;
 }
 
-// The legend of curves: the mark and the dashes that each has.
 function curveKey(names) {
 	return el("ul.key", names.map((name, at) => {
 		const { colour: of, mark: kind } = curve(at), svg = el("svg", { width: 34, height: 14, "aria-hidden": "true" });
@@ -50,7 +49,6 @@ function curveKey(names) {
 
 const chartWidth = (box, most) => clamped(box.clientWidth || 900, 320, most);
 
-// A picture of lines that is drawn again: its place, and the button that saves it.
 function svgPlace(name) {
 	const box = el("div");
 	const keep = (svg) => svg && save(`${stem(name)}.svg`, svgText(svg), "image/svg+xml");
@@ -71,24 +69,29 @@ function drawCurve({ svg, toX, toY }, at, points, width = 2) {
 
 const dashed = (x1, y1, x2, y2) => el("line", { ...ruled(x1, y1, x2, y2), stroke: ink("muted"), "stroke-dasharray": "4 3" });
 
-// A point of the curve number `at`, with its interval, that says its words under the pointer and in focus.
-function drawPoint({ svg, toX, toY }, at, x, y, low, high, words, note, { hollow = false, ring = false } = {}) {
+// A point of the curve number `at`, with its interval; it says its words under the pointer and in focus.
+function drawPoint({ svg, toX, toY }, at, x, y, low, high, words, note, { hollow = false, ring = false, letter = "" } = {}) {
 	const { colour: stroke, mark: kind } = curve(at), px = toX(x), py = toY(y), tell = () => { note.textContent = words; };
 	svg.append(el("g.point", { tabindex: "0", role: "img", "aria-label": words, onfocus: tell, onmouseenter: tell },
 		low == null ? "" : el("line", { ...ruled(px, toY(low), px, toY(high)), stroke, "stroke-width": 1.5, opacity: 0.6 }),
 		ring ? el("circle", { cx: px, cy: py, r: 10, fill: "none", stroke: ink("text"), "stroke-width": 1.5 }) : "",
-		mark(kind, px, py, 5, stroke, hollow ? ink("back") : stroke), el("title", words)));
+		mark(kind, px, py, 5, stroke, hollow ? ink("back") : stroke), letter && el("text", { x: px, y: (high == null ? py : toY(high)) - 6, "text-anchor": "middle" }, letter), el("title", words)));
 }
 
-// Small pictures side by side on one scale, one for each name, of points {name, at, x, y, low, high, words}: `at` is the
-// curve's number, and -1 a level that others are compared with. Curves that hold the same stand side by side.
+// Axes around points {x, y, low, high}, of which `curves` are held; `same` where all of these hold about the same.
+function axesOf(points, curves) {
+	const held = curves.map((point) => point.x), ends = points.flatMap(({ y, low, high }) => [y, low ?? y, high ?? y]), low = min(...held), high = max(...held), bottom = min(0, ...ends), top = max(...ends, 1e-6), pad = max(0.015, (high - low) * 0.15), room = (top - bottom) * 0.06;
+	return { low, high, same: high <= 1.1 * low, x: { min: max(0, low - pad), max: min(1, high + pad) }, y: { min: bottom - room, max: top + room } };
+}
+
+// Small pictures on one scale, one for each name, of points {name, at, x, y, low, high, words}: `at` is the curve's
+// number, and -1 a level to compare with. Curves that hold the same stand side by side.
 function multiples(names, points, y, show, note) {
-	const curves = points.filter((point) => point.at >= 0), held = curves.map((point) => point.x), ends = points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]);
-	const low = min(...held), high = max(...held), bottom = min(0, ...ends), top = max(...ends, 1e-6), pad = max(0.01, (high - low) * 0.15), wide = names.length === 1 ? 520 : 300;
-	const known = [...new Set(curves.map((point) => point.at))], alike = high <= 1.1 * low && known.length > 1, across = (point) => (alike ? known.indexOf(point.at) + 0.5 : point.x);
+	const curves = points.filter((point) => point.at >= 0), { high, same, x, y: upwards } = axesOf(points, curves), wide = names.length === 1 ? 520 : 300;
+	const known = [...new Set(curves.map((point) => point.at))], alike = same && known.length > 1, across = (point) => (alike ? known.indexOf(point.at) + 0.5 : point.x);
 	return el("div.multiples", names.map((name) => {
-		const drawn = chart(wide, wide * 0.7, alike ? { min: 0, max: known.length, at: [], title: `${name}: ${percent(high, 0)} held` } : { min: max(0, low - pad), max: min(1, high + pad), title: `${name}: share held`, show: (value) => percent(value, high - low < 0.05 ? 1 : 0) },
-			{ min: bottom - (top - bottom) * 0.05, max: top + (top - bottom) * 0.08, title: y, show }, `${name}: ${y || "cost"} against memory`), { svg, toX, toY, left, right } = drawn, of = (at) => points.filter((point) => point.name === name && point.at === at).sort((a, b) => a.x - b.x);
+		const drawn = chart(wide, wide * 0.7, alike ? { min: 0, max: known.length, at: [], title: `${name}: ${percent(high, 0)} held` } : { ...x, title: `${name}: share held`, show: "share" },
+			{ ...upwards, title: y, show }, `${name}: ${y || "cost"} against memory`), { svg, toX, toY, left, right } = drawn, of = (at) => points.filter((point) => point.name === name && point.at === at).sort((a, b) => a.x - b.x);
 		for (const level of of(-1)) svg.append(dashed(left, toY(level.y), right, toY(level.y)));
 		for (const at of known) {
 			const own = of(at);

@@ -1,4 +1,4 @@
-// Colours stand in the style sheet, one set for light and one for dark; pictures read them from there.
+// Colours stand in the style sheet, light and dark.
 
 function colour(name) {
 	const text = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -12,7 +12,7 @@ const mixed = (from, to, share) => from.map((part, at) => round(part + (to[at] -
 const MARKS = ["circle", "square", "up", "diamond", "down", "plus", "cross", "star"];
 const DASHES = ["", "6 3", "2 2", "8 2 2 2"];
 
-// Colour, mark and dashes of the curve of a method: no two of the first eight differ by colour alone.
+// No two of the first eight curves differ by colour alone.
 function curve(at) {
 	return { colour: ink(`curve-${at % 7}`), mark: MARKS[at % MARKS.length], dashes: DASHES[at % DASHES.length] };
 }

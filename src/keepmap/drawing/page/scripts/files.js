@@ -1,4 +1,4 @@
-// What leaves the page, by the reader's own hand: files to save and words to copy.
+// Files to save and words to copy.
 
 function save(name, content, type) {
 	const url = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
@@ -9,7 +9,7 @@ function save(name, content, type) {
 	setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-// A cell that a spreadsheet would take for a formula begins with an apostrophe.
+// What a spreadsheet would take for a formula begins with an apostrophe.
 function csvCell(value) {
 	if (typeof value === "number") return String(value);
 	const text = value == null ? "" : /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
@@ -24,7 +24,7 @@ function savePng(name, canvas) {
 	canvas.toBlob((blob) => save(`${name}.png`, blob), "image/png");
 }
 
-// A picture of lines with the colours that it has now, so that it needs no style sheet.
+// A picture of lines with its colours, so that it needs no style sheet.
 function svgText(svg) {
 	const copy = svg.cloneNode(true), from = [svg, ...svg.querySelectorAll("*")], to = [copy, ...copy.querySelectorAll("*")];
 	from.forEach((node, at) => {
@@ -52,5 +52,4 @@ async function copy(text, what) {
 	say(`${what} copied`);
 }
 
-// The name of a file of what is shown.
 const stem = (what) => `${shown.run.name}-${what}`.replace(/[^\w.-]+/g, "_").slice(0, 100);

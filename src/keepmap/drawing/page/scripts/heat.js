@@ -1,4 +1,4 @@
-// A picture of numbers, a cell each, dark where there is more: with axes, keys, and words for a chosen cell.
+// A picture of numbers, a cell each, with axes, keys, and words for a chosen cell.
 
 // of(row, column) is in [0, 1], or NaN where there is none; `dot` marks a cell by a point; `keys` name the chosen cell in
 // the state. {rows, columns, of, dot, rowName, columnName, across, words, label, keys, wide, high: of a cell's width}
@@ -58,10 +58,7 @@ function heatPicture(spec) {
 	on(canvas, "click", (event) => under(event) && go(...under(event)));
 	on(canvas, "pointermove", (event) => tell(under(event) || at()));
 	on(canvas, "pointerleave", () => tell());
-	onKeys(canvas, (event) => {
-		const [row, column] = at(), far = event.shiftKey ? 10 : 1;
-		return { ArrowRight: () => go(row, column + far), ArrowLeft: () => go(row, column - far), ArrowDown: () => go(row + far, column), ArrowUp: () => go(row - far, column), Home: () => go(row, 0), End: () => go(row, columns - 1) };
-	});
+	cellKeys(canvas, at, go, columns, () => 10);
 	redrawn(node, draw);
 	return { node, canvas, update() {
 		describe(canvas, spec.label());
@@ -69,6 +66,12 @@ function heatPicture(spec) {
 		draw();
 	} };
 }
+
+// Arrows, Home and End go from cell to cell; with Shift they go far.
+const cellKeys = (canvas, at, go, columns, far) => onKeys(canvas, ({ shiftKey }) => {
+	const [row, column] = at(), by = shiftKey ? far() : 1, down = min(by, 10);
+	return { ArrowRight: () => go(row, column + by), ArrowLeft: () => go(row, column - by), ArrowDown: () => go(row + down, column), ArrowUp: () => go(row - down, column), Home: () => go(row, 0), End: () => go(row, columns - 1) };
+});
 
 // From least to most.
 const shadeKey = (least, most, ...others) => el("ul.key", el("li", least, el("span.ramp", { "aria-hidden": "true" }), most), others.map(keyEntry));

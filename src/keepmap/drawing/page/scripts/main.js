@@ -1,26 +1,24 @@
 // The page itself: its head, its tabs, and one view at a time.
 
-// Names, words and labels are made visible once, here; answers and code stay as they are, to be copied.
+// Words are made visible here; answers and code stay as they are, to be copied.
 const RAW = ["text", "command", "python"];
 const page = JSON.parse(byId("document").textContent, (name, value) => (typeof value === "string" && !RAW.includes(name) ? visible(value) : value));
 let shown = null;
 
-const runAt = () => stated("run", 0, 0, page.runs.length - 1);
-const currentRun = () => page.runs[runAt()];
+const runAt = () => { const at = stated("run", 0, 0, 1e9); return page.runs[at] ? at : 0; };
 
 async function show() {
-	const run = currentRun(), usable = views.filter((entry) => entry.has(run));
+	const run = page.runs[runAt()], usable = views.filter((entry) => entry.has(run));
 	const entry = usable.find((candidate) => candidate.name === state.view) || usable[0];
 	if (shown && shown.entry === entry && shown.run === run) return shown.update && shown.update();
 	const place = el("section", { class: `view ${entry.name}`, "aria-busy": "true" });
 	shown?.gone.abort();
 	shown = { entry, run, gone: new AbortController() };
 	const mine = shown;
-	byId("caption").textContent = run.caption;
-	byId("views").replaceChildren(...usable.map((other) => el("button", {
-		type: "button", role: "tab", id: `tab-${other.name}`, "aria-controls": "main", "aria-selected": other === entry ? "true" : "false",
-		tabindex: other === entry ? "0" : "-1", onclick: () => setState({ view: other.name }),
-	}, other.title)));
+	byId("caption").textContent = (String(runAt()) === state.run ? "" : `No run ${state.run} is here. `) + run.caption;
+	byId("views").replaceChildren(...usable.map((other) => button(other.title, () => open(other.name), {
+		role: "tab", id: `tab-${other.name}`, "aria-controls": "main", "aria-selected": String(other === entry), tabindex: other === entry ? 0 : -1,
+	})));
 	byId("main").replaceChildren(place);
 	byId("main").setAttribute("aria-labelledby", `tab-${entry.name}`);
 	try {
@@ -32,6 +30,12 @@ async function show() {
 	} finally {
 		place.removeAttribute("aria-busy");
 	}
+}
+
+// To a view by the reader's own hand: its tab has the focus then.
+function open(name) {
+	setState({ view: name });
+	byId(`tab-${name}`).focus();
 }
 
 function keys() {
@@ -64,15 +68,13 @@ function begin() {
 		const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
 		if (to === undefined || at < 0) return;
 		event.preventDefault();
-		const name = tabs[(to + tabs.length) % tabs.length].id;
-		setState({ view: name.slice(4) });
-		byId(name).focus();
+		open(tabs[(to + tabs.length) % tabs.length].id.slice(4));
 	});
 	on(document, "keydown", (event) => {
-		if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+		if (event.altKey || typing(event)) return;
 		const tabs = byId("views").children;
 		if (event.key === "?" && !document.querySelector("dialog")) keys();
-		else if (/^[1-9]$/.test(event.key) && tabs[event.key - 1]) setState({ view: tabs[event.key - 1].id.slice(4) });
+		else if (/^[1-9]$/.test(event.key) && tabs[event.key - 1]) open(tabs[event.key - 1].id.slice(4));
 		else return;
 		event.preventDefault();
 	});

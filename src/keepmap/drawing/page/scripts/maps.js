@@ -1,8 +1,7 @@
-// KeepMaps as the page holds them: an expiry per layer, KV head and position, and what is held after the last query.
+// KeepMaps: an expiry per layer, KV head and position, and what is held after the last query.
 
 const maps = new Map(), ROOM = 2e7; // entries that are held in memory: of the methods that were looked at last
 
-// The map of one method of a run.
 function mapOf(run, method) {
 	const map = maps.get(method) || decodedMap(method, true);
 	let size = 0;
@@ -15,7 +14,7 @@ function mapOf(run, method) {
 	return map;
 }
 
-// What is held of each entry after the last query, and with its times: from which query on it is not seen.
+// What is held after the last query, and with its times: from which query on an entry is not seen.
 async function decodedMap(method, timed) {
 	const [layers, heads, n] = method.shape, rows = layers * heads, { delays } = method;
 	const [held, ...times] = await Promise.all([flagsOf({ id: method.held, n: rows * n }), ...(timed && delays ? [bytesOf(method.alive), bytesOf(delays.id)] : [])]);
@@ -45,11 +44,9 @@ function expiriesOf({ n, rows, delays }, alive, planes) {
 	return expires;
 }
 
-function scoresOf(method) {
-	return method.scores === null ? Promise.resolve(null) : floatsOf(method.scores);
-}
+const scoresOf = (method) => method.scores === null ? Promise.resolve(null) : floatsOf(method.scores);
 
-// Whether each entry is in the cache after a query: 1, 0, or 2 for positions that have not been read by then.
+// Whether each entry is in the cache after a query: 1, 0, or 2 where it is not read by then.
 function classesAt(map, step) {
 	if (step >= map.n - 1 || !map.expires) return map.held;
 	const { expires, n } = map, classes = new Uint8Array(expires.length).fill(2);
@@ -69,19 +66,14 @@ function sharesOf(map, classes) {
 	return shares;
 }
 
-// Where the window begins after a query: before its own end, or before the one cut.
-function windowStart(map, step) {
-	return min(step + 1, map.context_length ?? map.n) - map.window;
-}
+// Where the window begins after a query, or before the one cut.
+const windowStart = (map, step) => min(step + 1, map.context_length ?? map.n) - map.window;
 
-function isProtected(map, position, step) {
-	return position < map.n_sink || position >= windowStart(map, step);
-}
+const isProtected = (map, position, step) => position < map.n_sink || position >= windowStart(map, step);
 
 // A query in words, of a map whose queries may be rounded.
 const queryOf = ({ delays }, query) => (delays?.step ? `about ${whole(query)}, to ${whole(delays.step)}` : whole(query));
 
-// Why an entry is there or not, in words.
 function reason(map, position, at) {
 	const last = map.n - 1;
 	if (position < map.n_sink) return "sink: protected";
@@ -93,7 +85,6 @@ function reason(map, position, at) {
 	return map.threshold === null ? `${when}: the lowest score under the budget` : `${when}: score < ${map.threshold}`;
 }
 
-// The text of a run: its tokens, each a string.
 const texts = new Map();
 function textOf(run) {
 	if (!run.text) return Promise.resolve(null);
@@ -110,5 +101,4 @@ function textOf(run) {
 	return texts.get(run);
 }
 
-// The method that the state has under a name, or the first.
 const methodOf = (run, name = "method") => run.maps.find((method) => method.key === state[name]) || run.maps[0];

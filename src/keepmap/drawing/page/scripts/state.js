@@ -1,4 +1,4 @@
-// What is shown, held by the URL's hash: a link restores it. A frame without a URL of its own holds it in memory.
+// What is shown, held by the URL's hash, or in memory by a frame without one.
 
 const state = { view: "", run: "0" };
 const watchers = new Set();
@@ -22,7 +22,6 @@ function setState(changes, silently = false) {
 	if (!silently) for (const watcher of [...watchers]) watcher();
 }
 
-// A number of the state, inside its limits.
 function stated(name, otherwise, least, most) {
 	const value = state[name] === undefined ? otherwise : Number(state[name]);
 	return Number.isFinite(value) ? min(most, max(least, round(value))) : otherwise;

@@ -1,7 +1,7 @@
 // A picture of entries: a row per layer and KV head, positions from left to right. Where a column holds several
 // positions it is their mixture, with a tick below it in the colour of what must not be lost from sight.
 
-const LEFT = 64, TOP = 20, BOTTOM = 26;
+const LEFT = 64, TOP = 20, BOTTOM = 40;
 
 // of: {rows, heads, n, from, until, classes, colours, ticks, n_sink, windowStart, step, spans, cursor: {row, at}}
 // classes is a number per entry, colours their colours; ticks lists classes, the first that a column holds is its tick.
@@ -17,6 +17,7 @@ function drawStrips(canvas, of) {
 	pen.fillRect(0, 0, canvas.width, canvas.height);
 	pen.putImageData(entryPixels(of, place), place.left, place.top);
 	drawAxes(pen, of, place, canvas);
+	drawLetters(pen, of, place);
 	for (const [name, value] of Object.entries(place)) canvas.dataset[name] = value;
 	return place;
 }
@@ -50,13 +51,12 @@ function entryPixels(of, { width, row: high, ratio }) {
 	return image;
 }
 
-// A colour as the four bytes of a pixel.
 const pixel = ([red, green, blue]) => (255 << 24) | (blue << 16) | (green << 8) | red;
 
 function drawAxes(pen, of, place, canvas) {
 	const { left, top, width, row, ratio } = place, span = of.until - of.from, bottom = top + row * of.rows, high = of.heads * row;
 	const x = (position) => left + ((position - of.from) / span) * width;
-	Object.assign(pen, { font: `${11 * ratio}px system-ui, "Liberation Sans", sans-serif`, fillStyle: ink("muted"), strokeStyle: ink("line"), lineWidth: ratio, textBaseline: "middle", textAlign: "right" });
+	Object.assign(pen, { font: `${11 * ratio}px system-ui, sans-serif`, fillStyle: ink("muted"), strokeStyle: ink("line"), lineWidth: ratio, textBaseline: "middle", textAlign: "right" });
 	const each = max(1, ceil((14 * ratio) / high));
 	for (let layer = 0; layer * of.heads < of.rows; layer++) {
 		const y = top + layer * high;
@@ -68,11 +68,12 @@ function drawAxes(pen, of, place, canvas) {
 		line(pen, x(position), bottom, x(position), bottom + 4 * ratio);
 		pen.fillText(whole(position), clamped(x(position), left, canvas.width - 24 * ratio), bottom + 6 * ratio);
 	}
+	pen.fillText("position in the text", left + width / 2, bottom + 22 * ratio);
 	const zone = (from, until, name, slant) => band(pen, x(max(of.from, from)), x(min(of.until, until)), place, name, slant);
 	if (of.n_sink > of.from) zone(0, of.n_sink, "sink", 1);
 	const start = of.windowStart;
 	if (start <= of.step && start < of.until && of.step + 1 > of.from) zone(max(0, start), of.step + 1, "window", -1);
-	const names = [...new Set(of.spans.map((one) => one.name))];
+	const names = spanNames(of);
 	for (const { name, start: first, end } of of.spans) {
 		if (end <= of.from || first >= of.until) continue;
 		const from = max(left, x(first)), until = clamped(x(end), from + 2 * ratio, left + width), paint = colour(`curve-${names.indexOf(name) % 7}`), wide = until - from;
@@ -98,6 +99,18 @@ function drawAxes(pen, of, place, canvas) {
 	}
 }
 
+// Letters in cells that have room.
+function drawLetters(pen, { letters, colours, classes, from, until, rows, n }, { left, top, width, row, ratio }) {
+	const wide = width / (until - from);
+	if (!letters || wide < 9 * ratio || row < 10 * ratio) return;
+	Object.assign(pen, { textAlign: "center", textBaseline: "middle" });
+	for (let at = from; at < until; at++) for (let across = 0; across < rows; across++) {
+		const kind = classes[across * n + at], [red, green, blue] = colours[kind];
+		pen.fillStyle = 3 * red + 6 * green + blue > 1300 ? "#000" : "#fff";
+		pen.fillText(letters[kind], left + (at - from + 0.5) * wide, top + (across + 0.45) * row);
+	}
+}
+
 function line(pen, fromX, fromY, toX, toY) {
 	pen.beginPath();
 	pen.moveTo(fromX, fromY);
@@ -105,7 +118,7 @@ function line(pen, fromX, fromY, toX, toY) {
 	pen.stroke();
 }
 
-// A hatched band above the picture: what is protected, told by its slant too.
+// A hatched band above the picture: what is protected.
 function band(pen, from, until, { ratio, top: below }, name, slant) {
 	const high = 8 * ratio, top = below - high - 2 * ratio, wide = max(2 * ratio, until - from), [first, last] = slant > 0 ? [top + high, top] : [top, top + high];
 	pen.save();
@@ -117,7 +130,7 @@ function band(pen, from, until, { ratio, top: below }, name, slant) {
 	pen.restore();
 }
 
-// Which part of the text is in sight, moved by wheel, drag, keys and buttons; the state holds it.
+// Which part of the text is in sight, moved by wheel, drag, keys and buttons.
 function stripWindow(canvas, n, rows, slider) {
 	const least = min(n, 16);
 	const range = () => {
@@ -167,11 +180,8 @@ function stripWindow(canvas, n, rows, slider) {
 		if (click && under) go(under.row, under.at);
 	});
 	const nearer = () => zoom(0.5, cursor().at), all = () => show(0, n);
-	onKeys(canvas, (event) => {
-		const { row, at } = cursor(), [from, until] = range(), far = event.shiftKey ? max(1, round((until - from) / 10)) : 1;
-		return { ArrowRight: () => go(row, at + far), ArrowLeft: () => go(row, at - far), ArrowDown: () => go(row + 1, at), ArrowUp: () => go(row - 1, at), Home: () => go(row, 0), End: () => go(row, n - 1),
-			"+": nearer, "=": nearer, "-": () => zoom(2, at), 0: all, "[": () => slider.by(-1), "]": () => slider.by(1), "{": () => slider.by(-10), "}": () => slider.by(10) };
-	});
+	cellKeys(canvas, () => [cursor().row, cursor().at], go, n, () => max(1, round((range()[1] - range()[0]) / 10)));
+	viewKeys(() => ({ "+": nearer, "=": nearer, "-": () => zoom(2, cursor().at), 0: all, "[": () => slider.by(-1), "]": () => slider.by(1), "{": () => slider.by(-10), "}": () => slider.by(10) }));
 	const buttons = [button("Nearer", nearer, { title: "+" }), button("Farther", () => zoom(2, (range()[0] + range()[1]) / 2), { title: "−" }), button("Everything", all, { title: "0" })];
 	return { range, cursor, cell, buttons };
 }
@@ -204,7 +214,7 @@ function entryPicture(run, pieces, usable, words, draw) {
 		} };
 }
 
-// A slider over the queries; `usable` says whether it is known when entries went.
+// A slider over queries; `usable` says whether it is known when entries went.
 function stepSlider(n, usable) {
 	const motion = !matchMedia("(prefers-reduced-motion: reduce)").matches;
 	const slider = el("input", { type: "range", min: 0, max: n - 1, value: n - 1, "aria-label": "The query after which the cache is shown", oninput: () => go(Number(slider.value)) });
@@ -224,7 +234,6 @@ function stepSlider(n, usable) {
 		}, motion ? 100 : 1000);
 	};
 	const node = el("div.slider", play, el("label", "Query ", slider), words);
-	on(node, "keydown", (event) => event.stopPropagation());
 	return { node, step, by: (amount) => usable() && go(step() + amount), tell: () => {
 		slider.value = step();
 		slider.disabled = play.disabled = !usable();

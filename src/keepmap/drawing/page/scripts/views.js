@@ -1,13 +1,12 @@
-// The registry: a file of views/ registers one view; tabs, keys and the hash find it here.
+// The registry: a file of views/ registers one view.
 
 const views = [];
 
-// {name, title, order, has: run -> whether there is anything to show, open: async (place, run) -> () => void on changes}
-function view(entry) {
-	views.push(entry);
+// has: run -> whether there is anything to show; open: (place, run) -> what is done on changes.
+function view(name, title, order, has, open) {
+	views.push({ name, title, order, has, open });
 }
 
-// What stands above a view: its name, what it shows, and its controls.
 function heading(about, ...items) {
 	return el("div.heading", el("h2", shown.entry.title), el("p.about", about),
 		items.length ? controls(items) : null);
@@ -21,21 +20,19 @@ function redrawn(node, draw) {
 	for (const query of ["(prefers-color-scheme: dark)", "print"]) on(matchMedia(query), "change", draw, { signal });
 }
 
-// Which method is shown, of those that have a map.
 const methodChoice = (run) => stateChoice("Method", run.maps.map((method) => [method.key, method.label]), "method", methodOf(run).key);
 const chosenMethod = (run) => run.maps.indexOf(methodOf(run));
 
-const pngButton = (name, canvas) => button("Save as PNG", () => savePng(stem(typeof name === "string" ? name : name()), canvas));
+const pngButton = (name, canvas) => button("Save as PNG", () => savePng(name, canvas));
 const readoutLine = () => el("p.readout", { "aria-live": "polite" });
 const controls = (...of) => el("div.controls", of);
 
-// A choice that the state holds under a name.
 const stateChoice = (label, options, name, value) => choice(label, options, value, (to) => setState({ [name]: to || null }));
 const fact = (value, what) => el("li", el("b", value), el("span", what));
 
-// The spans of the text that a position is in, in words.
 function spansAt(run, at) {
-	const names = run.spans.filter((span) => span.start <= at && at < span.end).map((span) => span.name);
-	return names.length ? `, in ${[...new Set(names)].join(", ")}` : "";
+	const names = spanNames({ spans: run.spans.filter(({ start, end }) => start <= at && at < end) });
+	return names.length ? `, in ${names.join(", ")}` : "";
 }
+const spanNames = ({ spans }) => [...new Set(spans.map(({ name }) => name))];
 const next = (title = "") => el("h3.next", title);

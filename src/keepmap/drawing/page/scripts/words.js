@@ -1,10 +1,10 @@
-// Elements and words. Whatever comes from the document is text: it is never parsed as markup.
+// Elements and words. What the document holds is text, never parsed as markup.
 
 const { abs, ceil, floor, log10, max, min, round } = Math;
 const byId = (id) => document.getElementById(id);
 const on = (node, event, act, options) => node.addEventListener(event, act, options);
 
-// An element by its name and classes ("div.cards"), with attributes where an object comes first.
+// An element by name and classes ("div.cards"), with attributes where an object comes first.
 function el(name, ...children) {
 	const [tag, ...classes] = name.split("."), attributes = children[0]?.constructor === Object ? children.shift() : {};
 	const svg = /^(svg|g|path|line|rect|circle|text|title|polyline)$/.test(tag);
@@ -24,20 +24,13 @@ const UNSEEN = /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u200b-\u200f\u2028
 const SIGNS = { "\n": "⏎", "\t": "⇥", "\r": "␍" };
 
 // A text as it can be seen: what a browser would obey, hide or turn round is a sign or an escape.
-function visible(text) {
-	return text.replace(UNSEEN, (letter) => SIGNS[letter] || "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0"));
-}
+const visible = (text) => text.replace(UNSEEN, (letter) => SIGNS[letter] || "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0"));
 
-function shortened(text, longest) {
-	return text.length <= longest ? text : `${text.slice(0, longest)}… (${whole(text.length)} characters)`;
-}
+const shortened = (text, longest) => text.length <= longest ? text : `${text.slice(0, longest)}… (${whole(text.length)} characters)`;
 
-// A label that has room for so many letters.
 const cut = (text, most) => (text.length > most ? `${text.slice(0, max(1, most - 1))}…` : text);
 
-function quoted(text, longest = 40) {
-	return `“${visible(shortened(text, longest)).replaceAll(" ", "\u2423")}”`;
-}
+const quoted = (text, longest = 40) => `“${visible(shortened(text, longest)).replaceAll(" ", "\u2423")}”`;
 
 const clamped = (value, least, most) => max(least, min(most, value));
 const upTo = (n) => [...Array(n).keys()];
@@ -51,12 +44,9 @@ function number(value, digits = 4) {
 	return value.toFixed(digits);
 }
 
-// Scores are stored with two to three digits.
 const rounded = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : String(value));
 
-function signed(value, digits = 4) {
-	return value == null ? "–" : (value >= 0 ? "+" : "−") + number(abs(value), digits);
-}
+const signed = (value, digits = 4) => value == null ? "–" : (value >= 0 ? "+" : "−") + number(abs(value), digits);
 
 function say(text) {
 	byId("live").textContent = text;
@@ -69,27 +59,26 @@ function choice(label, options, value, onchange) {
 	return el("label", label + " ", select);
 }
 
-function button(text, onclick, attributes = {}) {
-	return el("button", { type: "button", onclick, ...attributes }, text);
-}
+const button = (text, onclick, attributes = {}) => el("button", { type: "button", onclick, ...attributes }, text);
 
-// A text of several lines as it can be seen, with its lines.
 const shownLines = (text) => visible(text).replaceAll("⏎", "⏎\n");
 
-// The signs of a picture and what they mean; a sign is a colour of the style sheet, or drawn there.
 const key = (...entries) => el("ul.key", entries.map(keyEntry));
-const swatch = (kind, more) => el("span", { class: `swatch ${kind}`, style: { "--of": `var(--${kind})` }, ...more });
+const swatch = (kind, more) => el("span", { class: `swatch ${kind}`, style: { "--of": `var(--${kind.split(" ").pop()})` }, ...more });
 const keyEntry = ([kind, text]) => el("li", swatch(kind), text);
 
-// What a key does where a node is in focus; other keys go on to the browser.
-function onKeys(node, actsOf) {
+const typing = (event) => event.ctrlKey || event.metaKey || event.target.matches("select, textarea, input:not([type=range])");
+
+// What keys do where a node is in focus; a view's, wherever nobody types.
+function onKeys(node, actsOf, options) {
 	on(node, "keydown", (event) => {
 		const act = !event.ctrlKey && !event.metaKey && actsOf(event)[event.key];
 		if (!act) return;
 		event.preventDefault();
 		act();
-	});
+	}, options);
 }
+const viewKeys = (actsOf) => onKeys(document, (event) => (typing(event) || document.querySelector("dialog") ? {} : actsOf(event)), { signal: shown.gone.signal });
 
 // A text beside another one: ▶ is where they part.
 function partedText(text, other, shown = visible) {

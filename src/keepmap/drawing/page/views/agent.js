@@ -1,17 +1,14 @@
-// What an agent learned in its context: returns by episode, a study's fronts, and a history that compressors shorten.
+// An agent's returns by episode, a study's fronts, and a history that compressors shorten.
 
-view({
-	name: "agent", title: "Agent", order: 9, has: (run) => run.agent !== undefined,
-	async open(place, run) {
-		const { curve: returns, front, raster } = run.agent, part = returns ? await returnsOf(run) : front ? frontOf(run) : rasterOf(run, raster);
-		place.append(heading(part.about, part.controls), ...part.nodes);
-		part.update();
-		redrawn(place, part.update);
-		return part.update;
-	},
+view("agent", "Agent", 9, (run) => run.agent !== undefined, async (place, run) => {
+	const { curve: returns, front, raster } = run.agent, part = returns ? await returnsOf(run) : front ? frontOf(run) : rasterOf(run, raster);
+	place.append(heading(part.about, part.controls), ...part.nodes);
+	part.update();
+	redrawn(place, part.update);
+	return part.update;
 });
 
-// Return curves of every evaluation on the page, with this one's interval, and a row for each of its goals.
+// Return curves of every evaluation on the page, and a row for each goal of this one.
 async function returnsOf(run) {
 	const { goals, optimum, episodes, curve: { edges, mean, low, high, best } } = run.agent, others = page.runs.filter((other) => other.agent && other.agent.curve), place = svgPlace("returns");
 	const returns = await floatsOf(run.agent.returns), bins = edges.length - 1, highest = max(...optimum, ...returns, 1e-9), middle = (from, at) => (from[at] + from[at + 1] + 1) / 2, at = (row, bin) => returns[row * bins + bin];
@@ -24,7 +21,7 @@ async function returnsOf(run) {
 		columns: [col("from episode", (bin) => edges[bin] + 1, "whole"), col("return", (bin) => mean[bin], "number"), col("low", (bin) => low && low[bin], "number"), col("high", (bin) => high && high[bin], "number"),
 			...goals.slice(0, 12).map((goal, row) => col(`goal ${goal}`, (bin) => at(row, bin), "number"))] }));
 	return {
-		about: "How returns grow from episode to episode, from an empty history; the band is the 95 % interval of the mean over goals. Below, a row for each goal.",
+		about: "How returns grow from an empty history; the band is the 95 % interval of the mean over goals.",
 		controls: [place.button, pngButton("goals", grid.canvas)],
 		nodes: [curveKey(others.map((other) => other.name)), place.box, next("Goal by goal"), shadeKey("nothing", "the goal's best return"), grid.node, table],
 		update() {
@@ -40,7 +37,7 @@ async function returnsOf(run) {
 	};
 }
 
-// What is earned with each compressor, by how much of the history it keeps; and of lives, episode by episode.
+// What is earned with each compressor, by how much it keeps; and of lives, episode by episode.
 function frontOf(run) {
 	const { front: rows, level, about, return: title, lives = [] } = run.agent, names = [...new Set([...lives, ...rows].map((row) => row.compressor))], place = svgPlace("front"), curves = svgPlace("lives"), note = readoutLine();
 	const budgets = [...new Set(lives.map((life) => life.percent).filter(Boolean))], shorter = () => budgets.find((budget) => String(budget) === state.shorter) ?? budgets[0], own = () => lives.filter(({ percent }) => [0, shorter()].includes(percent));
@@ -67,7 +64,6 @@ function frontOf(run) {
 	};
 }
 
-// A history, a row per episode: what was seen and done, and what a compressor holds of it.
 function rasterOf(run, { episodes, steps, rewards, held, states, actions, attention }) {
 	const first = min(...episodes), rows = max(...episodes) - first + 1, columns = max(...steps), places = new Map(episodes.map((episode, index) => [(episode - first) * columns + steps[index] - 1, index]));
 	const names = Object.keys(held), shades = [...names.map((name) => [name, `held by ${visible(name)}`]), ...(attention ? [["attention", "attention from the query"]] : []), ["reward", "reward"]], shade = () => (shades.find(([name]) => name === state.shade) || shades[0])[0];
@@ -86,7 +82,7 @@ function rasterOf(run, { episodes, steps, rewards, held, states, actions, attent
 		dot: (row, column) => rewarded(indexOf(row, column)), label: () => `${episodes.length} transitions of ${rows} episodes, ${rewards.filter(Boolean).length} of them rewarded`,
 	});
 	return {
-		about: "A history, a row for each episode and a cell for each step; points are rewards.", controls: [stateChoice("Shade", shades, "shade", shade()), pngButton("history", picture.canvas)],
+		about: "A history, a row for each episode and a cell for each step.", controls: [stateChoice("Shade", shades, "shade", shade()), pngButton("history", picture.canvas)],
 		nodes: [legend, picture.node, numbers(() => ({ name: "history", caption: "Every transition", rows: [...episodes.keys()], columns: [...facts, ...names.map((name) => col(visible(name), (at) => held[name][at]))] }))],
 		update() {
 			const name = shade(), dot = ["dot", "rewarded"];
