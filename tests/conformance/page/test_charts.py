@@ -56,7 +56,9 @@ def test_runs_of_other_models_or_lengths_are_told_apart_and_have_fronts_of_their
     value = compared(keep_maps(60))
     other = replace(value, configuration={**value.configuration, "model_name": "other", "max_length": 9})
     path = tmp_path / "models.html"
-    path.write_text(page_of([ReportedRun(value=one, name=name) for one, name in ((value, "first"), (other, "second"))]))
+    path.write_text(
+        page_of([ReportedRun(value=each, name=name) for each, name in ((value, "first"), (other, "second"))])
+    )
     page = opened("view=tradeoff", path)
     assert "differ in model_name, max_length" in page.inner_text("p.warnings")
     chart = page.locator("section > div > svg.chart")
