@@ -215,3 +215,11 @@ def test_four_states_of_two_methods_differ_in_lightness(opened):
             for colour in colours
         )
         assert min(high - low for low, high in zip(grey, grey[1:], strict=False)) > 50, (scheme, grey)
+
+
+def test_a_saved_file_is_named_after_its_run_and_what_was_chosen(opened):
+    page = opened("view=pair&run=1&a=kvzap&b=h2o")
+    for kind, name in (("PNG", "second-pair-kvzap-h2o.png"), ("CSV", "second-consensus-kvzap-h2o.csv")):
+        with page.expect_download() as download:
+            page.click(f'main button:visible:has-text("Save as {kind}")')
+        assert download.value.suggested_filename == name

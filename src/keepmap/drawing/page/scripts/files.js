@@ -17,11 +17,11 @@ function csvCell(value) {
 }
 
 function saveCsv(name, head, rows) {
-	save(`${name}.csv`, [head, ...rows].map((row) => row.map(csvCell).join(",") + "\n").join(""), "text/csv");
+	save(`${stem(name)}.csv`, [head, ...rows].map((row) => row.map(csvCell).join(",") + "\n").join(""), "text/csv");
 }
 
 function savePng(name, canvas) {
-	canvas.toBlob((blob) => save(`${name}.png`, blob), "image/png");
+	canvas.toBlob((blob) => save(`${stem(name)}.png`, blob), "image/png");
 }
 
 // A picture of lines with its colours, so that it needs no style sheet.
@@ -52,4 +52,5 @@ async function copy(text, what) {
 	say(`${what} copied`);
 }
 
-const stem = (what) => `${shown.run.name}-${what}`.replace(/[^\w.-]+/g, "_").slice(0, 100);
+// With what was chosen.
+const stem = (what) => [shown.run.name, what, ...[...document.querySelectorAll("main .controls select")].map((one) => one.value)].join("-").replace(/[^\w.-]+/g, "_").slice(0, 100);

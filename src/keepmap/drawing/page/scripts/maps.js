@@ -1,4 +1,4 @@
-// KeepMaps: an expiry per layer, KV head and position, and what is held after the last query.
+// KeepMaps: expiries, and what is held after the last query.
 
 const maps = new Map(), ROOM = 2e7; // entries that are held in memory: of the methods that were looked at last
 

@@ -214,7 +214,7 @@ function entryPicture(run, pieces, usable, words, draw) {
 		} };
 }
 
-// A slider over queries; `usable` says whether it is known when entries went.
+// `usable` says whether it is known when entries went.
 function stepSlider(n, usable) {
 	const motion = !matchMedia("(prefers-reduced-motion: reduce)").matches;
 	const slider = el("input", { type: "range", min: 0, max: n - 1, value: n - 1, "aria-label": "The query after which the cache is shown", oninput: () => go(Number(slider.value)) });

@@ -8,7 +8,7 @@ view("agent", "Agent", 9, (run) => run.agent !== undefined, async (place, run) =
 	return part.update;
 });
 
-// Return curves of every evaluation on the page, and a row for each goal of this one.
+// Return curves of every evaluation, a row for each goal of this.
 async function returnsOf(run) {
 	const { goals, optimum, episodes, curve: { edges, mean, low, high, best } } = run.agent, others = page.runs.filter((other) => other.agent && other.agent.curve), place = svgPlace("returns");
 	const returns = await floatsOf(run.agent.returns), bins = edges.length - 1, highest = max(...optimum, ...returns, 1e-9), middle = (from, at) => (from[at] + from[at + 1] + 1) / 2, at = (row, bin) => returns[row * bins + bin];
@@ -37,7 +37,7 @@ async function returnsOf(run) {
 	};
 }
 
-// What is earned with each compressor, by how much it keeps; and of lives, episode by episode.
+// What is earned with each compressor, by how much it keeps.
 function frontOf(run) {
 	const { front: rows, level, about, return: title, lives = [] } = run.agent, names = [...new Set([...lives, ...rows].map((row) => row.compressor))], place = svgPlace("front"), curves = svgPlace("lives"), note = readoutLine();
 	const budgets = [...new Set(lives.map((life) => life.percent).filter(Boolean))], shorter = () => budgets.find((budget) => String(budget) === state.shorter) ?? budgets[0], own = () => lives.filter(({ percent }) => [0, shorter()].includes(percent));
