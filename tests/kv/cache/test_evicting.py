@@ -8,7 +8,6 @@ import torch
 from transformers import DynamicCache, PreTrainedModel, TextIteratorStreamer, pipeline
 
 import keepmap
-from keepmap.attention.passes import calls
 from keepmap.attention.passes.forward import NAME
 from keepmap.errors import InputError
 from keepmap.kv.cache.cache import EvictingCache
@@ -281,10 +280,9 @@ def test_an_interrupt_of_the_wait_for_a_thread_leaves_the_model_as_it_was(model:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(calls._Calling, "await_others", stop)
     own = generated(model)
-    with pytest.raises(KeyboardInterrupt), evicting(model, "h2o", **OPTIONS):
-        pass
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), evicting(model, "h2o", **OPTIONS):
+        patch.setattr("keepmap.attention.passes.calls.current_thread", stop)  # asked for where it waits
     assert torch.equal(generated(model), own)
 
 
