@@ -23,7 +23,7 @@ def test_every_row_of_every_run_is_a_point_and_the_front_is_ringed(opened):
     page = opened("view=tradeoff")
     assert page.locator("section > div > svg.chart .point").count() == 6
     page.click("summary")
-    page.wait_for_selector("details tbody tr")
+    page.wait_for_function("document.querySelectorAll('details tbody tr').length === 6")
     rows = table(page, "details")
     best = [row for row in rows if row[-1] == "yes"]
     assert len(rows) == 6 and page.locator("section > div > svg.chart circle").count() == len(best) > 0
@@ -62,11 +62,12 @@ def test_runs_of_other_models_or_lengths_are_told_apart_and_have_fronts_of_their
     page = opened("view=tradeoff", path)
     assert "differ in model_name, max_length" in page.inner_text("p.warnings")
     chart = page.locator("section > div > svg.chart")
-    assert chart.locator("polyline").count() == 0 and chart.locator(".point").count() == 6
+    page.wait_for_function("document.querySelectorAll('section > div > svg.chart .point').length === 6")
+    assert chart.locator("polyline").count() == 0
     labels = chart.locator(".point").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     assert any("H2O in second (B, other): " in label for label in labels)
     page.click("summary")
-    page.wait_for_selector("details tbody tr")
+    page.wait_for_function("document.querySelectorAll('details tbody tr').length === 6")
     rows = table(page, "details")
     best = [[row[0] for row in rows if row[2] == letter and row[-1] == "yes"] for letter in "AB"]
     assert best[0] == best[1] != []
