@@ -32,6 +32,7 @@ __all__ = [
     "Case",
     "by_engine",
     "by_reference",
+    "family_model",
     "instance",
     "model_of",
     "reviewed",
@@ -130,12 +131,13 @@ class Case:
 
 
 def model_of(case: Case) -> LanguageModel:
-    """The model of its family, one for all cases: a run leaves a model as it was."""
-    return _model(case.family, case.dtype)
+    """The model of its family."""
+    return family_model(case.family, case.dtype)
 
 
 @functools.cache
-def _model(family: str, dtype: torch.dtype) -> LanguageModel:
+def family_model(family: str, dtype: torch.dtype) -> LanguageModel:
+    """One for all cases: a run leaves a model as it was."""
     return load_language_model(build(family, dtype))
 
 

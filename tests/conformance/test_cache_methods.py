@@ -10,10 +10,9 @@ import keepmap
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.method import Method, Received, Reviewed, methods
 from keepmap.kv.methods.kvzap import KVzapNoSink
-from keepmap.language_model import LanguageModel, load_language_model
-from tests.conformance.cases import QUERIES, instance, surrogate
+from tests.conformance.cases import QUERIES, family_model, instance, surrogate
 from tests.conformance.test_cache import read
-from tests.families import FAMILIES, build, tokens
+from tests.families import FAMILIES, tokens
 
 SINKS, SLIDING = "gpt_oss", ("mistral", "gemma2", "gemma3")
 PLAIN = tuple(family for family in FAMILIES if family not in (SINKS, *SLIDING))
@@ -22,7 +21,6 @@ SIZES = (20, 18, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
 N, WINDOW, N_SINK = sum(SIZES), 5, 2
 ODDS = ("dropkv", "caote")
 """Where one entry has nearly all of a query's attention, a / (1 - a) makes scores of what float32 rounds."""
-MODELS: dict[str, LanguageModel] = {}
 
 
 def kind_of(name: str) -> str:
@@ -44,12 +42,6 @@ def cases() -> list[tuple[str, str]]:
             if not any((family, name) in pairs for family in some):
                 pairs.add((some[at % len(some)], name))
     return sorted(pairs, key=lambda pair: (TAKEN.index(pair[1]), FAMILIES.index(pair[0])))
-
-
-def model_of(family: str) -> LanguageModel:
-    if family not in MODELS:
-        MODELS[family] = load_language_model(build(family, torch.float32))
-    return MODELS[family]
 
 
 def method_of(name: str, heads: int) -> Method:
@@ -81,7 +73,7 @@ def test_there_are_three_families_for_each_method_and_each_kind_for_each_family(
 
 @pytest.mark.parametrize(("family", "name"), cases(), ids=["-".join(pair) for pair in cases()])
 def test_a_cache_decides_as_evict(family: str, name: str, tmp_path: Path) -> None:
-    language_model, options = model_of(family), options_of(name)
+    language_model, options = family_model(family, torch.float32), options_of(name)
     method = method_of(name, language_model.n_kv_heads)
     expected = same(EvictingCache(language_model, method, **options), method, options, tmp_path)
     if name == "baseline":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keepmap.core.arguments import as_flag, as_integer, as_number, as_path
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
-from keepmap.core.outside.reporting import write_page
+from keepmap.core.outside.reporting import Reported
 from keepmap.core.storage.tensors import read_labelled, write_labelled
 from keepmap.errors import ImpossibleResultError, InputError, counted, escaped, kind_of
 
@@ -31,7 +31,7 @@ class HasKeepMap(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class KeepMap:
+class KeepMap(Reported):
     """What one method kept of one context: an expiry, a score and whether it is held per layer, KV head and position.
 
     `expires[l, g, j]` is the first query that no longer sees position j in layer l, KV head g; N when every query of
@@ -273,20 +273,6 @@ class KeepMap:
         label = "kept after the last step: a row per layer, positions from left to right"
         picture = strip(shares(kept.numpy()), label, EVICTED_TO_KEPT, ("evicted", "kept"))
         return card(repr(self), ("layer", "kept", "compressible kept"), rows, [picture])
-
-    def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write one HTML file that shows it offline: docs/report.md says what. Another report there is replaced.
-
-        Args:
-            overwrite: whether a file that is no report is written over, too.
-
-        Returns:
-            The path.
-
-        Raises:
-            OutputError: the path cannot be written, or a file that is no report is there.
-        """
-        return write_page(self, path, overwrite=overwrite)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the map as one safetensors file, whole or not at all; another KeepMap at `path` is written over.

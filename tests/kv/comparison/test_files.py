@@ -1,5 +1,6 @@
 """The files of a comparison: each result by itself, and what of them a run that was stopped has left."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ def test_what_is_left_is_found_and_what_is_damaged_or_of_another_run_is_not(sess
     assert finished_results(out, session.facts, RUN).keys() == results.keys() - {
         *((0, "h2o"), (1, "h2o"), (0, "baseline"))
     }
+
+
+def test_a_keep_map_of_another_run_is_made_again(session, tmp_path):
+    out = tmp_path / "out"
+    results = {(done.result.sample, done.result.method) for done in evaluated(session, 0, out)}
+    path = keep_map_path(out, "H2O")
+    own = KeepMap.load(path)
+    held = own.held.clone()
+    held[0, 0, int(held[0, 0].nonzero()[0])] = False
+    replace(own, held=held).save(path)
+    assert finished_results(out, session.facts, RUN).keys() == results - {(0, "h2o")}
 
 
 def test_two_methods_that_are_checked_against_each_other_are_done_again_together(session, tmp_path):

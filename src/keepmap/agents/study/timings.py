@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from keepmap.agents.acting.agent import Agent, load_agent
@@ -17,7 +17,16 @@ from keepmap.core.progress import Progress, part_of
 from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 
-__all__ = ["ENVS", "action_seconds", "action_times", "action_times_path", "measured_times", "stored_action_times"]
+__all__ = [
+    "ENVS",
+    "FILE",
+    "action_seconds",
+    "action_times",
+    "action_times_path",
+    "measured_times",
+    "read_times",
+    "stored_action_times",
+]
 
 SLIDES = 4
 ENVS = (1, 64)
@@ -25,6 +34,7 @@ ENVS = (1, 64)
 AGAIN = "again_"
 """Before a number of environments: the baseline's window computed again for each action, without a cache."""
 FILE = "action_time.json"
+"""What it is called in the folder of a run, or of a study of lives."""
 
 
 def measured_times(
@@ -83,10 +93,23 @@ def stored_action_times(job: StudyJob) -> dict[str, float] | None:
     if not path.exists():
         return None
     names = {f"{again}{envs}" for envs in ENVS for again in ("", AGAIN)[: 1 + (job.planned.compressor == BASELINE)]}
+    return read_times(path, names)
+
+
+def read_times(path: Path, names: Set[str] | None = None) -> dict[str, float]:
+    """Seconds that were measured, by what took them.
+
+    Args:
+        names: what they are of; None where it may be anything.
+
+    Raises:
+        InputError: the file cannot be read, or is damaged.
+    """
     try:
         times: dict[str, float] = read_document(path)
-        if times.keys() != names or not all(type(value) is float and 0 < value < math.inf for value in times.values()):
-            raise ValueError(f"expected seconds of {', '.join(sorted(names))}")
+        known = times.keys() if names is None else names
+        if times.keys() != known or not all(type(value) is float and 0 < value < math.inf for value in times.values()):
+            raise ValueError(f"expected seconds of {', '.join(sorted(known))}")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); delete it to measure again") from None
     return times

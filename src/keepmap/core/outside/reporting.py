@@ -11,7 +11,7 @@ from typing import Any
 from keepmap.core.result_table import ResultTable
 from keepmap.errors import KeepmapError
 
-__all__ = ["ReportedTable", "framed", "write_page"]
+__all__ = ["Reported", "ReportedTable", "framed", "write_page"]
 
 LARGEST = 4_000_000
 """Letters of a page inside a notebook."""
@@ -47,8 +47,8 @@ def framed(value: Any, plain: str) -> str:
     return f"{frame}<details><summary>The same as a table</summary>{plain}</details>"
 
 
-class ReportedTable(ResultTable):
-    """A table of results that has a page: a notebook shows it, and `report` writes it."""
+class Reported:
+    """A value that has a page, which `report` writes."""
 
     def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
@@ -69,6 +69,10 @@ class ReportedTable(ResultTable):
             OutputError: the path cannot be written, or a file that is no report is there.
         """
         return write_page(self, path, overwrite=overwrite)
+
+
+class ReportedTable(Reported, ResultTable):
+    """A table of results that has a page: a notebook shows it, and `report` writes it."""
 
     def _repr_html_(self) -> str:
         return framed(self, super()._repr_html_())

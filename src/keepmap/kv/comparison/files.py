@@ -108,7 +108,7 @@ def finished_results(output_dir: Path, facts: Facts, run: str) -> dict[ResultKey
             result = read_sample_result(sample_result_path(output_dir, sample, key), run)
             if result is None or (result.sample, result.method) != (sample, key):
                 continue
-            if sample == 0 and not _is_whole(output_dir, key, labels.get(key)):
+            if sample == 0 and not _is_whole(output_dir, result, labels.get(key)):
                 continue
             results[sample, key] = result
         if validates(facts.plans) and not all((sample, key) in results for key in (STREAMING, VALIDATION)):
@@ -118,15 +118,21 @@ def finished_results(output_dir: Path, facts: Facts, run: str) -> dict[ResultKey
     return results
 
 
-def _is_whole(output_dir: Path, key: str, label: str | None) -> bool:
+def _is_whole(output_dir: Path, result: SampleResult, label: str | None) -> bool:
     """Whether what else there is of the first sample can be read; the baselines have no label here, and no KeepMap."""
     try:
-        if label is not None:
-            KeepMap.load(keep_map_path(output_dir, label))
-        TokenCosts.load(token_costs_path(output_dir, key))
+        if label is not None and not _is_of(KeepMap.load(keep_map_path(output_dir, label)), result):
+            return False
+        TokenCosts.load(token_costs_path(output_dir, result.method))
     except InputError:
         return False
     return True
+
+
+def _is_of(keep_map: KeepMap, result: SampleResult) -> bool:
+    """Whether as many entries and tokens are kept as the result says."""
+    kept = counted_kept(keep_map)
+    return (kept.entries, kept.tokens) == (result.entries, result.tokens)
 
 
 def result_files(facts: Facts) -> list[str]:
@@ -140,7 +146,7 @@ class SavedKeepMaps(Mapping[str, KeepMap]):
     """The KeepMaps of the first sample by method, each read from its file when it is looked up; those that are there.
 
     Args:
-        samples: the run's results: a map must hold as many entries as its method kept of the first one.
+        samples: the run's results: a map must keep what its method kept of the first one, entries and tokens.
 
     Raises:
         InputError: at the look-up, a file that is damaged, or of another run.
@@ -148,19 +154,18 @@ class SavedKeepMaps(Mapping[str, KeepMap]):
 
     def __init__(self, folder: Path, rows: Iterable[MethodResult], samples: Iterable[SampleResult]) -> None:
         self._paths = {row.method_key: keep_map_path(folder, row.method) for row in rows}
-        self._entries = {each.method: each.entries for each in samples if each.sample == 0}
+        self._results = {each.method: each for each in samples if each.sample == 0}
 
     def __getitem__(self, method: str) -> KeepMap:
         path = self._paths[method]
         if not path.is_file():
             raise KeyError(method)
         keep_map = KeepMap.load(path)
-        own = self._entries.get(method)
-        entries = counted_kept(keep_map).entries
-        if own is not None and entries != own:
+        result = self._results.get(method)
+        if result is not None and not _is_of(keep_map, result):
             raise InputError(
-                f"{path} is not of this run: it keeps {entries.n_kept:,} of {entries.n:,} entries, and "
-                f"{method} kept {own.n_kept:,} of {own.n:,}; put the run's own file there, or run keepmap compare again"
+                f"{path} is not of this run: it does not keep as much as {method} kept of the first text; put the "
+                "run's own file there, or run the same keepmap compare again"
             )
         return keep_map
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from keepmap.core.arguments import as_path
 from keepmap.core.files import plain
 from keepmap.core.html import card
-from keepmap.core.outside.reporting import framed, write_page
+from keepmap.core.outside.reporting import Reported, framed
 from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError, escaped
 from keepmap.kv.method import Scored, method_class
@@ -24,7 +24,7 @@ RESULT = "explained_variance.json"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TrainedSurrogate:
+class TrainedSurrogate(Reported):
     """A KVzap surrogate that was trained for a model, and how well it predicts on texts that were held out.
 
     Attributes:
@@ -94,20 +94,6 @@ class TrainedSurrogate:
         rows = [(str(layer), *(f"{share:.2f}" for share in shares)) for layer, shares in enumerate(self.explained)]
         heads = [f"KV head {head}" for head in range(self.explained.shape[1])]
         return framed(self, card(repr(self), ("layer", *heads), rows))
-
-    def report(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write one HTML file that shows it offline: docs/report.md says what. Another report there is replaced.
-
-        Args:
-            overwrite: whether a file that is no report is written over, too.
-
-        Returns:
-            The path.
-
-        Raises:
-            OutputError: the path cannot be written, or a file that is no report is there.
-        """
-        return write_page(self, path, overwrite=overwrite)
 
 
 def read_surrogate(folder: str | Path) -> TrainedSurrogate:

@@ -5,7 +5,7 @@ import pytest
 import keepmap.agents.study.lives.times as module
 from keepmap.agents.acting.agent import load_agent
 from keepmap.agents.study.lives import measured_times, planned_lives
-from keepmap.agents.study.lives.times import read_times
+from keepmap.agents.study.timings import read_times
 from keepmap.errors import InputError
 
 

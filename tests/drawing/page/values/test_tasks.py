@@ -36,6 +36,15 @@ def run(**changes):
     return TaskRun(**{"answers": tuple(answers), "gates": gates, "card": CARD} | changes)
 
 
+def two(scores, nlls):
+    """What is said first of 40 answers of two methods, a share of which is right, with these NLLs, nearly."""
+    answers = [row(sample, FULL, 1.0, 1.0, 1.0) for sample in range(40)]
+    for method, score, nll in zip(("h2o", "kvzap"), scores, nlls, strict=True):
+        each = [row(sample, method, 0.2, float(sample < 40 * score), 0.2) for sample in range(40)]
+        answers += [replace(answer, nll=nll + 0.001 * answer.sample) for answer in each]
+    return shown(run(answers=tuple(answers)))[0].verdict
+
+
 def shown(value, **options):
     arrays = Kept()
     return shown_value(value, arrays, Asked(**options)), arrays
@@ -55,6 +64,8 @@ def test_the_sentence_names_the_best_method_at_the_smallest_density():
     )
     texts = run(answers=tuple(replace(answer, score=None) for answer in run().answers))
     assert "in facts H2O is nearest, with 0.50" in shown(texts)[0].verdict
+    assert "not surely better than 1 of 1 other" in two(scores=(0.5, 0.5), nlls=(0.1, 5.0)), "alike in what is told"
+    assert "not surely better" not in two(scores=(1.0, 0.0), nlls=(0.5, 0.5))
     alone = run(answers=tuple(answer for answer in run().answers if answer.method == FULL))
     assert shown(alone)[0].verdict == "The full cache alone was asked."
 

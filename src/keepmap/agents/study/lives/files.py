@@ -10,14 +10,15 @@ from jaxtyping import Float
 
 from keepmap.agents.study.lives.findings import FamilyStudy, findings_of
 from keepmap.agents.study.lives.lived import Lived
-from keepmap.agents.study.lives.times import TIMES_FILE, read_times
 from keepmap.agents.study.results import BASELINE
+from keepmap.agents.study.timings import FILE as TIMES_FILE
+from keepmap.agents.study.timings import read_times
 from keepmap.core.arguments import as_path
 from keepmap.core.files import plain
 from keepmap.core.storage.documents import read_document, write_document
 from keepmap.errors import InputError
 
-__all__ = ["LIVES_FILE", "read_family_study", "write_family_study"]
+__all__ = ["LIVES_FILE", "TIMES_FILE", "read_family_study", "write_family_study"]
 
 FORMAT = "keepmap-family-study/1"
 LIVES_FILE = "family_study.json"

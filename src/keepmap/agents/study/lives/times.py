@@ -1,21 +1,16 @@
 """How long an action takes under each choice of what is kept. Times are no results: they lie in a file of their own."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keepmap.agents.acting.agent import Agent
 from keepmap.agents.study.plan import PlannedRun
-from keepmap.agents.study.timings import action_seconds
+from keepmap.agents.study.timings import action_seconds, read_times
 from keepmap.core.processes import one_thread
 from keepmap.core.progress import Progress, part_of
-from keepmap.core.storage.documents import read_document, write_document
-from keepmap.errors import InputError
+from keepmap.core.storage.documents import write_document
 
-__all__ = ["TIMES_FILE", "measured_times", "read_times"]
-
-TIMES_FILE = "action_time.json"
-"""What it is called in the folder of a study."""
+__all__ = ["measured_times"]
 
 
 def measured_times(
@@ -37,19 +32,4 @@ def measured_times(
                 times[label] = action_seconds(agent, planned.make(), 1)
                 write_document(path, times)
             part_of(progress, number, len(plan))(1.0)
-    return times
-
-
-def read_times(path: Path) -> Mapping[str, float]:
-    """What was measured of a study's choices.
-
-    Raises:
-        InputError: it cannot be read, or is damaged.
-    """
-    try:
-        times: dict[str, float] = read_document(path)
-        if not all(type(value) is float and 0 < value < math.inf for value in times.values()):
-            raise ValueError("expected seconds of each choice")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"cannot read {path} ({' '.join(str(error).split())}); delete it to measure again") from None
     return times

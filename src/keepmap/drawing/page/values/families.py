@@ -94,13 +94,15 @@ def _table(study: Any) -> dict[str, Any]:
         ("90 % from", "the first episode whose mean normalised return is 0.9", "whole"),
         ("regret", "how much less than the best agent was earned in a life", "hundredths"),
         ("kept", "transitions kept, of those there were", "share"),
-        ("ms", "milliseconds of an action, measured after all lives", "number"),
         ("on the front of", "no other choice earns as much for fewer of them", "words"),
     ]
+    if study.times:
+        columns.insert(-1, ("ms", "milliseconds of an action, measured after all lives", "number"))
     rows = [
         [
             *(row.compressor, row.percent, row.normalised, [row.normalised_low, row.normalised_high], row.middle),
-            *(row.reached, row.regret, row.ratio, 1e3 * study.times[row.label] if row.label in study.times else None),
+            *(row.reached, row.regret, row.ratio),
+            *([1e3 * study.times[row.label] if row.label in study.times else None] * bool(study.times)),
             ", ".join(COSTS[cost] for cost in fronts),
         ]
         for row, fronts in zip(study.results, study.fronts, strict=True)

@@ -69,7 +69,7 @@ def _verdict(run: Any) -> str:
             ends = "" if best.score_low is None else f" [{best.score_low:.0%}, {best.score_high:.0%}]"
             parts.append(
                 f"{best.label} answers {best.score:.0%}{ends} of {task}, and the full cache {full.score:.0%} "
-                f"(n = {best.n}{_rivals(run, task, density, best)})"
+                f"(n = {best.n}{_rivals(run, best, rows)})"
             )
         else:
             nothing = "" if full.score is None else " no method answers anything, and"
@@ -79,12 +79,12 @@ def _verdict(run: Any) -> str:
     return f"At density {density:g} {'; '.join(parts)}."
 
 
-def _rivals(run: Any, task: str, density: float, best: Any) -> str:
-    """How many others the best one is not surely better than, by the likelihood of the right answer."""
-    if len(run.methods) < 2:
+def _rivals(run: Any, best: Any, rows: Sequence[Any]) -> str:
+    """How many others have a score that is not surely lower than the best one's."""
+    others = [row.method for row in rows if row is not best and row.score is not None]
+    if not others:
         return ""
-    verdicts = run.verdicts(task, density)
-    others = [other for other in verdicts.methods if other != best.method]
+    verdicts = run.verdicts(best.task, best.density, measure="score")
     near = sum(verdicts.of(best.method, other).outcome != "beats" for other in others)
     return f"; not surely better than {near} of {counted(len(others), 'other')}" if near else ""
 
