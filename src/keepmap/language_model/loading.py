@@ -23,6 +23,7 @@ from keepmap.language_model.gguf import (
     read_tokenizer,
 )
 from keepmap.language_model.model import LanguageModel
+from keepmap.language_model.plain_names import require_plain_names
 from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import pinned, require_own_attention, weight_files
 from keepmap.language_model.sizes import require_memory_for
@@ -266,6 +267,7 @@ def _load_tokenizer(source: str | Path) -> "PreTrainedTokenizerBase":
         raise ModelError(f"the folder {source} has no tokenizer (tokenizer.json); save the model's tokenizer there too")
 
     def load() -> "PreTrainedTokenizerBase":
+        require_plain_names(source, str(source))
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         tokenizer("a", verbose=False)  # what is wrong in its files may only show here
         return tokenizer
@@ -290,5 +292,6 @@ def _found_tokenizer(name: str) -> "PreTrainedTokenizerBase | None":
     # First what is on this disk: a hub that does not answer takes a minute.
     for only_here in (True, False):
         with suppress(Exception):  # a damaged tokenizer raises errors of any kind
+            require_plain_names(name, name, only_here)
             return AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=only_here)
     return None

@@ -14,6 +14,7 @@ def test_the_last_entry_counts_and_a_torn_one_does_not(tmp_path: Path) -> None:
         add_to_index(tmp_path, unit, seconds)
     with (tmp_path / INDEX).open("ab") as file:
         file.write(b'[1]\n{"unit": "c"}\n\xff\n{"unit": "b", "sec')
+        file.write(b'\n{"unit": "b", "seconds": ' + b"1" * 400 + b"}")
     assert read_index(tmp_path) == {"a": 3.0, "b": 2.0}
 
 

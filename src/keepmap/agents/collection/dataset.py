@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
+from keepmap.agents.collection.pieces import group_names, require_modest_pieces, require_packed_pieces
 from keepmap.agents.collection.stored import require_room_for, stored_array, stored_facts, stored_file
 from keepmap.agents.environments.goals import OLD_NAMES, Goal
 from keepmap.agents.environments.room import Room
@@ -217,6 +218,8 @@ class Histories:
         group = str(self.room.index(goal))
         with stored_file(self.path) as file:
             _shape(self.path, file, group, self.room)  # again: it may be another file by now
+            for name in NAMES:
+                require_packed_pieces(self.path, f"{name} of group {group}", file[group][name], steps, learners)
             parts = {name: file[group][name][steps, learners] for name in NAMES}
         return Streams(**{name: self._small(name, group, values) for name, values in parts.items()})
 
@@ -231,7 +234,9 @@ class Histories:
                 f"{largest.max()}; name the environment that the file was made in"
             )
         smallest = np.dtype(np.uint8) if name == "rewards" else stored_type(self.room)
-        if not np.array_equal(small := values.astype(smallest), values):
+        with np.errstate(invalid="ignore"):  # NaN is none of them, and is found below
+            small = values.astype(smallest)
+        if not np.array_equal(small, values):
             raise InputError(f"{self.path}: {name} of group {group} are not whole numbers; collect the file again")
         return small
 
@@ -285,8 +290,7 @@ def open_histories(path: str | Path | Histories, environment: str | None = None)
                 "update keepmap"
             )
         room = _room(path, facts, environment)
-        # A name that is no text comes as bytes.
-        names = [name if isinstance(name, str) else repr(name) for name in file]
+        names = group_names(path, file, len(room.goals))
         keys = sorted(names, key=lambda key: (not key.isdecimal(), int(key) if key.isdecimal() else 0, key))
         if not keys:
             raise InputError(f"{path} holds no histories; collect them with keepmap collect")
@@ -357,4 +361,6 @@ def _shape(path: Path, file: h5py.File, key: str, room: World) -> tuple[int, int
                 f"actions are (steps, learners), states (steps, learners, {numbers})"
             )
     require_room_for(path, list(arrays.values()))
+    for name, array in arrays.items():
+        require_modest_pieces(path, f"{name} of group {key}", array)
     return shape

@@ -32,7 +32,7 @@ def stored_file(path: Path) -> Iterator[h5py.File]:
             yield file
     except KeepmapError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"cannot read {path} as HDF5 ({reason}); it is truncated, damaged or another kind of file: collect it again"

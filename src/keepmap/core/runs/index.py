@@ -42,6 +42,6 @@ def read_index(folder: Path) -> Mapping[str, float]:
         try:
             entry = json.loads(line)
             seconds[str(entry["unit"])] = float(entry["seconds"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return seconds
