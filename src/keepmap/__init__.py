@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from keepmap.agents.compressors.distinct import DistinctCompressor
     from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
     from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
+    from keepmap.agents.compressors.fifo import FifoCompressor
+    from keepmap.agents.compressors.nearest import NearestCompressor
     from keepmap.agents.compressors.random import RandomCompressor
     from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
     from keepmap.agents.compressors.recency import RecencyCompressor
@@ -109,6 +111,7 @@ __all__ = [
     "Eviction",
     "ExponentialDecayCompressor",
     "FamilyStudy",
+    "FifoCompressor",
     "Generation",
     "HeldInput",
     "Histories",
@@ -120,6 +123,7 @@ __all__ = [
     "LanguageModel",
     "LayerInput",
     "ModelError",
+    "NearestCompressor",
     "OutputError",
     "Question",
     "RandomCompressor",
@@ -199,6 +203,8 @@ _HOMES = {
     "keepmap.agents.compressors.adaptive": "AdaptiveCompressor",
     "keepmap.agents.compressors.attention_based": "AttentionBasedCompressor",
     "keepmap.agents.compressors.exponential_decay": "ExponentialDecayCompressor",
+    "keepmap.agents.compressors.fifo": "FifoCompressor",
+    "keepmap.agents.compressors.nearest": "NearestCompressor",
     "keepmap.agents.compressors.random": "RandomCompressor",
     "keepmap.agents.compressors.recency_random": "RecencyRandomCompressor",
     "keepmap.agents.compressors.episode_summary": "EpisodeSummaryCompressor",

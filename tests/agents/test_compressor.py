@@ -316,3 +316,26 @@ def test_the_first_of_an_episode_may_come_after_a_gap() -> None:
 def test_a_share_is_in_0_to_1(value: float) -> None:
     with pytest.raises(InputError, match="expected `recent_share` to be in 0 to 1, got "):
         make_compressor("recency_random", {"recent_share": value})
+
+
+def test_a_queue_is_cut_at_once_and_grows_again() -> None:
+    compressor = make_compressor("fifo", {"target_length": 5, "drop": 3})
+    held = [int(compressor.compress(*batch(1, n)).mask.sum()) for n in range(1, 14)]
+    assert held == [1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5, 3, 4]
+    with pytest.raises(InputError, match="drop 6 is above target_length 5; it must not be"):
+        make_compressor("fifo", {"target_length": 5, "drop": 6})
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy"])
+def test_nearest_is_to_where_the_agent_is(kind: str) -> None:
+    cells = torch.tensor([[[0, 0], [0, 1], [4, 4], [3, 4], [0, 2], [8, 8]]])
+    arrays: tuple = (cells, torch.zeros(1, 6), torch.zeros(1, 6), cells)
+    here: object = torch.tensor([[0, 0]])
+    if kind == "numpy":
+        arrays, here = tuple(array.numpy() for array in arrays), here.numpy()  # type: ignore[attr-defined]
+    compressor = make_compressor("nearest", {"target_length": 3})
+    assert compressor.compress(*arrays, query_states=here).indices.tolist() == [[0, 1, 5]]  # type: ignore[arg-type]
+    assert compressor.compress(*arrays).indices.tolist() == [[2, 3, 5]], "by default where the last one led"
+    for wrong in (here[0], here[:, :1]):  # type: ignore[index]
+        with pytest.raises(InputError, match=r"expected `query_states` to be .* of the shape \(1, 2\), got "):
+            compressor.compress(*arrays, query_states=wrong)

@@ -14,6 +14,8 @@ from keepmap.agents.compressors.best_episodes import BestEpisodesCompressor
 from keepmap.agents.compressors.distinct import DistinctCompressor
 from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
+from keepmap.agents.compressors.fifo import FifoCompressor
+from keepmap.agents.compressors.nearest import NearestCompressor
 from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
@@ -46,6 +48,8 @@ EACH = {
     ),
     "exponential_decay": st.builds(ExponentialDecayCompressor, budgets, rates),
     "exponential_decay, drawn": st.builds(ExponentialDecayCompressor, budgets, rates, st.just(True), seeds),
+    "fifo": budgets.flatmap(lambda k: st.builds(FifoCompressor, st.just(k), st.integers(1, k))),
+    "nearest": st.builds(NearestCompressor, budgets),
     "random": st.builds(RandomCompressor, budgets, seeds),
     "random_without_newest": st.builds(RandomWithoutNewestCompressor, budgets, seeds),
     "reward_aware": st.builds(RewardAwareCompressor, budgets),
@@ -87,6 +91,7 @@ def histories(draw, rows=SOME, most=30):
         valid=valid,
         attention=attention,
         dones=numbers(below=draw(st.integers(1, 5))) == 0,
+        here=draw(st.sampled_from([None, torch.randint(2, (size, 1, 2), generator=generator).expand(size, n, 2)])),
     )
 
 
@@ -96,7 +101,9 @@ def alone(history: History, row: int) -> Row:
     s, a, r, after = (getattr(history, name)[row][there].tolist() for name in FIELDS[:4])
     transitions = [(tuple(x), y, z, tuple(w)) for x, y, z, w in zip(s, a, r, after, strict=True)]
     others = (part[row][there].tolist() for part in (history.times, history.attention, history.dones))
-    return Row(transitions, *others)
+    led_to = transitions[-1][3] if transitions else ()
+    here = led_to if history.here is None or not transitions else tuple(history.here[row, 0].tolist())
+    return Row(transitions, *others, here)
 
 
 def chosen(compressor: Compressor, history: History) -> list[list[int]]:
@@ -119,6 +126,17 @@ def test_every_compressor_has_an_obvious_form():
     assert set(KEPT) == set(compressors())
 
 
+def least_held(compressor: Compressor) -> int:
+    """How many it keeps at least of as many as it may keep."""
+    if isinstance(compressor, ThresholdCompressor):
+        return compressor.min_keep
+    return (
+        compressor.target_length - compressor.drop + 1
+        if isinstance(compressor, FifoCompressor)
+        else compressor.max_length
+    )
+
+
 @given(histories(), each_compressor)
 def test_what_a_selection_is(history, compressor):
     selection = compressor.select(history)
@@ -132,9 +150,10 @@ def test_what_a_selection_is(history, compressor):
     assert history.valid.gather(1, indices)[mask].all(), "no padding is kept"
     assert (mask.sum(1) <= compressor.max_length).all()
     count = history.valid.sum(1)
-    room = compressor.min_keep if isinstance(compressor, ThresholdCompressor) else compressor.max_length
+    room = least_held(compressor)
     assert (mask.sum(1) == count)[count <= room].all(), "a history no longer than the budget is kept whole"
-    if not isinstance(compressor, ThresholdCompressor):
+    assert (mask.sum(1) >= count.clamp(max=room)).all()
+    if room == compressor.max_length:
         assert (mask.sum(1) == count.clamp(max=compressor.max_length)).all(), "the budget is used"
 
 

@@ -13,13 +13,14 @@ WORD = (1 << 64) - 1
 
 @dataclass(frozen=True)
 class Row:
-    """The transitions of one agent, oldest first: (state, action, reward, next state), their times and attention, and
-    which of them ended an episode."""
+    """The transitions of one agent, oldest first: (state, action, reward, next state), their times and attention, which
+    of them ended an episode, and the state that the agent is in."""
 
     transitions: list[tuple[tuple[float, ...], float, float, tuple[float, ...]]]
     times: list[int]
     attention: list[float]
     ends: list[bool]
+    here: tuple[float, ...]
 
     def __len__(self) -> int:
         return len(self.transitions)
@@ -161,6 +162,23 @@ def episode_summary(row: Row, target_length: int) -> list[int]:
     return sorted((sorted(summary, reverse=True) + others)[:target_length])
 
 
+def fifo(row: Row, target_length: int, drop: int) -> list[int]:
+    queue: list[int] = []
+    for time in range(row.times[-1] + 1 if row.times else 0):
+        queue = [*(queue[drop:] if len(queue) == target_length else queue), time]
+    return list(range(len(row)))[-len(queue) :] if queue else []
+
+
+def nearest(row: Row, target_length: int) -> list[int]:
+    newest = list(range(len(row)))[-1:]
+
+    def away(j: int) -> float:
+        return sum((a - b) ** 2 for a, b in zip(row.transitions[j][0], row.here, strict=True))
+
+    others = sorted(range(len(row) - 1), key=lambda j: (away(j), -j))
+    return sorted(newest + others[: target_length - 1])
+
+
 def stir(state: int) -> int:
     state = (state + 0x9E3779B97F4A7C15) & WORD
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & WORD
@@ -188,6 +206,8 @@ KEPT: dict[str, Callable[..., list[int]]] = {
     "best_episodes": best_episodes,
     "episode_summary": episode_summary,
     "exponential_decay": exponential_decay,
+    "fifo": fifo,
+    "nearest": nearest,
     "random": random,
     "random_without_newest": random_without_newest,
     "recency": recency,

@@ -48,6 +48,7 @@ def as_history(
     attention: Array | None,
     mask: Array | None,
     episode_ends: Array | None = None,
+    query_states: Array | None = None,
 ) -> History:
     """Check four arrays of a batch, and see them as a history whose times count from its first transition.
 
@@ -72,6 +73,13 @@ def as_history(
             raise InputError(
                 f"{name} have the shape {tuple(value.shape)} and states {tuple(states.shape)}; they must fit"
             )
+    if query_states is not None:
+        if not isinstance(query_states, type(states)) or tuple(query_states.shape) != (len(states), states.shape[2]):
+            raise InputError(
+                f"expected `query_states` to be a torch or numpy {kinds['states']} as the states are, of the shape "
+                f"({len(states)}, {states.shape[2]}), got {kind_of(query_states)}"
+            )
+        parts["query_states"] = query_states
     numbers = {name: as_numbers(name, value) for name, value in parts.items()}
     for name in ("mask", "episode_ends"):
         if name in numbers and not ((numbers[name] == 0) | (numbers[name] == 1)).all():
@@ -87,6 +95,7 @@ def as_history(
         valid=valid.bool(),
         attention=_floats(numbers["attention"]) if attention is not None else None,
         dones=numbers["episode_ends"].bool() if episode_ends is not None else None,
+        here=None if query_states is None else numbers["query_states"][:, None].expand(states.shape),
     )
 
 
@@ -99,7 +108,7 @@ class Attends(Protocol):
 
 
 def with_attention(agent: Attends, history: History) -> History:
-    """The same history with an agent's attention to it, from where it has led: the last next state of each row.
+    """The same history with an agent's attention to it, from where the agent is now: by default where it has led.
 
     Raises:
         InputError: no agent, states that are not whole numbers, or what the agent does not know.
@@ -109,8 +118,8 @@ def with_attention(agent: Attends, history: History) -> History:
     gap = ~history.valid
     if not history.valid.any():
         return replace(history, attention=torch.zeros(gap.shape))
-    for name in ("states", "next_states"):
-        values = getattr(history, name)[history.valid]
+    for name in ("states", "next_states", "here"):
+        values = getattr(history, name)[history.valid] if getattr(history, name) is not None else gap
         if values.is_floating_point() and not (values == values.round()).all():
             raise InputError(
                 f"expected `{name}` to be whole numbers, which an agent knows, got others; pass attention=..."
@@ -125,7 +134,8 @@ def with_attention(agent: Attends, history: History) -> History:
     )
     last = (history.valid * torch.arange(1, gap.shape[1] + 1, device=gap.device)).argmax(dim=1)
     led_to = known.next_states[torch.arange(len(last), device=last.device), last]
-    return replace(history, attention=agent.attention(known, led_to).to(gap.device))
+    now = led_to if history.here is None else history.here[:, 0].long()
+    return replace(history, attention=agent.attention(known, now).to(gap.device))
 
 
 def taken(arrays: tuple[Array, Array, Array, Array], selection: Selection) -> Compressed:

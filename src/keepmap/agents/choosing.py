@@ -37,8 +37,8 @@ def ages(valid: Bool[Tensor, "B n"]) -> Int[Tensor, "B n"]:
     return lengths(valid)[:, None] - valid.cumsum(dim=1)
 
 
-def recent(valid: Bool[Tensor, "B n"], budget: int) -> Bool[Tensor, "B n"]:
-    """The `budget` most recent of the valid positions."""
+def recent(valid: Bool[Tensor, "B n"], budget: int | Int[Tensor, "B 1"]) -> Bool[Tensor, "B n"]:
+    """The `budget` most recent of the valid positions; it may differ between rows."""
     return valid & (ages(valid) < budget)
 
 

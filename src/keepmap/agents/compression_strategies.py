@@ -7,6 +7,8 @@ from keepmap.agents.compressors.best_episodes import BestEpisodesCompressor
 from keepmap.agents.compressors.distinct import DistinctCompressor
 from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
+from keepmap.agents.compressors.fifo import FifoCompressor
+from keepmap.agents.compressors.nearest import NearestCompressor
 from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
@@ -22,6 +24,8 @@ __all__ = [
     "DistinctCompressor",
     "EpisodeSummaryCompressor",
     "ExponentialDecayCompressor",
+    "FifoCompressor",
+    "NearestCompressor",
     "RandomCompressor",
     "RandomWithoutNewestCompressor",
     "RecencyCompressor",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from keepmap.agents.arrays import Attends, Compressed, as_history, taken, with_attention
@@ -34,6 +34,7 @@ __all__ = [
     "make_compressor",
     "positive",
     "share_of_one",
+    "states_now",
     "yes_or_no",
 ]
 
@@ -128,6 +129,7 @@ class Compressor(ABC):
         *,
         attention: Array | None = None,
         episode_ends: Array | None = None,
+        query_states: Array | None = None,
         mask: Array | None = None,
         agent: Attends | None = None,
     ) -> Compressed:
@@ -146,9 +148,10 @@ class Compressor(ABC):
             rewards: [B, n] or [B, n, 1].
             attention: [B, n], of the query state to each transition; this or `agent`, where `needs_attention`.
             episode_ends: [B, n], True where a transition ended an episode; where `needs_episodes`.
+            query_states: [B, S], of the agents now, which `nearest` asks for; by default where the last transition led.
             mask: [B, n], False where there is no transition; by default all are there.
-            agent: whose attention decides, as `load_agent` gives; it is asked from where each history has led, its last
-                next state, and only where `needs_attention`.
+            agent: whose attention decides, as `load_agent` gives; it is asked in `query_states`, and only where
+                `needs_attention`.
 
         Returns:
             Four arrays of at most `max_length` transitions, as a tuple with `.mask` and `.indices` [B, m]. Where rows
@@ -159,7 +162,7 @@ class Compressor(ABC):
             InputError: shapes that disagree; attention that is missing, negative or not finite; both `attention` and
                 `agent`; or states and actions that the agent does not know.
         """
-        history = as_history(states, actions, rewards, next_states, attention, mask, episode_ends)
+        history = as_history(states, actions, rewards, next_states, attention, mask, episode_ends, query_states)
         if agent is not None:
             if attention is not None:
                 raise InputError("expected `attention` or `agent`, whose attention it is, got both; leave one out")
@@ -189,6 +192,18 @@ def ends_of(history: History) -> Bool[Tensor, "B n"]:
     if history.dones is None:
         raise InputError("episodes decide and the history does not say where they end; pass episode_ends=...")
     return history.dones & history.valid
+
+
+def states_now(history: History) -> Shaped[Tensor, "B n S"]:
+    """The state that the agent is in, at every transition: what the history says, or else where its last one led."""
+    if history.here is not None:
+        return history.here
+    n = history.valid.shape[1]
+    if n == 0:
+        return history.states
+    last = (history.valid * torch.arange(1, n + 1, device=history.valid.device)).argmax(dim=1)
+    rows = torch.arange(len(last), device=last.device)
+    return history.next_states[rows, last][:, None].expand_as(history.states)
 
 
 def at_least(least: int, **options: object) -> None:

@@ -1,7 +1,7 @@
 """What travels through a history compressor: a history, the choice of what it keeps, and the history that is left."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -26,6 +26,7 @@ class History:
         attention: [B, n] or None; how much the query state attends to each transition of this history, a mean over
             layers and heads, not renormalised.
         dones: [B, n] or None; which transitions ended an episode.
+        here: [B, n, S] or None; the state that the agent is in now, the same at every transition of a row.
 
     Raises:
         InputError: shapes that disagree.
@@ -50,6 +51,7 @@ class History:
     valid: Bool[Tensor, "..."]
     attention: Float[Tensor, "..."] | None = None
     dones: Bool[Tensor, "..."] | None = None
+    here: Shaped[Tensor, "..."] | None = None
 
     def __post_init__(self) -> None:
         for part in fields(self):
@@ -59,9 +61,13 @@ class History:
         shape = self.valid.shape
         flat: dict[str, Tensor | None] = {"actions": self.actions, "rewards": self.rewards, "times": self.times}
         flat |= {"attention": self.attention, "dones": self.dones}
-        deep = {"states": self.states, "next_states": self.next_states}
+        deep: dict[str, Tensor | None] = {"states": self.states, "next_states": self.next_states, "here": self.here}
         wrong = [name for name, value in flat.items() if value is not None and value.shape != shape]
-        wrong += [name for name, value in deep.items() if value.dim() != 3 or tuple(value.shape[:2]) != shape]
+        wrong += [
+            name
+            for name, value in deep.items()
+            if value is not None and (value.dim() != 3 or tuple(value.shape[:2]) != shape)
+        ]
         if len(shape) != 2 or wrong or self.states.shape != self.next_states.shape:
             shown = {**flat, **deep}[wrong[0]] if wrong else self.next_states
             raise InputError(
@@ -151,6 +157,10 @@ class History:
         rows = zip(*(part[:1][real].tolist() for part in parts), strict=True)
         return [tuple(map(_cell, row)) for row in rows]
 
+    def at(self, states: Shaped[Tensor, "B S"]) -> "History":
+        """The same history, of agents that are in these states now."""
+        return replace(self, here=states[:, None].expand_as(self.states))
+
     def map(self, change: Callable[[Tensor], Tensor]) -> "History":
         """The history whose parts are what `change` makes of these: some rows, some transitions, copies."""
         return History(**{name: change(part) for name, part in vars(self).items() if part is not None})
@@ -204,6 +214,7 @@ def shorten(history: History, selection: Selection) -> History:
         valid=selection.mask,
         attention=None if history.attention is None else gathered(history.attention),
         dones=None if history.dones is None else history.dones[rows, selection.indices] & selection.mask,
+        here=None if history.here is None else gathered(history.here),
     )
 
 

@@ -98,7 +98,7 @@ def _context(room: Room, goal: Goal, n: int, seed: int) -> Context:
         dones=dones,
     )
     query = torch.from_numpy(learned.states[n].astype(np.int64))
-    attended = replace(history, attention=load_agent("tiny").attention(history, query))
+    attended = replace(history, attention=load_agent("tiny").attention(history, query)).at(query)
     return Context(attended, query, torch.tensor([n]), goal=goal)
 
 

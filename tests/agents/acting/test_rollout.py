@@ -69,7 +69,7 @@ def test_a_compressed_history_is_all_that_the_agent_sees(model: DecisionTransfor
             if compressor.needs_attention:
                 attention = attended(model, history, states)
                 history = player.window.history(attention)
-            kept = shorten(history, compressor.select(history))
+            kept = shorten(history, compressor.select(history.at(states)))
             assert kept.valid.sum(1).max() <= 3
             slow = decide(model, kept, states, player.window.times_now)
             assert (fast - slow).abs().max() < 1e-4

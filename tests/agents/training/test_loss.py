@@ -72,6 +72,7 @@ def test_a_compressor_sees_the_steps_before_the_action_and_their_attention(model
     assert all(row[: int(at)].all() for row, at in zip(history.valid, now, strict=True))
     rows = torch.arange(SIZE).repeat_interleave(LABELS)
     assert torch.equal(history.actions, given.actions[rows])
+    assert history.here is not None and torch.equal(history.here[:, 0], given.states[rows, now])
     assert history.attention is not None
     with torch.no_grad():
         slow = attended(model, replace(history, attention=None), given.states[rows, now])

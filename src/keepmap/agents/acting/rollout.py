@@ -78,6 +78,7 @@ class Player:
         if self._cache is not None:
             attention = self._cache.answer(history, states, now, look=True)[1]
             history = self.window.history(attention)
+        history = history.at(states)
         return decide(self._model, shorten(history, narrowed(self._compressor.select(history))), states, now)
 
     def add(self, step: Step) -> None:

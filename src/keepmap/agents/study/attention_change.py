@@ -88,7 +88,7 @@ def attention_change(
         kept = Selection(torch.arange(n).expand_as(whole.times), whole.valid)
         if compressor is not None:
             attention = _attention(agent, whole, moment) if compressor.needs_attention else None
-            kept = compressor.select(replace(whole, attention=attention))
+            kept = compressor.select(replace(whole, attention=attention).at(moment.query_states))
         short = shorten(whole, kept)
         now = _normed(_attention(agent, short, moment) * kept.mask)
         then = _normed(before.gather(1, kept.indices) * kept.mask)

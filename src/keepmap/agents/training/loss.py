@@ -58,7 +58,7 @@ def shortened(
         valid=torch.arange(n) < now[:, None],
         attention=attention,
         dones=batch.dones[rows],
-    )
+    ).at(batch.states[rows, now])
     kept = shorten(history, compressor.select(history))
     logits = model.query_logits(kept, batch.states[rows, now], now)
     return _loss(logits, batch.actions[rows, now], smoothing)

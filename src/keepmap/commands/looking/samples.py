@@ -162,7 +162,7 @@ def _sample(agent: Agent, context: Context, heading: str, stem: str) -> Sample:
     compressor = agent.compressor
     if compressor is not None:
         # What this agent sees when it acts is what its compressor leaves.
-        history = context.history
+        history = context.history.at(context.query_states)
         if compressor.needs_attention:
             history = replace(history, attention=agent.attention(history, context.query_states))
         short = shorten(context.history, compressor.select(history))

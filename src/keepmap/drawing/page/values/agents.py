@@ -128,7 +128,7 @@ def _front_words(row: StudyRow) -> str:
 def shown_context(context: Any, target_length: int) -> Shown:
     """What the page shows of one history: every transition by episode and step, and which of them compressors hold."""
     valid = context.history.valid[0]
-    history = context.history.map(lambda part: part[:1, valid])
+    history = context.history.map(lambda part: part[:1, valid]).at(context.query_states[:1])
     held, without = dict[str, list[bool]](), []
     for name, known in compressors().items():
         lacks = {
