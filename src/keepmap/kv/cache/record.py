@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keepmap.kv.cache.rows import with_room
+from keepmap.kv.cache.rows import wider, with_room
 
 __all__ = ["Record"]
 
@@ -48,8 +48,8 @@ class Record:
         """New positions, which are held, with scores of 0."""
         self.n += new
         if self.n > self._expires.shape[1]:
-            room = ((0, 0), (0, with_room(self.n) - self._expires.shape[1]))
-            self._expires, self._scores = np.pad(self._expires, room), np.pad(self._scores, room)
+            room = with_room(self.n)
+            self._expires, self._scores = wider(self._expires, room), wider(self._scores, room)
 
     def expire(self, positions: np.ndarray, ends: np.ndarray, which: np.ndarray) -> None:
         """Some of the entries at `positions` [G, W] expired at `ends` [G, W]."""

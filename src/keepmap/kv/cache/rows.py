@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Columns", "Slabs", "with_room"]
+__all__ = ["Columns", "Slabs", "wider", "with_room"]
 
 _LEAST_ROOM = 8
 _ROOM = 32
@@ -20,6 +20,13 @@ _ROOM = 32
 def with_room(count: int) -> int:
     """Rows to have where `count` are held."""
     return count + max(_LEAST_ROOM, count // _ROOM)
+
+
+def wider(values: np.ndarray, width: int, fill: int = 0) -> np.ndarray:
+    """The same in rows of `width`, with `fill` behind."""
+    result = np.full((len(values), width), fill, dtype=values.dtype)
+    result[:, : values.shape[1]] = values
+    return result
 
 
 class Slabs:
@@ -65,7 +72,7 @@ class Slabs:
         """Room for so many rows more of every head."""
         after = self.counts + new
         if (after > self._rooms).any():
-            self._resize([np.arange(count) for count in self.counts], np.array([with_room(int(n)) for n in after]))
+            self._resize([slice(count) for count in self.counts], np.array([with_room(int(n)) for n in after]))
 
     def fill(self, keys: Float[Tensor, "rows D"], values: Float[Tensor, "rows Dv"], counts: np.ndarray) -> None:
         """Take the rows of all heads, one head after the other, and nothing else."""
@@ -88,7 +95,7 @@ class Slabs:
     def shrink(self) -> None:
         """Give room back where there is far too much of it."""
         if (self._rooms > 2 * self.counts + 64).any():
-            self.keep([np.arange(count) for count in self.counts])
+            self._resize([slice(count) for count in self.counts], np.array([with_room(int(n)) for n in self.counts]))
 
     def parts(self) -> Iterator[tuple[slice, Float[Tensor, "heads K D"], Float[Tensor, "heads K Dv"]]]:
         """Keys and values of heads that hold the same number, all of them at once where they can be."""
@@ -130,17 +137,22 @@ class Slabs:
     def _is_even(self) -> bool:
         return bool((self.counts == self.counts[0]).all() and (self._rooms == self._rooms[0]).all())
 
-    def _resize(self, rows: Sequence[np.ndarray], rooms: np.ndarray) -> None:
+    def _resize(self, rows: Sequence[np.ndarray | slice], rooms: np.ndarray) -> None:
+        """Other rooms, with these rows of each head: by number in any order, or the first ones."""
         starts, ends = self.starts, np.cumsum(rooms)
+        counts = [kept.stop if isinstance(kept, slice) else len(kept) for kept in rows]
         for name in ("keys", "values"):
             before: Tensor = getattr(self, name)
             after = before.new_empty(int(ends[-1]), before.shape[1])
             for head, kept in enumerate(rows):
-                index = torch.from_numpy(starts[head] + kept).to(before.device)
                 begin = int(ends[head] - rooms[head])
-                torch.index_select(before, 0, index, out=after[begin : begin + len(kept)])
+                own = after[begin : begin + counts[head]]
+                if isinstance(kept, slice):
+                    own.copy_(before[starts[head] :][kept])
+                else:
+                    torch.index_select(before, 0, torch.from_numpy(starts[head] + kept).to(before.device), out=own)
             setattr(self, name, after)
-        self.counts = np.array([len(kept) for kept in rows], dtype=np.int64)
+        self.counts = np.array(counts, dtype=np.int64)
         self._set_rooms(rooms.astype(np.int64))
 
 
@@ -181,9 +193,8 @@ class Columns:
         """Room for so many more of each head."""
         most = int((self.counts + new).max())
         if most > self.positions.shape[1]:
-            room = with_room(most) - self.positions.shape[1]
-            self.positions = np.pad(self.positions, ((0, 0), (0, room)), constant_values=-1)
-            self.scores = np.pad(self.scores, ((0, 0), (0, room)))
+            room = with_room(most)
+            self.positions, self.scores = wider(self.positions, room, fill=-1), wider(self.scores, room)
 
     def remove(self, heads: np.ndarray, columns: np.ndarray) -> None:
         """At most one of each of these heads: the last one takes its place."""

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from keepmap.kv.budgets import Budget, Shares
@@ -113,14 +113,17 @@ class _Layer:
         ends = range(1, len(leaves) + 1)
         return np.array([self.rule.safe(self.protection.compressible_left(end)) for end in ends], dtype=np.int64)
 
-    def gathered(self, which: str, positions: np.ndarray) -> Float[Tensor, "G K D"]:
-        """Each head's keys or values at its own positions; at padding, some row."""
-        rows: Tensor = getattr(self.call if self.past is None else self.past, which)
+    def rows(self, positions: np.ndarray) -> Int[Tensor, "G K"]:
+        """Where each head's own positions are; of padding, some row."""
         at = positions.clip(min=0)
         if self.past is not None:
             at = np.take_along_axis(self.past.rows, at, axis=1)
-        index = torch.from_numpy(at).to(rows.device)
-        return torch.stack([rows[head].index_select(0, index[head]) for head in range(rows.shape[0])])
+        return torch.from_numpy(at).to(self.call.keys.device)
+
+    def gathered(self, which: str, rows: Int[Tensor, "G K"]) -> Float[Tensor, "G K D"]:
+        """Each head's keys or values."""
+        whole: Tensor = getattr(self.call if self.past is None else self.past, which)
+        return torch.stack([of_head.index_select(0, at) for of_head, at in zip(whole, rows, strict=True)])
 
 
 def scan(
@@ -202,7 +205,10 @@ def schedule(
     """After each query: the positions before which all have left the window, 0 where nothing is decided; and [N, G]
     how many each head drops by the budget rule (all of them together where they share), -1 under a threshold."""
     if not isinstance(rule, Shares):
-        return _even_schedule(n, rule, protection, chunk_size, heads, ends)
+        # What the end of a text does not end is the beginning of a longer one's: a cache asks for it again and again.
+        longest = n if ends else 1 << n.bit_length()
+        leaves, drops = _even_schedule(longest, rule, protection, chunk_size, heads, ends)
+        return leaves[:n], drops[:n]
     leaves, drops, before = np.zeros(n, dtype=np.int64), np.full((n, heads), -1), 0
     for end, leaving, m in decisions(0, n, protection, chunk_size, ends):
         if leaving > protection.n_sink:
@@ -232,11 +238,10 @@ def _columns(state: State, start: int, stop: int) -> np.ndarray:
 
     Whatever has not been decided is alive in every head, so that such a position is the same column in all of them.
     """
-    alive = state.held()[:, :start]
-    width = state.alive_before(start)
-    positions = np.full((alive.shape[0], width + stop - start), -1)
-    for head, row in enumerate(alive):
-        held = np.flatnonzero(row)
+    alive = [np.flatnonzero(row) for row in state.held()[:, :start]]
+    width = max(held.size for held in alive)
+    positions = np.full((len(alive), width + stop - start), -1)
+    for head, held in enumerate(alive):
         positions[head, width - held.size : width] = held
     positions[:, width:] = np.arange(start, stop)
     return positions
@@ -249,7 +254,8 @@ def _block(layer: _Layer, start: int, stop: int) -> None:
     state, method = layer.state, layer.method
     heads = state.total.shape[0]
     positions = _columns(state, start, stop)
-    logits = _logits(layer, positions, start, stop)
+    rows = layer.rows(positions)
+    logits = _logits(layer, positions, rows, start, stop)
     sinks = _sinks(layer.call, logits)
     most = logits.amax(dim=-1, keepdim=True)
     most = most if sinks is None else torch.maximum(most, sinks)
@@ -292,19 +298,19 @@ def _block(layer: _Layer, start: int, stop: int) -> None:
         row = done
     state.total[np.nonzero(real)[0], positions[real]] = total[real]
     if layer.output is not None:
-        _attend(layer, torch.from_numpy(weights), torch.from_numpy(inverse), positions, start, stop)
+        _attend(layer, torch.from_numpy(weights), torch.from_numpy(inverse), rows, start, stop)
 
 
-def _attend(layer: _Layer, weights: Tensor, inverse: Tensor, positions: np.ndarray, start: int, stop: int) -> None:
+def _attend(layer: _Layer, weights: Tensor, inverse: Tensor, rows: Tensor, start: int, stop: int) -> None:
     """The block's part of the layer's output."""
     assert layer.output is not None
     heads, group, length, width = weights.shape
-    values = layer.gathered("values", positions).to(weights.dtype)
+    values = layer.gathered("values", rows).to(weights.dtype)
     result = values.new_empty(heads, group * length, values.shape[2])
     product_by_head(weights.view(heads, group * length, width), values, result)
-    rows = slice(start - layer.first, stop - layer.first)
+    own = slice(start - layer.first, stop - layer.first)
     grouped = layer.output.view(heads, group, *layer.output.shape[1:])
-    grouped[:, :, rows] = result.view(heads, group, length, -1) * inverse[..., None].to(weights.dtype)
+    grouped[:, :, own] = result.view(heads, group, length, -1) * inverse[..., None].to(weights.dtype)
 
 
 def _anew(
@@ -364,15 +370,17 @@ def _sinks(call: LayerCall, logits: Tensor) -> Float[Tensor, "G R 1 1"] | None:
     return None if call.sinks is None else call.sinks.to(logits.dtype).view(logits.shape[0], -1, 1, 1)
 
 
-def _logits(layer: _Layer, positions: np.ndarray, start: int, stop: int) -> Float[Tensor, "G R S K"]:
+def _logits(
+    layer: _Layer, positions: np.ndarray, rows: Int[Tensor, "G K"], start: int, stop: int
+) -> Float[Tensor, "G R S K"]:
     """Query-key products of a block, capped, with -inf where the model's own rules hide a key, and at padding."""
     call, block = layer.call, slice(start - layer.first, stop - layer.first)
     heads, _, dim = call.keys.shape
     at = torch.from_numpy(positions).to(call.keys.device)
     wide = torch.promote_types(call.keys.dtype, torch.float32)
-    keys = layer.gathered("keys", positions).to(wide)
-    rows = (call.queries[:, block].to(wide) * call.scaling).reshape(heads, -1, dim)
-    logits = product_by_head(rows, keys.transpose(1, 2), rows.new_empty(*rows.shape[:2], keys.shape[1]))
+    keys = layer.gathered("keys", rows).to(wide)
+    queries = (call.queries[:, block].to(wide) * call.scaling).reshape(heads, -1, dim)
+    logits = product_by_head(queries, keys.transpose(1, 2), queries.new_empty(*queries.shape[:2], keys.shape[1]))
     if call.softcap is not None:
         logits = call.softcap * torch.tanh(logits / call.softcap)
     logits = logits.view(heads, -1, stop - start, at.shape[1])
