@@ -111,6 +111,7 @@ def compressor_page(compressor: type[Compressor]) -> str:
         ("how many it keeps", f"`{compressor.length_option}`"),
         ("needs attention", yes_or_no(compressor.needs_attention)),
         ("always keeps the newest", yes_or_no(compressor.keeps_newest)),
+        ("remembers beyond the window", yes_or_no(compressor.remembers)),
     ]
     example = ("## Example", f"```python\n{parts['Example']}\n```") if "Example" in parts else ()
     return _page("the compressor's", name, parts["claim"], fact_table(facts), parts["body"], *_blocks(parts), *example)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
     from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
     from keepmap.agents.compressors.fifo import FifoCompressor
+    from keepmap.agents.compressors.first_and_recent import FirstAndRecentCompressor
+    from keepmap.agents.compressors.memory import MemoryCompressor
     from keepmap.agents.compressors.nearest import NearestCompressor
     from keepmap.agents.compressors.random import RandomCompressor
     from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
@@ -112,6 +114,7 @@ __all__ = [
     "ExponentialDecayCompressor",
     "FamilyStudy",
     "FifoCompressor",
+    "FirstAndRecentCompressor",
     "Generation",
     "HeldInput",
     "Histories",
@@ -122,6 +125,7 @@ __all__ = [
     "KeepmapError",
     "LanguageModel",
     "LayerInput",
+    "MemoryCompressor",
     "ModelError",
     "NearestCompressor",
     "OutputError",
@@ -204,6 +208,8 @@ _HOMES = {
     "keepmap.agents.compressors.attention_based": "AttentionBasedCompressor",
     "keepmap.agents.compressors.exponential_decay": "ExponentialDecayCompressor",
     "keepmap.agents.compressors.fifo": "FifoCompressor",
+    "keepmap.agents.compressors.first_and_recent": "FirstAndRecentCompressor",
+    "keepmap.agents.compressors.memory": "MemoryCompressor",
     "keepmap.agents.compressors.nearest": "NearestCompressor",
     "keepmap.agents.compressors.random": "RandomCompressor",
     "keepmap.agents.compressors.recency_random": "RecencyRandomCompressor",

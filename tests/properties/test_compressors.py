@@ -15,6 +15,8 @@ from keepmap.agents.compressors.distinct import DistinctCompressor
 from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.fifo import FifoCompressor
+from keepmap.agents.compressors.first_and_recent import FirstAndRecentCompressor
+from keepmap.agents.compressors.memory import MemoryCompressor
 from keepmap.agents.compressors.nearest import NearestCompressor
 from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
@@ -49,6 +51,8 @@ EACH = {
     "exponential_decay": st.builds(ExponentialDecayCompressor, budgets, rates),
     "exponential_decay, drawn": st.builds(ExponentialDecayCompressor, budgets, rates, st.just(True), seeds),
     "fifo": budgets.flatmap(lambda k: st.builds(FifoCompressor, st.just(k), st.integers(1, k))),
+    "first_and_recent": st.builds(FirstAndRecentCompressor, budgets, st.integers(0, 14)),
+    "memory": st.builds(MemoryCompressor, budgets, st.floats(0, 1)),
     "nearest": st.builds(NearestCompressor, budgets),
     "random": st.builds(RandomCompressor, budgets, seeds),
     "random_without_newest": st.builds(RandomWithoutNewestCompressor, budgets, seeds),
@@ -212,6 +216,22 @@ def test_a_random_choice_is_stable_as_the_history_grows(control, history, budget
         there = set(history.valid[0, :n].nonzero()[:, 0].tolist())
         assert not kept & gone, "what was dropped never comes back"
         gone = there - kept
+
+
+@given(histories(), st.one_of(EACH["first_and_recent"], EACH["memory"]))
+def test_one_that_remembers_needs_only_what_it_held(history, compressor):
+    """A choice of the whole life is the choice of what was held before and of what came since."""
+    held = history.map(lambda part: part[:, :0])
+    for n in range(history.valid.shape[1]):
+        joined = {name: torch.cat([part, getattr(history, name)[:, n : n + 1]], 1) for name, part in parts_of(held)}
+        held = shorten(History(**joined), compressor.select(History(**joined)))
+    whole = shorten(history, compressor.select(history))
+    for row in range(len(history.valid)):
+        assert held.times[row, held.valid[row]].tolist() == whole.times[row, whole.valid[row]].tolist()
+
+
+def parts_of(history: History) -> list[tuple[str, torch.Tensor]]:
+    return [(name, part) for name, part in vars(history).items() if part is not None]
 
 
 @given(st.integers(2, 40), st.integers(1, 60), rates)

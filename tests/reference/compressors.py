@@ -179,6 +179,31 @@ def nearest(row: Row, target_length: int) -> list[int]:
     return sorted(newest + others[: target_length - 1])
 
 
+def first_and_recent(row: Row, target_length: int, first: int) -> list[int]:
+    held: list[int] = []
+    for j in range(len(row)):
+        held.append(j)
+        if len(held) > target_length:
+            del held[min(first, target_length - 1)]
+    return held
+
+
+def memory(row: Row, target_length: int, recent_share: float) -> list[int]:
+    recent = max(1, math.ceil(recent_share * target_length))
+    held: list[int] = []
+
+    def unlike(i: int, j: int) -> float:
+        (s, a, r, after), (t, b, q, then) = row.transitions[i], row.transitions[j]
+        return sum((x - y) ** 2 for x, y in zip((*s, *after, r), (*t, *then, q), strict=True)) + (a != b)
+
+    for j in range(len(row)):
+        held.append(j)
+        if len(held) > target_length:
+            older = held[:-recent] or held[:1]
+            held.remove(min(older, key=lambda i: min(unlike(i, k) for k in held if k > i)))
+    return held
+
+
 def stir(state: int) -> int:
     state = (state + 0x9E3779B97F4A7C15) & WORD
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & WORD
@@ -207,6 +232,8 @@ KEPT: dict[str, Callable[..., list[int]]] = {
     "episode_summary": episode_summary,
     "exponential_decay": exponential_decay,
     "fifo": fifo,
+    "first_and_recent": first_and_recent,
+    "memory": memory,
     "nearest": nearest,
     "random": random,
     "random_without_newest": random_without_newest,

@@ -8,6 +8,8 @@ from keepmap.agents.compressors.distinct import DistinctCompressor
 from keepmap.agents.compressors.episode_summary import EpisodeSummaryCompressor
 from keepmap.agents.compressors.exponential_decay import ExponentialDecayCompressor
 from keepmap.agents.compressors.fifo import FifoCompressor
+from keepmap.agents.compressors.first_and_recent import FirstAndRecentCompressor
+from keepmap.agents.compressors.memory import MemoryCompressor
 from keepmap.agents.compressors.nearest import NearestCompressor
 from keepmap.agents.compressors.random import RandomCompressor
 from keepmap.agents.compressors.random_without_newest import RandomWithoutNewestCompressor
@@ -25,6 +27,8 @@ __all__ = [
     "EpisodeSummaryCompressor",
     "ExponentialDecayCompressor",
     "FifoCompressor",
+    "FirstAndRecentCompressor",
+    "MemoryCompressor",
     "NearestCompressor",
     "RandomCompressor",
     "RandomWithoutNewestCompressor",

@@ -56,6 +56,8 @@ class Compressor(ABC):
         needs_attention: whether `History.attention` decides.
         needs_episodes: whether `History.dones`, which say where episodes end, decide.
         keeps_newest: whether the most recent transition is always kept.
+        remembers: whether it holds what it chose from the whole life: in rollout it is then shown what it held and what
+            came since, in place of the window.
         is_usual: whether a study runs it where no compressor is named.
 
     >>> import keepmap
@@ -68,6 +70,7 @@ class Compressor(ABC):
     needs_attention: ClassVar[bool] = False
     needs_episodes: ClassVar[bool] = False
     keeps_newest: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
     is_usual: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

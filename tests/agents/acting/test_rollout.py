@@ -1,8 +1,8 @@
 """Acting: the cache equals re-running the window, also after it slides; any vector of environments can be played."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from keepmap.agents.acting.memory import Step
 from keepmap.agents.acting.rollout import Player, attended, decide, play
 from keepmap.agents.compressor import compressors, make_compressor
+from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.environments.rooms.dark_room import DarkRoom
 from keepmap.agents.environments.single import RoomEnv
@@ -74,6 +75,47 @@ def test_a_compressed_history_is_all_that_the_agent_sees(model: DecisionTransfor
             slow = decide(model, kept, states, player.window.times_now)
             assert (fast - slow).abs().max() < 1e-4
             player.add(step(draw, 2))
+
+
+@pytest.mark.parametrize("name", sorted(name for name, known in compressors().items() if known.remembers))
+def test_one_that_remembers_acts_by_what_it_chooses_of_the_whole_life(model: DecisionTransformer, name: str) -> None:
+    """Forty steps, of which a window of twelve has long forgotten the first."""
+    draw, compressor = torch.Generator().manual_seed(3), make_compressor(name, {"target_length": 5})
+    player, life = Player(model, 3, 12, 3, compressor), Player(model, 3, 40, 1)
+    oldest = []
+    with torch.inference_mode():
+        for number in range(40):
+            states = torch.randint(0, 5, (3, 2), generator=draw)
+            fast, whole = player.logits(states), life.window.history()
+            kept = shorten(whole, compressor.select(whole))
+            assert (fast - decide(model, kept, states, life.window.times_now)).abs().max() < 1e-4
+            assert player.window.history().valid.sum(1).max() <= 5
+            oldest.append(
+                int(player.window.times_now.min() - player.window.history().times[:, :1].min()) if number else 0
+            )
+            came = step(draw, 3, torch.tensor([number % 4 != row for row in range(3)]))
+            player.add(came)
+            life.add(came)
+    assert oldest[-1] > 20
+
+
+def test_attention_that_remembers_looks_at_what_is_held(model: DecisionTransformer) -> None:
+    @dataclass(frozen=True)
+    class Remembering(AttentionBasedCompressor):
+        remembers: ClassVar[bool] = True
+
+    draw, compressor = torch.Generator().manual_seed(4), Remembering(4)
+    player, held = Player(model, 2, 6, 3, compressor), None
+    with torch.inference_mode():
+        for _ in range(12):
+            states = torch.randint(0, 5, (2, 2), generator=draw)
+            before = player.window.history()
+            player.logits(states)
+            attention = attended(model, before, states)
+            held = shorten(before, compressor.select(replace(before, attention=attention)))
+            assert torch.equal(player.window.history().times[:, : held.times.shape[1]], held.times)
+            player.add(step(draw, 2))
+    assert held is not None and held.valid.shape[1] == 4
 
 
 def _budget(name: str) -> str:

@@ -1,7 +1,9 @@
 """What an action costs: the formula against a count of the real model's operations."""
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from keepmap.agents.acting.memory import Cache, Step, Window
 from keepmap.agents.acting.rollout import Player, decide
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+from keepmap.agents.compressors.first_and_recent import FirstAndRecentCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
@@ -103,7 +106,7 @@ def test_the_bytes_are_those_of_the_caches_arrays(model: DecisionTransformer, mo
 
 
 def test_attention_costs_a_look_at_the_whole_window() -> None:
-    kept = {0: 1, 1: 1, 2: 6}
+    kept = Tally(computed=Counter({0: 1, 1: 1, 2: 6}))
     blind = shortened_cost(SHAPE, RecencyCompressor(2), kept, 8, 4, 1)
     assert blind.flops == pytest.approx((pass_flops(SHAPE, 1) + pass_flops(SHAPE, 2) + 6 * pass_flops(SHAPE, 3)) / 8)
     assert blind.bytes == held_bytes(SHAPE, 3)
@@ -113,7 +116,18 @@ def test_attention_costs_a_look_at_the_whole_window() -> None:
     assert seeing.bytes == held_bytes(SHAPE, 3 + 5)
 
 
-@pytest.mark.parametrize("compressor", [RecencyCompressor(3), ThresholdCompressor(0.12, 0, 9)])
+@dataclass(frozen=True)
+class Remembering(AttentionBasedCompressor):
+    """Looks at what it held, and at the newest."""
+
+    remembers: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(
+    "compressor",
+    [RecencyCompressor(3), ThresholdCompressor(0.12, 0, 9), FirstAndRecentCompressor(5, 2), Remembering(3)],
+    ids=lambda compressor: type(compressor).__name__,
+)
 def test_an_agent_that_acts_costs_what_the_formula_says(
     tmp_path: Path, compressor: Compressor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +146,7 @@ def test_an_agent_that_acts_costs_what_the_formula_says(
     agent.play(envs, 4, compressor=watched(compressor, tally.see))
     actions, config = 4 * agent.room.horizon, agent.config
     assert len(counted) == actions
-    cost = shortened_cost(agent.model.shape, compressor, tally.computed, actions, config.n_transit, config.slide())
+    cost = shortened_cost(agent.model.shape, compressor, tally, actions, config.n_transit, config.slide())
     assert cost.flops == pytest.approx(sum(counted) / (actions * rows))
     if compressor.name == "threshold":
         # Rows that keep fewer than the widest one, which is narrower than all that may be kept.

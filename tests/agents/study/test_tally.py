@@ -7,6 +7,7 @@ import pytest
 from keepmap.agents.acting.agent import Agent, load_agent
 from keepmap.agents.compressor import Compressor
 from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
+from keepmap.agents.compressors.first_and_recent import FirstAndRecentCompressor
 from keepmap.agents.compressors.recency import RecencyCompressor
 from keepmap.agents.compressors.threshold import ThresholdCompressor
 from keepmap.agents.environments.vector import RoomVectorEnv
@@ -34,6 +35,17 @@ def test_watching_changes_nothing_and_counts_all(agent: Agent, inner: Compressor
     assert sum(tally.computed.values()) == 3 * steps and max(tally.computed) == max(tally.kept)
     if inner.name == "recency":
         assert tally.computed == tally.kept == {0: 3, 1: 3, 2: 3, 3: 3 * (steps - 3)}
+
+
+def test_all_of_a_life_counts_where_what_is_held_is_of_all_of_it(agent: Agent) -> None:
+    inner, tally, room = FirstAndRecentCompressor(3, 1), Tally(whole_life=True), agent.room
+    envs = RoomVectorEnv(room, 2, room.goals[:2])
+    returns = agent.play(envs, 4, compressor=watched(inner, tally.see))
+    assert (returns == agent.play(envs, 4, compressor=inner)).all(), "the watched one remembers, too"
+    steps = 4 * room.horizon
+    assert tally.length == 2 * sum(range(steps))
+    assert tally.shown == {0: 2, 1: 2, 2: 2, 3: 2, 4: 2 * (steps - 4)}
+    assert tally.kept == {0: 2, 1: 2, 2: 2, 3: 2 * (steps - 3)}
 
 
 def test_places_without_a_transition_are_not_counted(agent: Agent) -> None:

@@ -1,6 +1,6 @@
 """What an agent remembers while it acts: the window of its last transitions, and the keys and values made of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from keepmap.agents.history import History
 from keepmap.agents.transformer import DecisionTransformer
 from keepmap.core.outside.memory import require_memory
 
-__all__ = ["Cache", "Step", "Window"]
+__all__ = ["Cache", "Memory", "Step", "Window"]
 
 HIDDEN = -1e30  # no infinity: a position before which nothing is to be seen would be NaN
 TOKENS = 1200  # computed at once: what a layer makes of them stays in a core's own memory
@@ -80,6 +80,40 @@ class Window:
             attention=attention,
             dones=self._dones[:, :n],
         )
+
+
+class Memory:
+    """What a compressor that remembers has kept of the lives of B agents, and what has come since."""
+
+    def __init__(self, agents: int, coordinates: int) -> None:
+        self.times_now = torch.zeros(agents, dtype=torch.int64)
+        cells, flat = torch.zeros(agents, 0, coordinates, dtype=torch.int64), self.times_now[:, None][:, :0]
+        self._held = History(
+            states=cells,
+            actions=flat,
+            rewards=flat.float(),
+            next_states=cells,
+            times=flat,
+            valid=flat.bool(),
+            dones=flat.bool(),
+        )
+
+    def add(self, step: Step) -> bool:
+        """Remember a step; a memory never slides."""
+        came = {name: value[:, None] for name, value in vars(step).items()}
+        came["times"] = self.times_now[:, None]
+        held = {name: value for name, value in vars(self._held).items() if name in came}
+        self._held = History(**{name: torch.cat([held[name], value], 1) for name, value in came.items()})
+        self.times_now = self.times_now + step.valid
+        return False
+
+    def keep(self, kept: History) -> None:
+        """Forget all but what was kept."""
+        self._held = replace(kept, attention=None, here=None)
+
+    def history(self, attention: Float[Tensor, "B n"] | None = None) -> History:
+        """The remembered transitions of every agent."""
+        return replace(self._held, attention=attention)
 
 
 class Cache:

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from keepmap.agents.acting.memory import Cache, Step, Window
+from keepmap.agents.acting.memory import Cache, Memory, Step, Window
 from keepmap.agents.acting.spaces import action_writer, check_spaces, read_observations, whole_numbers
 from keepmap.agents.compressor import Compressor, as_compressor
 from keepmap.agents.history import History, narrowed, shorten
@@ -45,9 +45,16 @@ def decide(
 def attended(model: DecisionTransformer, history: History, query_states: Int[Tensor, "B S"]) -> Float[Tensor, "B n"]:
     """The attention of a query state, one step after the last transition, to each transition: the mean over layers and
     heads."""
-    weights: list[Float[Tensor, "B n"]] = []
     last = history.times.masked_fill(~history.valid, -1).amax(1) if history.times.shape[1] else None
     now = torch.zeros(len(query_states), dtype=torch.int64) if last is None else last + 1
+    return _looked(model, history, query_states, now)
+
+
+def _looked(
+    model: DecisionTransformer, history: History, query_states: Int[Tensor, "B S"], now: Int[Tensor, " B"]
+) -> Float[Tensor, "B n"]:
+    """The same attention, of a query state at a time of its own."""
+    weights: list[Float[Tensor, "B n"]] = []
     decide(model, history, query_states, now, lambda seen: weights.append(seen[:, :, -1, :-1].mean(1)))
     return torch.stack(weights).mean(0)
 
@@ -57,7 +64,8 @@ class Player:
 
     Args:
         size, slide: of the window (see `Window`).
-        compressor: what shortens the window before each action; None for the whole window.
+        compressor: what shortens the window before each action; None for the whole window. One that remembers has a
+            memory of the whole life in place of the window.
     """
 
     def __init__(
@@ -65,8 +73,10 @@ class Player:
     ) -> None:
         self._model = model
         self._compressor = compressor
-        self.window = Window(agents, len(model.shape.observation_sizes), size, slide)
-        looks = compressor is None or compressor.needs_attention
+        coordinates = len(model.shape.observation_sizes)
+        self._remembers = compressor is not None and compressor.remembers
+        self.window = Memory(agents, coordinates) if self._remembers else Window(agents, coordinates, size, slide)
+        looks = compressor is None or (compressor.needs_attention and not self._remembers)
         self._cache = Cache(model, agents, size) if looks else None
 
     def logits(self, states: Int[Tensor, "B S"]) -> Float[Tensor, "B A"]:
@@ -78,8 +88,14 @@ class Player:
         if self._cache is not None:
             attention = self._cache.answer(history, states, now, look=True)[1]
             history = self.window.history(attention)
+        elif self._compressor.needs_attention:
+            # What is remembered changes in each step, so that no keys and values stay.
+            history = replace(history, attention=_looked(self._model, history, states, now))
         history = history.at(states)
-        return decide(self._model, shorten(history, narrowed(self._compressor.select(history))), states, now)
+        kept = shorten(history, narrowed(self._compressor.select(history)))
+        if isinstance(self.window, Memory):
+            self.window.keep(kept)
+        return decide(self._model, kept, states, now)
 
     def add(self, step: Step) -> None:
         """Put a step into the window, of which the agents then act."""

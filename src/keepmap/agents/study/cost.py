@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from keepmap.agents.compressor import Compressor
+from keepmap.agents.study.tally import Tally
 from keepmap.agents.transformer import DecisionShape
 
 __all__ = ["Cost", "cached_cost", "held_bytes", "pass_flops", "shortened_cost", "whole_window_cost", "window_steps"]
@@ -75,18 +76,23 @@ def whole_window_cost(shape: DecisionShape, actions: int, size: int, slide: int)
 
 
 def shortened_cost(
-    shape: DecisionShape, compressor: Compressor, computed: Mapping[int, int], actions: int, size: int, slide: int
+    shape: DecisionShape, compressor: Compressor, tally: Tally, actions: int, size: int, slide: int
 ) -> Cost:
-    """The cost of a pass over what a compressor keeps, and of the look at the whole window where attention decides.
+    """The cost of a pass over what a compressor keeps, and where attention decides that of the look: at the window,
+    whose keys and values are cached, or of one that remembers at what it held, anew.
 
     Args:
-        computed: how often so many transitions were computed. Agents that act together are computed as wide as the
-            one that keeps most; each alone would take what it keeps.
+        tally: of what was computed. Agents that act together are computed as wide as the one that keeps most; each
+            alone would take what it keeps.
     """
-    times = sum(computed.values())
-    flops = sum(count * pass_flops(shape, m + 1) for m, count in computed.items()) / times
-    held = held_bytes(shape, max(computed) + 1)
+    kept = _pass_cost(shape, tally.computed)
     if not compressor.needs_attention:
-        return Cost(flops, held)
-    look = cached_cost(shape, actions, size, slide)
-    return Cost(flops + look.flops, held + look.bytes)
+        return kept
+    look = _pass_cost(shape, tally.shown) if compressor.remembers else cached_cost(shape, actions, size, slide)
+    return Cost(kept.flops + look.flops, kept.bytes + look.bytes)
+
+
+def _pass_cost(shape: DecisionShape, lengths: Mapping[int, int]) -> Cost:
+    """The mean cost of passes, of which so many had so many transitions."""
+    flops = sum(count * pass_flops(shape, m + 1) for m, count in lengths.items()) / sum(lengths.values())
+    return Cost(flops, held_bytes(shape, max(lengths) + 1))

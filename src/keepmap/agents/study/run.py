@@ -60,7 +60,7 @@ def _evaluated(
     agent: Agent, compressor: Compressor | None, job: StudyJob, begun: float, progress: Progress
 ) -> tuple[Evaluation, Tally]:
     """The returns, and how many transitions were kept."""
-    tally = Tally()
+    tally = Tally(whole_life=compressor is not None and compressor.remembers)
     evaluation = evaluate(
         agent,
         agent.held_out,
@@ -101,7 +101,7 @@ def use_of(agent: Agent, compressor: Compressor | None, tally: Tally, episodes: 
             again_flops=again.flops,
         )
     times = sum(tally.kept.values())
-    cost = shortened_cost(shape, compressor, tally.computed, actions, size, slide)
+    cost = shortened_cost(shape, compressor, tally, actions, size, slide)
     kept = sum(m * count for m, count in tally.kept.items()) / times
     return Use(
         kept=kept,

@@ -23,19 +23,27 @@ class Tally:
     Attributes:
         kept: how often so many were kept.
         computed: how often so many were computed: for every row as many as the row that keeps most.
+        shown: how often the compressor was shown so many.
         length: the sum of how many there were.
+        whole_life: whether all that an agent has lived through counts as there, not only what it holds.
     """
 
     kept: Counter[int] = field(default_factory=Counter)
     computed: Counter[int] = field(default_factory=Counter)
+    shown: Counter[int] = field(default_factory=Counter)
     length: int = 0
+    whole_life: bool = False
 
     def see(self, history: History, selection: Selection) -> None:
         """Count the transitions that one action of each agent saw."""
         kept = selection.mask.sum(1).tolist()
         self.kept.update(kept)
         self.computed[max(kept)] += len(kept)
-        self.length += int(history.valid.sum())
+        self.shown[history.valid.shape[1]] += len(kept)
+        there = history.valid
+        if self.whole_life and there.shape[1]:
+            there = history.times.masked_fill(~there, -1).amax(1) + 1
+        self.length += int(there.sum())
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,11 @@ class _Watched(Compressor):
     def needs_attention(self) -> bool:  # type: ignore[override]  # a class variable of those that are no wrapper
         """Whether the compressor inside decides by attention."""
         return self.inner.needs_attention
+
+    @property
+    def remembers(self) -> bool:  # type: ignore[override]
+        """Whether the compressor inside holds what it chose from the whole life."""
+        return self.inner.remembers
 
     @property
     def max_length(self) -> int:

@@ -77,7 +77,7 @@ def lived(agents: Sequence[Agent], planned: PlannedRun, copies: int, progress: P
     for number, agent in enumerate(agents):
         if agent.room != agents[0].room or agent.held_out != agents[0].held_out:
             raise InputError(f"{agents[0].name} and {agent.name} hold out other tasks; give agents of one recipe")
-        tally = Tally()
+        tally = Tally(whole_life=compressor is not None and compressor.remembers)
         evaluation = evaluate(
             agent,
             agent.held_out,
