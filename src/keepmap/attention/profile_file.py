@@ -11,7 +11,7 @@ from torch import Tensor
 from keepmap.attention.landmarks import Landmarks
 from keepmap.core.arguments import as_integer
 from keepmap.core.storage.fields import typed
-from keepmap.core.storage.tensors import read_labelled, write_labelled
+from keepmap.core.storage.tensors import read_labelled, require_file, write_labelled
 from keepmap.errors import InputError
 
 __all__ = ["read", "write"]
@@ -43,8 +43,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: no such file, or not a profile.
     """
-    if not path.is_file():
-        raise InputError(f"no AttentionProfile at {path}: no such file")
+    require_file(path, "AttentionProfile")
     try:
         about, tensors = read_labelled(path, FORMAT)
         parts: dict[str, Any] = {name: about[name] for name in _ABOUT}

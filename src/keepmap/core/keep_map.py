@@ -12,7 +12,7 @@ from torch import Tensor
 from keepmap.core.arguments import as_flag, as_integer, as_number, as_path
 from keepmap.core.html import EVICTED_TO_KEPT, card, shares, strip
 from keepmap.core.outside.reporting import Reported
-from keepmap.core.storage.tensors import read_labelled, write_labelled
+from keepmap.core.storage.tensors import read_labelled, require_file, write_labelled
 from keepmap.errors import ImpossibleResultError, InputError, counted, escaped, kind_of
 
 __all__ = ["HasKeepMap", "KeepMap"]
@@ -311,8 +311,7 @@ class KeepMap(Reported):
             InputError: no such file, or not a KeepMap.
         """
         path = as_path("path", path)
-        if not path.is_file():
-            raise InputError(f"no KeepMap at {path}: no such file")
+        require_file(path, "KeepMap")
         try:
             about, tensors = read_labelled(path, FORMAT)
             parts = {name: about[name] for name in ("n_sink", "window", "threshold", "info")}

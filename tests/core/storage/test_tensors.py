@@ -1,6 +1,7 @@
 """A damaged file is one line or the same values: a seeded flipper goes over every byte; old files still read."""
 
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,3 +195,12 @@ def test_a_keep_map_whose_parts_are_none_is_one_line(tmp_path, name, value, mess
     with pytest.raises(InputError, match="is not a KeepMap, or is damaged: ") as raised:
         KeepMap.load(tmp_path / "map")
     assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("load", [KeepMap.load, keepmap.AttentionProfile.load])
+def test_what_is_no_file_is_named(tmp_path, load):
+    for path, what in ((tmp_path, "a folder"), (Path(os.devnull), "a device")):
+        with pytest.raises(InputError, match=f"^no .* at {path}: it is {what}, not a file$"):
+            load(path)
+    with pytest.raises(InputError, match="no such file$"):
+        load(tmp_path / "nothing")

@@ -8,10 +8,10 @@ from keepmap.kv.modes import Mode
 
 
 def test_a_report_is_a_table_of_its_moments() -> None:
-    report = CacheReport(moments=(Moment(3, 30, 60), Moment(4, 2048, 80)), peak_nbytes=4096)
-    assert (report.tokens, report.nbytes, report.full_nbytes) == (4, 2048, 80)
-    assert report.to_csv().split() == ["tokens,bytes,full_bytes", "3,30,60", "4,2048,80"]
-    assert repr(report) == "CacheReport(4 tokens: 2 KiB held, 4 KiB at the peak; 80 bytes without eviction)"
+    report = CacheReport(moments=(Moment(3, 30, 60), Moment(4, 2048, 3072)), peak_nbytes=4096)
+    assert (report.tokens, report.nbytes, report.full_nbytes) == (4, 2048, 3072)
+    assert report.to_csv().split() == ["tokens,bytes,full_bytes", "3,30,60", "4,2048,3072"]
+    assert repr(report) == "CacheReport(4 tokens: 2 KiB held, 4 KiB at the peak; 3 KiB without eviction)"
 
 
 def test_the_rows_of_a_batch_are_said() -> None:
@@ -62,3 +62,11 @@ def test_what_the_bytes_do_not_say(mode: Mode, seen: int, note: str | None) -> N
     report = report_of((Moment(seen, 90, 400),), 90, Protection(4, 8), mode, seen)
     assert report.note == note and repr(report).endswith("without eviction)" if note is None else f"; {note})")
     assert (report.nothing_to_evict is None) == (note is None or note == LAST or note.startswith("the last"))
+
+
+def test_more_than_the_full_cache_is_said() -> None:
+    note = "more than without eviction: bookkeeping and room to spare outweigh what was dropped"
+    more, as_much = (
+        report_of((Moment(30, size, 400),), size, Protection(4, 8), Mode("decode"), 30) for size in (401, 400)
+    )
+    assert more.note == note and repr(more).endswith(f"; {note})") and as_much.note is None

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from keepmap.core.files import in_one_order, make_folder, written_whole
 from keepmap.core.storage.own import require_free
-from keepmap.core.storage.places import as_file
+from keepmap.core.storage.places import as_file, kind_at
+from keepmap.errors import InputError
 
-__all__ = ["is_labelled", "read_labelled", "read_tensors", "tensors_file", "write_labelled"]
+__all__ = ["is_labelled", "read_labelled", "read_tensors", "require_file", "tensors_file", "write_labelled"]
 
 CHECKSUM = "keepmap_checksum"
 """Where in the metadata of a file the checksum is; files that were written before there was one have none."""
@@ -92,6 +93,21 @@ def read_labelled(path: Path, form: str) -> tuple[dict[str, Any], dict[str, Tens
     if not isinstance(about, dict):
         raise ValueError("what it says about its tensors is not a JSON object")
     return about, tensors
+
+
+def require_file(path: Path, kind: str) -> None:
+    """Whether a file stands at a path, which is to be of this kind.
+
+    >>> require_file(Path.cwd(), "cache")
+    Traceback (most recent call last):
+    keepmap.errors.InputError: no cache at ...: it is a folder, not a file
+
+    Raises:
+        InputError: there is nothing, or a folder, a device, a FIFO or a socket.
+    """
+    if not path.is_file():
+        what = kind_at(path)
+        raise InputError(f"no {kind} at {path}: " + ("no such file" if what is None else f"it is {what}, not a file"))
 
 
 def is_labelled(path: Path, form: str) -> bool:

@@ -14,7 +14,7 @@ from keepmap.core.arguments import as_function, as_integer, as_path
 from keepmap.core.keep_map import KeepMap
 from keepmap.core.outside.memory import within_memory
 from keepmap.core.progress import Progress
-from keepmap.core.storage.tensors import read_labelled, write_labelled
+from keepmap.core.storage.tensors import read_labelled, require_file, write_labelled
 from keepmap.errors import InputError, counted
 from keepmap.kv.cache.batches.texts import CacheOfTexts
 from keepmap.kv.cache.checks import check_cached, require_cacheable
@@ -318,8 +318,7 @@ class EvictingCache(CacheOfTexts):
             ModelError: the model is not supported.
         """
         path, language_model = as_path("path", path), as_language_model(model)
-        if not path.is_file():
-            raise InputError(f"no cache at {path}: no such file")
+        require_file(path, "cache")
         try:
             about, tensors = read_labelled(path, FORMAT)
             # Caches that were written before there were other budgets and intervals do not say that they have none.

@@ -12,6 +12,9 @@ from keepmap.kv.modes import Mode
 __all__ = ["CacheReport", "Moment", "report_of"]
 
 
+_MORE_THAN_FULL = "more than without eviction: bookkeeping and room to spare outweigh what was dropped"
+
+
 @dataclass(frozen=True)
 class Moment:
     """After a pass: positions seen, bytes held, and bytes that the full cache would hold; of all rows together."""
@@ -95,7 +98,8 @@ class CacheReport(ResultTable):
 
     @property
     def note(self) -> str | None:
-        """What the bytes do not say, in words: that nothing was dropped and why, or what the last cut did not reach.
+        """What the bytes do not say, in words: that nothing was dropped and why, what the last cut did not reach, or
+        why more is held than without eviction.
 
         >>> report = CacheReport(moments=(Moment(100, 60, 400),), peak_nbytes=90, n_uncut=36, n_awaited=28)
         >>> report.note
@@ -106,7 +110,7 @@ class CacheReport(ResultTable):
         if self.is_cut_last:
             return "the cut came after the last token: no query has seen what it left"
         if not self.n_awaited:
-            return None
+            return None if self.nbytes <= self.full_nbytes else _MORE_THAN_FULL
         whole = "token is" if self.n_uncut == 1 else f"{self.n_uncut:,} tokens are"
         return f"the last {whole} held whole: {self._next_cut}"
 

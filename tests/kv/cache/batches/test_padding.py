@@ -71,3 +71,13 @@ def test_other_positions_are_refused(positions: list[list[int]]) -> None:
 def test_a_mask_of_another_length_is_refused_as_such() -> None:
     with pytest.raises(InputError, match="to have 3 columns, 0 that the cache has seen and 3 new ones, got 2"):
         of([[1, 1], [1, 1]])
+
+
+def test_a_text_of_nothing_but_padding_is_refused_when_it_goes_on() -> None:
+    with pytest.raises(InputError, match="^expected `attention_mask` to show some of each text, got one that hides"):
+        paddings_of(
+            {"attention_mask": torch.tensor([[0, 0, 0, 1]]), "position_ids": torch.tensor([[3]])},
+            torch.zeros(1, 1),
+            3,
+            [3],
+        )

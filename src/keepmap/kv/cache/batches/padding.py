@@ -30,6 +30,11 @@ def paddings_of(named: dict[str, Any], new: Tensor, seen: int, before: Sequence[
         if any(paddings):
             named["position_ids"] = expected.clamp(min=0).to(new.device)
     elif positions.shape[-1] != new.shape[1] or bool(((positions.cpu() != expected) & (expected >= 0)).any()):
+        if seen and seen in paddings:
+            raise InputError(
+                f"expected `attention_mask` to show some of each text, got one that hides all of the {seen} positions "
+                "so far; give a mask that is 1 at the text's own tokens"
+            )
         raise InputError(
             f"expected `position_ids` to go on from {seen}, the tokens that the cache has seen, less a text's padding, "
             "got others; leave them out"
