@@ -41,6 +41,12 @@ def test_the_optimum_is_the_mean_over_a_life():
     assert make_family("recall_room").best_return == 1
 
 
+def test_the_optimum_of_an_episode_is_apart():
+    family, room = make_family("recall_room"), room_named("darkroom")
+    assert [family.optimum_in((3,), episode) for episode in (0, 6, 7, 99)] == [0, 0, 1, 1]
+    assert room.optimum_in((1, 1), 5) == room.optimum((1, 1))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -80,7 +80,7 @@ class Collected:
     Attributes:
         steps: in the file, over all learners.
         returns: of each episode, the mean over goals and learners.
-        optimum: the mean over the same goals of what an agent that knows the goal gets.
+        optimum: the mean over the same goals of what an agent that knows the goal gets in the last episode.
     """
 
     path: Path
@@ -323,6 +323,10 @@ def collected_in(collection: Collection, seconds: float) -> Collected:
         split=collection.split,
         steps=collection.steps,
         returns=tuple((total / (len(goals) * collection.learners)).tolist()),
-        optimum=sum(map(collection.room.optimum, sorted(goals, key=collection.room.index))) / len(goals),
+        optimum=sum(
+            collection.room.optimum_in(goal, collection.episodes - 1)
+            for goal in sorted(goals, key=collection.room.index)
+        )
+        / len(goals),
         seconds=seconds,
     )

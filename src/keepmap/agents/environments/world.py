@@ -70,6 +70,10 @@ class World(ABC):
     def optimum(self, goal: Goal) -> float:
         """The mean return of an episode of an agent that knows the goal."""
 
+    def optimum_in(self, goal: Goal, episode: int) -> float:
+        """The same in one episode of a life, counted from 0, where they differ."""
+        return self.optimum(goal)
+
     @abstractmethod
     def most_return(self, goal: Goal) -> float:
         """What no episode with this goal exceeds."""

@@ -128,6 +128,9 @@ class Family(World):
     def optimum(self, goal: Goal) -> float:
         return float(self.optimal_return([self.index(goal)]).mean())
 
+    def optimum_in(self, goal: Goal, episode: int) -> float:
+        return float(self.optimal_return([self.index(goal)])[0, min(episode, self.episodes - 1)])
+
     def most_return(self, goal: Goal) -> float:
         return self.best_return
 
