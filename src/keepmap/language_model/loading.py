@@ -133,7 +133,12 @@ def _checked_kind(model: object) -> "PreTrainedModel":
     from transformers import PreTrainedModel
 
     if not isinstance(model, PreTrainedModel):
-        raise InputError(f"expected `model` to be {_TAKEN}, got {shown(model)}")
+        parts = model.named_modules() if isinstance(model, torch.nn.Module) else ()
+        inside = next(((path, part) for path, part in parts if isinstance(part, PreTrainedModel)), None)
+        advice = ""
+        if inside is not None:
+            advice = f"; give the {type(inside[1]).__name__} inside of it, its `.{inside[0]}`: calls of either reach it"
+        raise InputError(f"expected `model` to be {_TAKEN}, got {shown(model)}{advice}")
     require_supported(model.config, type(model).__name__)
     if model.get_output_embeddings() is None:
         raise ModelError(f"{type(model).__name__} is not supported: it predicts no tokens; use AutoModelForCausalLM")

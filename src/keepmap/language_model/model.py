@@ -48,8 +48,12 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
-        return self.model.device
+        """Where its weights are; where it computes, if accelerate brings them there when they are needed."""
+        if self.model.device.type != "meta":
+            return self.model.device
+        hooks = (getattr(module, "_hf_hook", None) for module in self.model.modules())
+        places = (getattr(hook, "execution_device", None) for hook in hooks)
+        return torch.device(next((place for place in places if place is not None), self.model.device))
 
     @property
     def dtype(self) -> torch.dtype:

@@ -9,6 +9,8 @@ from keepmap.errors import ModelError
 from keepmap.language_model import load_language_model
 from tests.families import SLIDING, build, tokens
 
+COVERS = ("keepmap.attention.passes.masks",)
+
 
 def calls(family, n=50):
     """The calls of one pass, each answered by zeros."""

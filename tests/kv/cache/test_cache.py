@@ -17,7 +17,7 @@ from keepmap.kv.methods.random import Random
 from keepmap.language_model import LanguageModel, load_language_model
 from tests.families import build, tokens
 
-COVERS = ("keepmap.kv.cache.files", "keepmap.kv.cache.layer")
+COVERS = ("keepmap.kv.cache.files",)
 IDS = tokens(40)
 
 

@@ -9,10 +9,11 @@ from threading import Condition, Lock, Thread, current_thread
 from typing import Any
 from weakref import WeakSet
 
+import torch
 from torch import nn
 
 from keepmap.attention.passes.forward import Run, Text, active, implementation, inputs_noted
-from keepmap.errors import InputError
+from keepmap.errors import InputError, ModelError
 
 __all__ = ["Prepare", "calls_in_hands", "left_alone"]
 
@@ -35,6 +36,7 @@ def calls_in_hands(model: nn.Module, prepare: Prepare) -> Iterator[None]:
 
     Raises:
         InputError: the model is in such a block already.
+        ModelError: at a call, its attention was set to another one inside.
     """
     with _open_lock:
         if model in _open:
@@ -65,6 +67,11 @@ def calls_in_hands(model: nn.Module, prepare: Prepare) -> Iterator[None]:
         state = active.get()
         active.set(None)
         calling.end(current_thread())
+        if state is not None and output is not None and not state.calls:  # without an output it was broken off
+            raise ModelError(
+                f"{type(module).__name__} ran with another attention than keepmap's, so that nothing was evicted: set "
+                "its attention before the block, not in it"
+            )
         cache = kwargs.get("past_key_values")
         if state is None or cache is None or kwargs.get("use_cache") is not False:
             return output
@@ -77,8 +84,8 @@ def calls_in_hands(model: nn.Module, prepare: Prepare) -> Iterator[None]:
     try:
         with implementation(model), inputs_noted(model):
             handles = (
-                model.register_forward_pre_hook(before, with_kwargs=True),
-                model.register_forward_hook(after, with_kwargs=True, always_call=True),
+                model.register_forward_pre_hook(torch.compiler.disable(before), with_kwargs=True),
+                model.register_forward_hook(torch.compiler.disable(after), with_kwargs=True, always_call=True),
             )
             try:
                 yield

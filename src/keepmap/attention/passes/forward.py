@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from keepmap.attention.passes.masks import sees_from
 from keepmap.attention.passes.pieces import in_pieces
 from keepmap.errors import ModelError
 
@@ -197,50 +199,6 @@ def _of_row(batch: Tensor, row: int, hidden: int) -> Tensor:
     return part[..., hidden:, :] if hidden else part
 
 
-def _sees_from(
-    batch_size: int,
-    q_length: int | None = None,
-    kv_length: int = 0,
-    q_offset: int | Tensor = 0,
-    kv_offset: int = 0,
-    mask_function: Callable[..., Tensor | bool] | None = None,
-    attention_mask: Tensor | None = None,
-    device: torch.device | str = "cpu",
-    cache_position: Tensor | None = None,
-    **ignored: object,
-) -> Int[Tensor, "1 1 N 1"]:
-    """In place of a mask of all queries times all keys: the first position that each query sees, found by bisection.
-
-    Raises:
-        ModelError: a mask that is not causal, or not an interval that ends at the query.
-    """
-    if cache_position is not None:
-        # transformers before 5.4 gives the queries' positions instead of their number and offset.
-        q_length, q_offset = cache_position.shape[0], int(cache_position[0])
-        device = cache_position.device
-    assert q_length is not None
-    query = torch.arange(q_length, device=device) + q_offset
-
-    def visible(position: Tensor) -> Tensor:
-        assert mask_function is not None
-        zero = torch.zeros((), dtype=torch.int64, device=device)
-        return torch.as_tensor(mask_function(zero, zero, query, position)).expand(q_length) & (position >= 0)
-
-    low, high = torch.zeros_like(query), query.clone()
-    if bool(visible(low).all()):
-        high = low  # causal, and nothing else: there is nothing to look for
-    while bool((low < high).any()):
-        middle = (low + high) // 2
-        seen = visible(middle)
-        low, high = torch.where(seen, low, middle + 1).clamp(max=query), torch.where(seen, middle, high)
-        low = torch.minimum(low, high)
-    middle = (low + query) // 2
-    one_interval = visible(low) & visible(query) & visible(middle) & ~visible(low - 1) & ~visible(query + 1)
-    if q_length + q_offset != kv_length or kv_offset or attention_mask is not None or not bool(one_interval.all()):
-        raise ModelError("this model is not supported: what a query may see is not an interval that ends at the query")
-    return low[None, None, :, None]
-
-
 @contextmanager
 def alone_with(model: nn.Module) -> Iterator[None]:
     """One thread at a time works with a model; others wait until it is left as it was found."""
@@ -255,8 +213,9 @@ def implementation(model: nn.Module) -> Iterator[None]:
     """Every config of the model names our attention; restored at the end. Nothing is patched."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(NAME, _ours_or_its_own)
-    AttentionMaskInterface.register(NAME, _our_mask_or_its_own)
+    attention, mask = _uncompiled()
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, mask)
     configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
     with _locks_lock:
         for key, config in configs.items():
@@ -275,10 +234,22 @@ def implementation(model: nn.Module) -> Iterator[None]:
                     del _own[key], _holders[key]
 
 
+@cache
+def _uncompiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Our attention and our mask, at which `torch.compile` of a model stops: it would follow them for minutes."""
+    return torch.compiler.disable(_ours_or_its_own), torch.compiler.disable(_our_mask_or_its_own)
+
+
 def _ours_or_its_own(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     """What transformers calls in each layer: ours in the thread that runs it, in others the one the model came with."""
     if active.get() is not None:
-        return _attention(module, *args, **kwargs)
+        kind = args[0].device.type
+        if not torch.is_autocast_enabled(kind):
+            return _attention(module, *args, **kwargs)
+        # The model's own attention takes all three in this format; ours computes in it and casts nothing on the way.
+        states = (each.to(torch.get_autocast_dtype(kind)) for each in args[:3])
+        with torch.autocast(kind, enabled=False):
+            return _attention(module, *states, *args[3:], **kwargs)
     from transformers import AttentionInterface
 
     name = _own_attention(getattr(module, "config", None))
@@ -296,7 +267,7 @@ def _our_mask_or_its_own(*args: Any, **kwargs: Any) -> Any:
     """The same of the mask."""
     config = kwargs.get("config")
     if active.get() is not None or config is None:
-        return _sees_from(*args, **kwargs)
+        return sees_from(*args, **kwargs)
     from transformers import AttentionMaskInterface
 
     return AttentionMaskInterface()[_own_attention(config) or "eager"](*args, **kwargs)
@@ -306,7 +277,9 @@ def _own_attention(config: object) -> str | None:
     """The attention that a config named when it came."""
     name = _own.get(id(config), _named_attention(config))
     if name == NAME:
-        raise RuntimeError(f'the "{NAME}" attention works inside keepmap only')
+        raise ModelError(
+            "this model is a copy that was made inside a `with keepmap.evicting(...)`; copy it before or after"
+        )
     return name
 
 
@@ -342,7 +315,7 @@ def inputs_noted(model: nn.Module) -> Iterator[None]:
             state.inputs[module] = (hidden_states, pair)
 
     handles = [
-        module.register_forward_pre_hook(note, with_kwargs=True)
+        module.register_forward_pre_hook(torch.compiler.disable(note), with_kwargs=True)
         for module in model.modules()
         if "Attention" in type(module).__name__ and hasattr(module, "layer_idx")
     ]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keepmap.errors import ModelError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -36,12 +38,19 @@ def hash_of_tensors(tensors: "Mapping[str, Tensor]") -> str:
     >>> weight = torch.arange(6.0).reshape(2, 3)
     >>> hash_of_tensors({"w": weight}) == hash_of_tensors({"w": weight.flip(0)})
     False
+
+    Raises:
+        ModelError: one of them is not in memory.
     """
     import torch  # collecting histories hashes too, and needs none of it
 
     integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
+        if tensor.is_meta:
+            raise ModelError(
+                f"a file says of what weights it is, and {name} is offloaded; load the model without offloading"
+            )
         value = tensor.detach()
         digest.update(repr((name, tuple(value.shape), str(value.dtype))).encode())
         if not value.numel():

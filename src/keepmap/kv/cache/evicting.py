@@ -115,7 +115,7 @@ class EvictingRun:
             )
         if self.model.training:
             raise InputError("expected a model in eval mode, got one that is training; call model.eval() first")
-        if named.get("output_attentions"):
+        if named.get("output_attentions", getattr(self.model.config, "output_attentions", False)):
             raise InputError("`output_attentions` are not at hand under eviction; look by keepmap.profile_attention")
         texts = cache.texts(named, new)
         named["past_key_values"], named["attention_mask"] = cache, None
@@ -163,9 +163,10 @@ class EvictingRun:
         if given is None:
             return self._fresh()
         if not isinstance(given, DynamicCache) or given.get_seq_length():
+            filled = " that has seen tokens without eviction" if isinstance(given, DynamicCache) else ""
             raise InputError(
-                "expected `past_key_values` to be a keepmap.EvictingCache or nothing inside `with keepmap.evicting`, "
-                f"got {kind_of(given)}"
+                "expected `past_key_values` to be a keepmap.EvictingCache, an empty DynamicCache or nothing inside "
+                f"`with keepmap.evicting`, got {kind_of(given)}{filled}"
             )
         if getattr(given, "offloading", False):
             raise InputError("an evicting cache stays where the model is; leave offloading out")

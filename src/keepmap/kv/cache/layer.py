@@ -109,8 +109,6 @@ class EvictingLayer(SeenLayer):
             raise InputError(
                 "an evicting cache works inside `with keepmap.evicting(model):` alone; make this call there"
             )
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
         self._new = key_states, value_states
         return key_states, value_states
 
@@ -119,11 +117,21 @@ class EvictingLayer(SeenLayer):
 
         Raises:
             ModelError: the layer did not give its keys and values to the cache.
+            InputError: the model computes in another number format than before.
             ImpossibleResultError: a NaN score.
         """
         new, self._new = self._new, None
-        if new is None or self.held is None or new[0].shape[2] != call.keys.shape[1]:
+        if new is None or new[0].shape[2] != call.keys.shape[1]:
             raise ModelError(f"{type(call.module).__name__} is not supported: it keeps its keys and values elsewhere")
+        if self.held is None:
+            self.lazy_initialization(call.keys[None], call.values[None])
+        assert self.held is not None
+        if self.held.slabs.keys.dtype != call.keys.dtype:
+            before, now = (str(each.dtype).removeprefix("torch.") for each in (self.held.slabs.keys, call.keys))
+            raise InputError(
+                f"expected keys in {before}, as this cache holds, got {now}: the model or `torch.autocast` changed "
+                "since; go on as before, or with a new cache"
+            )
         parts = self._around_the_cut(call)
         self.is_broken = True
         if torch.is_grad_enabled() or torch.is_inference_mode_enabled():

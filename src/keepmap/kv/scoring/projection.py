@@ -28,6 +28,13 @@ def projection_of(model: nn.Module, layer: int) -> Float[Tensor, "all_heads hidd
             continue
         for name in _NAMES:
             part = getattr(module, name, None)
+            if isinstance(base := getattr(part, "base_layer", None), nn.Linear):
+                # An adapter's: its own weights are those of the model without it.
+                assert part is not None
+                rows = torch.eye(base.in_features, dtype=base.weight.dtype, device=base.weight.device)
+                with torch.no_grad():
+                    weights: Tensor = part(rows) - part(rows[:1] * 0)
+                return weights
             weight = getattr(part, "weight", None)
             if isinstance(weight, Tensor) and weight.ndim == 2 and weight.is_floating_point():
                 # GPT-2's projections have their inputs in rows, all others in columns.
