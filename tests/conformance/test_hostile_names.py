@@ -60,11 +60,18 @@ def hostile_study() -> keepmap.Study:
     return dataclasses.replace(plain, options={**plain.options, "environment": EVIL})
 
 
+def hostile_generation() -> keepmap.Generation:
+    plain = keepmap.generate("tiny", "The code of river", "random", density=0.5, window=2, max_new_tokens=1)
+    return dataclasses.replace(plain, keep_map=hostile_map())
+
+
 VALUES: dict[str, Callable[[], Any]] = {
     "KeepMap": hostile_map,
     "AttentionProfile": hostile_profile,
     "Comparison": hostile_comparison,
     "Study": hostile_study,
+    "TaskRun": hostile_tasks,
+    "Generation": hostile_generation,
     "LanguageModel": lambda: dataclasses.replace(keepmap.load_language_model("tiny", device="cpu"), name=EVIL),
     "Agent": lambda: dataclasses.replace(keepmap.load_agent("tiny"), name=EVIL),
 }
@@ -75,7 +82,7 @@ def test_a_value_shows_its_names_as_escapes(name: str) -> None:
     value = VALUES[name]()
     page = value._repr_html_()
     assert not {"\x1b", "\u202e"} & {*repr(value), *page} and "<b>\\x" not in page
-    if name in ("KeepMap", "AttentionProfile", "LanguageModel", "Agent"):
+    if name not in ("Comparison", "Study"):
         assert SHOWN in repr(value)
 
 

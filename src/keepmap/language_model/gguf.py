@@ -15,6 +15,7 @@ from keepmap.core.outside.counts import require_counts
 from keepmap.core.outside.memory import require_memory
 from keepmap.errors import ModelError
 from keepmap.language_model.explained import explained
+from keepmap.language_model.gguf_header import require_true_header
 from keepmap.language_model.quiet import without_bars
 from keepmap.language_model.safetensors_only import require_no_adapter
 from keepmap.language_model.sizes import require_memory_for
@@ -178,7 +179,10 @@ def _opened(file: Path, name: str) -> "GGUFReader":
     from gguf import GGUFReader
 
     try:
+        require_true_header(file, name)
         return GGUFReader(file)
+    except ModelError:
+        raise
     except OSError as error:
         raise ModelError(
             f'cannot read the GGUF file {file.name} of model "{name}": {error.strerror or error}'
@@ -198,6 +202,7 @@ def read_tokenizer(file: Path, name: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     _require_readers(name)
+    require_true_header(file, name)
     return explained(
         lambda: AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False),
         name,

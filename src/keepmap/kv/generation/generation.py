@@ -151,7 +151,7 @@ class Generation:
     def __repr__(self) -> str:
         start = self.text if len(self.text) <= 60 else f"{self.text[:59]}…"
         model = model_label(self.keep_map.info.get("model"))
-        return "\n".join([f"Generation({self.label} on {model}: {escaped(start)!r})", *self.lines()[1:3]])
+        return escaped("\n".join([f"Generation({self.label} on {model}: {start!r})", *self.lines()[1:3]]))
 
     def report(
         self,
