@@ -1,11 +1,17 @@
 """What transformers prints is off where asked for, and otherwise as it was."""
 
+import io
 import logging
+import shutil
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from transformers.utils import logging as transformers_logging
 
-from keepmap.language_model.quiet import quiet_transformers, without_bars
+from keepmap.language_model import load_language_model
+from keepmap.language_model.quiet import quiet_transformers, quietly
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +34,13 @@ def test_the_bar_comes_back_where_it_was_on(was_on):
     during = []
 
     def fail():
-        during.append(transformers_logging.is_progress_bar_enabled())
+        during.extend([transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()])
         raise KeyError
 
-    with pytest.raises(KeyError), without_bars():
+    with pytest.raises(KeyError), quietly():
         fail()
-    assert during == [False]
+    assert during == [False, logging.ERROR]
+    assert transformers_logging.get_verbosity() == logging.WARNING
     assert transformers_logging.is_progress_bar_enabled() == was_on
 
 
@@ -42,3 +49,17 @@ def test_everything_is_off_for_the_process():
     assert not transformers_logging.is_progress_bar_enabled()
     assert transformers_logging.get_verbosity() == logging.ERROR
     assert not logging.getLogger("huggingface_hub").isEnabledFor(logging.ERROR)
+
+
+def test_names_of_tensors_do_not_reach_the_terminal(tmp_path, model_folder):
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors") | {"\x1b[2J": torch.zeros(2)}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)  # as that of transformers, which takes stderr as it was at first
+    transformers_logging.add_handler(handler)
+    try:
+        load_language_model(folder, device="cpu")
+    finally:
+        transformers_logging.remove_handler(handler)
+    assert "\x1b" not in said.getvalue()

@@ -16,7 +16,7 @@ from keepmap.core.outside.memory import require_memory
 from keepmap.errors import ModelError
 from keepmap.language_model.explained import explained
 from keepmap.language_model.gguf_header import require_true_header
-from keepmap.language_model.quiet import without_bars
+from keepmap.language_model.quiet import quietly
 from keepmap.language_model.safetensors_only import require_no_adapter
 from keepmap.language_model.sizes import require_memory_for
 from keepmap.language_model.support import attention_options, require_supported
@@ -95,7 +95,7 @@ def cached_model(file: Path, name: str) -> Path | None:
         logging.getLogger(__name__).warning(
             "reading %s into the cache %s: once, about half a minute", file.name, cache_folder()
         )
-        with without_bars():
+        with quietly():
             read_model(file, name).save_pretrained(folder)
             with suppress(ModelError):  # who needs a tokenizer that is none reads the file, and hears why not
                 read_tokenizer(file, name).save_pretrained(folder)
@@ -126,7 +126,7 @@ def read_model(file: Path, name: str) -> "PreTrainedModel":
     _require_readers(name)
     require_no_adapter(file.parent, name, {})
     _require_memory(file, name)
-    with without_bars(), redirect_stderr(io.StringIO()):  # one bar of transformers cannot be switched off
+    with quietly(), redirect_stderr(io.StringIO()):  # one bar of transformers cannot be switched off
         loaded = explained(
             lambda: AutoModelForCausalLM.from_pretrained(
                 file.parent,

@@ -24,7 +24,7 @@ from keepmap.language_model.gguf import (
 )
 from keepmap.language_model.model import LanguageModel
 from keepmap.language_model.plain_names import require_plain_names
-from keepmap.language_model.quiet import without_bars
+from keepmap.language_model.quiet import quietly
 from keepmap.language_model.safetensors_only import pinned, require_own_attention, weight_files
 from keepmap.language_model.sizes import require_memory_for
 from keepmap.language_model.support import attention_options, longest_text, require_supported
@@ -43,7 +43,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model"
 _TAKEN = 'a loaded Hugging Face model, a folder, a hub id, a GGUF file, "tiny" or "smollm2"'
 
 
-@without_bars()
+@quietly()
 @without_retries()
 def load_language_model(
     model: "str | Path | PreTrainedModel | LanguageModel" = "tiny",

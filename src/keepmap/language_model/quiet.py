@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["quiet_transformers", "without_bars"]
+__all__ = ["quiet_transformers", "quietly"]
 
 
 def quiet_transformers() -> None:
@@ -18,14 +18,19 @@ def quiet_transformers() -> None:
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Without the bar that transformers draws while it loads weights; it comes back where it was on."""
+def quietly() -> Iterator[None]:
+    """Without the bar of transformers and without its advice while it loads; both come back where they were on.
+
+    Its advice has names of tensors and of a config's values as they are, and a terminal would obey them.
+    """
     from transformers.utils import logging as transformers_logging
 
-    was_on = transformers_logging.is_progress_bar_enabled()
+    was_on, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(max(verbosity, logging.ERROR))
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if was_on:
             transformers_logging.enable_progress_bar()
