@@ -9,6 +9,7 @@ import pytest
 from keepmap.errors import ModelError
 from keepmap.language_model import gguf
 from keepmap.language_model.gguf_header import MOST, require_true_header
+from tests.language_model.test_gguf import READERS
 
 U8, U32, TEXT, ARRAY, U64 = 0, 4, 8, 9, 10
 
@@ -50,18 +51,26 @@ LIES = {
 }
 
 
+def refused(file: Path) -> bool:
+    try:
+        require_true_header(file, "model")
+    except ModelError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("content", WHOLE.values(), ids=WHOLE)
 def test_what_is_there_is_true(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.gguf").write_bytes(content)
-    require_true_header(tmp_path / "model.gguf", "model")
+    assert not refused(tmp_path / "model.gguf")
 
 
-@pytest.mark.parametrize("read", [gguf._opened, gguf.read_tokenizer])
+@READERS
+@pytest.mark.parametrize("read", [gguf.read_model, gguf.read_tokenizer])
 @pytest.mark.parametrize("content", LIES.values(), ids=LIES)
 def test_what_is_not_there_is_refused_before_it_is_read(
-    tmp_path: Path, content: bytes, read: Callable[[Path, str], object], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, content: bytes, read: Callable[[Path, str], object]
 ) -> None:
-    monkeypatch.setattr(gguf, "_require_readers", lambda name: None)
     (tmp_path / "model.gguf").write_bytes(content)
     with pytest.raises(ModelError, match="is damaged or was cut: copy it or download the file again"):
         read(tmp_path / "model.gguf", "model")

@@ -55,11 +55,11 @@ def test_names_of_tensors_do_not_reach_the_terminal(tmp_path, model_folder):
     folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
     tensors = load_file(folder / "model.safetensors") | {"\x1b[2J": torch.zeros(2)}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)  # as that of transformers, which takes stderr as it was at first
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)  # as that of transformers, which takes stderr as it was at first
     transformers_logging.add_handler(handler)
     try:
         load_language_model(folder, device="cpu")
     finally:
         transformers_logging.remove_handler(handler)
-    assert "\x1b" not in said.getvalue()
+    assert "\x1b" not in stream.getvalue()
