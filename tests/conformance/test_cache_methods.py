@@ -11,7 +11,7 @@ from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.method import Method, Received, Reviewed, methods
 from keepmap.kv.methods.kvzap import KVzapNoSink
 from tests.conformance.cases import QUERIES, family_model, instance, surrogate
-from tests.conformance.test_cache import read
+from tests.conformance.test_cache import HELD, read
 from tests.families import FAMILIES, tokens
 
 SINKS, SLIDING = "gpt_oss", ("mistral", "gemma2", "gemma3")
@@ -86,6 +86,21 @@ def test_a_cache_decides_as_evict(family: str, name: str, tmp_path: Path) -> Non
         options = options | {"threshold": float((decided[at] + decided[at - 1]) / 2)}
         del options["density"]
         same(EvictingCache(language_model, method, **options), method, options, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in TAKEN if name not in HELD and name != "baseline"])
+def test_in_bfloat16_it_decides_nearly_as_evict(name: str) -> None:
+    """The methods that test_cache.py has in that format are left out."""
+    language_model, options = (
+        family_model(FAMILIES[TAKEN.index(name) % len(FAMILIES)], torch.bfloat16),
+        options_of(name),
+    )
+    method = method_of(name, language_model.n_kv_heads)
+    cache = EvictingCache(language_model, method, **options)
+    read(cache, tokens(N, 3), SIZES)
+    expected = keepmap.evict(language_model, tokens(N, 3), method, **options).keep_map
+    assert 0.0 < expected.compressible_density() < 0.8
+    assert float((cache.keep_map().expires == expected.expires).float().mean()) >= 0.9
 
 
 def same(cache: EvictingCache, method: Method, options: dict[str, object], tmp_path: Path) -> keepmap.KeepMap:
