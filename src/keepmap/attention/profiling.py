@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from keepmap.attention.blocks import WeightBlock
 from keepmap.attention.landmarks import Landmarks
 from keepmap.attention.layer import AttentionLayer
+from keepmap.attention.passes.bodies import body_layers, has_body
 from keepmap.attention.passes.encoder import encoder_layers
 from keepmap.attention.passes.forward import LayerCall, run
 from keepmap.attention.passes.forward_check import check_forward
@@ -84,8 +85,8 @@ def profile_attention(
 
     Args:
         model: a language model (ours, any Hugging Face causal one, a folder, a hub id, a GGUF file, "tiny"), an agent,
-            or a module whose attention is nn.MultiheadAttention. It is left as it was found. Beside a Context, a folder
-            or name is that of an agent.
+            or a module whose attention is nn.MultiheadAttention or that of a body of transformers in it (GPT2Model). It
+            is left as it was found. Beside a Context, a folder or name is that of an agent.
         inputs: for a language model a string, the tokens of one text, or what its tokenizer gives; for an agent its
             history of one row, or (history, query_states [1, S]); for a module what it is called with, one sequence at
             a time. Padding is left out.
@@ -106,7 +107,7 @@ def profile_attention(
     transformers = sys.modules.get("transformers")
     if isinstance(model, str | Path) and isinstance(inputs, OfAnAgent):
         model = inputs.agent_named(model)
-    if isinstance(model, str | Path) or (transformers is not None and isinstance(model, transformers.PreTrainedModel)):
+    if isinstance(model, str | Path) or (transformers is not None and _predicts_tokens(model)):
         model = as_language_model(model)
     request = _Request(layers, heads, queries, n_sink, window, seed, hold, progress)
     if isinstance(model, LanguageModel):
@@ -118,6 +119,8 @@ def profile_attention(
         landmarks = model.landmarks(inputs) if isinstance(model, KnowsLandmarks) else None
         return _of_layers(list(model.attention_layers(inputs)), name, request, landmarks)
     if isinstance(model, nn.Module):
+        if transformers is not None and has_body(model):
+            return _of_layers(body_layers(model, inputs, _layer_of, _attend_fully), type(model).__name__, request)
         return _of_layers(encoder_layers(model, inputs), type(model).__name__, request)
     raise InputError(f"expected `model` to be a language model, an agent or an nn.Module, got {kind_of(model)}")
 
@@ -320,6 +323,12 @@ def _of_text(
         info["evicted_by"] = keep_map.info.get("method", "a KeepMap")
     group = language_model.n_heads // language_model.n_kv_heads
     return request.profile(group, info, _labels(language_model, tokens))
+
+
+def _predicts_tokens(model: object) -> bool:
+    from transformers import PreTrainedModel
+
+    return isinstance(model, PreTrainedModel) and model.get_output_embeddings() is not None
 
 
 def _layer_of(call: LayerCall) -> AttentionLayer:

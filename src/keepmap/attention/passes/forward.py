@@ -163,7 +163,12 @@ def _attention(
     if attention_mask is None or attention_mask.dtype != torch.int64:
         raise ModelError(f"{name} is not supported: it builds its attention mask by itself")
     layer = getattr(module, "layer_idx", None)
-    if not isinstance(layer, int) or query.shape[0] != len(state.texts) or query.shape[2] != key.shape[2]:
+    if query.shape[0] != len(state.texts):
+        texts, came = len(state.texts), query.shape[0]
+        raise ModelError(
+            f"{name} is not supported: the texts it was given are {texts}, and it attends to {came} at once"
+        )
+    if not isinstance(layer, int) or query.shape[2] != key.shape[2]:
         raise ModelError(f"{name} is not supported: it is not causal self-attention over the texts it was given")
     if query.shape[1] % key.shape[1] or query.shape[3] != key.shape[3]:
         raise ModelError(f"{name} is not supported: its query and KV heads do not pair up")

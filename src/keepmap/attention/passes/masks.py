@@ -29,13 +29,16 @@ def sees_from(
     """In place of a mask of all queries times all keys: the first position that each query sees, found by bisection.
 
     Raises:
-        ModelError: a mask that is not causal, or not an interval that ends at the query.
+        ModelError: a mask that hides positions, is not causal, or not an interval that ends at the query.
     """
     if cache_position is not None:
         # transformers before 5.4 gives the queries' positions instead of their number and offset.
         q_length, q_offset = cache_position.shape[0], int(cache_position[0])
         device = cache_position.device
     assert q_length is not None
+    if attention_mask is not None and not bool(attention_mask.all()):
+        hidden = int((attention_mask == 0).sum())
+        raise ModelError(f"the attention mask hides {hidden} positions, which is not supported; give no padding")
     query = torch.arange(q_length, device=device) + q_offset
 
     def visible(position: Tensor) -> Tensor:
@@ -53,6 +56,6 @@ def sees_from(
         low = torch.minimum(low, high)
     middle = (low + query) // 2
     one_interval = visible(low) & visible(query) & visible(middle) & ~visible(low - 1) & ~visible(query + 1)
-    if q_length + q_offset != kv_length or kv_offset or attention_mask is not None or not bool(one_interval.all()):
+    if q_length + q_offset != kv_length or kv_offset or not bool(one_interval.all()):
         raise ModelError("this model is not supported: what a query may see is not an interval that ends at the query")
     return low[None, None, :, None]
