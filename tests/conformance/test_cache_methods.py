@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import keepmap
+from keepmap.errors import InputError
 from keepmap.kv.cache.cache import EvictingCache
 from keepmap.kv.method import Method, Received, Reviewed, methods
 from keepmap.kv.methods.kvzap import KVzapNoSink
@@ -101,6 +102,36 @@ def test_in_bfloat16_it_decides_nearly_as_evict(name: str) -> None:
     expected = keepmap.evict(language_model, tokens(N, 3), method, **options).keep_map
     assert 0.0 < expected.compressible_density() < 0.8
     assert float((cache.keep_map().expires == expected.expires).float().mean()) >= 0.9
+
+
+@pytest.mark.parametrize("name", [name for name in TAKEN if name != "baseline"])
+def test_forks_go_their_own_ways(name: str) -> None:
+    language_model, options = family_model("qwen3", torch.float32), options_of(name)
+    method, ids, others = method_of(name, language_model.n_kv_heads), tokens(N, 3), tokens(N, 4)
+    cache = EvictingCache(language_model, method, **options)
+    read(cache, ids[:30], (20, 9, 1))
+    fork = cache.fork()
+    for own, rest in ((fork, others[30:]), (cache, ids[30:])):
+        with torch.inference_mode():
+            read(own, rest, (N - 31, 1))
+        whole = torch.cat([ids[:30], rest])
+        expected = keepmap.evict(language_model, whole, method, **options).keep_map
+        assert torch.equal(own.keep_map().expires, expected.expires)
+
+
+@pytest.mark.parametrize("name", [name for name in TAKEN if name != "baseline"])
+def test_a_prompt_that_transformers_cuts_in_pieces_is_one_prompt(name: str) -> None:
+    language_model, options = family_model("llama", torch.float32), options_of(name)
+    method, ids = method_of(name, language_model.n_kv_heads), tokens(N, 3)[None]
+    asked = {"max_new_tokens": 3, "do_sample": False, "prefill_chunk_size": 13}
+    with torch.inference_mode(), keepmap.evicting(language_model.model, method, **options) as run:
+        if methods()[name].needs == "prefix":
+            with pytest.raises(InputError, match="leave `prefill_chunk_size` out"):
+                language_model.model.generate(ids, **asked)
+            return
+        answer = language_model.model.generate(ids, attention_mask=torch.ones_like(ids), **asked)
+    expected = keepmap.evict(language_model, answer[0, :-1], method, **options).keep_map
+    assert torch.equal(run.keep_map.expires, expected.expires) and expected.compressible_density() < 0.8
 
 
 def same(cache: EvictingCache, method: Method, options: dict[str, object], tmp_path: Path) -> keepmap.KeepMap:
