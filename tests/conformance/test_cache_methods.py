@@ -123,13 +123,13 @@ def test_forks_go_their_own_ways(name: str) -> None:
 def test_a_prompt_that_transformers_cuts_in_pieces_is_one_prompt(name: str) -> None:
     language_model, options = family_model("llama", torch.float32), options_of(name)
     method, ids = method_of(name, language_model.n_kv_heads), tokens(N, 3)[None]
-    asked = {"max_new_tokens": 3, "do_sample": False, "prefill_chunk_size": 13}
+    options_of_answer = {"max_new_tokens": 3, "do_sample": False, "prefill_chunk_size": 13}
     with torch.inference_mode(), keepmap.evicting(language_model.model, method, **options) as run:
         if methods()[name].needs == "prefix":
             with pytest.raises(InputError, match="leave `prefill_chunk_size` out"):
-                language_model.model.generate(ids, **asked)
+                language_model.model.generate(ids, **options_of_answer)
             return
-        answer = language_model.model.generate(ids, attention_mask=torch.ones_like(ids), **asked)
+        answer = language_model.model.generate(ids, attention_mask=torch.ones_like(ids), **options_of_answer)
     expected = keepmap.evict(language_model, answer[0, :-1], method, **options).keep_map
     assert torch.equal(run.keep_map.expires, expected.expires) and expected.compressible_density() < 0.8
 
