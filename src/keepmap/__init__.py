@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from keepmap.agents.environments import environments
     from keepmap.agents.evaluation.evaluate import evaluate
     from keepmap.agents.evaluation.returns import Evaluation, read_evaluation
+    from keepmap.agents.evaluation.transfer import Transfer, transfer
     from keepmap.agents.families import families
     from keepmap.agents.history import History
     from keepmap.agents.study.lives import FamilyStudy, read_family_study
@@ -147,6 +148,7 @@ __all__ = [
     "TaskSample",
     "ThresholdCompressor",
     "TrainedSurrogate",
+    "Transfer",
     "UniformCompressor",
     "Verdicts",
     "Verification",
@@ -192,6 +194,7 @@ __all__ = [
     "tasks",
     "train",
     "train_surrogate",
+    "transfer",
     "verify",
     "write_histories",
 ]
@@ -223,6 +226,7 @@ _HOMES = {
     "keepmap.agents.compressors.uniform": "UniformCompressor",
     "keepmap.agents.environments": "environments",
     "keepmap.agents.evaluation.evaluate": "evaluate",
+    "keepmap.agents.evaluation.transfer": "Transfer transfer",
     "keepmap.agents.evaluation.returns": "Evaluation read_evaluation",
     "keepmap.agents.families": "families",
     "keepmap.agents.history": "History",

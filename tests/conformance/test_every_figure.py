@@ -20,6 +20,7 @@ from tests.drawing.test_cache_bytes import report
 from tests.drawing.test_compressor_study import study
 from tests.drawing.test_cost_by_footprint import comparison
 from tests.drawing.test_learning_curve import learner
+from tests.drawing.test_transfer_matrix import matrix
 
 SAMPLES = [{"mean": 0.1, "std": 0.2, "entropy": nats, "recent_distant_ratio": 1.0} for nats in (1.2, 1.4)]
 KEPT = {"recency": np.array([False, True, True]), "uniform": np.array([True, False, True])}
@@ -45,6 +46,7 @@ FIGURES: dict[str, Drawn] = {
     "keep_map_lifetimes": lambda **words: keepmap.draw.keep_map_lifetimes(streaming(200), **words),
     "kept_transitions": lambda **words: keepmap.draw.kept_transitions(KEPT, **TRANSITIONS, **words),
     "learning_curve": lambda **words: keepmap.draw.learning_curve({"mine": learner(episodes=30)}, **words),
+    "transfer_matrix": lambda **words: keepmap.draw.transfer_matrix(matrix(), **words),
     "trajectory": lambda **words: keepmap.draw.trajectory(CELLS, **WAY, **words),
 }
 
@@ -64,6 +66,7 @@ CAPTIONS = {
     "keep_map_lifetimes": "footprint",
     "learning_curve": "95 % interval over",
     "trajectory": "3 steps",
+    "transfer_matrix": "mean over 12 goals",
 }
 
 
@@ -159,6 +162,7 @@ WRONG = [
     ),
     *(("cache_bytes", value, "expected `reports` to be a CacheReport or what has one") for value in (None, [1])),
     *(("compressor_study", value, "expected `study` to be a Study") for value in (None, [1])),
+    *(("transfer_matrix", value, "expected `transfer` to be a Transfer") for value in (None, [1])),
     ("learning_curve", None, "expected `evaluations` to be a mapping from labels to Evaluations, or an Evaluation"),
     ("learning_curve", {"a": 3}, "expected `evaluations` to be an Evaluation, or several, for each label"),
     ("learning_curve", [3], "expected `evaluations` to be an Evaluation, or several, for each label"),

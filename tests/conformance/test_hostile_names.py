@@ -27,6 +27,7 @@ from tests.drawing.test_cache_bytes import report
 from tests.drawing.test_compressor_study import study
 from tests.drawing.test_cost_by_footprint import comparison
 from tests.drawing.test_learning_curve import learner
+from tests.drawing.test_transfer_matrix import matrix
 
 EVIL = "$x^$<b>\x1b[2J\u202e{"
 SHOWN = "$x^$<b>\\x1b[2J\\u202e{"
@@ -106,6 +107,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "kept_transitions": lambda **words: keepmap.draw.kept_transitions({EVIL: KEPT["recency"]}, **TRANSITIONS, **words),
     "learning_curve": lambda **words: keepmap.draw.learning_curve({EVIL: learner(episodes=30)}, **words),
     "trajectory": FIGURES["trajectory"],
+    "transfer_matrix": lambda **words: keepmap.draw.transfer_matrix(matrix((EVIL, "none", "recency")), **words),
 }  # fmt: skip
 
 

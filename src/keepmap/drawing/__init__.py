@@ -32,6 +32,7 @@ from keepmap.drawing.parts.files import FORMATS as FORMATS
 from keepmap.drawing.parts.files import picture_formats as picture_formats
 from keepmap.drawing.parts.files import save_figure
 from keepmap.drawing.trajectory import trajectory
+from keepmap.drawing.transfer_matrix import transfer_matrix
 
 __all__ = [
     "answers_by_memory",
@@ -51,4 +52,5 @@ __all__ = [
     "learning_curve",
     "save_figure",
     "trajectory",
+    "transfer_matrix",
 ]

@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import torch
 
+from keepmap.agents.compression_strategies import (
+    AdaptiveCompressor,
+    AttentionBasedCompressor,
+    RecencyCompressor,
+    UniformCompressor,
+)
 from keepmap.agents.compressor import Compressor
-from keepmap.agents.compressors.adaptive import AdaptiveCompressor
-from keepmap.agents.compressors.attention_based import AttentionBasedCompressor
-from keepmap.agents.compressors.recency import RecencyCompressor
-from keepmap.agents.compressors.uniform import UniformCompressor
 from keepmap.attention import AttentionProfile
 from keepmap.errors import InputError
 from keepmap.insight.coverage import Coverage, Shares, coverage
