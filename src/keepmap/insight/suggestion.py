@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keepmap.core.html import card
+from keepmap.core.outside.reporting import Reported, framed
 
 __all__ = ["Suggestion"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suggestion(ABC):
+class Suggestion(Reported, ABC):
     """What to keep, and how. Each wing's own class holds what does it.
 
     Attributes:
@@ -54,7 +55,7 @@ class Suggestion(ABC):
 
     def _repr_html_(self) -> str:
         facts = self.document()
-        return card(repr(self), tuple(facts), [tuple(str(value) for value in facts.values())])
+        return framed(self, card(repr(self), tuple(facts), [tuple(str(value) for value in facts.values())]))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pattern}: keep {self.keep} of {self.of} positions)\n  {self.line}"

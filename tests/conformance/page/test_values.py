@@ -23,6 +23,7 @@ VIEWS = {
     "keep_map": ["summary", "map", "evidence"],
     "generation": ["summary", "map", "evidence", "generations"],
     "study": ["summary", "agent"],
+    "suggestion": ["summary"],
     "surrogate": ["summary"],
     "tasks": ["summary", "answers"],
     "verification": ["summary"],

@@ -20,7 +20,7 @@ from tests.kv.surrogate_training.test_result import trained
 
 NAMES = (
     *("attention", "comparison", "history", "evaluation", "eviction", "family", "generation", "keep_map", "study"),
-    *("surrogate", "tasks", "verification"),
+    *("suggestion", "surrogate", "tasks", "verification"),
 )
 TEXT = "The code of river is 4821. " * 9
 
@@ -39,6 +39,7 @@ def values() -> Mapping[str, Any]:
         "generation": keepmap.generate("tiny", TEXT, "h2o", density=0.2, window=16, max_new_tokens=12, compare=True),
         "keep_map": eviction.keep_map,
         "study": study(),
+        "suggestion": verification("agent").suggestion,
         "surrogate": trained(),
         "tasks": keepmap.sweep("tiny", "facts", "h2o, streaming_llm", density=(0.2, 0.6), n_samples=3, length=150),
         "verification": verification("agent"),

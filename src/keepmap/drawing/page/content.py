@@ -22,6 +22,9 @@ from keepmap.errors import escaped
 
 __all__ = ["ReportedRun", "run_document"]
 
+MOST_PLACES = 100
+"""Of one span's text that are marked; where there are more, the page says so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedRun:
@@ -94,11 +97,12 @@ def _placed(shown: Shown, n: int, spans: Sequence[Span]) -> tuple[list[tuple[Spa
     """Where the spans are, those of a chat's roles before them; and of those that are nowhere, that they are."""
     placed, missing = [(span, (span.start, span.end)) for span in role_spans(shown.pieces)], []
     for span in spans:
-        place = span.place(shown.pieces, n)
-        if place is None:
+        places = span.places(shown.pieces, n)
+        placed += [(span, place) for place in places[:MOST_PLACES]]
+        if not places:
             missing.append(f'No span "{escaped(span.name)}": it is not in the text, or the text is not here.')
-        else:
-            placed.append((span, place))
+        elif len(places) > MOST_PLACES:
+            missing.append(f'Span "{escaped(span.name)}": the first {MOST_PLACES} of {len(places):,} places.')
     return placed, missing
 
 

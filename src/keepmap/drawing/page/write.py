@@ -2,8 +2,9 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from keepmap.core.arguments import as_flag, as_path
 from keepmap.core.files import make_folder, write_text
@@ -14,7 +15,7 @@ from keepmap.drawing.page.content import ReportedRun, run_document
 from keepmap.drawing.page.maps import LARGEST, PackedMap, add_maps
 from keepmap.drawing.page.same_text import kept_elsewhere
 from keepmap.drawing.page.source import filled
-from keepmap.drawing.page.spans import Span, read_spans
+from keepmap.drawing.page.spans import Span, as_spans
 from keepmap.drawing.page.values.kinds import Reportable, kind_of_value
 from keepmap.errors import InputError, escaped
 
@@ -31,14 +32,14 @@ def write_report(
     path: str | Path,
     *,
     redact_text: bool = False,
-    spans: str | Path | Sequence[Span] | None = None,
+    spans: str | Path | Sequence[Span | Mapping[str, Any]] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write runs as one HTML file, which needs no network; another report at `path` is written over.
 
     Args:
         redact_text: whether each token is replaced by its kind.
-        spans: stretches of the first text, or a JSON file of them.
+        spans: stretches of the first text, or a JSON file of them, or a list of what such a file holds.
         overwrite: whether a file that is no report is written over, too.
 
     Raises:
@@ -47,7 +48,7 @@ def write_report(
     """
     place = as_path("path", path)
     require_free_report(place, overwrite)
-    named = list(spans or ()) if not isinstance(spans, str | Path) else read_spans(as_path("spans", spans))
+    named = as_spans(() if spans is None else spans)
     content = page_of(runs, redact_text=as_flag("redact_text", redact_text), spans=named)
     make_folder(place.parent)
     write_text(place, content)

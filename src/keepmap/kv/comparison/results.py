@@ -279,7 +279,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
         path: str | Path,
         *,
         redact_text: bool = False,
-        spans: str | Path | None = None,
+        spans: str | Path | Sequence[Mapping[str, Any]] | None = None,
         overwrite: bool = False,
     ) -> Path:
         """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
@@ -292,7 +292,7 @@ class Comparison(ResultTable, Mapping[str, Any]):
 
         Args:
             redact_text: whether each token of the text is replaced by its kind.
-            spans: a JSON file of stretches of the text that have names.
+            spans: a JSON file of stretches of the text that have names, or a list of what it holds.
             overwrite: whether a file that is no report is written over, too.
 
         Returns:

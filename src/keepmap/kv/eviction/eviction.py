@@ -1,8 +1,10 @@
 """What an eviction gives: the last hidden states, the KeepMap, and what of them one asks for: logits, NLL, damage."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -183,7 +185,7 @@ class Eviction:
         path: str | Path,
         *,
         redact_text: bool = False,
-        spans: str | Path | None = None,
+        spans: str | Path | Sequence[Mapping[str, Any]] | None = None,
         overwrite: bool = False,
     ) -> Path:
         """Write one HTML file that shows it all offline: docs/report.md says what. Another report there is replaced.
@@ -196,7 +198,7 @@ class Eviction:
 
         Args:
             redact_text: whether each token of the text is replaced by its kind.
-            spans: a JSON file of stretches of the text that have names.
+            spans: a JSON file of stretches of the text that have names, or a list of what it holds.
             overwrite: whether a file that is no report is written over, too.
 
         Returns:

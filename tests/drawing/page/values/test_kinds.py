@@ -15,6 +15,7 @@ from keepmap.drawing.page.values.families import points_of
 from keepmap.drawing.page.values.kinds import kind_of_value
 from keepmap.errors import InputError
 from tests.drawing.page.every_value import NAMES, values
+from tests.insight.test_document import verification
 
 COVERS = ("keepmap.drawing.page.content", "keepmap.drawing.page.values.*", "keepmap.drawing.page.same_text")
 
@@ -51,6 +52,25 @@ def test_each_kind_says_its_answer_and_how_to_have_it(name):
     assert bool(document["rows"]) == (name == "comparison") and document["tables"]
     for table in document["tables"]:
         assert {len(row) for row in table["rows"]} == {len(table["columns"])}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_python_runs_where_what_it_names_is_there(name):
+    lines = shown(name)[0]["python"].splitlines()
+    needed = [line.split("`")[1] for line in lines if line.startswith("# Needs ")]
+    assert len(needed) == (name != "suggestion")
+    exec("\n".join(lines), dict.fromkeys(needed, values()[name]))  # noqa: S102
+
+
+def test_a_suggestion_says_what_its_line_of_code_needs():
+    suggestion = verification("language model").suggestion
+    document, _ = run_document(ReportedRun(value=suggestion), Arrays(), (), False)
+    assert (
+        document["verdict"] == f"Keep 7 of 40 positions, 18%, by {suggestion.name}."
+        and document["kind"] == "suggestion"
+    )
+    needs = document["python"].splitlines()[2]
+    assert needs.startswith("# Needs `language_model`") and suggestion.line.startswith("keepmap.evict(language_model")
 
 
 def test_a_surrogate_says_where_it_explains_least_and_which_head_says_nothing():

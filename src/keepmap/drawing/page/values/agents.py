@@ -15,7 +15,7 @@ from keepmap.core.files import plain
 from keepmap.core.labels import model_label
 from keepmap.drawing.page.arrays import Arrays
 from keepmap.drawing.page.values.raster import by_episode, raster
-from keepmap.drawing.page.values.shown import Shown, added_floats, table_of
+from keepmap.drawing.page.values.shown import Shown, added_floats, table_of, that_needs
 from keepmap.errors import counted
 
 __all__ = ["shown_context", "shown_evaluation", "shown_study"]
@@ -32,13 +32,12 @@ def shown_evaluation(evaluation: Evaluation, arrays: Arrays, folder: str | None)
     best = float(np.mean(evaluation.optimum))
     solved = f"{sum(evaluation.success)} of {len(evaluation.goals)} goals are solved at the end"
     early = "" if evaluation.early is None else f", {evaluation.early} in episodes {EARLY[0]} to {EARLY[1]}"
-    call = "evaluation = keepmap.evaluate(agent)"
     label = _agents(evaluation)
     return Shown(
         caption=f"{label}: {evaluation.caption}",
         verdict=f"The agent's mean return is {evaluation.estimate()} of {best:.2f} at best{early}; {solved}.",
         model=label,
-        python=(call if folder is None else f"evaluation = keepmap.read_evaluation({folder!r})", "evaluation.returns"),
+        python=(*that_needs("evaluation", "read_evaluation", folder, "`keepmap evaluate`"), "evaluation.returns"),
         settings=evaluation.options,
         table=_goals(evaluation),
         parts={
@@ -61,7 +60,7 @@ def shown_study(study: Study, folder: str | None) -> Shown:
         verdict=_study_verdict(study),
         model=", ".join(map(str, study.options.get("checkpoints", ()))),
         warnings=[f"Of {len(study.promises)} promises of the guide, {broken} do not hold: see below."] * (broken > 0),
-        python=(f"study = keepmap.read_study({folder or 'study_results'!r})", "study.rows"),
+        python=(*that_needs("study", "read_study", folder, "`keepmap study`"), "study.rows"),
         settings=study.options,
         table=_study_table(study),
         more=[_promises(study)] if study.promises else [],
@@ -156,7 +155,11 @@ def shown_context(context: Any, target_length: int) -> Shown:
             f"at most {target_length:,}."
         ),
         warnings=[f"Not here, for the history lacks what they need: {', '.join(without)}."] if without else [],
-        python=("context = keepmap.context_at(histories, learner, step, most, goal)", "context.history.table()"),
+        python=(
+            "# Needs `context`, which was in memory alone when this page was written.",
+            "# keepmap.context_at makes one of the file of histories that `keepmap collect` writes.",
+            "context.history.table()",
+        ),
         settings={name: getattr(context, name) for name in ("goal", "learner", "step")} | {"length": target_length},
         table=table_of(
             "What each compressor holds",

@@ -16,7 +16,7 @@ from keepmap.core.keep_map import KeepMap
 from keepmap.core.labels import model_label
 from keepmap.drawing.page.arrays import Arrays
 from keepmap.drawing.page.values.raster import raster
-from keepmap.drawing.page.values.shown import Shown, added_floats, kept_about, table_of
+from keepmap.drawing.page.values.shown import Shown, added_floats, kept_about, table_of, that_needs
 
 __all__ = ["shown_profile"]
 
@@ -70,7 +70,6 @@ def shown_profile(
         ]
     label = model_label(profile.info.get("model"))
     entropy, sinks = profile.normalised_entropy[..., last], profile.sink_mass[..., last]
-    call = "profile = keepmap.profile_attention(model, inputs)"
     parts: dict[str, Any] = {"attention": part}
     if profile.landmarks is not None:
         parts["agent"] = {"raster": _raster(profile)}
@@ -79,7 +78,7 @@ def shown_profile(
         verdict=_verdict(profile, int(last), entropy[~entropy.isnan()], sinks),
         model=label,
         python=(
-            call if folder is None else f"profile = keepmap.AttentionProfile.load({folder!r})",
+            *that_needs("profile", "AttentionProfile.load", folder, "profile.save(path)"),
             "profile.entropy  # [layers, heads, queries]",
         ),
         settings={"n_sink": profile.n_sink, "window": profile.window, **profile.info},

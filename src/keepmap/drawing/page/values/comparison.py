@@ -9,7 +9,7 @@ from keepmap.core.files import plain
 from keepmap.core.keep_map import KeepMap
 from keepmap.drawing.page.arrays import Arrays, packed_floats
 from keepmap.drawing.page.maps import most_held
-from keepmap.drawing.page.values.shown import Shown, table_of
+from keepmap.drawing.page.values.shown import Shown, table_of, that_needs
 from keepmap.errors import counted
 from keepmap.kv.comparison import Comparison
 
@@ -195,16 +195,7 @@ def _costs(comparison: Comparison, key: str, n: int, context: int, arrays: Array
 
 def _python(comparison: Comparison, folder: str | None) -> list[str]:
     """How to have these values in Python."""
-    if folder is not None:
-        call = f"comparison = keepmap.read_comparison({folder!r})"
-    else:
-        configuration = comparison.configuration
-        density = {row.density for row in comparison.methods}
-        options = [f"density={density.pop()}"] if len(density) == 1 and None not in density else []
-        options += [f"{name}={configuration[name]}" for name in ("seed", "chunk_size") if name in configuration]
-        methods = [row.method_key for row in comparison.methods]
-        model = configuration.get("model_name")
-        call = f"comparison = keepmap.compare({model!r}, texts, {methods!r}, {', '.join(options)})"
+    needed = that_needs("comparison", "read_comparison", folder, "`keepmap compare`")
     first = next(iter(comparison.keep_maps), None)
     look = [f"keep_map = comparison.keep_maps[{first!r}]", "keep_map.kept()  # [layers, KV heads, positions]"]
-    return [call, *(look if first else [])]
+    return [*needed, *(look if first else [])]

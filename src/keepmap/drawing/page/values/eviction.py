@@ -3,7 +3,7 @@
 from typing import Any
 
 from keepmap.core.keep_map import KeepMap
-from keepmap.drawing.page.values.shown import Shown, kept_about, kept_table
+from keepmap.drawing.page.values.shown import Shown, kept_about, kept_table, that_needs
 from keepmap.errors import counted
 from keepmap.kv.token_costs import pieces_of
 
@@ -22,7 +22,8 @@ def shown_eviction(eviction: Any) -> Shown:
         else ("Nothing that was dropped would have changed the attention of the last query.",),
         model=model.name,
         python=(
-            "eviction = keepmap.evict(model, text, method)",
+            "# Needs `eviction`, which was in memory alone when this page was written.",
+            "# Its KeepMap can be written, eviction.keep_map.save(path), and read again: keepmap.KeepMap.load(path)",
             "eviction.keep_map.kept()  # [layers, KV heads, positions]",
         ),
         settings=keep_map.info,
@@ -41,7 +42,7 @@ def shown_keep_map(keep_map: KeepMap, folder: str | None) -> Shown:
         verdict=_verdict(label, keep_map),
         model=model,
         python=(
-            f"keep_map = keepmap.KeepMap.load({folder or 'keep_map.safetensors'!r})",
+            *that_needs("keep_map", "KeepMap.load", folder, "keep_map.save(path)"),
             "keep_map.kept()  # [layers, KV heads, positions]",
         ),
         settings=keep_map.info,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keepmap.drawing.page.values.shown import Shown, table_of
+from keepmap.drawing.page.values.shown import Shown, table_of, that_needs
 from keepmap.errors import counted
 
 __all__ = ["points_of", "shown_family"]
@@ -31,7 +31,7 @@ def shown_family(study: Any, folder: str | None) -> Shown:
         ),
         verdict=_verdict(study),
         warnings=[f"No intervals: {counted(study.tasks, 'task')}, and they need {LEAST}."] * (study.tasks < LEAST),
-        python=(f"study = keepmap.read_family_study({folder or 'study_results'!r})", "study.rows"),
+        python=(*that_needs("study", "read_family_study", folder, "`keepmap study`"), "study.rows"),
         settings={**study.options, "versions": study.versions},
         table=_table(study),
         more=[table for table in (_verdicts(study), _critical(study)) if table["rows"]],

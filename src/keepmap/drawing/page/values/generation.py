@@ -7,7 +7,7 @@ from typing import Any
 
 from keepmap.core.labels import model_label
 from keepmap.core.outside.memory import size_text
-from keepmap.drawing.page.values.shown import Shown, kept_about, redacted, table_of
+from keepmap.drawing.page.values.shown import Shown, kept_about, redacted, table_of, that_needs
 from keepmap.errors import counted
 
 __all__ = ["shown_generation"]
@@ -18,7 +18,6 @@ def shown_generation(generation: Any, folder: str | None, redact_text: bool) -> 
     keep_map, report = generation.keep_map, generation.cache
     _, about = kept_about(keep_map)
     question = f", {generation.n_question:,} of them the question" if generation.n_question else ""
-    call = "generation = keepmap.generate(model, text, method, compare=True)"
     return Shown(
         caption=(
             f"{model_label(keep_map.info.get('model'))}: {counted(generation.n_prompt, 'token')} read{question}; "
@@ -27,7 +26,7 @@ def shown_generation(generation: Any, folder: str | None, redact_text: bool) -> 
         verdict=_verdict(generation),
         warnings=[] if report.note is None else [report.note],
         model=str(keep_map.info.get("model", "")),
-        python=(call if folder is None else f"generation = keepmap.read_generation({folder!r})", "generation.text"),
+        python=(*that_needs("generation", "read_generation", folder, "`keepmap generate`"), "generation.text"),
         settings=generation.options,
         table=_table(generation),
         keep_maps=[(keep_map, about)],

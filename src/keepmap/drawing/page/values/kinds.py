@@ -13,6 +13,7 @@ from keepmap.drawing.page.values.eviction import shown_eviction, shown_keep_map
 from keepmap.drawing.page.values.families import shown_family
 from keepmap.drawing.page.values.generation import shown_generation
 from keepmap.drawing.page.values.shown import Shown
+from keepmap.drawing.page.values.suggestion import shown_suggestion
 from keepmap.drawing.page.values.surrogate import shown_surrogate
 from keepmap.drawing.page.values.tasks import shown_tasks
 from keepmap.drawing.page.values.verification import shown_verification
@@ -26,12 +27,14 @@ Reportable: TypeAlias = Any
 KINDS = {
     "AttentionProfile": "attention",
     "Comparison": "comparison",
+    "CompressorSuggestion": "suggestion",
     "Context": "history",
     "Evaluation": "evaluation",
     "Eviction": "eviction",
     "FamilyStudy": "family",
     "Generation": "generation",
     "KeepMap": "keep_map",
+    "MethodSuggestion": "suggestion",
     "Study": "study",
     "TaskRun": "tasks",
     "TrainedSurrogate": "surrogate",
@@ -83,6 +86,7 @@ def shown_value(value: Reportable, arrays: Arrays, options: Asked) -> Shown:
         "generation": lambda: shown_generation(value, folder, options.redact_text),
         "keep_map": lambda: shown_keep_map(value, folder),
         "study": lambda: shown_study(value, folder),
+        "suggestion": lambda: shown_suggestion(value),
         "surrogate": lambda: shown_surrogate(value, folder),
         "tasks": lambda: shown_tasks(value, arrays, folder, options.redact_text),
         "verification": lambda: shown_verification(value, folder),

@@ -13,7 +13,7 @@ from keepmap.drawing.page.arrays import Arrays, packed_floats
 from keepmap.drawing.page.maps import most_held
 from keepmap.errors import escaped
 
-__all__ = ["Shown", "added_floats", "kept_about", "kept_table", "redacted", "table_of"]
+__all__ = ["Shown", "added_floats", "kept_about", "kept_table", "redacted", "table_of", "that_needs"]
 
 KINDS = ("words", "number", "hundredths", "signed", "cost", "share", "bar", "whole", "interval", "shares", "between")
 """How a column's values are written; an interval is two numbers with signs, two shares, or two of hundredths."""
@@ -74,6 +74,26 @@ def redacted(text: str) -> str:
     '(6 characters, not in this file)'
     """
     return f"({len(text):,} characters, not in this file)"
+
+
+def that_needs(name: str, reader: str, folder: str | None, writer: str) -> tuple[str, ...]:
+    """The line that reads a value again; of one that was in memory alone, what it needs.
+
+    Args:
+        name: of the variable. reader: what reads it. writer: what writes it, where no file holds it.
+
+    >>> that_needs("run", "read_tasks", "out", "`keepmap tasks`")
+    ("run = keepmap.read_tasks('out')",)
+    >>> print(*that_needs("run", "read_tasks", None, "`keepmap tasks`"), sep="\\n")
+    # Needs `run`, which was in memory alone when this page was written.
+    # What `keepmap tasks` writes can be read again: run = keepmap.read_tasks(path)
+    """
+    if folder is not None:
+        return (f"{name} = keepmap.{reader}({folder!r})",)
+    return (
+        f"# Needs `{name}`, which was in memory alone when this page was written.",
+        f"# What {writer} writes can be read again: {name} = keepmap.{reader}(path)",
+    )
 
 
 def kept_about(keep_map: KeepMap) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keepmap.drawing.page.values.shown import Shown, table_of
+from keepmap.drawing.page.values.shown import Shown, table_of, that_needs
 from keepmap.errors import counted
 
 __all__ = ["shown_surrogate"]
@@ -28,7 +28,10 @@ def shown_surrogate(trained: Any, folder: str | None) -> Shown:
         verdict=_verdict(trained),
         model=trained.model,
         warnings=[f"No interval: {counted(n, 'held-out text')}, and it needs {LEAST}."] * (trained.interval[0] is None),
-        python=(f"surrogate = keepmap.read_surrogate({where or 'surrogate'!r})", "surrogate.explained"),
+        python=(
+            *that_needs("surrogate", "read_surrogate", where, "keepmap.train_surrogate(model, texts, out=path)"),
+            "surrogate.explained",
+        ),
         settings={**trained.options, "kind": trained.kind},
         table=_table(trained),
         more=[_paper(trained)],

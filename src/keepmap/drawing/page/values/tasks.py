@@ -10,7 +10,7 @@ import numpy as np
 
 from keepmap.core.files import plain
 from keepmap.drawing.page.arrays import Arrays
-from keepmap.drawing.page.values.shown import Shown, added_floats, redacted, table_of
+from keepmap.drawing.page.values.shown import Shown, added_floats, redacted, table_of, that_needs
 from keepmap.errors import InputError, counted
 
 __all__ = ["shown_tasks"]
@@ -26,14 +26,13 @@ MOST = 10_000
 def shown_tasks(run: Any, arrays: Arrays, folder: str | None, redact_text: bool) -> Shown:
     """What the page shows of a run of tasks; redacted, of its answers only how long they are."""
     answers = _first([row for row in run.answers if row.task in run.tasks])
-    call = "run = keepmap.run_tasks(model, tasks)"
     return Shown(
         caption=run.caption,
         verdict=_verdict(run),
         warnings=_warnings(run, len(answers)),
         model=str(run.card.get("model", "")),
         python=(
-            call if folder is None else f"run = keepmap.read_tasks({folder!r})",
+            *that_needs("run", "read_tasks", folder, "`keepmap tasks`"),
             "run.rows  # a row for each task, method and density",
             "run.answers  # each answer, and what was kept of its evidence",
         ),

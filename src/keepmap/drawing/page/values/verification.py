@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keepmap.drawing.page.values.shown import Shown, table_of
+from keepmap.drawing.page.values.shown import Shown, table_of, that_needs
 from keepmap.errors import counted
 from keepmap.insight.verification import COSTS, RULES, Verification
 
@@ -11,13 +11,12 @@ __all__ = ["shown_verification"]
 
 def shown_verification(verification: Verification, folder: str | None) -> Shown:
     """What the page shows of a verification."""
-    call = "verification = keepmap.verify(model, texts)"
     return Shown(
         caption=verification.caption,
         verdict=_verdict(verification),
         warnings=verification.skipped,
         python=(
-            call if folder is None else f"verification = keepmap.read_verification({folder!r})",
+            *that_needs("verification", "read_verification", folder, "`keepmap attention --verify`"),
             "verification.rows",
         ),
         settings={
