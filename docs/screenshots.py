@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 IMAGES = Path(__file__).resolve().parent / "images"
 WIDTH, HIGHEST = 1280, 1600
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-PLACES = {"text": "&token=150", "attention": "&layer=4&head=2&scale=log&by=H2O"}
+PLACES = {"text": "&token=150", "attention": "&layer=4&head=2&by=H2O"}
 """What is looked at in a view, where its beginning shows little."""
 
 

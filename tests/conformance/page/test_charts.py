@@ -1,5 +1,6 @@
 """The pictures of lines in the browser: their numbers are those of the rows and of the KeepMaps."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,10 @@ def test_every_row_of_every_run_is_a_point_and_the_front_is_ringed(opened):
         page.click('button:has-text("Save as SVG")')
     svg = Path(download.value.path()).read_text()
     assert svg.startswith("<svg") and "ΔNLL" in svg and "var(" not in svg
+    # A picture that is sent alone says what it shows, of which run, and what its signs mean.
+    words = " ".join(re.sub(r"<[^>]+>", " ", svg).split())
+    for part in ("Trade-off:", "first:", "density", "Cost ΔNLL", "H2O", "KVZAP"):
+        assert part in words, part
 
 
 def test_rows_that_hold_the_same_stand_side_by_side_run_by_run(opened, tmp_path):

@@ -92,7 +92,10 @@ def test_keys_move_the_cell_the_range_and_the_step(opened):
     assert table == keep_maps(N)["h2o"].kept(120).sum(2).flatten().tolist()
     with page.expect_download() as download:
         page.click('button:has-text("Save as PNG")')
-    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    content = Path(download.value.path()).read_bytes()
+    assert content.startswith(b"\x89PNG")
+    # Above the picture there is room for what it shows, and for its signs.
+    assert int.from_bytes(content[20:24], "big") > page.locator("section canvas").bounding_box()["height"] + 60
 
 
 def test_two_methods_are_four_colours_and_an_overlap_beside_that_of_chance(opened):

@@ -1,7 +1,6 @@
-// A picture of numbers, a cell each, with axes, keys, and words for a chosen cell.
+// A picture of numbers, a cell each: {rows, columns, of, dot, rowName, columnName, across, words, label, keys, wide, high}
 
-// of(row, column) is in [0, 1], or NaN where there is none; `dot` marks a cell by a point; `keys` name the chosen cell in
-// the state. {rows, columns, of, dot, rowName, columnName, across, words, label, keys, wide, high: of a cell's width}
+// of(row, column) is in [0, 1], or NaN; `dot` marks a cell; `keys` name the chosen one in the state; high(width) is a cell's.
 function heatPicture(spec) {
 	const { rows, columns, keys: [rowKey, columnKey] } = spec, canvas = el("canvas", { tabindex: "0", role: "img" }), readout = readoutLine(), node = el("div.picture", canvas, readout);
 	const at = () => [stated(rowKey, 0, 0, rows - 1), stated(columnKey, 0, 0, columns - 1)], left = 74, top = 6;
@@ -10,15 +9,16 @@ function heatPicture(spec) {
 	const go = (row, column) => setState({ [rowKey]: clamped(row, 0, rows - 1), [columnKey]: clamped(column, 0, columns - 1) });
 	function draw() {
 		if (!canvas.isConnected) return;
-		const ratio = window.devicePixelRatio || 1, room = (node.parentElement.clientWidth || 600) - left - 10, pen = canvas.getContext("2d");
+		const ratio = devicePixelRatio, room = (node.parentElement.clientWidth || 600) - left - 10, pen = canvas.getContext("2d");
 		wide = min(spec.wide || room, room / columns);
-		high = spec.high(wide);
+		high = spec.high?.(wide) ?? clamped(420 / rows, 8, 30);
 		const width = wide * columns, height = high * rows, x = (column) => left + column * wide, y = (row) => top + row * high;
 		Object.assign(canvas.dataset, { left, top, wide, high });
-		canvas.style.setProperty("width", `${left + width + 10}px`);
-		canvas.style.setProperty("height", `${height + 46}px`);
-		canvas.width = (left + width + 10) * ratio;
-		canvas.height = (height + 46) * ratio;
+		const size = { width: left + width + 10, height: height + 46 };
+		for (const side of ["width", "height"]) {
+			canvas.style[side] = `${size[side]}px`;
+			canvas[side] = size[side] * ratio;
+		}
 		pen.scale(ratio, ratio);
 		pen.fillStyle = ink("back");
 		pen.fillRect(0, 0, canvas.width, canvas.height);
@@ -67,13 +67,12 @@ function heatPicture(spec) {
 	} };
 }
 
-// Arrows, Home and End go from cell to cell; with Shift they go far.
+// With Shift, arrows go far.
 const cellKeys = (canvas, at, go, columns, far) => onKeys(canvas, ({ shiftKey }) => {
 	const [row, column] = at(), by = shiftKey ? far() : 1, down = min(by, 10);
 	return { ArrowRight: () => go(row, column + by), ArrowLeft: () => go(row, column - by), ArrowDown: () => go(row + down, column), ArrowUp: () => go(row - down, column), Home: () => go(row, 0), End: () => go(row, columns - 1) };
 });
 
-// From least to most.
-const shadeKey = (least, most, ...others) => el("ul.key", el("li", least, el("span.ramp", { "aria-hidden": "true" }), most), others.map(keyEntry));
+const shadeKey = (least, most, ...others) => el("ul.key", el("li", least, signOf(120, {}, block("evicted", 120), upTo(24).map((at) => block("kept", 5, at / 23, 5 * at))), most), others.map(keyEntry));
 
-const describe = (canvas, words) => canvas.setAttribute("aria-label", `${words}. Arrow keys go from cell to cell; the numbers are in a table.`);
+const describe = (canvas, words) => (canvas.dataset.what = words) && canvas.setAttribute("aria-label", `${words}. Arrow keys go from cell to cell; the numbers are in a table.`);

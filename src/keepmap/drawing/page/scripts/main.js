@@ -32,7 +32,7 @@ async function show() {
 	}
 }
 
-// To a view by the reader's own hand: its tab has the focus then.
+// To a view by hand: its tab has the focus.
 function open(name) {
 	setState({ view: name });
 	byId(`tab-${name}`).focus();

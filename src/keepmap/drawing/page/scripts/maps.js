@@ -14,10 +14,10 @@ function mapOf(run, method) {
 	return map;
 }
 
-// What is held after the last query, and with its times: from which query on an entry is not seen.
+// What is held after the last query; timed: and from which query on an entry is not seen.
 async function decodedMap(method, timed) {
 	const [layers, heads, n] = method.shape, rows = layers * heads, { delays } = method;
-	const [held, ...times] = await Promise.all([flagsOf({ id: method.held, n: rows * n }), ...(timed && delays ? [bytesOf(method.alive), bytesOf(delays.id)] : [])]);
+	const [held, ...times] = await Promise.all([flagsOf({ id: method.held, n: rows * n }), ...(timed && delays ? [bytesOf(method.alive), numbersOf(delays)] : [])]);
 	const map = { ...method, layers, heads, n, rows, held };
 	let expires = null;
 	return { ...map, get expires() { // null: not in the file
@@ -26,19 +26,15 @@ async function decodedMap(method, timed) {
 	} };
 }
 
-function expiriesOf({ n, rows, delays }, alive, planes) {
-	const expires = new Int32Array(rows * n), { bytes, n: count, step = 1 } = delays, last = n - 1;
+function expiriesOf({ n, rows, delays }, alive, delayed) {
+	const expires = new Int32Array(rows * n), { step = 1 } = delays, last = n - 1;
 	for (let row = 0, at = 0, gone = 0; row < rows; row++) {
 		for (let position = 0; position < n; position++, at++) {
 			if ((alive[at >> 3] >> (7 - (at & 7))) & 1) {
 				expires[at] = n;
 				continue;
 			}
-			let delay = planes[gone];
-			for (let plane = 1; plane < bytes; plane++) delay |= planes[gone + plane * count] << (8 * plane);
-			gone++;
-			delay = position + 1 + delay * step;
-			expires[at] = delay < last ? delay : last;
+			expires[at] = min(last, position + 1 + delayed[gone++] * step);
 		}
 	}
 	return expires;
@@ -56,7 +52,6 @@ function classesAt(map, step) {
 	return classes;
 }
 
-// The share of its entries that each position keeps.
 function sharesOf(map, classes) {
 	const shares = new Float32Array(map.n);
 	for (let row = 0, at = 0; row < map.rows; row++) {

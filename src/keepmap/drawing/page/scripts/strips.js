@@ -1,14 +1,14 @@
-// A picture of entries: a row per layer and KV head, positions from left to right. Where a column holds several
-// positions it is their mixture, with a tick below it in the colour of what must not be lost from sight.
+// A picture of entries: a row per layer and KV head, positions across. A column of several positions is their mixture,
+// with a tick below it in the colour of what must not be lost from sight.
 
 const LEFT = 64, TOP = 20, BOTTOM = 40;
 
 // of: {rows, heads, n, from, until, classes, colours, ticks, n_sink, windowStart, step, spans, cursor: {row, at}}
 // classes is a number per entry, colours their colours; ticks lists classes, the first that a column holds is its tick.
 function drawStrips(canvas, of) {
-	const ratio = window.devicePixelRatio || 1, cssWidth = canvas.clientWidth || 600;
+	const ratio = devicePixelRatio, cssWidth = canvas.clientWidth || 600;
 	const row = clamped(floor(480 / of.rows), 4, 22), above = TOP + (of.spans.length ? 20 : 0), height = above + row * of.rows + BOTTOM;
-	canvas.style.setProperty("height", `${height}px`);
+	canvas.style.height = `${height}px`;
 	canvas.width = round(cssWidth * ratio);
 	canvas.height = round(height * ratio);
 	const pen = canvas.getContext("2d"), width = max(1, canvas.width - round((LEFT + 8) * ratio));
@@ -18,7 +18,7 @@ function drawStrips(canvas, of) {
 	pen.putImageData(entryPixels(of, place), place.left, place.top);
 	drawAxes(pen, of, place, canvas);
 	drawLetters(pen, of, place);
-	for (const [name, value] of Object.entries(place)) canvas.dataset[name] = value;
+	Object.assign(canvas.dataset, place);
 	return place;
 }
 
@@ -99,7 +99,6 @@ function drawAxes(pen, of, place, canvas) {
 	}
 }
 
-// Letters in cells that have room.
 function drawLetters(pen, { letters, colours, classes, from, until, rows, n }, { left, top, width, row, ratio }) {
 	const wide = width / (until - from);
 	if (!letters || wide < 9 * ratio || row < 10 * ratio) return;
@@ -186,7 +185,7 @@ function stripWindow(canvas, n, rows, slider) {
 	return { range, cursor, cell, buttons };
 }
 
-// What pictures of entries have in common; `words` says what is known of entry number `index`, `draw` draws it.
+// What pictures of entries have in common; `words` says what is known of an entry.
 function entryPicture(run, pieces, usable, words, draw) {
 	const [layers, heads, n] = run.maps[0].shape, rows = layers * heads, slider = stepSlider(n, usable), readout = readoutLine();
 	const canvas = el("canvas", { tabindex: "0", role: "img" }), part = stripWindow(canvas, n, rows, slider), legend = el("div"), facts = el("ul.facts");

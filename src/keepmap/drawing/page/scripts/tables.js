@@ -14,8 +14,8 @@ function bar(text, share, kind) {
 	return el("span.bar", el("span", { class: kind, style: { width: `${100 * clamped(share || 0, 0, 1)}%` } }), el("span", text));
 }
 
-// columns: as `col` makes them; `csv` lists [title, row -> value] of the file, where that is not the value.
-function sortableTable({ name, caption, columns, rows, sorted = null, ascending = true, onsort = null }) {
+// columns are as `col` makes them; `csv` lists [title, row -> value] of the file, where that is not the value.
+function sortableTable(name, caption, rows, columns, { sorted = null, ascending = true, onsort = null } = {}) {
 	const body = el("tbody"), heads = [];
 	let at = sorted, up = ascending;
 	const fill = () => {
@@ -30,8 +30,7 @@ function sortableTable({ name, caption, columns, rows, sorted = null, ascending 
 		}
 		body.replaceChildren(...order.map((row) => el("tr", columns.map(({ of, show, words }, index) => el(index ? "td" : "th", { scope: !index && "row", class: words && "words" }, show(of(row), row))))));
 		heads.forEach((head, index) => {
-			if (index === at) head.setAttribute("aria-sort", up ? "ascending" : "descending");
-			else head.removeAttribute("aria-sort");
+			head.ariaSort = index === at ? (up ? "ascending" : "descending") : null;
 		});
 	};
 	columns.forEach(({ title, about, words }, index) => {
@@ -55,9 +54,9 @@ function sortableTable({ name, caption, columns, rows, sorted = null, ascending 
 
 const wide = (label, node) => el("div.wide", { tabindex: "0", role: "region", "aria-label": label }, node);
 
-// The numbers of a view's pictures, computed when they are opened.
+// A picture's numbers, computed when they are opened.
 function numbers(make) {
-	const place = el("div"), fill = () => details.open && place.replaceChildren(sortableTable(make())), details = el("details", { ontoggle: fill }, el("summary", "The numbers"), place);
+	const place = el("div"), fill = () => details.open && place.replaceChildren(sortableTable(...make())), details = el("details", { ontoggle: fill }, el("summary", "The numbers"), place);
 	details.refresh = fill;
 	return details;
 }

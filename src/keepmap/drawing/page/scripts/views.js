@@ -8,26 +8,29 @@ function view(name, title, order, has, open) {
 }
 
 function heading(about, ...items) {
-	return el("div.heading", el("h2", shown.entry.title), el("p.about", about),
-		items.length ? controls(items) : null);
+	return el("div.heading", el("h2", shown.entry.title), el("p.about", about), items.length ? controls(items) : null);
 }
 
-// A picture that fills the width that there is, drawn again when that changes or the colours do.
+// A picture that is drawn again when its width or the colours change.
 function redrawn(node, draw) {
 	const { signal } = shown.gone, observer = new ResizeObserver(() => requestAnimationFrame(draw));
 	observer.observe(node);
 	on(signal, "abort", () => observer.disconnect());
 	for (const query of ["(prefers-color-scheme: dark)", "print"]) on(matchMedia(query), "change", draw, { signal });
+	draw();
+	return draw;
 }
 
-const methodChoice = (run) => stateChoice("Method", run.maps.map((method) => [method.key, method.label]), "method", methodOf(run).key);
+const methodsOf = (run) => run.maps.map((method) => [method.key, method.label]);
+const methodChoice = (run) => stateChoice("Method", methodsOf(run), "method");
 const chosenMethod = (run) => run.maps.indexOf(methodOf(run));
 
-const pngButton = (name, canvas) => button("Save as PNG", () => savePng(name, canvas));
 const readoutLine = () => el("p.readout", { "aria-live": "polite" });
 const controls = (...of) => el("div.controls", of);
 
-const stateChoice = (label, options, name, value) => choice(label, options, value, (to) => setState({ [name]: to || null }));
+// The option [value, words] that the state names, or the first.
+const picked = (name, options) => (options.some(([value]) => value === state[name]) ? state[name] : options[0][0]);
+const stateChoice = (label, options, name, value = picked(name, options)) => choice(label, options, value, (to) => setState({ [name]: to }));
 const fact = (value, what) => el("li", el("b", value), el("span", what));
 
 function spansAt(run, at) {

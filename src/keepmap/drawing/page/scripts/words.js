@@ -7,7 +7,7 @@ const on = (node, event, act, options) => node.addEventListener(event, act, opti
 // An element by name and classes ("div.cards"), with attributes where an object comes first.
 function el(name, ...children) {
 	const [tag, ...classes] = name.split("."), attributes = children[0]?.constructor === Object ? children.shift() : {};
-	const svg = /^(svg|g|path|line|rect|circle|text|title|polyline)$/.test(tag);
+	const svg = /^(svg|g|path|line|rect|circle|text|title|polyline|image)$/.test(tag);
 	const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
 	for (const [key, value] of Object.entries({ class: classes.join(" ") || null, ...attributes })) {
 		if (value == null || value === false) continue;
@@ -23,7 +23,7 @@ function el(name, ...children) {
 const UNSEEN = /[\u0000-\u001f\u007f-\u00a0\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 const SIGNS = { "\n": "⏎", "\t": "⇥", "\r": "␍" };
 
-// A text as it can be seen: what a browser would obey, hide or turn round is a sign or an escape.
+// What a browser would obey, hide or turn round is a sign or an escape.
 const visible = (text) => text.replace(UNSEEN, (letter) => SIGNS[letter] || "\\u" + letter.charCodeAt(0).toString(16).padStart(4, "0"));
 
 const shortened = (text, longest) => text.length <= longest ? text : `${text.slice(0, longest)}… (${whole(text.length)} characters)`;
@@ -53,8 +53,7 @@ function say(text) {
 }
 
 function choice(label, options, value, onchange) {
-	const select = el("select", { onchange: () => onchange(select.value) });
-	for (const [key, text] of options) select.append(el("option", { value: key }, text));
+	const select = el("select", { onchange: () => onchange(select.value) }, options.map(([value, text]) => el("option", { value }, text)));
 	select.value = value;
 	return el("label", label + " ", select);
 }
@@ -64,12 +63,23 @@ const button = (text, onclick, attributes = {}) => el("button", { type: "button"
 const shownLines = (text) => visible(text).replaceAll("⏎", "⏎\n");
 
 const key = (...entries) => el("ul.key", entries.map(keyEntry));
-const swatch = (kind, more) => el("span", { class: `swatch ${kind}`, style: { "--of": `var(--${kind.split(" ").pop()})` }, ...more });
+// Signs of a legend, which a saved picture has, too.
+const block = (paint, width = 14, opacity = 1, x = 0, y = 0) => el("rect", { x, y, width, height: 14, opacity, style: { fill: `var(--${paint})` } });
+const signOf = (width, more, ...shapes) => el("svg.swatch", { width, height: 14, "aria-hidden": !more?.role && "true", ...more }, shapes, el("rect.frame", { width, height: 14 }));
+const slanted = (paint, d) => [block("back"), el("path", { d, "stroke-width": 5, style: { stroke: `var(--${paint})` } })];
+
+function swatch(kind, more) {
+	const [shape, of = shape] = kind.split(" "), shapes = {
+		half: () => [block("evicted"), block("kept", 14, 0.5)], tick: () => [block("evicted"), block("kept", 14, 1, 0, 10)], span: () => [block(of, 14, 0.28), block(of, 14, 1, 0, 11)],
+		sink: () => slanted(of, "M0,14L14,0"), window: () => slanted(of, "M0,0L14,14"), dot: () => el("circle", { cx: 7, cy: 7, r: 4.5, style: { fill: "var(--sink)" } }),
+	};
+	return signOf(14, more, shapes[shape]?.() || block(of));
+}
 const keyEntry = ([kind, text]) => el("li", swatch(kind), text);
 
 const typing = (event) => event.ctrlKey || event.metaKey || event.target.matches("select, textarea, input:not([type=range])");
 
-// What keys do where a node is in focus; a view's, wherever nobody types.
+// What keys do in a node; a view's, wherever nobody types.
 function onKeys(node, actsOf, options) {
 	on(node, "keydown", (event) => {
 		const act = !event.ctrlKey && !event.metaKey && actsOf(event)[event.key];

@@ -5,12 +5,12 @@ view("evidence", "Evidence", 7, (run) => run.maps.length > 0 && run.maps.some((m
 	const named = run.spans[0] || { start: floor(n / 2), end: min(n, floor(n / 2) + 8) };
 	const start = () => stated("start", named.start, 0, n - 1), end = () => stated("end", max(start() + 1, named.end), start() + 1, n);
 	const field = (name, of) => el("input", { type: "number", min: 0, max: n, "aria-label": name, onchange: (event) => setState({ [of]: event.target.value }) });
-	const from = field("first token", "start"), until = field("end, the token after the last", "end"), quote = el("p.readout"), picture = svgPlace("evidence"), matrix = el("div");
+	const from = field("first token", "start"), until = field("end, the token after the last", "end"), quote = el("p.readout"), signs = el("div", curveKey(run.maps.map((method) => method.label))), picture = svgPlace("evidence", signs), matrix = el("div");
 	let all = [], known = "";
 	const results = el("div"), picks = run.spans.map((span) => button(span.name, () => setState({ start: span.start, end: span.end })));
 	place.append(heading("How much of a stretch of the text, such as an answer's evidence, is in the cache as reading goes on.",
 		el("label", "Tokens ", from), el("label", "to ", until), pieces && state.token ? button(`From token ${state.token}`, () => setState({ start: state.token, end: min(n, Number(state.token) + 8) })) : null, picks,
-		methodChoice(run), picture.button), quote, curveKey(run.maps.map((method) => method.label)), picture.box,
+		methodChoice(run), picture.buttons), quote, signs, picture.box,
 	results, matrix);
 
 	// Of each method, after which query each entry is gone, row by row: n where it is held at the end.
@@ -52,9 +52,9 @@ view("evidence", "Evidence", 7, (run) => run.maps.length > 0 && run.maps.some((m
 		from.value = start();
 		until.value = end();
 		quote.textContent = `Tokens ${whole(start())} to ${whole(end() - 1)}${pieces ? `: ${quoted(pieces.slice(start(), end()).join(""), 400)}` : ""}`;
-		results.replaceChildren(sortableTable({ name: "evidence", caption: "What became of the stretch", rows: all,
-			columns: [col("method", "label", "words"), col("held at the end", ({ gone }) => held(gone) / gone.length, "bar"),
-				col("half gone after query", ({ sorted }) => after(sorted, 0.5), shownQuery), col("last gone after query", ({ sorted }) => after(sorted, 1), shownQuery)] }));
+		results.replaceChildren(sortableTable("evidence", "What became of the stretch", all,
+			[col("method", "label", "words"), col("held at the end", ({ gone }) => held(gone) / gone.length, "bar"),
+				col("half gone after query", ({ sorted }) => after(sorted, 0.5), shownQuery), col("last gone after query", ({ sorted }) => after(sorted, 1), shownQuery)]));
 		const cell = (count) => el("td", { style: { background: css(mixed(colour("evicted"), colour("kept"), 0.6 * count / size)) } }, `${count} / ${size}`);
 		matrix.replaceChildren(wide("By layer and KV head", el("table.heads", el("caption", `${label}: tokens of the stretch held at the end, by layer (down) and KV head (across)`),
 			el("tbody", upTo(layers).map((layer) => el("tr", el("th", { scope: "row" }, String(layer)), upTo(heads).map((head) => cell(held(entries.slice((layer * heads + head) * size, (layer * heads + head + 1) * size))))))))));

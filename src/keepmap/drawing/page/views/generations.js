@@ -7,11 +7,11 @@ view("generations", "Generations", 10, (run) => run.generation !== undefined, (p
 	const picture = svgPlace("bytes");
 	place.append(heading(!full ? "What the model said; with `compare`, the full cache's answer is beside it."
 		: divergence === null ? "Both caches give the same tokens." : `The first difference, at ▶, is new token ${whole(divergence)}, from 0 on.`,
-	button("Copy both", () => copy(texts.join("\n\n---\n\n"), "The answers")), picture.button),
+	button("Copy both", () => copy(texts.join("\n\n---\n\n"), "The answers")), picture.buttons),
 	el("div.cards", said(label, answer, full), full ? said("the full cache", full, answer) : null),
 	next("Bytes of the cache after each pass"), curveKey([label, "the full cache"]), picture.box,
-	numbers(() => ({ name: "bytes", caption: "After each pass of the model", rows: moments,
-		columns: [col("tokens seen", 0, "whole"), col("bytes held", 1, "whole"), col("bytes of the full cache", 2, "whole")] })));
+	numbers(() => ["bytes", "After each pass of the model", moments,
+		[col("tokens seen", 0, "whole"), col("bytes held", 1, "whole"), col("bytes of the full cache", 2, "whole")]]));
 	function draw() {
 		if (!moments.length) return picture.show("No pass was recorded.");
 		const seen = moments.map(([tokens]) => tokens), most = max(...moments.flatMap(([, held, whole]) => [held, whole])), [unit, by] = most > 2 ** 22 ? ["MiB", 2 ** 20] : ["KiB", 2 ** 10];
@@ -20,7 +20,5 @@ view("generations", "Generations", 10, (run) => run.generation !== undefined, (p
 		for (const at of [0, 1]) drawCurve(drawn, at, moments.map((moment) => [moment[0], moment[at + 1] / by]));
 		return picture.show(drawn.svg);
 	}
-	draw();
-	redrawn(place, draw);
-	return draw;
+	return redrawn(place, draw);
 });

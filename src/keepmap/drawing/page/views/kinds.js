@@ -13,23 +13,21 @@ view("kinds", "Kinds of token", 6, (run) => run.text !== null && run.maps.length
 			return [group, free.reduce((sum, token) => sum + shares[token], 0) / free.length];
 		})));
 	}
-	place.append(heading("The share of compressible entries that is kept, by kind of token. The line is that of all.", methodChoice(run), picture.button), picture.box,
-		sortableTable({ name: "kinds", caption: "Share kept, by kind and method", rows: groups,
-			columns: [col("kind", "name", "words"), col("tokens", (group) => group.tokens.length, "whole"), ...run.maps.map((method, at) => col(method.label, (group) => rates[at].get(group), "share"))] }));
+	place.append(heading("The share of compressible entries that is kept, by kind of token. The line is that of all.", methodChoice(run), picture.buttons), picture.box,
+		sortableTable("kinds", "Share kept, by kind and method", groups,
+			[col("kind", "name", "words"), col("tokens", (group) => group.tokens.length, "whole"), ...run.maps.map((method, at) => col(method.label, (group) => rates[at].get(group), "share"))]));
 
 	function draw() {
 		const rate = rates[chosenMethod(run)], used = groups.slice(0, -1), all = rate.get(groups[used.length]), width = chartWidth(picture.box, 900), left = 130, row = 30, height = used.length * row + 40;
-		const most = max(all || 0, ...used.map((group) => rate.get(group) || 0), 1e-9), toX = (share) => left + (share / most) * (width - left - 90), text = (words, x, y, more) => el("text", { x, y, ...more }, words);
+		const most = max(all || 0, ...used.map((group) => rate.get(group) || 0), 1e-9), toX = (share) => left + (share / most) * (width - left - 90), start = { "text-anchor": "start" };
 		const svg = svgOf(width, height, `Share kept by kind of token; ${percent(all)} of all`);
 		used.forEach((group, at) => {
 			const y = 8 + at * row, share = rate.get(group), none = Number.isNaN(share);
-			svg.append(text(cut(group.name, 18), left - 10, y + 16, { "text-anchor": "end" }), none ? text("all protected", left + 4, y + 16, { class: "muted" }) : text(percent(share), toX(share) + 6, y + 16),
+			svg.append(label(cut(group.name, 18), left - 10, y + 16, { "text-anchor": "end" }), none ? label("all protected", left + 4, y + 16, { ...start, class: "muted" }) : label(percent(share), toX(share) + 6, y + 16, start),
 				none ? "" : el("rect", { x: left, y, width: max(1, toX(share) - left), height: row - 8, fill: ink("kept") }));
 		});
-		if (!Number.isNaN(all)) svg.append(dashed(toX(all), 0, toX(all), height - 24), text(`all: ${percent(all)}`, toX(all), height - 8, { "text-anchor": "middle" }));
+		if (!Number.isNaN(all)) svg.append(dashed(toX(all), 0, toX(all), height - 24), label(`all: ${percent(all)}`, toX(all), height - 8));
 		picture.show(svg);
 	}
-	draw();
-	redrawn(place, draw);
-	return draw;
+	return redrawn(place, draw);
 });

@@ -3,15 +3,12 @@
 view("map", "Map", 3, (run) => run.maps.length > 0, async (place, run) => {
 	const chosen = () => methodOf(run), pieces = await textOf(run), picture = entryPicture(run, pieces, () => chosen().delays, words, draw), { layers, heads, n, rows, slider } = picture;
 	let map = null, classes = null, known = "";
-	const table = numbers(() => ({
-		name: "map", caption: `What ${map.label} holds after query ${slider.step()}`,
-		columns: [...headColumns(heads), col("held", (row) => counted(row, 0, n), "whole"), col("share of those read", (row) => counted(row, 0, n) / (slider.step() + 1), "share"),
-			col("in sight", (row) => counted(row, ...picture.range()), "whole", "in the positions of the picture")],
-		rows: upTo(rows),
-	}));
+	const table = numbers(() => ["map", `What ${map.label} holds after query ${slider.step()}`, upTo(rows),
+		[...headColumns(heads), col("held", (row) => counted(row, 0, n), "whole"), col("share of those read", (row) => counted(row, 0, n) / (slider.step() + 1), "share"),
+			col("in sight", (row) => counted(row, ...picture.range()), "whole", "in the positions of the picture")]]);
 	place.append(
 		heading(`What the cache holds of the first text: ${layers} layers × ${heads} KV heads × ${whole(n)} positions.`,
-			methodChoice(run), picture.buttons, pngButton("map", picture.canvas),
+			methodChoice(run), picture.buttons, saving("map", () => picture.canvas),
 			pieces ? button("See in the text", () => open("text")) : null),
 		...picture.nodes, table);
 

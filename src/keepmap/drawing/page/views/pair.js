@@ -5,16 +5,13 @@ view("pair", "Two methods", 4, (run) => run.maps.length > 1, async (place, run) 
 	let pair = [], classes = null, known = "", free = null;
 	const first = () => methodOf(run, "a"), second = () => [methodOf(run, "b"), ...run.maps].find((method) => method !== first() || method.key === state.b);
 	const picture = entryPicture(run, await textOf(run), () => first().delays && second().delays, (index) => names[classes[index]], draw), { heads, n, rows, slider } = picture;
-	const agreement = el("div"), options = run.maps.map((method) => [method.key, method.label]);
-	const table = numbers(() => ({
-		name: "pair", caption: "Compressible positions by layer and KV head",
-		columns: [...headColumns(heads, ({ row }) => row), ...[3, 1, 2, 0].map((kind) => col(names[kind], (row) => row.counts[kind], "whole")),
-			col("overlap", (row) => overlap(row.counts), "share"), col("by chance", (row) => chance([row.counts]), "share")],
-		rows: upTo(rows).map((row) => ({ row, counts: countsOf(row) })),
-	}));
+	const agreement = el("div");
+	const table = numbers(() => ["pair", "Compressible positions by layer and KV head", upTo(rows).map((row) => ({ row, counts: countsOf(row) })),
+		[...headColumns(heads, ({ row }) => row), ...[3, 1, 2, 0].map((kind) => col(names[kind], (row) => row.counts[kind], "whole")),
+			col("overlap", (row) => overlap(row.counts), "share"), col("by chance", (row) => chance([row.counts]), "share")]]);
 	place.append(heading("What two methods keep of one text, entry by entry. The overlap is without sinks and window.",
-		stateChoice("A", options, "a", first().key), stateChoice("B", options, "b", second().key),
-		picture.buttons, pngButton("pair", picture.canvas)),
+		stateChoice("A", methodsOf(run), "a"), stateChoice("B", methodsOf(run), "b", second().key),
+		picture.buttons, saving("pair", () => picture.canvas)),
 	...picture.nodes, table, agreement);
 
 	// Of a row, over what neither protects: neither, only A, only B, both.
@@ -42,10 +39,8 @@ view("pair", "Two methods", 4, (run) => run.maps.length > 1, async (place, run) 
 			for (let at = 0; at < held.length; at++) counts[at] += held[at];
 		}
 		for (let at = 0; at < counts.length; at++) of[counts[at]]++;
-		agreement.replaceChildren(el("h3", `How many of the ${run.maps.length} methods keep an entry, at the end`), sortableTable({
-			name: "consensus", caption: "Of all entries, sinks and window too", rows: upTo(of.length),
-			columns: [col("methods", (row) => row), col("entries", (row) => of[row], (value) => bar(whole(value), value / max(...of), "share")), col("share", (row) => of[row] / counts.length, "share")],
-		}));
+		agreement.replaceChildren(el("h3", `How many of the ${run.maps.length} methods keep an entry, at the end`), sortableTable("consensus", "Of all entries, sinks and window too", upTo(of.length),
+			[col("methods", (row) => row), col("entries", (row) => of[row], (value) => bar(whole(value), value / max(...of), "share")), col("share", (row) => of[row] / counts.length, "share")]));
 	}
 
 	function draw([from, until]) {

@@ -16,10 +16,7 @@ function valueTable({ caption, columns: all, rows }) {
 		return col(title, index, kind === "cost" ? (value) => bar(signed(value), value / most, kind) : kind, about);
 	});
 	const at = columns.findIndex((column) => column.title === state.sort);
-	return sortableTable({
-		name: "results", caption, columns, rows, sorted: at < 0 ? null : at, ascending: state.order !== "down",
-		onsort: (index, up) => setState({ sort: columns[index].title, order: up ? null : "down" }, true),
-	});
+	return sortableTable("results", caption, rows, columns, { sorted: at < 0 ? null : at, ascending: state.order !== "down", onsort: (index, up) => setState({ sort: columns[index].title, order: up ? null : "down" }, true) });
 }
 
 view("summary", "Summary", 1, () => true, async (place, run) => {

@@ -28,7 +28,6 @@ function brokenLines(shownPieces, pieces, width, font) {
 // Texts are searched as bytes, a letter each: letters of several tokens stand in these as bytes (\xf0\x9f).
 const latin = (bytes) => new TextDecoder("latin1").decode(bytes), inBytes = (text) => latin(new TextEncoder().encode(text));
 
-// All bytes, and the token of each.
 function searched(pieces) {
 	const owners = [], all = pieces.map((piece, token) => {
 		const own = /^(\\x[0-9a-f]{2})+$/.test(piece) ? latin(Uint8Array.from(piece.match(/[0-9a-f]{2}/g), (two) => parseInt(two, 16))) : inBytes(piece.toLowerCase());
@@ -47,22 +46,14 @@ view("text", "Text", 2, (run) => run.text !== null && run.maps.length > 0, async
 	const colours = [["kept", "share of its entries kept"], ...(run.maps.some((method) => method.nll) ? [["damage", "damage: ΔNLL of predicting it"]] : [])];
 	place.append(
 		heading(`The first text, ${whole(n)} tokens. What each token's ${run.maps[0].shape[0] * run.maps[0].shape[1]} cache entries came to.`,
-			methodChoice(run), stateChoice("Colour", colours, "colour", state.colour || "kept"),
+			methodChoice(run), stateChoice("Colour", colours, "colour"),
 			el("label", "Search ", find), button("Previous", () => jump(-1), { title: "N" }), button("Next", () => jump(1), { title: "n" }), count,
 			button("Save as CSV", () => saveCsv("text", ["position", "token", "share kept", "ΔNLL"], pieces.map((piece, at) => [at, piece, shares[at], costOf(at)])))),
 		legend, el("div.columns", scroller, detail));
 
 	const token = () => stated("token", 0, 0, n - 1), costOf = (at) => (costs && at ? costs[at - 1] : null), damaging = () => costs && state.colour === "damage";
 
-	function lineOf(at) {
-		let low = 0, high = starts.length - 1;
-		while (low < high) {
-			const middle = (low + high + 1) >> 1;
-			if (starts[middle] <= at) low = middle;
-			else high = middle - 1;
-		}
-		return low;
-	}
+	const lineOf = (at) => starts.findLastIndex((start) => start <= at);
 
 	// A token in the colour of its share, and so a sign of the legend.
 	function painted(kind, of, text, kinds, at) {
@@ -91,7 +82,7 @@ view("text", "Text", 2, (run) => run.text !== null && run.maps.length > 0, async
 		const style = getComputedStyle(scroller), width = scroller.clientWidth - 64;
 		if (width < 50) return;
 		starts = brokenLines(display, pieces, width, `${style.fontSize} ${style.fontFamily}`);
-		inner.style.setProperty("height", `${starts.length * LINE + 8}px`);
+		inner.style.height = `${starts.length * LINE + 8}px`;
 		reveal(token());
 		draw(true);
 	}
@@ -134,7 +125,7 @@ view("text", "Text", 2, (run) => run.text !== null && run.maps.length > 0, async
 			el("h3", `Token ${whole(at)}${spansAt(run, at)}`), el("p.piece", quoted(pieces[at], 2000)),
 			el("p", `${percent(shares[at], 0)} of its ${map.rows} entries kept by ${map.label}`),
 			cost === null ? "" : el("p", `Predicting it costs ${signed(cost, 2)} nats against the full cache`),
-			sortableTable({ name: `token-${at}`, caption: "Layer by layer", columns, rows }));
+			sortableTable(`token-${at}`, "Layer by layer", rows, columns));
 		if (at === token()) say(`token ${at}, ${quoted(pieces[at])}, ${percent(shares[at], 0)} kept`);
 	}
 	async function update() {
@@ -171,6 +162,5 @@ view("text", "Text", 2, (run) => run.text !== null && run.maps.length > 0, async
 	viewKeys(() => ({ "/": () => find.focus(), n: () => jump(1), N: () => jump(-1) }));
 	await update();
 	redrawn(scroller, flow);
-	flow();
 	return update;
 });

@@ -10,7 +10,7 @@ view("tradeoff", "Trade-off", 5, (run) => run.rows.length > 0, async (place, run
 	const keys = [...new Set(points.map((point) => point.method))], runs = [...new Set(points.map((point) => point.number))], picture = svgPlace("tradeoff"), several = el("div"), note = readoutLine();
 	const measures = [["nll_delta", "ΔNLL (nats per token)"], ["kl", "KL (nats per token)"]], sizes = [["footprint", "footprint: entries held on average"], ["peak", "peak: most entries held at once"], ["density_overall", "kept at the end"]].filter(([name]) => points.every((point) => point[name] !== null));
 	const titleOf = (known, name) => known.find(([own]) => own === name)[1];
-	const cost = () => (state.cost === "kl" ? "kl" : "nll_delta"), size = () => (sizes.some(([name]) => name === state.size) ? state.size : "footprint");
+	const cost = () => picked("cost", measures), size = () => picked("size", sizes);
 	const front = () => {
 		const [x, y] = [size(), cost()];
 		return new Set(points.filter((point) => !points.some((other) => other.group === point.group && other[x] <= point[x] && other[y] <= point[y] && (other[x] < point[x] || other[y] < point[y]))));
@@ -18,20 +18,19 @@ view("tradeoff", "Trade-off", 5, (run) => run.rows.length > 0, async (place, run
 	const words = (point) => `${point.method}${runs.length > 1 ? ` in ${point.run}` : ""}${point.group && ` (${point.group}, ${point.model})`}: ${signed(point.nll_delta)} nats (${interval(point)}), KL ${number(point.kl)}, footprint ${percent(point.footprint)}`;
 	const table = numbers(() => {
 		const best = front();
-		return { name: "tradeoff", caption: "Every row of every run", rows: points,
-			columns: [col("method", "method", "words"), col("run", "run", "words"), ...(groups.length > 1 ? [col("group", "group", "words"), col("model", "model", "words")] : []), col("footprint", "footprint", "share"),
+		return ["tradeoff", "Every row of every run", points, [col("method", "method", "words"), col("run", "run", "words"), ...(groups.length > 1 ? [col("group", "group", "words"), col("model", "model", "words")] : []), col("footprint", "footprint", "share"),
 				col("ΔNLL", "nll_delta", "signed"), col("low", "nll_delta_low", "signed"), col("high", "nll_delta_high", "signed"),
-				col("KL", "kl", "number"), col("front", (point) => (best.has(point) ? "yes" : ""), "words")] };
+				col("KL", "kl", "number"), col("front", (point) => (best.has(point) ? "yes" : ""), "words")]];
 	});
 	place.append(heading("What each method costs against what it holds, over all texts. Lower and further left is better; no other row beats those in rings in both.",
-		stateChoice("Cost", measures, "cost", cost()), stateChoice("Size", sizes, "size", size()),
-		picture.button), ...(groups.length > 1 ? [el("p.warnings", `These runs differ in ${differing.join(", ")}: compare points of one letter only. ${letters.map((letter, at) => `${letter}: ${own.filter((_, number) => alike[number] === groups[at]).map(({ name, model }) => `${name}, ${model}`).join("; ")}`).join(". ")}.`)] : []),
+		stateChoice("Cost", measures, "cost"), stateChoice("Size", sizes, "size"),
+		picture.buttons), ...(groups.length > 1 ? [el("p.warnings", `These runs differ in ${differing.join(", ")}: compare points of one letter only. ${letters.map((letter, at) => `${letter}: ${own.filter((_, number) => alike[number] === groups[at]).map(({ name, model }) => `${name}, ${model}`).join("; ")}`).join(". ")}.`)] : []),
 	curveKey(keys), picture.box, note, table, several);
 
 	function draw() {
 		if (!points.length) return picture.show("No method beside the full cache.");
 		const width = chartWidth(picture.box, 1100), of = cost(), against = size(), placed = points.map((point) => ({ ...point, point, x: point[against], y: point[of], ...(of === "kl" ? {} : { low: point.nll_delta_low, high: point.nll_delta_high }) }));
-		// Rows that hold the same have a column for each method: a number would put them on one line.
+		// Rows that hold the same have a column for each method.
 		const { low, high, same, x, y } = axesOf(placed, placed), spread = !same && high / low > 4, each = width / keys.length / 10;
 		const drawn = chart(width, min(520, width * 0.6),
 			same ? { min: 0, max: keys.length, title: `${titleOf(sizes, against)}: about ${percent(high, 0)}, by all`, show: (at) => cut(keys[at - 0.5], each), at: keys.map((_, at) => at + 0.5) }
@@ -64,7 +63,6 @@ view("tradeoff", "Trade-off", 5, (run) => run.rows.length > 0, async (place, run
 			multiples(names, own.map((point) => ({ name: names[point.text], at: keys.indexOf(label(point)), x: point.footprint, y: point[cost()],
 				words: `${label(point)} on ${names[point.text]}: ΔNLL ${signed(point.nll_delta)} nats, KL ${number(point.kl)}, footprint ${percent(point.footprint)}` })), "", String, note));
 	}
-	draw();
 	drawTexts();
 	redrawn(place, draw);
 	return update;
