@@ -56,10 +56,14 @@ def go(page, place: str, view: str) -> None:
 
 
 def saved(page, button) -> bytes:
-    """What a button saves, by the keyboard; pressed again where the browser, busy with a new hash, let it go."""
+    """What a button saves, by the keyboard; pressed again where the browser, busy with a new hash, let it go.
+
+    A file of another kind comes late, from a button that was pressed twice.
+    """
+    kind = button.inner_text().removeprefix("Save as ").lower()
     for patience in (3_000, 6_000, 12_000):
         try:
-            with page.expect_download(timeout=patience) as download:
+            with page.expect_download(lambda file: file.suggested_filename.endswith(kind), timeout=patience) as download:
                 button.press("Enter")
             return Path(download.value.path()).read_bytes()
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""A suggestion on the page: what to keep, and the line that does it. The classes of both wings are known by name here."""
+"""A suggestion on the page: what to keep, and the line that does it. Classes of both wings are known by their names."""
 
 from typing import Any
 
