@@ -63,7 +63,9 @@ def saved(page, button) -> bytes:
     kind = button.inner_text().removeprefix("Save as ").lower()
     for patience in (3_000, 6_000, 12_000):
         try:
-            with page.expect_download(lambda file: file.suggested_filename.endswith(kind), timeout=patience) as download:
+            with page.expect_download(
+                lambda file: file.suggested_filename.endswith(kind), timeout=patience
+            ) as download:
                 button.press("Enter")
             return Path(download.value.path()).read_bytes()
         except TimeoutError:
