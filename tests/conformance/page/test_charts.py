@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from keepmap.drawing.page.content import ReportedRun
 from keepmap.drawing.page.kinds import kind_of_token
@@ -106,5 +107,12 @@ def test_what_became_of_a_stretch_is_in_its_expiries(opened):
         assert row[3] == last
     cells = page.eval_on_selector_all("table.heads td", "cells => cells.map(cell => cell.textContent)")
     assert cells == [f"{count} / 12" for count in keep_maps(N)["h2o"].held[:, :, 40:52].sum(2).flatten().tolist()]
+    # Not at the end alone: of what was read by then, what is still seen by a later query.
+    for query in (45, 150, N - 2):
+        page.evaluate("place => { location.hash = place; }", f"view=evidence&start=40&end=52&method=h2o&step={query}")
+        page.wait_for_function(f"document.querySelector('table.heads caption').textContent.includes(' query {query},')")
+        seen = (keep_maps(N)["h2o"].expires[:, :, 40:52] > query + 1) & (torch.arange(40, 52) <= query)
+        cells = page.eval_on_selector_all("table.heads td", "cells => cells.map(cell => cell.textContent)")
+        assert cells == [f"{count} / 12" for count in seen.sum(2).flatten().tolist()]
     page.click('button:has-text("answer")')
     assert "start=200&end=203" in page.url and page.locator("svg.chart polyline").count() == 3

@@ -29,7 +29,7 @@ async function savePicture(name, picture, keys) {
 	return canvas.toBlob((blob) => save(name, blob), "image/png");
 }
 
-// A picture that needs no page: above it is what it shows, of which run, what was chosen, what signs mean.
+// A picture that needs no page: what it shows, of which run, what was chosen, what signs mean.
 function composed(picture, keys) {
 	const { width, height } = picture.getBoundingClientRect(), wide = round(max(width, 420)), svg = el("svg.chart", { xmlns: "http://www.w3.org/2000/svg", width: wide }, el("rect", { width: "100%", height: "100%", style: { fill: "var(--back)" } })), pen = el("canvas").getContext("2d"), { run, entry } = shown;
 	const asked = run.maps.map(({ density, threshold }) => (density === null ? `threshold ${threshold ?? "none"}` : `density ${percent(density, 0)}`)), chosen = chosenOptions().map((one) => one.parentNode.firstChild.data + one.selectedOptions[0].text);

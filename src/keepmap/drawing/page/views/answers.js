@@ -1,4 +1,4 @@
-// Questions with known answers: what methods answer with how much memory, and what they kept of the evidence.
+// Questions with known answers: what methods answer with how much memory, and keep of the evidence.
 
 view("answers", "Answers", 11, (run) => run.answers !== undefined, async (place, run) => {
 	const { tasks, methods: keys, densities, summary, rows, heads, redacted } = run.answers, note = readoutLine(), shares = heads && await floatsOf(heads.of);

@@ -1,4 +1,4 @@
-// Where attention goes: a number per layer and head, one head's map and its last query, and what an eviction takes away.
+// Where attention goes: by layer and head, one head's map and last query, and what an eviction takes away.
 
 view("attention", "Attention", 8, (run) => run.attention !== undefined, async (place, run) => {
 	const of = run.attention, { edges, n, evicted, measures } = of, heads = of.heads.length, rows = of.layers.length * heads, columns = edges.length - 1, pieces = await textOf(run), cells = of.map && of.map.cells;

@@ -1,4 +1,4 @@
-// Which entries the cache holds: a row per layer and KV head, exact cells when near, shares with ticks when far.
+// Which entries the cache holds: a row per layer and KV head, exact cells near, shares with ticks far.
 
 view("map", "Map", 3, (run) => run.maps.length > 0, async (place, run) => {
 	const chosen = () => methodOf(run), pieces = await textOf(run), picture = entryPicture(run, pieces, () => chosen().delays, words, draw), { layers, heads, n, rows, slider } = picture;
