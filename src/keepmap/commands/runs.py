@@ -29,7 +29,7 @@ def show_runs(folder: str | Path = ".") -> tuple[RunState, ...]:
         print(f"No runs in {on_one_line(top)}")
     for run in runs:
         print(f"{on_one_line(run.folder)}: {on_one_line(run.file.identity.verb)}, {run.state}")
-        if not run.file.finished and not run.is_going_on:
+        if (run.n_lost or not run.file.finished) and not run.is_going_on:
             print(f"  {_goes_on(run)}")
     return runs
 

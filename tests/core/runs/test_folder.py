@@ -243,7 +243,7 @@ def test_a_run_file_that_is_a_link_tells_of_no_run(tmp_path: Path) -> None:
 def test_what_keepmap_has_not_made_stays_whatever_the_run_file_says(tmp_path: Path, name: str, finished: bool) -> None:
     done(tmp_path, units=2 if finished else 1)
     (tmp_path / name).write_text("mine")
-    message = f"{name} is damaged or not keepmap's; give `overwrite` to replace it, or another `output_dir`"
+    message = f"{name} is damaged or not keepmap's; give `overwrite` to replace that one file, or another `output_dir`"
     for work in (
         lambda place: place.check(FILES),
         lambda place: place.begin([*UNITS, "whole.json"], FILES, model="cd"),

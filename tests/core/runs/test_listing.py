@@ -41,6 +41,14 @@ def test_a_run_whose_units_are_all_there_and_that_is_not_finished_says_so(tmp_pa
     assert runs_under(tmp_path)[0].state == "stopped at 3 of 3, its results are still to be written"
 
 
+def test_a_finished_run_that_has_lost_records_says_so(tmp_path: Path) -> None:
+    with run(tmp_path, 3, finish=True):
+        pass
+    (tmp_path / "b.json").unlink()
+    (state,) = runs_under(tmp_path)
+    assert state.state == "finished, and 1 of its 3 records are gone since" and state.n_lost == 1
+
+
 def test_what_lies_too_deep_is_not_looked_for(tmp_path: Path) -> None:
     with run(tmp_path.joinpath(*"abcde"), 1):
         pass

@@ -44,6 +44,21 @@ def test_its_rows_are_the_whole_records_of_this_run(folder: Path) -> None:
     assert read_run(folder / "run.json") == records
 
 
+def test_a_run_that_finishes_while_it_is_looked_at_is_not_called_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = RunFolder(tmp_path, IDENTITY, overwrite=False)
+    place.begin(["a.json"], [])
+
+    def finishes(folder: Path) -> bool:
+        with place:
+            place.finish()
+        return False
+
+    monkeypatch.setattr("keepmap.core.runs.reading.is_taken", finishes)
+    assert repr(read_run(tmp_path)).endswith("finished")
+
+
 def test_a_run_without_records_is_an_empty_table(tmp_path: Path) -> None:
     with RunFolder(tmp_path, IDENTITY, overwrite=False) as place:
         place.begin(UNITS, [])

@@ -320,7 +320,8 @@ class RunFolder:
     def _refuse_strange(self, paths: Sequence[Path]) -> None:
         if paths and not self.overwrite:
             raise InputError(
-                f"{paths[0]} is damaged or not keepmap's; give `overwrite` to replace it, or another {self._option}"
+                f"{paths[0]} is damaged or not keepmap's; give `overwrite` to replace that one file, or "
+                f"another {self._option}"
             )
 
     def _remove(self, earlier: RunFile) -> None:

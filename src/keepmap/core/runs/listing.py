@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from keepmap.core.runs.folder import RUN_FILE, RunFile, read_run_file
-from keepmap.core.runs.lock import is_taken
+from keepmap.core.runs.folder import RUN_FILE, RunFile
+from keepmap.core.runs.reading import run_state
 
 __all__ = ["RunState", "runs_under"]
 
@@ -37,8 +37,14 @@ class RunState:
         return len(self.file.units) if self.file.steps is None else self.file.steps
 
     @property
+    def n_lost(self) -> int:
+        """Of a finished run, the records that are not there any more: its command makes them again."""
+        return len(self.file.units) - self.n_done if self.file.finished and self.file.steps is None else 0
+
+    @property
     def state(self) -> str:
-        """In words: "finished", "going on, 3 of 12", "stopped at 3 of 12", "stopped" where nothing is counted.
+        """In words: "finished", "going on, 3 of 12", "stopped at 3 of 12", "stopped" where nothing is counted; of one
+        that was finished and has lost records since, "finished, and 3 of its 12 records are gone since".
 
         Where all units are there and the run is not finished, that says so: what it makes of them is still to come.
         """
@@ -48,7 +54,8 @@ class RunState:
         if self.is_going_on:
             return f"going on, {share}" if share else "going on"
         if self.file.finished:
-            return "finished"
+            gone = f", and {self.n_lost:,} of its {self.n_all:,} records are gone since" if self.n_lost else ""
+            return f"finished{gone}"
         return f"stopped at {share}" if share else "stopped"
 
 
@@ -67,9 +74,9 @@ def _states(top: Path) -> Iterator[RunState]:
     for path, folders, files in os.walk(top):
         folder, folders_in = Path(path), tuple(folders)
         folders[:] = sorted(folders) if len(folder.relative_to(top).parts) < DEEPEST else []
-        file = read_run_file(folder) if RUN_FILE in files else None
-        if file is not None:
-            yield RunState(folder, file, _n_done(folder, file, folders_in), is_taken(folder))
+        if RUN_FILE in files and (state := run_state(folder)) is not None:
+            file, is_going_on = state
+            yield RunState(folder, file, _n_done(folder, file, folders_in), is_going_on)
 
 
 def _n_done(folder: Path, file: RunFile, folders_in: Iterable[str]) -> int:

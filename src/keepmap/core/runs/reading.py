@@ -7,13 +7,13 @@ from pathlib import Path
 
 from keepmap.core.arguments import as_path
 from keepmap.core.result_table import ResultTable
-from keepmap.core.runs.folder import RUN_FILE, read_run_file
+from keepmap.core.runs.folder import RUN_FILE, RunFile, read_run_file
 from keepmap.core.runs.index import read_index
 from keepmap.core.runs.lock import is_taken
 from keepmap.core.runs.records import read_record
 from keepmap.errors import InputError, escaped
 
-__all__ = ["RunRecords", "read_run"]
+__all__ = ["RunRecords", "read_run", "run_state"]
 
 SHOWN = 8
 """Columns that a notebook and LaTeX show; all are in `rows`."""
@@ -97,8 +97,8 @@ def read_run(path: str | Path) -> RunRecords:
     folder = as_path("path", path).expanduser()
     if folder.name == RUN_FILE:
         folder = folder.parent
-    run = read_run_file(folder) if folder.is_dir() else None
-    if run is None:
+    state = run_state(folder) if folder.is_dir() else None
+    if state is None:
         reason = "no such folder"
         if folder.is_dir():
             is_link = os.path.islink(folder / RUN_FILE)
@@ -106,6 +106,7 @@ def read_run(path: str | Path) -> RunRecords:
         elif folder.exists():
             reason = "it is not a folder"
         raise InputError(f"no run at {folder}: {reason}; `keepmap runs` lists runs")
+    run, is_going_on = state
     root, seconds = folder.resolve(), read_index(folder)
     records: dict[str, dict[str, Value]] = {}
     n_damaged = 0
@@ -127,8 +128,17 @@ def read_run(path: str | Path) -> RunRecords:
         n_units=len(run.units),
         n_damaged=n_damaged,
         finished=run.finished,
-        is_going_on=is_taken(folder),
+        is_going_on=is_going_on,
     )
+
+
+def run_state(folder: Path) -> tuple[RunFile, bool] | None:
+    """Which run a folder holds, and whether a process is at work in it; None where it holds none."""
+    run = read_run_file(folder)
+    if run is None or (is_going_on := is_taken(folder)) or run.finished:
+        return None if run is None else (run, is_going_on)
+    # It may have finished, and gone, since its file was read.
+    return read_run_file(folder) or run, False
 
 
 def _flat(record: Mapping[str, object], above: str = "") -> dict[str, Value]:
