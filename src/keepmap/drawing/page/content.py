@@ -22,7 +22,7 @@ from keepmap.errors import escaped
 
 __all__ = ["ReportedRun", "run_document"]
 
-MOST_PLACES = 100
+MOST_PLACES = 12
 """Of one span's text that are marked; where there are more, the page says so."""
 
 
