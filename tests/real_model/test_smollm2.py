@@ -139,7 +139,8 @@ def test_bfloat16_differs_in_maps_but_not_in_costs(ids: torch.Tensor, n: int, wi
     assert max(watch.worst.tolist()) < 3 * float(watch.worst[0])
     spread, mean = torch.std_mean(watch.nll[0] - watch.nll[1], dim=-1)
     assert spread.max() < 1.5 * spread[0]
-    assert (mean.abs() < 4 * spread[0] / (n - 1) ** 0.5).all() and mean.abs().mean() < 5e-3
+    # The noise of a mean falls with the root of n; the text is the documentation of whichever Python runs this.
+    assert (mean.abs() < 4 * spread[0] / (n - 1) ** 0.5).all() and mean.abs().mean() < 5e-3 * (N / n) ** 0.5
 
 
 def test_the_profile_equals_eager_attention(smollm2: LanguageModel, ids: torch.Tensor) -> None:

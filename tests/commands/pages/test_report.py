@@ -48,7 +48,7 @@ def test_compare_writes_a_page_that_says_how_to_have_it_again(folder, model_fold
         f"keepmap compare --data_path {data} --model_name {model_folder} --methods random h2o "
         "--mode decode --density 0.5 --sliding_window_size 16"
     )
-    assert [span["name"] for span in run["spans"]] == ["animals"]
+    assert [span["name"] for span in run["spans"]] == ["animals"] * 3  # wherever the text stands
     assert [method["key"] for method in run["maps"]] and run["text"] is not None and run["name"] == "results"
     assert "report.html" in json.loads((folder / "run.json").read_text())["files"]
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from keepmap.commands.check_method import check_method
+from keepmap.core.joining.plugins import unload_plugins
 from keepmap.errors import InputError
 from keepmap.kv.checking import check_behaviour
 from keepmap.kv.checking.trials import small_model
@@ -18,6 +19,12 @@ from keepmap.kv.method import HeldInput, LayerInput, Reviewed, Scored, method_na
 COVERS = ("keepmap.kv.checking.trials", "keepmap.commands.check_method", "keepmap.cli.checking")
 
 NAMES = ["causal", "in parts", "budget", "state", "inputs", "numbers", "ties", "memory", "speed"]
+
+
+@pytest.fixture(autouse=True)
+def _plugins_are_taken_back():
+    yield
+    unload_plugins()
 
 
 @pytest.mark.parametrize("name", method_names()[1:])
