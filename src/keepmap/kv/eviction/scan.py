@@ -206,7 +206,7 @@ def schedule(
     how many each head drops by the budget rule (all of them together where they share), -1 under a threshold."""
     if not isinstance(rule, Shares):
         # What the end of a text does not end is the beginning of a longer one's: a cache asks for it again and again.
-        longest = n if ends else 1 << n.bit_length()
+        longest = n if ends else 1 << (n - 1).bit_length()
         leaves, drops = _even_schedule(longest, rule, protection, chunk_size, heads, ends)
         return leaves[:n], drops[:n]
     leaves, drops, before = np.zeros(n, dtype=np.int64), np.full((n, heads), -1), 0
