@@ -7,7 +7,7 @@ import pytest
 
 from keepmap.core.runs.folder import RunFolder, read_run_file
 from keepmap.core.runs.identity import Identity
-from keepmap.core.runs.index import read_index
+from keepmap.core.runs.index import INDEX, read_index
 from keepmap.core.runs.units import Units
 
 NAMES = ["parts/a.json", "parts/b.json"]
@@ -35,6 +35,16 @@ def test_a_unit_is_done_once(tmp_path: Path) -> None:
     assert len(calls) == 1 and read_index(tmp_path).keys() == {NAMES[0]}
     with begun(tmp_path, seed=1) as place:
         assert Units(place, NAMES).n_done == 0
+
+
+def test_a_deleted_index_is_made_again_from_the_records(tmp_path: Path) -> None:
+    with begun(tmp_path) as place:
+        Units(place, NAMES).once(NAMES[1], lambda: 1)
+    (tmp_path / INDEX).unlink()
+    with begun(tmp_path) as place:
+        units = Units(place, NAMES)
+        assert units.n_done == 1
+    assert (tmp_path / INDEX).read_text() == f'{{"unit": "{NAMES[1]}", "seconds": null}}\n'
 
 
 def test_what_its_reader_refuses_is_done_again(tmp_path: Path) -> None:

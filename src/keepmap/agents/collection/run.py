@@ -125,6 +125,7 @@ class CollectionRun:
         )
         with suppress(OSError):
             (self.folder / BLOCKS).rmdir()
+        self._place.release_units()
         return collected_in(self.collection, time.perf_counter() - begun)
 
     def _do(self, goals: Sequence[Goal], done: int, progress: Progress | None) -> None:

@@ -272,6 +272,16 @@ class RunFolder:
         self._file = replace(self._file, finished=True, files=tuple(files), done=done)
         self._write()
 
+    def release_units(self) -> None:
+        """Say that the records are not kept: what the run was for holds what they held.
+
+        Raises:
+            OutputError: `run.json` cannot be written.
+        """
+        assert self._file is not None
+        self._file = replace(self._file, units=())
+        self._write()
+
     def _write(self) -> None:
         assert self._file is not None
         write_record(self.folder / RUN_FILE, self._run, self._file.document())

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from keepmap.core.files import make_folder
 from keepmap.core.runs.folder import RunFolder
-from keepmap.core.runs.index import add_to_index
+from keepmap.core.runs.index import add_to_index, complete_index
 from keepmap.core.runs.records import read_record, write_record
 
 __all__ = ["Once", "Recorded", "Units", "every_time"]
@@ -39,7 +39,9 @@ class Units:
         self._place = place
         for folder in sorted({(place.folder / name).parent for name in names}):
             make_folder(folder)
-        self.n_done = sum(map(self.has, names))
+        recorded = list(filter(self.has, names))
+        complete_index(place.folder, recorded)
+        self.n_done = len(recorded)
 
     def has(self, name: str) -> bool:
         """Whether a unit has a record of this run."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keepmap.core.runs.folder import RunFolder
-from keepmap.core.runs.index import add_to_index, read_index
+from keepmap.core.runs.index import add_to_index, complete_index, read_index
 from keepmap.core.versions import versions
 from keepmap.kv.budgets import as_json
 from keepmap.kv.comparison.files import (
@@ -105,6 +105,7 @@ class Run:
         self.place.begin(units, [*result_files(facts), *self._files(facts)], **facts.hashes)
         left = finished_results(folder, facts, self.job.run) if self.place.goes_on else {}
         self.results |= left
+        complete_index(folder, [_unit(folder, *key) for key in left])
         index = read_index(folder)
         self.seconds |= {key: index.get(_unit(folder, *key), 0.0) for key in left}
         self.passed |= left.keys()
