@@ -119,13 +119,12 @@ class CollectionRun:
                     self._do(goals, done, progress)
                 done += len(goals)
             self._join()
-        self._place.finish()
+        self._place.finish(releases=True)
         remove_files(
             self.folder / name for goals in self._blocks for name in (self._record(goals), self._histories(goals))
         )
         with suppress(OSError):
             (self.folder / BLOCKS).rmdir()
-        self._place.release_units()
         return collected_in(self.collection, time.perf_counter() - begun)
 
     def _do(self, goals: Sequence[Goal], done: int, progress: Progress | None) -> None:

@@ -35,6 +35,7 @@ class RunFile:
         patterns: of files that it makes under names that are not known before: "ckpt-[0-9]*/model.safetensors".
         steps: of a run that is one long unit: how many it has.
         done: of these, how many are; None where it is not said, and a folder `ckpt-N` is there when N are.
+        released: whether it is finished and keeps no records: its result holds what they held.
     """
 
     identity: Identity
@@ -47,6 +48,7 @@ class RunFile:
     patterns: tuple[str, ...] = ()
     steps: int | None = None
     done: int | None = None
+    released: bool = False
 
     def document(self) -> dict[str, Any]:
         """It as JSON values."""
@@ -61,6 +63,7 @@ class RunFile:
             "patterns": list(self.patterns),
             "steps": self.steps,
             "done": self.done,
+            "released": self.released,
             "units": list(self.units),
         }
 
@@ -87,6 +90,7 @@ def read_run_file(folder: Path) -> RunFile | None:
             finished=document["finished"] is True,
             steps=steps,
             done=done,
+            released=document.get("released") is True,
             **names,
         )
     except (KeyError, TypeError, ValueError):
@@ -256,11 +260,12 @@ class RunFolder:
         self._file = replace(self._file, units=tuple(dict.fromkeys([*self._file.units, *units])))
         self._write()
 
-    def finish(self, files: Sequence[str] | None = None) -> None:
+    def finish(self, files: Sequence[str] | None = None, *, releases: bool = False) -> None:
         """Say that all of its files are there.
 
         Args:
             files: those that it has made, of those that `begin` was told of: the others are an earlier start's, and go.
+            releases: whether its records may go from now on.
 
         Raises:
             OutputError: it cannot be written.
@@ -269,17 +274,7 @@ class RunFolder:
         files = self._file.files if files is None else files
         remove_files(self._own(set(self._file.files) - set(files)))
         done = None if self._file.done is None else self._file.steps
-        self._file = replace(self._file, finished=True, files=tuple(files), done=done)
-        self._write()
-
-    def release_units(self) -> None:
-        """Say that the records are not kept: what the run was for holds what they held.
-
-        Raises:
-            OutputError: `run.json` cannot be written.
-        """
-        assert self._file is not None
-        self._file = replace(self._file, units=())
+        self._file = replace(self._file, finished=True, files=tuple(files), done=done, released=releases)
         self._write()
 
     def _write(self) -> None:

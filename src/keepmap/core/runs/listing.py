@@ -39,7 +39,8 @@ class RunState:
     @property
     def n_lost(self) -> int:
         """Of a finished run, the records that are not there any more: its command makes them again."""
-        return len(self.file.units) - self.n_done if self.file.finished and self.file.steps is None else 0
+        keeps = self.file.finished and not self.file.released and self.file.steps is None
+        return len(self.file.units) - self.n_done if keeps else 0
 
     @property
     def state(self) -> str:
