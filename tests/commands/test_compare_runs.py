@@ -195,13 +195,16 @@ def differing(folder: Path, whole: dict[Path, bytes]) -> set[Path]:
     return {path for path in {*expected, *held} if path not in held or expected.get(path) != held[path].read_bytes()}
 
 
-def test_a_deleted_index_is_made_again_when_the_run_goes_on(comparing, capfd, tmp_path, monkeypatch):
+def test_a_deleted_index_is_made_again_when_the_run_goes_on(comparing, capfd, tmp_path):
     quick, index = ("--methods", "random", "--no_visualize"), tmp_path / "out" / "index.jsonl"
     assert comparing(*quick) == 0
     units = {json.loads(line)["unit"] for line in index.read_text().splitlines()}
     index.unlink()
     (tmp_path / "out" / sorted(units)[0]).unlink()
+    capfd.readouterr()
     assert comparing(*quick) == 0
+    out, _ = capfd.readouterr()
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith("Random ")][-1] == "-"
     lines = [json.loads(line) for line in index.read_text().splitlines()]
     assert {line["unit"] for line in lines} == units and len(lines) == len(units)
     assert [line["unit"] for line in lines if line["seconds"] is not None] == sorted(units)[:1]

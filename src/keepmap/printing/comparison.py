@@ -147,7 +147,7 @@ def comparison_table(comparison: Comparison, seconds: Mapping[str, float]) -> li
                 Column("Footprint", tuple(f"{row.footprint:.2%}" for row in rows)),
                 Column("KL", tuple(f"{row.kl:.6f}" for row in rows)),
                 Column("Top-1", tuple(f"{row.top1_agreement:.2%}" for row in rows)),
-                Column("Seconds", tuple(f"{seconds[row.method_key]:.2f}" for row in rows)),
+                Column("Seconds", tuple(_seconds(seconds.get(row.method_key)) for row in rows)),
             ],
             terminal_width(),
         ),
@@ -285,3 +285,8 @@ def _signed(value: float, digits: int) -> str:
     """With its sign; a value that rounds to nothing is +0, not -0."""
     rounded = round(value, digits)
     return f"{rounded if rounded else 0.0:+.{digits}f}" if math.isfinite(value) else f"{value:+}"
+
+
+def _seconds(taken: float | None) -> str:
+    """A dash where nobody knows them any more."""
+    return "-" if taken is None else f"{taken:.2f}"

@@ -107,7 +107,7 @@ class Run:
         self.results |= left
         complete_index(folder, [_unit(folder, *key) for key in left])
         index = read_index(folder)
-        self.seconds |= {key: index.get(_unit(folder, *key), 0.0) for key in left}
+        self.seconds |= {key: index[unit] for key in left if (unit := _unit(folder, *key)) in index}
         self.passed |= left.keys()
         self._counts.update(sample for sample, _ in left)
         self.n_reused = len(left)
@@ -138,11 +138,12 @@ class Run:
         return passed / max(1, n_new) * (n_results(self.facts) - len(self.passed))
 
     def seconds_by_method(self) -> dict[str, float]:
-        """The time that each method took, over all samples."""
+        """The time that each method took, over all samples; none of a method where one sample's is not known."""
         seconds: dict[str, float] = {}
         for (_, method), taken in self.seconds.items():
             seconds[method] = seconds.get(method, 0.0) + taken
-        return seconds
+        unknown = {method for _, method in self.results.keys() - self.seconds.keys()}
+        return {method: taken for method, taken in seconds.items() if method not in unknown}
 
     def comparison(self) -> Comparison | None:
         """Of the samples that every method is done with; None where there is no such sample."""
